@@ -1,0 +1,19 @@
+//! The asset directory: what `render` writes and `start` reads.
+
+use std::collections::BTreeMap;
+
+/// Files of an asset directory: relative path, with `/`, to content. Every file is written 0600, every directory 0700.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Assets {
+    /// Path to content.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Assets {
+    /// Adds a file; a path is added once.
+    pub fn insert(&mut self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
+        let path = path.into();
+        debug_assert!(!self.files.contains_key(&path), "{path} rendered twice");
+        self.files.insert(path, content.into());
+    }
+}

@@ -1,0 +1,1 @@
+//! The Kubernetes API: connect, apply, watch. Nothing else speaks to it.

@@ -1,0 +1,258 @@
+//! The cluster as the user wants it: one validated, immutable [`ClusterConfig`].
+//!
+//! Values come from defaults, then a file (`--config`), then flags. [`resolve`] merges the three; [`validate`] reports every
+//! mistake at once, each with its field path.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde_json::Value;
+use url::Url;
+
+/// A whole cluster, resolved and valid. Nothing in it is secret; paths to secrets are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterConfig {
+    /// Name of the cluster, in kubeconfigs and certificates. Default `kubernetes`.
+    pub cluster_name: String,
+    /// DNS domain of Services. Default `cluster.local`.
+    pub cluster_domain: String,
+    /// Version of Kubernetes, with its `v`. Default `v1.36.3`.
+    pub kubernetes_version: String,
+    /// URLs of the API; the first is the one in kubeconfigs. Never empty. Ports are explicit.
+    pub api_servers: Vec<Url>,
+    /// Subject alternative names of the apiserver beyond the hosts of `api_servers`.
+    pub api_alt_names: AltNames,
+    /// Port that apiservers listen on: that of `api_servers[0]`.
+    pub secure_port: u16,
+    /// Where etcd is and who runs it.
+    pub etcd: Etcd,
+    /// One or two (dual stack, IPv4 and IPv6 in either order; the first is the primary family) pod CIDRs.
+    pub pod_cidrs: Vec<IpNet>,
+    /// As many service CIDRs, in the same order of families.
+    pub service_cidrs: Vec<IpNet>,
+    /// Pod network.
+    pub networking: Networking,
+    /// Image references by component; every component has one.
+    pub images: Images,
+    /// Changes to single components, by component.
+    pub components: BTreeMap<Component, ComponentConfig>,
+    /// Controllers and how they are marked.
+    pub control_plane: ControlPlane,
+    /// `--cloud-provider` of the controller manager. Empty: none.
+    pub cloud_provider: String,
+    /// Host directory of CA certificates mounted into apiserver and controller manager. Default `/usr/share/ca-certificates`.
+    pub trusted_certs_dir: String,
+    /// How certificates are made.
+    pub certificates: Certificates,
+    /// An existing Kubernetes CA (paths), both or neither.
+    pub ca: Option<CaFiles>,
+    /// How long the rendered kubelet bootstrap token is good for; `None`: for ever.
+    pub bootstrap_token_expiry: Option<Duration>,
+    /// `--service-account-issuer`. Default `https://kubernetes.default.svc.<cluster domain>`.
+    pub service_account_issuer: String,
+    /// Whether the aggregation layer (front-proxy certificates) is set up. Default true.
+    pub aggregation: bool,
+    /// CoreDNS.
+    pub core_dns: CoreDns,
+}
+
+/// Subject alternative names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct AltNames {
+    pub ips: Vec<IpAddr>,
+    pub dns_names: Vec<String>,
+}
+
+/// Who runs etcd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Etcd {
+    /// Somebody else; bootkube renders what a client needs, and server and peer certificates when no CA is supplied.
+    External {
+        /// Client URLs. Any `https` turns TLS on.
+        servers: Vec<Url>,
+        /// An existing client identity; all three or none.
+        client: Option<EtcdClientFiles>,
+    },
+    /// A static pod that stays on the controller; the apiserver reaches it at `https://127.0.0.1:2379`.
+    StaticPod,
+}
+
+/// Paths of an existing etcd client identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct EtcdClientFiles {
+    pub ca: String,
+    pub certificate: String,
+    pub private_key: String,
+}
+
+/// Paths of an existing CA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct CaFiles {
+    pub certificate: String,
+    pub private_key: String,
+}
+
+/// Pod network that is rendered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Networking {
+    /// Nothing: the user brings a CNI plugin.
+    None,
+    /// flannel with vxlan.
+    Flannel,
+}
+
+/// What the product can run, and what can be changed one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum Component {
+    Apiserver,
+    ControllerManager,
+    Scheduler,
+    Proxy,
+    CoreDns,
+    Etcd,
+    Flannel,
+}
+
+/// Image references, fully qualified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Images {
+    pub kube_apiserver: String,
+    pub kube_controller_manager: String,
+    pub kube_scheduler: String,
+    pub kube_proxy: String,
+    pub coredns: String,
+    pub etcd: String,
+    pub flannel: String,
+    pub flannel_cni_plugin: String,
+    pub bootkube: String,
+}
+
+/// Changes to one component, applied to its bootstrap and its self-hosted form alike (patches: to the kind they name).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ComponentConfig {
+    /// Flags without their dashes. A value replaces the rendered one; `null` (None) removes the flag.
+    pub extra_args: BTreeMap<String, Option<String>>,
+    /// Host paths mounted into the component's container.
+    pub extra_volumes: Vec<ExtraVolume>,
+    /// Patches of rendered objects, applied last and in order.
+    pub patches: Vec<Patch>,
+}
+
+/// A host path in a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtraVolume {
+    /// Name of the volume, unique in the pod.
+    pub name: String,
+    /// Path on the machine.
+    pub host_path: String,
+    /// Path in the container.
+    pub mount_path: String,
+    /// Default true.
+    pub read_only: bool,
+    /// Kubernetes' HostPathVolumeSource type, such as `DirectoryOrCreate` or `File`. Empty: no check.
+    pub path_type: String,
+}
+
+/// A patch of one rendered object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Patch {
+    /// Kind of the object, such as `DaemonSet`; `Pod` is the bootstrap static pod.
+    pub kind: String,
+    /// How `patch` is read.
+    pub patch_type: PatchType,
+    /// The patch itself.
+    pub patch: Value,
+}
+
+/// Kinds of patch, as kubectl names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatchType {
+    /// Lists are merged by their keys (containers by name). Default.
+    Strategic,
+    /// RFC 7386.
+    Merge,
+    /// RFC 6902.
+    Json,
+}
+
+/// Controllers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlPlane {
+    /// How many controllers there will be: replicas of controller manager and scheduler. Default 1.
+    pub controllers: u16,
+    /// Whether other machines run workloads. Default false: then controllers carry no taint.
+    pub workers: bool,
+    /// Label key and value that the control plane selects. Default `node-role.kubernetes.io/control-plane` and ``.
+    pub label: (String, String),
+    /// Key of the NoSchedule taint put on controllers, if any. Default the label's key where there are workers.
+    pub taint: Option<String>,
+}
+
+/// How certificates are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificates {
+    /// For every key made. Default ECDSA P-256.
+    pub key_algorithm: KeyAlgorithm,
+    /// Of leaves. Default 365 days.
+    pub validity: Duration,
+    /// Of authorities. Default ten years.
+    pub ca_validity: Duration,
+}
+
+/// Key algorithms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum KeyAlgorithm {
+    EcdsaP256,
+    Rsa2048,
+    Rsa4096,
+}
+
+/// CoreDNS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoreDns {
+    /// Default 2.
+    pub replicas: u16,
+    /// Where other names are asked: addresses or a resolv.conf path. Default `/etc/resolv.conf`.
+    pub upstream: Vec<String>,
+}
+
+impl ClusterConfig {
+    /// First address of each service CIDR: the `kubernetes` Service.
+    pub fn api_service_ips(&self) -> Vec<IpAddr> {
+        self.service_cidrs.iter().map(|cidr| offset(cidr, 1)).collect()
+    }
+
+    /// Tenth address of each service CIDR: the DNS Service.
+    pub fn dns_service_ips(&self) -> Vec<IpAddr> {
+        self.service_cidrs.iter().map(|cidr| offset(cidr, 10)).collect()
+    }
+
+    /// Changes to `component`; empty ones where the user asked for none.
+    pub fn component(&self, component: Component) -> ComponentConfig {
+        self.components.get(&component).cloned().unwrap_or_default()
+    }
+
+    /// Whether etcd is spoken to with TLS.
+    pub fn etcd_tls(&self) -> bool {
+        match &self.etcd {
+            Etcd::External { servers, .. } => servers.iter().any(|url| url.scheme() == "https"),
+            Etcd::StaticPod => true,
+        }
+    }
+}
+
+/// The `n`th address of a network. Host bits of the CIDR do not matter.
+pub fn offset(cidr: &IpNet, n: u32) -> IpAddr {
+    match cidr.network() {
+        IpAddr::V4(base) => IpAddr::from((u32::from(base).wrapping_add(n)).to_be_bytes()),
+        IpAddr::V6(base) => IpAddr::from((u128::from(base).wrapping_add(u128::from(n))).to_be_bytes()),
+    }
+}

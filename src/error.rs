@@ -1,0 +1,70 @@
+//! What a failed command tells its caller: an exit code, one message, sometimes a hint.
+//!
+//! Every module has an error type of its own. This file alone decides which exit code each belongs to, and `main.rs` alone
+//! prints them.
+
+use std::fmt;
+
+/// Exit codes, stable for scripts. 2 (usage) belongs to clap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitClass {
+    /// The command failed while it worked.
+    General = 1,
+    /// The command line cannot be understood.
+    Usage = 2,
+    /// The configuration or an input file is wrong; nothing was written.
+    Configuration = 3,
+    /// The machine is not ready; nothing was touched.
+    Preflight = 4,
+}
+
+/// A failure as a person sees it.
+#[derive(Debug)]
+pub struct Failure {
+    /// Decides the exit code.
+    pub class: ExitClass,
+    /// What failed, on what, and why. May have several lines (one for each finding).
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure of `class` from an error and its chain of sources.
+    pub fn new(class: ExitClass, error: &dyn std::error::Error) -> Self {
+        Self { class, message: chain(error), hint: None }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The message of an error followed by those of its sources, each once.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !message.contains(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        source = cause.source();
+    }
+    message
+}

@@ -1,0 +1,29 @@
+//! bootkube turns a machine with a kubelet into a Kubernetes cluster whose control plane runs inside Kubernetes.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! argv ─ cli ─► config::resolve ─► ClusterConfig ─► pki::issue ─► Bundle ─► render ─► Assets ─► assets::write ─► directory
+//! directory ─ assets::load ─► Layout, ordered Objects ─► start::Pivot (host, cluster) ─► Report ─► exit code
+//! ```
+//!
+//! `config`, `pki`, `render` and `assets` are synchronous and know neither tokio nor a client. `cluster` alone speaks to
+//! the API, `host` alone touches the machine, `start` combines the two, and `ui` is told what happens and never asked.
+
+pub mod assets;
+pub mod cli;
+pub mod cluster;
+pub mod config;
+pub mod error;
+pub mod host;
+pub mod pki;
+pub mod render;
+pub mod start;
+pub mod ui;
+
+/// The version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Field manager of everything that bootkube applies, and value of the label `app.kubernetes.io/managed-by`.
+pub const FIELD_MANAGER: &str = "bootkube";
+/// Where everything rendered lives unless the object says otherwise.
+pub const NAMESPACE: &str = "kube-system";

@@ -1,0 +1,3 @@
+//! The bootkube command.
+
+fn main() {}
