@@ -3,6 +3,8 @@
 //! Values come from defaults, then a file (`--config`), then flags. [`resolve`] merges the three; [`validate`] reports every
 //! mistake at once, each with its field path.
 
+mod finding;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,6 +12,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::Value;
 use url::Url;
+
+pub use finding::{Finding, Findings};
 
 /// A whole cluster, resolved and valid. Nothing in it is secret; paths to secrets are.
 #[derive(Clone, Debug, PartialEq)]
