@@ -244,6 +244,11 @@ impl ClusterConfig {
         self.components.get(&component).cloned().unwrap_or_default()
     }
 
+    /// Whether the primary family is IPv6.
+    pub fn is_ipv6(&self) -> bool {
+        self.service_cidrs.first().is_some_and(|cidr| cidr.addr().is_ipv6())
+    }
+
     /// Whether etcd is spoken to with TLS.
     pub fn etcd_tls(&self) -> bool {
         match &self.etcd {

@@ -1,1 +1,6 @@
-//! Everything that touches this machine: files, addresses, listeners.
+//! Everything that touches this machine: files, addresses, listeners. Nothing here speaks to the API.
+
+pub mod addresses;
+pub mod files;
+pub mod listeners;
+pub mod static_pods;

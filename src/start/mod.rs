@@ -1,1 +1,103 @@
 //! The pivot: from a kubelet and a folder of assets to a control plane that runs itself.
+//!
+//! Everything is read, parsed and ordered before the machine is touched. The bootstrap control plane is removed only when the pods
+//! that replace it are known to be Ready; on any failure before that it stays, and `start` can be run again.
+
+mod machine;
+mod pivot;
+mod plan;
+mod required;
+mod runner;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use pivot::start;
+
+use crate::{assets, cluster, host};
+
+/// What `start` was asked to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The asset directory.
+    pub asset_dir: PathBuf,
+    /// Kubelet's folder of static pods.
+    pub pod_manifest_path: PathBuf,
+    /// Whether the first refused object ends the work.
+    pub strict: bool,
+    /// Pods that must be Ready, as `namespace/name-prefix`, in place of the default ones.
+    pub required_pods: Option<Vec<String>>,
+    /// Whether fields of other managers are taken over.
+    pub force_conflicts: bool,
+    /// How long a phase may take.
+    pub timeout: Duration,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Report {
+    /// Phases and how long each took.
+    pub times: Vec<(&'static str, Duration)>,
+    /// How many objects were applied.
+    pub applied: usize,
+    /// Objects that the API refused: file, object and reason.
+    pub refused: Vec<String>,
+    /// The node of this machine.
+    pub node: String,
+}
+
+/// Why a pivot did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The asset directory cannot be used; nothing was touched.
+    #[error(transparent)]
+    Assets(#[from] assets::LoadError),
+    /// A manifest cannot be read.
+    #[error(transparent)]
+    Yaml(#[from] assets::yaml::Error),
+    /// No bootstrap pod is an apiserver; nothing was touched.
+    #[error("bootstrap-manifests/: no pod runs an apiserver; render the assets again")]
+    NoApiserver,
+    /// Several bootstrap pods are.
+    #[error("bootstrap-manifests/: more than one pod runs an apiserver; leave one")]
+    ManyApiservers,
+    /// `--required-pods` is not understood; nothing was touched.
+    #[error("--required-pods: {value}: not of the form namespace/name; write for example kube-system/kube-apiserver")]
+    RequiredPod {
+        /// What was given.
+        value: String,
+    },
+    /// The way to the API is wrong or lost.
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    /// A static pod or key could not be placed or removed.
+    #[error(transparent)]
+    Place(#[from] host::static_pods::Error),
+    /// This machine refused something else.
+    #[error("failed to {act}")]
+    Host {
+        /// What was tried.
+        act: &'static str,
+        /// The reason.
+        source: io::Error,
+    },
+    /// Objects without which the control plane cannot come up were refused.
+    #[error("{} of {total} objects were refused:\n{}", refused.len(), refused.join("\n"))]
+    Refused {
+        /// File, object, reason.
+        refused: Vec<String>,
+        /// Of how many.
+        total: usize,
+    },
+    /// A phase took too long.
+    #[error("{phase}: not done after {} s; last waiting for {}", after.as_secs(), if last.is_empty() { "its first answer" } else { last })]
+    Timeout {
+        /// Its name.
+        phase: &'static str,
+        /// How long it was given.
+        after: Duration,
+        /// What it waited for.
+        last: String,
+    },
+}

@@ -1,6 +1,11 @@
-//! What happens, told to a person: typed events become terminal output or plain lines. Nobody asks the ui anything.
+//! What happens, told to a person: typed events become a live line on a terminal or plain lines in a pipe. Nobody asks the ui
+//! anything.
+
+mod console;
 
 use std::time::Duration;
+
+pub use console::Console;
 
 /// Something worth telling.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,18 +29,9 @@ pub enum Event {
         /// What is not ready and why, in one line.
         on: String,
     },
-    /// An object was applied, or refused with a reason.
-    Object {
-        /// `Kind namespace/name`.
-        object: String,
-        /// File it came from.
-        file: String,
-        /// `Err` holds the API's reason.
-        result: Result<(), String>,
-    },
     /// Something done, in one line.
     Info(String),
-    /// Something odd that does not stop the work.
+    /// Something odd, or refused, that does not stop the work.
     Warning(String),
 }
 

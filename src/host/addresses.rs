@@ -1,0 +1,16 @@
+//! The addresses of this machine.
+
+use std::io;
+use std::net::IpAddr;
+
+/// Every address of every interface, loopback last: where a local apiserver can be asked, the likeliest first.
+pub fn local() -> io::Result<Vec<IpAddr>> {
+    let mut addresses: Vec<IpAddr> = if_addrs::get_if_addrs()?
+        .into_iter()
+        .filter(|interface| !interface.is_link_local())
+        .map(|interface| interface.ip())
+        .collect();
+    addresses.sort_by_key(IpAddr::is_loopback);
+    addresses.dedup();
+    Ok(addresses)
+}

@@ -1,0 +1,165 @@
+//! Files of ours on the machine: static pods in kubelet's folder, and the folders of keys they read.
+//!
+//! A file that is there already is adopted if it is ours to the byte, and refused, untouched, if it is not. Only what was placed
+//! or adopted is removed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use super::files;
+
+/// Marks a folder of keys as ours: only such a one is ever overwritten or removed.
+const OURS: &str = ".bootkube";
+
+/// Why a file could not be placed or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something else is there.
+    #[error("{} exists and is not what would be placed; move it away and run start again", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder is there that we did not make.
+    #[error(
+        "{} exists and was not made by bootkube, it may hold the keys of a running control plane; \
+         move it away and run start again",
+        path.display()
+    )]
+    ForeignFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The system refused.
+    #[error("failed to {act} {}", path.display())]
+    Io {
+        /// What was tried.
+        act: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+}
+
+fn io_error<'p>(act: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> Error + use<'p> {
+    move |source| Error::Io { act, path: path.to_owned(), source }
+}
+
+/// Whether `path` can be placed: free, or already holding exactly `content`.
+pub fn check_free(path: &Path, content: &[u8]) -> Result<(), Error> {
+    match fs::read(path) {
+        Ok(found) if found == content => Ok(()),
+        Ok(_) => Err(Error::Foreign { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io_error("read", path)(error)),
+    }
+}
+
+/// Places a static pod so that kubelet sees all of it or nothing.
+pub fn place(path: &Path, content: &[u8]) -> Result<(), Error> {
+    check_free(path, content)?;
+    if let Some(folder) = path.parent() {
+        files::create_dir(folder, 0o700).map_err(io_error("create", folder))?;
+    }
+    files::write_atomic(path, content, 0o600).map_err(io_error("write", path))
+}
+
+/// Removes a static pod of ours; that it is gone already is fine.
+pub fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a folder of keys can be written: absent, empty, or made by us.
+pub fn check_key_folder(folder: &Path) -> Result<(), Error> {
+    let mut entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io_error("read", folder)(error)),
+    };
+    if entries.next().is_none() || folder.join(OURS).exists() {
+        return Ok(());
+    }
+    Err(Error::ForeignFolder { path: folder.to_owned() })
+}
+
+/// Writes a folder of keys, readable by root alone. Files of ours that are the same already are left alone.
+pub fn write_key_folder(folder: &Path, content: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
+    check_key_folder(folder)?;
+    files::create_dir(folder, 0o700).map_err(io_error("create", folder))?;
+    write_key(&folder.join(OURS), b"made by bootkube\n")?;
+    for (path, bytes) in content {
+        write_key(&folder.join(path), bytes)?;
+    }
+    Ok(())
+}
+
+/// Adds one file to a folder of keys.
+pub fn write_key(path: &Path, content: &[u8]) -> Result<(), Error> {
+    if let Some(folder) = path.parent() {
+        files::create_dir(folder, 0o700).map_err(io_error("create", folder))?;
+    }
+    files::write_atomic(path, content, 0o600).map_err(io_error("write", path))
+}
+
+/// Removes a folder of keys, if it is ours.
+pub fn remove_key_folder(folder: &Path) -> Result<(), Error> {
+    check_key_folder(folder)?;
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", folder)(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_foreign_static_pod_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bootstrap-apiserver.yaml");
+        fs::write(&path, "foreign").unwrap();
+        assert!(place(&path, b"ours").unwrap_err().to_string().contains("bootstrap-apiserver.yaml"));
+        assert_eq!(fs::read(&path).unwrap(), b"foreign");
+    }
+
+    #[test]
+    fn a_static_pod_of_ours_is_adopted_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pod.yaml");
+        place(&path, b"ours").unwrap();
+        place(&path, b"ours").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_foreign_key_folder_is_neither_written_nor_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("ca.key"), "live").unwrap();
+        assert!(write_key_folder(folder.path(), &BTreeMap::new()).is_err());
+        assert!(remove_key_folder(folder.path()).is_err());
+        assert_eq!(fs::read(folder.path().join("ca.key")).unwrap(), b"live");
+    }
+
+    #[test]
+    fn a_key_folder_of_ours_is_private_and_removed_whole() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("bootstrap-secrets");
+        write_key_folder(&folder, &BTreeMap::from([("etcd/server.key".into(), b"key".to_vec())])).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&folder.join("etcd/server.key")), 0o600);
+        assert_eq!([mode(&folder), mode(&folder.join("etcd"))], [0o700, 0o700]);
+        remove_key_folder(&folder).unwrap();
+        assert!(!folder.exists());
+    }
+}

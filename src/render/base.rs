@@ -1,0 +1,44 @@
+//! The base manifests, embedded, as typed objects.
+
+use serde::de::DeserializeOwned;
+
+/// A base manifest: its name, for errors, and its text.
+pub struct Base(pub &'static str, pub &'static str);
+
+macro_rules! base {
+    ($name:ident, $file:literal) => {
+        #[doc = $file]
+        pub const $name: Base = Base($file, include_str!(concat!("../../", $file)));
+    };
+}
+
+base!(APISERVER, "manifests/kube-apiserver.yaml");
+base!(CONTROLLER_MANAGER, "manifests/kube-controller-manager.yaml");
+base!(SCHEDULER, "manifests/kube-scheduler.yaml");
+base!(PROXY, "manifests/kube-proxy.yaml");
+base!(COREDNS, "manifests/coredns.yaml");
+base!(COREDNS_SERVICE, "manifests/coredns-service.yaml");
+base!(COREDNS_CLUSTER_ROLE, "manifests/coredns-cluster-role.yaml");
+base!(COREDNS_CLUSTER_ROLE_BINDING, "manifests/coredns-cluster-role-binding.yaml");
+base!(FLANNEL, "manifests/flannel.yaml");
+base!(FLANNEL_CLUSTER_ROLE, "manifests/flannel-cluster-role.yaml");
+base!(FLANNEL_CLUSTER_ROLE_BINDING, "manifests/flannel-cluster-role-binding.yaml");
+base!(CSR_BOOTSTRAP, "manifests/csr-bootstrap-role-binding.yaml");
+base!(CSR_APPROVER, "manifests/csr-approver-role-binding.yaml");
+base!(CSR_RENEWAL, "manifests/csr-renewal-role-binding.yaml");
+base!(KUBELET_CLIENT, "manifests/kube-apiserver-kubelet-client-role-binding.yaml");
+base!(ETCD, "controller-manifests/etcd.yaml");
+
+impl Base {
+    /// The file's own name, such as `kube-apiserver.yaml`.
+    pub fn file_name(&self) -> &'static str {
+        self.0.rsplit('/').next().unwrap_or(self.0)
+    }
+
+    /// The object.
+    pub fn parse<T: DeserializeOwned>(&self) -> T {
+        serde_saphyr::from_str(self.1).unwrap_or_else(|error| {
+            panic!("invariant: the embedded {} is what the tests have read: {error}", self.0)
+        })
+    }
+}

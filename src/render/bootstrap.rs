@@ -1,0 +1,113 @@
+//! The temporary control plane: static pods, each derived from the pod it makes way for, so that the two cannot drift apart.
+//!
+//! What differs is what the time before the cluster demands: files of the machine instead of Secrets, no service account
+//! (kubelet refuses a static pod that names an API object), ports and addresses that the self-hosted ones do not use.
+
+use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, PodSpec, PodTemplateSpec};
+
+use super::args::Args;
+use super::control_plane::secret_file;
+use super::manifests::Manifests;
+use super::{Error, customize, objects};
+use crate::config::{ClusterConfig, Component};
+
+/// Folder on the machine with the files of the bootstrap pods while they live.
+const BOOTSTRAP_SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
+/// Kubeconfig that `start` writes there once it knows where the bootstrap apiserver listens.
+const LOCAL_KUBECONFIG: &str = "kubeconfig-local";
+/// Controllers a pivot needs; the rest waits for the self-hosted controller manager.
+const CONTROLLERS: &str = "certificatesigningrequest-approving-controller,\
+     certificatesigningrequest-signing-controller,daemonset-controller,deployment-controller,\
+     endpointslice-controller,node-ipam-controller,node-lifecycle-controller,replicaset-controller,\
+     root-ca-certificate-publisher-controller,serviceaccount-controller";
+
+/// The bootstrap apiserver.
+pub fn apiserver(
+    config: &ClusterConfig,
+    template: &PodTemplateSpec,
+    manifests: &mut Manifests,
+) -> Result<(), Error> {
+    let pod = static_pod(Component::Apiserver, template, |args| {
+        args.set("bind-address", bind_address(config))
+            // Else its exit removes the address that it shares with the self-hosted one from the kubernetes Service.
+            .set("endpoint-reconciler-type", "none");
+    });
+    manifests.add("bootstrap-manifests/bootstrap-apiserver.yaml", Component::Apiserver, pod)
+}
+
+/// The bootstrap controller manager or scheduler.
+pub fn leader(
+    component: Component,
+    template: &PodTemplateSpec,
+    manifests: &mut Manifests,
+) -> Result<(), Error> {
+    let (file, port) = match component {
+        Component::ControllerManager => ("bootstrap-controller-manager", "10357"),
+        _ => ("bootstrap-scheduler", "10359"),
+    };
+    let pod = static_pod(component, template, |args| {
+        for flag in ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"] {
+            args.set(flag, secret_file(LOCAL_KUBECONFIG));
+        }
+        args.set("secure-port", port);
+        if component == Component::ControllerManager {
+            // One service account and token for each controller, at 20 a second, would come before any of them runs.
+            args.remove("use-service-account-credentials")
+                .set("controllers", CONTROLLERS)
+                .set("kube-api-burst", "500")
+                .set("kube-api-qps", "300");
+        }
+    });
+    manifests.add(&format!("bootstrap-manifests/{file}.yaml"), component, pod)
+}
+
+/// Linux gives a connection to the most specific listener, so the one that leaves must hold the specific address and the one
+/// that stays the wildcard: nobody reaches the newcomer before it is ready, and everybody once the other is gone.
+pub fn bind_address(config: &ClusterConfig) -> &'static str {
+    match (binds_loopback(config), config.is_ipv6()) {
+        (false, _) => "$(HOST_IP)",
+        (true, false) => "127.0.0.1",
+        (true, true) => "::1",
+    }
+}
+
+/// Whether clients find the API at a loopback address, which then is the specific one.
+pub fn binds_loopback(config: &ClusterConfig) -> bool {
+    match config.api_servers[0].host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn static_pod(component: Component, template: &PodTemplateSpec, edit: impl FnOnce(&mut Args)) -> Pod {
+    let mut spec = template.spec.clone().unwrap_or_default();
+    customize::edit_args(&mut spec, edit);
+    detach(&mut spec);
+    let name = format!("bootstrap-{}", component.name());
+    let mut metadata = objects::metadata(&name);
+    metadata.labels = Some(objects::labels(&name));
+    Pod { metadata, spec: Some(spec), ..Pod::default() }
+}
+
+/// Frees a pod from everything that only an API can give.
+fn detach(spec: &mut PodSpec) {
+    spec.service_account_name = None;
+    spec.node_selector = None;
+    spec.affinity = None;
+    spec.dns_policy = None;
+    spec.enable_service_links = Some(false);
+    spec.termination_grace_period_seconds = Some(10);
+    for container in &mut spec.containers {
+        // Kubelet would restart a bootstrap pod that is slow to come up; `start` watches it closer than that.
+        container.liveness_probe = None;
+        container.readiness_probe = None;
+    }
+    for volume in spec.volumes.iter_mut().flatten() {
+        if volume.secret.take().is_some() {
+            let type_ = Some("Directory".to_owned());
+            volume.host_path = Some(HostPathVolumeSource { path: BOOTSTRAP_SECRETS.to_owned(), type_ });
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Kubeconfigs, with everything embedded.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::assets::yaml;
+use crate::config::ClusterConfig;
+use crate::pki::Bundle;
+
+/// For people and for `start`: the first API URL, as administrator.
+pub fn admin(config: &ClusterConfig, bundle: &Bundle) -> String {
+    with_certificate(config, bundle, &url(&config.api_servers[0]), "admin")
+}
+
+/// For a joining kubelet: the first API URL, with the bootstrap token.
+pub fn kubelet(config: &ClusterConfig, bundle: &Bundle) -> String {
+    let token = &bundle.bootstrap_token;
+    let user = json!({"token": format!("{}.{}", token.id, token.secret)});
+    kubeconfig(config, bundle, &url(&config.api_servers[0]), "kubelet", &user)
+}
+
+/// For the controller manager and the scheduler: the apiserver of their own machine.
+pub fn of_this_machine(config: &ClusterConfig, bundle: &Bundle, identity: &str) -> String {
+    let host = if config.is_ipv6() { "[::1]" } else { "127.0.0.1" };
+    with_certificate(config, bundle, &format!("https://{host}:{}", config.secure_port), identity)
+}
+
+/// For kube-proxy, which runs on every machine: the first API URL.
+pub fn of_any_machine(config: &ClusterConfig, bundle: &Bundle, identity: &str) -> String {
+    with_certificate(config, bundle, &url(&config.api_servers[0]), identity)
+}
+
+fn with_certificate(config: &ClusterConfig, bundle: &Bundle, server: &str, identity: &str) -> String {
+    let user = json!({
+        "client-certificate-data": STANDARD.encode(bundle.get(&format!("{identity}.crt"))),
+        "client-key-data": STANDARD.encode(bundle.get(&format!("{identity}.key"))),
+    });
+    kubeconfig(config, bundle, server, identity, &user)
+}
+
+fn kubeconfig(config: &ClusterConfig, bundle: &Bundle, server: &str, name: &str, user: &Value) -> String {
+    let cluster = &config.cluster_name;
+    let context = format!("{name}@{cluster}");
+    let authority = STANDARD.encode(bundle.get("ca.crt"));
+    yaml::write(&json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{
+            "name": cluster,
+            "cluster": {"server": server, "certificate-authority-data": authority},
+        }],
+        "users": [{"name": name, "user": user}],
+        "contexts": [{"name": context, "context": {"cluster": cluster, "user": name}}],
+        "current-context": context,
+    }))
+}
+
+/// Without the slash that a URL without a path ends in, and with its port.
+fn url(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    format!("{}://{host}:{}", url.scheme(), url.port_or_known_default().unwrap_or(443))
+}

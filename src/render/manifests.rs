@@ -1,0 +1,138 @@
+//! Where every rendered object passes: labelled, given its checksum, patched, and written as YAML under its file name.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec, Secret, Volume};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{DeepMerge, Metadata, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::base::Base;
+use super::{Error, customize};
+use crate::FIELD_MANAGER;
+use crate::assets::Assets;
+use crate::config::{ClusterConfig, Component};
+
+/// Annotation of a pod template: digest of the Secrets and ConfigMaps it uses. A changed one rolls the pods.
+pub const CHECKSUM: &str = "bootkube.dev/checksum";
+
+/// What can be rendered: typed, with metadata, patchable.
+pub trait Object: Resource + Metadata<Ty = ObjectMeta> + DeepMerge + Serialize + DeserializeOwned {}
+impl<T: Resource + Metadata<Ty = ObjectMeta> + DeepMerge + Serialize + DeserializeOwned> Object for T {}
+
+/// The files of an asset directory, as they come to be.
+pub struct Manifests<'a> {
+    config: &'a ClusterConfig,
+    assets: Assets,
+    digests: BTreeMap<(&'static str, String), Vec<u8>>,
+    /// Patches that met their object.
+    applied: Vec<(Component, usize)>,
+}
+
+impl<'a> Manifests<'a> {
+    /// Nothing yet.
+    pub fn new(config: &'a ClusterConfig) -> Self {
+        Self { config, assets: Assets::default(), digests: BTreeMap::new(), applied: Vec::new() }
+    }
+
+    /// A file that is no object.
+    pub fn file(&mut self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
+        self.assets.insert(path, content);
+    }
+
+    /// An object of `component` under `path`.
+    pub fn add<T: Object>(&mut self, path: &str, component: Component, mut object: T) -> Result<(), Error> {
+        let labels = object.metadata_mut().labels.get_or_insert_default();
+        labels.insert("app.kubernetes.io/managed-by".to_owned(), FIELD_MANAGER.to_owned());
+        let changes = self.config.component(component);
+        for (index, patch) in changes.patches.iter().enumerate().filter(|(_, patch)| patch.kind == T::KIND) {
+            object = customize::patch(object, patch).map_err(|problem| Error::Patch {
+                component: component.name(),
+                index,
+                problem,
+            })?;
+            self.applied.push((component, index));
+        }
+        self.file(path, customize::to_yaml(&object));
+        Ok(())
+    }
+
+    /// A base manifest, as it is.
+    pub fn add_base<T: Object>(&mut self, component: Component, base: &Base) -> Result<(), Error> {
+        self.add(&format!("manifests/{}", base.file_name()), component, base.parse::<T>())
+    }
+
+    /// A Secret; its digest goes into the templates that use it.
+    pub fn add_secret(&mut self, path: &str, component: Component, secret: Secret) -> Result<(), Error> {
+        let entries = secret.data.iter().flatten().map(|(key, value)| (key.as_str(), value.0.as_slice()));
+        self.remember("Secret", secret.metadata.name.as_deref(), entries);
+        self.add(path, component, secret)
+    }
+
+    /// A ConfigMap; its digest goes into the templates that use it.
+    pub fn add_config_map(&mut self, path: &str, component: Component, map: ConfigMap) -> Result<(), Error> {
+        let entries = map.data.iter().flatten().map(|(key, value)| (key.as_str(), value.as_bytes()));
+        self.remember("ConfigMap", map.metadata.name.as_deref(), entries);
+        self.add(path, component, map)
+    }
+
+    /// Annotates a template with the digest of what it mounts. What it mounts is added before it.
+    pub fn stamp(&self, template: &mut PodTemplateSpec) {
+        let volumes = template.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        let mut digest = Sha256::new();
+        let mut used = false;
+        for key in volumes.filter_map(source) {
+            if let Some(data) = self.digests.get(&key) {
+                digest.update(data);
+                used = true;
+            }
+        }
+        if used {
+            let annotations = template.metadata.get_or_insert_default().annotations.get_or_insert_default();
+            annotations.insert(CHECKSUM.to_owned(), hex(&digest.finalize()));
+        }
+    }
+
+    /// All files; an error if a patch met no object.
+    pub fn finish(self) -> Result<Assets, Error> {
+        for (component, changes) in &self.config.components {
+            for (index, patch) in changes.patches.iter().enumerate() {
+                if !self.applied.contains(&(*component, index)) {
+                    let problem =
+                        format!("no {} of this component is rendered; name another kind", patch.kind);
+                    return Err(Error::Patch { component: component.name(), index, problem });
+                }
+            }
+        }
+        Ok(self.assets)
+    }
+
+    fn remember<'d>(
+        &mut self,
+        kind: &'static str,
+        name: Option<&str>,
+        entries: impl Iterator<Item = (&'d str, &'d [u8])>,
+    ) {
+        let mut digest = Sha256::new();
+        for (key, value) in entries {
+            digest.update((key.len() as u64).to_be_bytes());
+            digest.update(key);
+            digest.update((value.len() as u64).to_be_bytes());
+            digest.update(value);
+        }
+        self.digests.insert((kind, name.unwrap_or_default().to_owned()), digest.finalize().to_vec());
+    }
+}
+
+/// The Secret or ConfigMap behind a volume.
+fn source(volume: &Volume) -> Option<(&'static str, String)> {
+    let secret = volume.secret.as_ref().and_then(|source| source.secret_name.clone());
+    let map = volume.config_map.as_ref().map(|source| source.name.clone());
+    secret.map(|name| ("Secret", name)).or_else(|| map.map(|name| ("ConfigMap", name)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

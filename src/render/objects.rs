@@ -1,0 +1,123 @@
+//! Objects that are built rather than edited: secrets, service accounts, disruption budgets, cluster facts.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use time::format_description::well_known::Rfc3339;
+
+use super::manifests::Manifests;
+use super::{Error, base};
+use crate::assets::yaml;
+use crate::config::{self, ClusterConfig, Component};
+use crate::pki::Bundle;
+use crate::{NAMESPACE, VERSION};
+
+/// Who may call the apiserver without credentials, and where.
+pub const AUTHENTICATION: &str = include_str!("../../assets/apiserver-authentication.yaml");
+/// Its name among the secrets.
+pub const AUTHENTICATION_FILE: &str = "apiserver-authentication.yaml";
+/// ConfigMap that records what this cluster was rendered from.
+pub const FACTS: &str = "bootkube-config";
+
+/// Metadata of an object in kube-system.
+pub fn metadata(name: &str) -> ObjectMeta {
+    ObjectMeta { name: Some(name.to_owned()), namespace: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() }
+}
+
+/// Labels of one component.
+pub fn labels(name: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([("k8s-app".to_owned(), name.to_owned())])
+}
+
+/// A Secret of files.
+pub fn secret(name: &str, files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Secret {
+    let data = files.into_iter().map(|(key, value)| (key, ByteString(value))).collect();
+    Secret {
+        metadata: metadata(name),
+        type_: Some("Opaque".to_owned()),
+        data: Some(data),
+        ..Secret::default()
+    }
+}
+
+/// A service account, whose token is mounted only where a pod asks for it.
+pub fn service_account(
+    component: Component,
+    name: &str,
+    file: &str,
+    manifests: &mut Manifests,
+) -> Result<(), Error> {
+    let account = ServiceAccount {
+        metadata: metadata(name),
+        automount_service_account_token: Some(false),
+        ..ServiceAccount::default()
+    };
+    manifests.add(file, component, account)
+}
+
+/// A disruption budget that a drain can satisfy: one at a time, even where there is only one.
+pub fn disruption_budget(
+    component: Component,
+    name: &str,
+    app: &str,
+    manifests: &mut Manifests,
+) -> Result<(), Error> {
+    let budget = PodDisruptionBudget {
+        metadata: metadata(name),
+        spec: Some(PodDisruptionBudgetSpec {
+            max_unavailable: Some(IntOrString::Int(1)),
+            selector: Some(LabelSelector { match_labels: Some(labels(app)), ..LabelSelector::default() }),
+            ..PodDisruptionBudgetSpec::default()
+        }),
+        ..PodDisruptionBudget::default()
+    };
+    manifests.add(&format!("manifests/{name}-disruption.yaml"), component, budget)
+}
+
+/// What a kubelet needs to join: a token, and the right to a certificate and to renew it.
+pub fn kubelet_bootstrap(bundle: &Bundle, manifests: &mut Manifests) -> Result<(), Error> {
+    let component = Component::Apiserver;
+    manifests.add("manifests/kubelet-bootstrap-token.yaml", component, bootstrap_token(bundle))?;
+    for base in [base::CSR_BOOTSTRAP, base::CSR_APPROVER, base::CSR_RENEWAL, base::KUBELET_CLIENT] {
+        manifests.add_base::<ClusterRoleBinding>(component, &base)?;
+    }
+    Ok(())
+}
+
+fn bootstrap_token(bundle: &Bundle) -> Secret {
+    let token = &bundle.bootstrap_token;
+    let text = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let mut data = BTreeMap::from([
+        text("description", "Joins kubelets; rendered by bootkube."),
+        text("token-id", &token.id),
+        text("token-secret", &token.secret),
+        text("usage-bootstrap-authentication", "true"),
+    ]);
+    if let Some(expires) = token.expires {
+        let stamp = expires.format(&Rfc3339).expect("invariant: a year of four digits, no sub-minute offset");
+        data.insert("expiration".to_owned(), stamp);
+    }
+    Secret {
+        metadata: metadata(&format!("bootstrap-token-{}", token.id)),
+        type_: Some("bootstrap.kubernetes.io/token".to_owned()),
+        string_data: Some(data),
+        ..Secret::default()
+    }
+}
+
+/// What this cluster was rendered from, for people and for later versions of bootkube. Nothing in it is secret.
+pub fn cluster_facts(config: &ClusterConfig, manifests: &mut Manifests) -> Result<(), Error> {
+    let data = BTreeMap::from([
+        ("config.yaml".to_owned(), yaml::write(&config::to_value(config))),
+        ("version".to_owned(), VERSION.to_owned()),
+        // What `start` puts on this node, beside the label that the apiserver's manifest selects.
+        ("controller-taint".to_owned(), config.control_plane.taint.clone().unwrap_or_default()),
+    ]);
+    let map = ConfigMap { metadata: metadata(FACTS), data: Some(data), ..ConfigMap::default() };
+    manifests.add("manifests/bootkube-config.yaml", Component::Apiserver, map)
+}

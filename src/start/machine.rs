@@ -1,0 +1,143 @@
+//! The machine's side of a pivot: static pods and keys in their folders, listeners on the API port.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use super::plan::{BOOTSTRAP_SECRETS, ETCD_KEYS, LOCAL_KUBECONFIG, Placement, Plan};
+use super::runner::Progress;
+use super::Error;
+use crate::assets::yaml;
+use crate::cluster::{self, Health};
+use crate::host::{addresses, listeners, static_pods};
+
+/// Between two looks at what cannot be watched: a port, a process.
+pub const PROBE: Duration = Duration::from_millis(50);
+
+/// Finds everything in the way before anything is placed.
+pub fn check(plan: &Plan) -> Result<(), Error> {
+    for pod in plan.staying.iter().chain(plan.temporary()) {
+        static_pods::check_free(&pod.path, &pod.content)?;
+    }
+    static_pods::check_key_folder(Path::new(BOOTSTRAP_SECRETS))?;
+    if !plan.staying.is_empty() {
+        static_pods::check_key_folder(Path::new(ETCD_KEYS))?;
+    }
+    Ok(())
+}
+
+/// etcd, where it is a static pod that stays.
+pub fn place_etcd(plan: &Plan) -> Result<(), Error> {
+    static_pods::write_key_folder(Path::new(ETCD_KEYS), &plan.etcd_keys)?;
+    place(&plan.staying)
+}
+
+/// The keys of the bootstrap pods, then the apiserver.
+pub fn place_apiserver(plan: &Plan) -> Result<(), Error> {
+    static_pods::write_key_folder(Path::new(BOOTSTRAP_SECRETS), &plan.secrets)?;
+    place(std::slice::from_ref(&plan.apiserver))
+}
+
+/// The other bootstrap pods, which are told where the bootstrap apiserver is. Started before it serves, they would be refused, exit,
+/// and wait for kubelet's back-off.
+pub fn place_others(plan: &Plan, endpoint: SocketAddr) -> Result<(), Error> {
+    let kubeconfig = local_kubeconfig(plan, endpoint)?;
+    static_pods::write_key(&Path::new(BOOTSTRAP_SECRETS).join(LOCAL_KUBECONFIG), kubeconfig.as_bytes())?;
+    place(&plan.others)
+}
+
+fn place(pods: &[Placement]) -> Result<(), Error> {
+    for pod in pods {
+        static_pods::place(&pod.path, &pod.content)?;
+    }
+    Ok(())
+}
+
+/// The administrator's kubeconfig, leading to `endpoint` and verifying it under the name it had.
+fn local_kubeconfig(plan: &Plan, endpoint: SocketAddr) -> Result<String, Error> {
+    let text = String::from_utf8_lossy(&plan.kubeconfig);
+    let mut documents = yaml::parse(&text, "auth/kubeconfig")?;
+    let mut kubeconfig = documents.pop().unwrap_or_default();
+    for entry in kubeconfig["clusters"].as_array_mut().into_iter().flatten() {
+        if let Value::Object(cluster) = &mut entry["cluster"] {
+            cluster.insert("server".to_owned(), json!(format!("https://{endpoint}")));
+            cluster.insert("tls-server-name".to_owned(), json!(plan.access.server_name()));
+        }
+    }
+    Ok(yaml::write(&kubeconfig))
+}
+
+/// Where an apiserver of this machine may listen, the likeliest first.
+fn candidates(plan: &Plan) -> Result<Vec<SocketAddr>, Error> {
+    let local = addresses::local().map_err(|source| Error::Host { act: "list the addresses of this machine", source })?;
+    let port = plan.api_port();
+    Ok(local.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+}
+
+/// An address of this machine at which the API is ready now.
+pub async fn serving(plan: &Plan) -> Result<Result<SocketAddr, String>, Error> {
+    let candidates = candidates(plan)?;
+    let answers = join_all(candidates.iter().map(|endpoint| cluster::probe(&plan.access, *endpoint, "/readyz"))).await;
+    let mut reason = None;
+    for (endpoint, health) in candidates.iter().zip(answers) {
+        match health {
+            Health::Ready => return Ok(Ok(*endpoint)),
+            Health::NotReady(why) => reason = Some(format!("{endpoint}: {why}")),
+            Health::Unreachable(_) => {}
+        }
+    }
+    Ok(Err(reason.unwrap_or_else(|| format!("no apiserver listens on port {} of this machine yet", plan.api_port()))))
+}
+
+/// Waits until an apiserver of this machine is ready and says where.
+pub async fn wait_api(plan: &Plan, progress: &Progress<'_>) -> Result<SocketAddr, Error> {
+    loop {
+        match serving(plan).await? {
+            Ok(endpoint) => return Ok(endpoint),
+            Err(reason) => progress.waiting(reason),
+        }
+        tokio::time::sleep(PROBE).await;
+    }
+}
+
+/// Removes the bootstrap pods other than the apiserver and waits until they have let go of their ports.
+pub async fn remove_others(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
+    for pod in &plan.others {
+        static_pods::remove(&pod.path)?;
+    }
+    for pod in &plan.others {
+        let Some(port) = pod.port else { continue };
+        while !on_port(port)?.is_empty() {
+            progress.waiting(format!("{} to end", name(&pod.path)));
+            tokio::time::sleep(PROBE).await;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the bootstrap apiserver and waits until its listener is gone.
+pub async fn remove_apiserver(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
+    let port = plan.api_port();
+    static_pods::remove(&plan.apiserver.path)?;
+    while on_port(port)?.iter().any(|address| !address.is_unspecified()) {
+        progress.waiting("the bootstrap apiserver to end");
+        tokio::time::sleep(PROBE).await;
+    }
+    Ok(())
+}
+
+/// Removes what the bootstrap pods read.
+pub fn remove_secrets() -> Result<(), Error> {
+    Ok(static_pods::remove_key_folder(Path::new(BOOTSTRAP_SECRETS))?)
+}
+
+fn on_port(port: u16) -> Result<Vec<IpAddr>, Error> {
+    listeners::on_port(port).map_err(|source| Error::Host { act: "list the listeners of this machine", source })
+}
+
+fn name(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,176 @@
+//! Everything `start` will do, worked out from the asset directory before the machine is touched.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::Error;
+use super::required::{self, Required};
+use crate::assets::{Layout, Object, StaticPod, order};
+use crate::cluster::{Access, Item};
+
+/// Folder with the files that bootstrap pods read. Rendered manifests name it.
+pub const BOOTSTRAP_SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
+/// Folder with the keys of an etcd that is a static pod. Rendered manifests name it.
+pub const ETCD_KEYS: &str = "/etc/kubernetes/etcd";
+/// Kubeconfig among the bootstrap secrets that leads to the bootstrap apiserver.
+pub const LOCAL_KUBECONFIG: &str = "kubeconfig-local";
+
+/// A static pod to place, with what `start` must know of it.
+pub struct Placement {
+    /// Where kubelet finds it.
+    pub path: PathBuf,
+    /// Its bytes, as they are in the asset directory.
+    pub content: Vec<u8>,
+    /// `--secure-port`, if it says one.
+    pub port: Option<u16>,
+    /// `--bind-address`, if it says one.
+    pub bind_address: Option<String>,
+}
+
+/// The label and, maybe, the taint that make a node a controller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeMarks {
+    /// Labels that the self-hosted apiserver selects.
+    pub labels: BTreeMap<String, String>,
+    /// Key of a NoSchedule taint.
+    pub taint: Option<String>,
+}
+
+/// What will be done, in order.
+pub struct Plan {
+    /// The administrator's way to the API.
+    pub access: Access,
+    /// The kubeconfig that `access` came from.
+    pub kubeconfig: Vec<u8>,
+    /// Files of [`BOOTSTRAP_SECRETS`].
+    pub secrets: BTreeMap<String, Vec<u8>>,
+    /// Static pods that stay on the machine: etcd.
+    pub staying: Vec<Placement>,
+    /// Files of [`ETCD_KEYS`].
+    pub etcd_keys: BTreeMap<String, Vec<u8>>,
+    /// The bootstrap apiserver.
+    pub apiserver: Placement,
+    /// The other bootstrap pods.
+    pub others: Vec<Placement>,
+    /// Objects in the order they are applied.
+    pub stages: Vec<Vec<Item>>,
+    /// What must be Ready before the bootstrap control plane goes.
+    pub required: Vec<Required>,
+    /// What makes this node a controller.
+    pub marks: NodeMarks,
+}
+
+impl Plan {
+    /// Works everything out.
+    pub fn new(layout: Layout, manifest_path: &Path, required_pods: Option<&[String]>) -> Result<Self, Error> {
+        let access = Access::from_kubeconfig(&layout.kubeconfig, "auth/kubeconfig")?;
+        let (apiserver, others) = bootstrap_pods(&layout.bootstrap, manifest_path)?;
+        let staying = layout.controller.iter().map(|pod| placement(pod, manifest_path)).collect();
+        let required = required::resolve(required_pods, &layout.objects)?;
+        let marks = node_marks(&layout.objects);
+        let mut secrets = layout.tls.clone();
+        secrets.insert("kubeconfig".to_owned(), layout.kubeconfig.clone());
+        let keys = layout.tls.iter().filter_map(|(path, key)| Some((path.strip_prefix("etcd/")?, key)));
+        let etcd_keys = keys.map(|(path, key)| (path.to_owned(), key.clone())).collect();
+        let stages = order::stages(layout.objects).into_iter().map(items).collect();
+        let kubeconfig = layout.kubeconfig;
+        Ok(Self { access, kubeconfig, secrets, staying, etcd_keys, apiserver, others, stages, required, marks })
+    }
+
+    /// Every static pod that is temporary, the apiserver's first.
+    pub fn temporary(&self) -> impl Iterator<Item = &Placement> {
+        std::iter::once(&self.apiserver).chain(&self.others)
+    }
+}
+
+fn items(objects: Vec<Object>) -> Vec<Item> {
+    objects.into_iter().map(|object| Item { file: object.file, value: object.value }).collect()
+}
+
+/// The apiserver's static pod and the others.
+fn bootstrap_pods(pods: &[StaticPod], folder: &Path) -> Result<(Placement, Vec<Placement>), Error> {
+    let (mut apiservers, others): (Vec<_>, Vec<_>) = pods.iter().partition(|pod| is_apiserver(&pod.value));
+    let others = others.into_iter().map(|pod| placement(pod, folder)).collect();
+    match (apiservers.pop(), apiservers.is_empty()) {
+        (Some(apiserver), true) => Ok((placement(apiserver, folder), others)),
+        (None, _) => Err(Error::NoApiserver),
+        (Some(_), false) => Err(Error::ManyApiservers),
+    }
+}
+
+fn placement(pod: &StaticPod, folder: &Path) -> Placement {
+    let name = pod.file.rsplit('/').next().unwrap_or(&pod.file);
+    Placement {
+        path: folder.join(name),
+        content: pod.content.clone(),
+        port: flag(&pod.value, "secure-port").and_then(|port| port.parse().ok()),
+        bind_address: flag(&pod.value, "bind-address"),
+    }
+}
+
+/// Every word of every container's command line.
+fn words(pod: &Value) -> impl Iterator<Item = &str> {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let lists = containers.flat_map(|container| [&container["command"], &container["args"]]);
+    lists.filter_map(Value::as_array).flatten().filter_map(Value::as_str)
+}
+
+fn is_apiserver(pod: &Value) -> bool {
+    words(pod).any(|word| !word.starts_with('-') && word.ends_with("apiserver"))
+}
+
+/// The value of `--name=value` or `--name value`.
+fn flag(pod: &Value, name: &str) -> Option<String> {
+    let mut words = words(pod);
+    while let Some(word) = words.next() {
+        match word.trim_start_matches('-').strip_prefix(name) {
+            Some("") => return words.next().map(str::to_owned),
+            Some(rest) if rest.starts_with('=') => return Some(rest[1..].to_owned()),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The label that the apiserver's manifest selects, and the taint that the recorded configuration asks for.
+fn node_marks(objects: &[Object]) -> NodeMarks {
+    let find = |kind: &str, name: &str| {
+        objects.iter().find(|object| object.kind() == kind && object.name() == name).map(|object| &object.value)
+    };
+    let selector = find("DaemonSet", "kube-apiserver").map(|object| &object["spec"]["template"]["spec"]["nodeSelector"]);
+    let pairs = selector.and_then(Value::as_object).into_iter().flatten();
+    let labels = pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
+    let taint = find("ConfigMap", "bootkube-config")
+        .and_then(|map| map["data"]["controller-taint"].as_str())
+        .filter(|taint| !taint.is_empty())
+        .map(str::to_owned);
+    NodeMarks { labels, taint }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(command: Value) -> Value {
+        json!({"spec": {"containers": [{"name": "x", "command": command}]}})
+    }
+
+    #[test]
+    fn flags_are_read_in_both_forms_and_past_nulls() {
+        let pod = pod(json!(["/hyperkube", "apiserver", null, "--secure-port=443", "--bind-address", "0.0.0.0"]));
+        assert_eq!(flag(&pod, "secure-port").as_deref(), Some("443"));
+        assert_eq!(flag(&pod, "bind-address").as_deref(), Some("0.0.0.0"));
+        assert_eq!(flag(&pod, "secure"), None);
+    }
+
+    #[test]
+    fn an_apiserver_is_known_by_its_program_and_not_by_its_flags() {
+        assert!(is_apiserver(&pod(json!(["/hyperkube", "apiserver"]))));
+        assert!(is_apiserver(&pod(json!(["kube-apiserver", "--a=b"]))));
+        assert!(!is_apiserver(&pod(json!(["kube-scheduler", "--master=apiserver"]))));
+    }
+}
