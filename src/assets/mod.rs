@@ -1,5 +1,7 @@
 //! The asset directory: what `render` writes and `start` reads.
 
+pub mod object;
+pub mod order;
 pub mod yaml;
 
 use std::collections::BTreeMap;
