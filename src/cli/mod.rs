@@ -1,1 +1,85 @@
 //! The command line: one file per subcommand, each turning arguments into one library call.
+//!
+//! Stdout carries data only; messages and logs go to stderr. Errors of usage end the program inside clap, with exit code 2.
+
+mod cluster;
+mod config;
+mod output;
+pub mod query;
+mod render;
+mod start;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::error::{ExitClass, Failure};
+
+/// Says what is logged, in the syntax of RUST_LOG; wins over `--verbose`.
+const LOG_VARIABLE: &str = "BOOTKUBE_LOG";
+
+const EXAMPLES: &str = "\
+Examples:
+  A cluster on this machine (kubelet and containerd are installed):
+    bootkube render --asset-dir=assets --api-servers=https://10.0.0.5:6443
+    bootkube start --asset-dir=assets
+
+  The same from a file that says everything else there is to say:
+    bootkube config defaults > cluster.yaml
+    bootkube config validate --config=cluster.yaml
+    bootkube render --config=cluster.yaml --asset-dir=assets
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 wrong configuration (nothing was written), 4 machine not ready.";
+
+/// Turns a machine with a kubelet into a Kubernetes cluster whose control plane runs inside Kubernetes.
+/// `render` writes its certificates and manifests; `start` brings it up from them and then steps aside.
+#[derive(Parser)]
+#[command(name = "bootkube", version, after_help = EXAMPLES, args_override_self = true, verbatim_doc_comment)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Log what is done, step by step, on stderr. The variable BOOTKUBE_LOG chooses more finely, as RUST_LOG does.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Render(Box<render::RenderArgs>),
+    Start(start::StartArgs),
+    /// Show or check the configuration file.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print the version.
+    Version,
+}
+
+/// Runs the command line `args`, the program's name first.
+///
+/// # Errors
+/// Whatever the subcommand failed with, ready for the user.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
+    let Cli { command, verbose } = Cli::parse_from(args);
+    log_to_stderr(verbose)?;
+    match command {
+        Command::Render(args) => render::run(*args),
+        Command::Start(args) => start::run(args),
+        Command::Config(command) => config::run(command),
+        Command::Version => output::print(&format!("Version: {}\n", crate::VERSION)),
+    }
+}
+
+fn log_to_stderr(verbose: bool) -> Result<(), Failure> {
+    let usual = if verbose { "warn,bootkube=debug" } else { "warn" };
+    let filter = match std::env::var(LOG_VARIABLE) {
+        Ok(directives) => EnvFilter::try_new(&directives).map_err(|error| Failure {
+            class: ExitClass::Usage,
+            message: format!("{LOG_VARIABLE}: {directives}: {error}"),
+            hint: Some("write a level (error, warn, info, debug, trace) or bootkube=debug,kube=info".into()),
+        })?,
+        Err(_) => EnvFilter::new(usual),
+    };
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    Ok(())
+}

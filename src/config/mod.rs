@@ -1,9 +1,22 @@
 //! The cluster as the user wants it: one validated, immutable [`ClusterConfig`].
 //!
-//! Values come from defaults, then a file (`--config`), then flags. [`resolve`] merges the three; [`validate`] reports every
-//! mistake at once, each with its field path.
+//! Values come from defaults, then a file (`--config`), then flags. [`resolve`] merges the three and reports every mistake at
+//! once, each with the flag or field path that it was written in. [`to_value`] writes a configuration back as a file.
+//!
+//! Nothing here looks at the machine, the clock or other files: paths are passed on unread.
 
+pub mod defaults;
+mod document;
+mod endpoint;
+mod fields;
+mod file;
 mod finding;
+mod flags;
+mod names;
+mod report;
+mod resolve;
+mod scalar;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,7 +26,13 @@ use ipnet::IpNet;
 use serde_json::Value;
 use url::Url;
 
+pub use document::{defaults_text, to_value};
+pub use endpoint::endpoint;
+pub use file::{API_VERSION, KIND};
 pub use finding::{Finding, Findings};
+pub use flags::Flags;
+pub use names::Named;
+pub use resolve::resolve;
 
 /// A whole cluster, resolved and valid. Nothing in it is secret; paths to secrets are.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +43,7 @@ pub struct ClusterConfig {
     pub cluster_domain: String,
     /// Version of Kubernetes, with its `v`. Default `v1.36.3`.
     pub kubernetes_version: String,
-    /// URLs of the API; the first is the one in kubeconfigs. Never empty. Ports are explicit.
+    /// URLs of the API; the first is the one in kubeconfigs. Never empty. Write them with [`endpoint`], which names the port.
     pub api_servers: Vec<Url>,
     /// Subject alternative names of the apiserver beyond the hosts of `api_servers`.
     pub api_alt_names: AltNames,

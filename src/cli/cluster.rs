@@ -1,0 +1,129 @@
+//! The flags that describe a cluster, shared by `render` and `config validate`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::output::refused;
+use crate::config::{self, ClusterConfig, Finding, Findings, Flags};
+use crate::error::Failure;
+
+/// Flags of v0.14's `render`, and `--config` above which they stand.
+#[derive(Args)]
+pub(super) struct ClusterArgs {
+    /// Configuration file (YAML); `bootkube config defaults` prints one. Flags win over it.
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
+    config: Option<PathBuf>,
+    /// Name of the cluster in kubeconfigs [default: kubernetes]
+    #[arg(long, value_name = "NAME", help_heading = "Configuration")]
+    cluster_name: Option<String>,
+
+    /// URLs of the API, separated by commas. The first is written into kubeconfigs, and its port (443 if it has none) is the one
+    /// that apiservers listen on [default: https://127.0.0.1:6443]
+    #[arg(long, value_name = "URLS", help_heading = "API")]
+    api_servers: Option<String>,
+    /// Further names of the API for its certificate, as IP=10.0.0.5,DNS=api.example.com. The hosts of --api-servers are always
+    /// in it too (v0.14 left them out when this flag was given)
+    #[arg(long, value_name = "NAMES", help_heading = "API")]
+    api_server_alt_names: Option<String>,
+    /// Certificate of an existing CA to sign with (PEM); with --ca-private-key-path or not at all
+    #[arg(long, value_name = "FILE", help_heading = "API")]
+    ca_certificate_path: Option<String>,
+    /// Private key of that CA (PEM: PKCS#1, PKCS#8 or SEC1; RSA or EC)
+    #[arg(long, value_name = "FILE", help_heading = "API")]
+    ca_private_key_path: Option<String>,
+
+    /// Client URLs of etcd, separated by commas; any https turns TLS on [default: https://127.0.0.1:2379]
+    #[arg(long, value_name = "URLS", help_heading = "etcd")]
+    etcd_servers: Option<String>,
+    /// CA of an existing etcd (PEM); this and the next two, or none
+    #[arg(long, value_name = "FILE", help_heading = "etcd")]
+    etcd_ca_path: Option<String>,
+    /// Client certificate for it (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "etcd")]
+    etcd_certificate_path: Option<String>,
+    /// Private key of that certificate (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "etcd")]
+    etcd_private_key_path: Option<String>,
+
+    /// Addresses of pods: a CIDR, or an IPv4 and an IPv6 one separated by a comma [default: 10.2.0.0/16]
+    #[arg(long, value_name = "CIDRS", help_heading = "Network")]
+    pod_cidr: Option<String>,
+    /// Addresses of Services, likewise; the tenth is that of cluster DNS [default: 10.3.0.0/24]
+    #[arg(long, value_name = "CIDRS", help_heading = "Network")]
+    service_cidr: Option<String>,
+    /// Pod network: flannel, or none to bring a CNI plugin of your own [default: flannel]
+    #[arg(long, value_name = "NAME", help_heading = "Network")]
+    network_provider: Option<String>,
+    /// `external` if a cloud controller manager of your own runs [default: none]
+    #[arg(long, value_name = "NAME", help_heading = "Network")]
+    cloud_provider: Option<String>,
+}
+
+impl ClusterArgs {
+    /// The configuration that the flags describe above the file, or above `given`, the text of one that came otherwise.
+    /// Warnings come with it.
+    pub fn resolve(self, given: Option<String>) -> Result<(ClusterConfig, Vec<String>), Failure> {
+        let (path, flags) = self.split();
+        let file = match (path, given) {
+            (Some(path), Some(_)) => return Err(refused(&given_twice(&path))),
+            (Some(path), None) => Some((path.display().to_string(), read(&path).map_err(|e| refused(&e))?)),
+            (None, Some(text)) => Some(("config".to_owned(), text)),
+            (None, None) => None,
+        };
+        let file = file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
+        config::resolve(flags, file).map_err(|findings| refused(&findings))
+    }
+
+    fn split(self) -> (Option<PathBuf>, Flags) {
+        let Self {
+            config,
+            cluster_name,
+            api_servers,
+            api_server_alt_names,
+            ca_certificate_path,
+            ca_private_key_path,
+            etcd_servers,
+            etcd_ca_path,
+            etcd_certificate_path,
+            etcd_private_key_path,
+            pod_cidr,
+            service_cidr,
+            network_provider,
+            cloud_provider,
+        } = self;
+        let flags = Flags {
+            cluster_name,
+            ca_certificate_path,
+            ca_private_key_path,
+            etcd_ca_path,
+            etcd_certificate_path,
+            etcd_private_key_path,
+            etcd_servers,
+            api_servers,
+            api_server_alt_names,
+            pod_cidr,
+            service_cidr,
+            cloud_provider,
+            network_provider,
+        };
+        (config, flags)
+    }
+}
+
+fn read(path: &Path) -> Result<String, Findings> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let problem = format!("cannot be read: {error}");
+        let cure = "name a file that is there, is yours to read and is UTF-8 text";
+        mistake(path, &problem, cure)
+    })
+}
+
+fn given_twice(path: &Path) -> Findings {
+    mistake(path, "is a second configuration beside the one on stdin", "give one of them")
+}
+
+fn mistake(path: &Path, problem: &str, cure: &str) -> Findings {
+    let (field, value) = ("--config".into(), path.display().to_string());
+    Findings(vec![Finding { field, value, problem: problem.into(), cure: cure.into() }])
+}

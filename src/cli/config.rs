@@ -1,0 +1,36 @@
+//! `bootkube config`: show the defaults, check a file.
+
+use clap::{Args, Subcommand};
+
+use super::cluster::ClusterArgs;
+use super::output;
+use crate::config;
+use crate::error::Failure;
+
+#[derive(Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Print a configuration file with every field, its default and what it means.
+    Defaults,
+    Validate(Box<ValidateArgs>),
+}
+
+/// Check a configuration file, and flags over it, and report every mistake.
+#[derive(Args)]
+pub(super) struct ValidateArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+pub(super) fn run(command: ConfigCommand) -> Result<(), Failure> {
+    match command {
+        ConfigCommand::Defaults => {
+            let text = config::defaults_text().map_err(|findings| output::refused(&findings))?;
+            output::print(&text)
+        }
+        ConfigCommand::Validate(args) => {
+            let (_, warnings) = args.cluster.resolve(None)?;
+            output::warn(&warnings);
+            output::print("the configuration is valid\n")
+        }
+    }
+}

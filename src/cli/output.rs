@@ -1,0 +1,41 @@
+//! What a command says: data on stdout, warnings on stderr, mistakes as one failure.
+
+use std::io::{self, Write};
+
+use crate::config::Findings;
+use crate::error::{ExitClass, Failure};
+
+/// Writes data to stdout. A reader that has gone away (`bootkube … | head`) has seen enough: that is no failure.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure {
+            class: ExitClass::General,
+            message: format!("failed to write to stdout: {error}"),
+            hint: None,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Tells what is odd but does not stop the work.
+pub(super) fn warn(warnings: &[String]) {
+    let mut stderr = io::stderr().lock();
+    for warning in warnings {
+        // A closed stderr means that nobody wants warnings.
+        writeln!(stderr, "warning: {warning}").unwrap_or_default();
+    }
+}
+
+/// Mistakes in what the user gave, one a line.
+pub(super) fn refused(findings: &Findings) -> Failure {
+    let message = match findings.0.as_slice() {
+        [only] => only.to_string(),
+        several => {
+            let lines: Vec<String> = several.iter().map(|finding| format!("\n  {finding}")).collect();
+            format!("{} mistakes, nothing was written:{}", several.len(), lines.concat())
+        }
+    };
+    let hint = "`bootkube config defaults` explains every field, `bootkube render --help` every flag";
+    Failure { class: ExitClass::Configuration, message, hint: Some(hint.into()) }
+}

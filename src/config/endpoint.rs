@@ -1,0 +1,168 @@
+//! URLs of the API and of etcd: what they may contain, and how they are written.
+//!
+//! The `url` crate repairs what browsers repair (backslashes, missing slashes, octal addresses). A typing error in an address of
+//! a control plane should be reported instead, so the text is looked at before it is parsed.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use url::{Host, Url};
+
+use super::report::{Checked, Given, Report, fault};
+use super::scalar::is_dns_name;
+
+/// `scheme://host:port`, with the port even where it is the scheme's own, and nothing behind it.
+pub fn endpoint(url: &Url) -> String {
+    let (host, port) = (url.host_str().unwrap_or_default(), port(url));
+    format!("{}://{host}:{port}", url.scheme())
+}
+
+/// The port of `url`, 443 where it names none.
+pub(super) fn port(url: &Url) -> u16 {
+    url.port_or_known_default().unwrap_or(443)
+}
+
+/// A URL of the API: https, a host, perhaps a port.
+pub(super) fn api_server(text: &str) -> Checked<Url> {
+    if text.starts_with("http://") {
+        return fault("is plain http, which no apiserver serves", "write https://");
+    }
+    base(text, &["https"], "https://host:6443")
+}
+
+/// A client URL of etcd: http or https, a host and a port.
+pub(super) fn etcd_server(text: &str) -> Checked<Url> {
+    let url = base(text, &["http", "https"], "https://host:2379")?;
+    let (_, authority) = text.split_once("://").unwrap_or_default();
+    let host_and_port = authority.trim_end_matches('/');
+    let named = host_and_port.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    match named {
+        true => Ok(url),
+        false => fault("has no port", format!("write {}://{host_and_port}:2379", url.scheme())),
+    }
+}
+
+/// Refuses a URL that was given before.
+pub(super) fn refuse_duplicates(urls: &[Given<Url>], report: &mut Report) {
+    for (index, url) in urls.iter().enumerate() {
+        if urls[..index].iter().any(|earlier| earlier.value == url.value) {
+            report.refuse(&url.at, &endpoint(&url.value), "is given twice", "remove one of them");
+        }
+    }
+}
+
+fn base(text: &str, schemes: &[&str], example: &str) -> Checked<Url> {
+    let cure = || format!("write {example}");
+    if text.is_empty() {
+        return fault("is empty", cure());
+    }
+    let Some((scheme, rest)) = text.split_once("://") else { return fault("has no scheme", cure()) };
+    if !schemes.contains(&scheme) {
+        return fault("has a scheme that is not known here", cure());
+    }
+    if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
+        return fault("contains a space or backslash", cure());
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.is_empty() || authority.starts_with(':') {
+        return fault("has no host", cure());
+    }
+    let url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(error) => return fault(format!("is not a URL ({error})"), cure()),
+    };
+    bare(&url)?;
+    host(&url, authority)?;
+    Ok(url)
+}
+
+/// Nothing but scheme, host and port.
+fn bare(url: &Url) -> Checked<()> {
+    let bare = |url: &Url| match url.host_str() {
+        Some(_) => format!("write {}", endpoint(url)),
+        None => "write scheme, host and port only".into(),
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return fault("contains a user", bare(url));
+    }
+    if url.path() != "/" {
+        return fault("has a path", bare(url));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return fault("has a query", bare(url));
+    }
+    match url.port() {
+        Some(0) => fault("has port 0, which nobody can reach", "write the port that is listened on"),
+        _ => Ok(()),
+    }
+}
+
+/// A host that clients can reach, read as it is written.
+fn host(url: &Url, authority: &str) -> Checked<()> {
+    let unreachable = || fault("is an address to listen on, not one to reach", "write the machine's address");
+    match url.host() {
+        Some(Host::Ipv4(Ipv4Addr::UNSPECIFIED)) => unreachable(),
+        Some(Host::Ipv6(Ipv6Addr::UNSPECIFIED)) => unreachable(),
+        Some(Host::Ipv4(ip)) if !authority.starts_with(&ip.to_string()) => {
+            fault(format!("would be read as {ip}"), format!("write {ip} if that is meant"))
+        }
+        Some(Host::Domain(name)) if !is_dns_name(name) => {
+            fault("has a host that is not a DNS name", "use letters, digits, dashes and dots")
+        }
+        None => fault("has no host", "write one"),
+        Some(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_the_api_are_https_host_and_port() {
+        for (text, written) in [
+            ("https://127.0.0.1:6443", "https://127.0.0.1:6443"),
+            ("https://127.0.0.1:6443/", "https://127.0.0.1:6443"),
+            ("https://Api.example.com", "https://api.example.com:443"),
+            ("https://[fd00::1]:6443", "https://[fd00::1]:6443"),
+        ] {
+            assert_eq!(api_server(text).map(|url| endpoint(&url)).as_deref(), Ok(written));
+        }
+    }
+
+    #[test]
+    fn every_other_url_of_the_api_is_refused_for_its_own_reason() {
+        for (text, problem) in [
+            ("", "empty"),
+            ("127.0.0.1:6443", "no scheme"),
+            ("http://a:6443", "plain http"),
+            ("ftp://a", "scheme that is not known"),
+            ("https://", "no host"),
+            ("https://:6443", "no host"),
+            ("https:///a", "no host"),
+            ("https://a:99999", "not a URL"),
+            ("https://a:0", "port 0"),
+            ("https://a/api", "a path"),
+            ("https://a?x=1", "a query"),
+            ("https://a#x", "a query"),
+            ("https://me:secret@a", "a user"),
+            ("https://a\\b", "backslash"),
+            ("https://0.0.0.0:6443", "listen on"),
+            ("https://[::]:6443", "listen on"),
+            ("https://010.0.0.1", "read as 8.0.0.1"),
+            ("https://a_b", "not a DNS name"),
+        ] {
+            let fault = api_server(text).expect_err(text);
+            assert!(fault.problem.contains(problem), "{text}: {}", fault.problem);
+        }
+    }
+
+    #[test]
+    fn urls_of_etcd_need_a_port() {
+        assert!(etcd_server("http://127.0.0.1:2379").is_ok());
+        assert!(etcd_server("https://etcd.example.com:443").is_ok());
+        assert!(etcd_server("https://[fd00::1]:2379").is_ok());
+        for text in ["https://etcd.example.com", "https://[fd00::1]"] {
+            assert!(etcd_server(text).expect_err(text).problem.contains("no port"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The configuration file: versioned YAML, read into [`Settings`].
+//!
+//! Unknown keys and wrong types are findings with their path. What values mean is decided by `resolve`.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::fields::Fields;
+use super::report::{Given, Report};
+use super::settings::{
+    CertificateSettings, ComponentSettings, ControlPlaneSettings, EtcdSettings, PatchSettings, Settings,
+    VolumeSettings,
+};
+use super::{Component, Images};
+
+/// `apiVersion` of the file.
+pub const API_VERSION: &str = "bootkube.dev/v1alpha1";
+/// `kind` of the file.
+pub const KIND: &str = "ClusterConfig";
+
+/// Reads the file called `name`. Relative paths in it start at its folder.
+pub(super) fn read(name: &str, text: &str, report: &mut Report) -> Settings {
+    let value = match read_yaml(text) {
+        Ok(value) => value,
+        Err(problem) => {
+            report.refuse(name, "", format!("is not YAML: {problem}"), "correct it at that place");
+            return Settings::default();
+        }
+    };
+    let empty = serde_json::Map::new();
+    let entries = match &value {
+        Value::Object(entries) => entries,
+        Value::Null => &empty,
+        _ => {
+            let cure = "see `bootkube config defaults` for its shape";
+            report.refuse(name, "", "holds no mapping of fields to values", cure);
+            return Settings::default();
+        }
+    };
+    let mut settings = Fields::read(String::new(), entries, report, document);
+    start_at(Path::new(name).parent().unwrap_or(Path::new("")), &mut settings);
+    settings
+}
+
+/// The document as a value; the error says line and column.
+fn read_yaml(text: &str) -> Result<Value, String> {
+    serde_saphyr::from_str(text).map_err(|error| error.without_snippet().to_string())
+}
+
+fn document(fields: &mut Fields<'_>) -> Settings {
+    header(fields, "apiVersion", API_VERSION);
+    header(fields, "kind", KIND);
+    let (ca_certificate, ca_private_key) = fields
+        .section("ca", |ca| (path(ca, "certificateFile"), path(ca, "privateKeyFile")))
+        .unwrap_or_default();
+    let (core_dns_replicas, core_dns_upstream) =
+        fields.section("coreDNS", |dns| (dns.count("replicas"), dns.strings("upstream"))).unwrap_or_default();
+    Settings {
+        from_file: true,
+        cluster_name: fields.string("clusterName"),
+        cluster_domain: fields.string("clusterDomain"),
+        kubernetes_version: fields.string("kubernetesVersion"),
+        api_servers: fields.strings("apiServers"),
+        api_alt_names: fields.strings("apiServerAltNames"),
+        etcd: fields.section("etcd", etcd).unwrap_or_default(),
+        pod_cidrs: fields.strings("podCIDRs"),
+        service_cidrs: fields.strings("serviceCIDRs"),
+        networking: fields.string("networking"),
+        images: fields.section("images", images).unwrap_or_default(),
+        components: fields.section("components", components).unwrap_or_default(),
+        control_plane: fields.section("controlPlane", control_plane).unwrap_or_default(),
+        cloud_provider: fields.string("cloudProvider").filter(|provider| !provider.value.is_empty()),
+        trusted_certs_dir: fields.string("trustedCertsDir"),
+        certificates: fields.section("certificates", certificates).unwrap_or_default(),
+        ca_certificate,
+        ca_private_key,
+        bootstrap_token_expiry: fields.section("bootstrapToken", |token| token.string("expiry")).flatten(),
+        service_account_issuer: fields.string("serviceAccountIssuer"),
+        aggregation: fields.boolean("aggregation"),
+        core_dns_replicas,
+        core_dns_upstream,
+    }
+}
+
+/// A field that must be there and be `wanted`.
+fn header(fields: &mut Fields<'_>, name: &'static str, wanted: &str) {
+    let found = fields.string(name);
+    let cure = format!("write `{name}: {wanted}`");
+    match found {
+        Some(found) if found.value == wanted => {}
+        Some(found) => fields.report().refuse(&found.at, &found.value, "is not one this program reads", cure),
+        None => fields.report().refuse(name, "", "is missing", cure),
+    }
+}
+
+fn etcd(fields: &mut Fields<'_>) -> EtcdSettings {
+    EtcdSettings {
+        mode: fields.string("mode"),
+        servers: fields.strings("servers"),
+        ca: path(fields, "caFile"),
+        certificate: path(fields, "certificateFile"),
+        private_key: path(fields, "privateKeyFile"),
+    }
+}
+
+fn images(fields: &mut Fields<'_>) -> std::collections::BTreeMap<&'static str, Given<String>> {
+    Images::NAMES.into_iter().filter_map(|name| Some((name, fields.string(name)?))).collect()
+}
+
+fn components(fields: &mut Fields<'_>) -> std::collections::BTreeMap<Component, ComponentSettings> {
+    let read = |part: Component| Some((part, fields.section(part.name(), component)?));
+    Component::ALL.into_iter().filter_map(read).collect()
+}
+
+fn component(fields: &mut Fields<'_>) -> ComponentSettings {
+    ComponentSettings {
+        at: fields.path().to_owned(),
+        extra_args: fields.entries("extraArgs"),
+        extra_volumes: fields.sections("extraVolumes", volume),
+        patches: fields.sections("patches", patch),
+    }
+}
+
+fn volume(fields: &mut Fields<'_>) -> VolumeSettings {
+    VolumeSettings {
+        at: fields.path().to_owned(),
+        name: fields.string("name"),
+        host_path: fields.string("hostPath"),
+        mount_path: fields.string("mountPath"),
+        read_only: fields.boolean("readOnly"),
+        path_type: fields.string("pathType"),
+    }
+}
+
+fn patch(fields: &mut Fields<'_>) -> PatchSettings {
+    PatchSettings {
+        at: fields.path().to_owned(),
+        kind: fields.string("kind"),
+        patch_type: fields.string("type"),
+        patch: fields.value("patch"),
+    }
+}
+
+fn control_plane(fields: &mut Fields<'_>) -> ControlPlaneSettings {
+    ControlPlaneSettings {
+        controllers: fields.count("controllers"),
+        workers: fields.boolean("workers"),
+        label: fields.string("label"),
+        taint: fields.string("taint"),
+    }
+}
+
+fn certificates(fields: &mut Fields<'_>) -> CertificateSettings {
+    CertificateSettings {
+        key_algorithm: fields.string("keyAlgorithm"),
+        validity: fields.string("validity"),
+        ca_validity: fields.string("caValidity"),
+    }
+}
+
+/// A path; an empty one counts as absent, as it does for the flags.
+fn path(fields: &mut Fields<'_>, name: &'static str) -> Option<Given<String>> {
+    fields.string(name).filter(|path| !path.value.is_empty())
+}
+
+/// Makes the paths of files that bootkube itself reads start at `folder`.
+fn start_at(folder: &Path, settings: &mut Settings) {
+    let paths = [
+        &mut settings.etcd.ca,
+        &mut settings.etcd.certificate,
+        &mut settings.etcd.private_key,
+        &mut settings.ca_certificate,
+        &mut settings.ca_private_key,
+    ];
+    for path in paths.into_iter().flatten() {
+        path.value = folder.join(&path.value).to_string_lossy().into_owned();
+    }
+}

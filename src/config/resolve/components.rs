@@ -1,0 +1,198 @@
+//! Changes to single components: flags, volumes, patches.
+//!
+//! What a flag or patch does is the component's business; here is refused only what cannot be rendered or would break the
+//! hand-over.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::super::report::{Checked, Given, Report, fault};
+use super::super::scalar;
+use super::super::settings::{ComponentSettings, PatchSettings, VolumeSettings};
+use super::super::{Component, ComponentConfig, Etcd, ExtraVolume, Networking, Patch, PatchType};
+
+/// Flags of the apiserver that decide who answers during the hand-over.
+const OWNED: [&str; 3] = ["bind-address", "permit-port-sharing", "secure-port"];
+
+/// Types of HostPathVolumeSource; the empty one checks nothing.
+const PATH_TYPES: [&str; 8] =
+    ["", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
+
+/// Every component that the user mentions.
+pub(super) fn read(
+    settings: &BTreeMap<Component, ComponentSettings>,
+    etcd: &Etcd,
+    networking: Networking,
+    report: &mut Report,
+) -> BTreeMap<Component, ComponentConfig> {
+    let mut components = BTreeMap::new();
+    for (&part, given) in settings {
+        match part {
+            Component::Etcd if *etcd != Etcd::StaticPod => {
+                report.warn(&given.at, "has no effect, because etcd.mode is external");
+            }
+            Component::Flannel if networking != Networking::Flannel => {
+                report.warn(&given.at, "has no effect, because networking is not flannel");
+            }
+            _ => {}
+        }
+        let config = ComponentConfig {
+            extra_args: extra_args(part, given, report),
+            extra_volumes: extra_volumes(given, report),
+            patches: given.patches.iter().filter_map(|each| patch(each, report)).collect(),
+        };
+        if config != ComponentConfig::default() {
+            components.insert(part, config);
+        }
+    }
+    components
+}
+
+fn extra_args(
+    part: Component,
+    given: &ComponentSettings,
+    report: &mut Report,
+) -> BTreeMap<String, Option<String>> {
+    let mut args = BTreeMap::new();
+    for (flag, value) in &given.extra_args {
+        if let Err(fault) = flag_name(part, flag) {
+            report.refuse(&value.at, "", fault.problem, fault.cure);
+            continue;
+        }
+        match &value.value {
+            Value::Null => drop(args.insert(flag.clone(), None)),
+            Value::String(text) => drop(args.insert(flag.clone(), Some(text.clone()))),
+            Value::Bool(_) | Value::Number(_) => {
+                let shown = value.value.to_string();
+                report.refuse(&value.at, &shown, "is not a text", format!("put it in quotes: \"{shown}\""));
+            }
+            Value::Array(_) | Value::Object(_) => {
+                report.refuse(&value.at, "", "is not a text", "write the flag's value as one text in quotes");
+            }
+        }
+    }
+    args
+}
+
+fn flag_name(part: Component, flag: &str) -> Checked<()> {
+    let bare = flag.trim_start_matches('-').split('=').next().unwrap_or_default();
+    if bare != flag {
+        return fault(
+            "is not a bare flag name",
+            format!("write `{bare}: \"value\"`, without dashes and `=`"),
+        );
+    }
+    let inner = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_');
+    if flag.is_empty() || !flag.bytes().all(inner) {
+        return fault("is not a flag name", "use letters, digits and dashes");
+    }
+    if part == Component::Apiserver && OWNED.contains(&flag) {
+        return fault(
+            "is set by bootkube: bootstrap and self-hosted apiserver share a port while one hands over to the other, \
+             and this flag decides which of them answers",
+            "remove it; the port is that of the first API server URL",
+        );
+    }
+    Ok(())
+}
+
+fn extra_volumes(given: &ComponentSettings, report: &mut Report) -> Vec<ExtraVolume> {
+    let read: Vec<(&VolumeSettings, ExtraVolume)> =
+        given.extra_volumes.iter().filter_map(|each| Some((each, volume(each, report)?))).collect();
+    for (index, (settings, volume)) in read.iter().enumerate() {
+        let earlier = || read[..index].iter().map(|(_, earlier)| earlier);
+        if earlier().any(|earlier| earlier.name == volume.name) {
+            let at = format!("{}.name", settings.at);
+            report.refuse(&at, &volume.name, "names two volumes", "give each volume a name of its own");
+        }
+        if earlier().any(|earlier| earlier.mount_path == volume.mount_path) {
+            let at = format!("{}.mountPath", settings.at);
+            report.refuse(
+                &at,
+                &volume.mount_path,
+                "is mounted twice",
+                "mount each volume in a place of its own",
+            );
+        }
+    }
+    read.into_iter().map(|(_, volume)| volume).collect()
+}
+
+fn volume(given: &VolumeSettings, report: &mut Report) -> Option<ExtraVolume> {
+    let VolumeSettings { at, name, host_path, mount_path, read_only, path_type } = given;
+    let name = required(at, "name", name, report).and_then(|name| report.check(name, scalar::dns_label));
+    let host_path = required(at, "hostPath", host_path, report)
+        .and_then(|path| report.check(path, scalar::absolute_path));
+    let mount_path = required(at, "mountPath", mount_path, report)
+        .and_then(|path| report.check(path, scalar::absolute_path));
+    let path_type = report.check_or(path_type.as_ref(), String::new(), known_path_type);
+    Some(ExtraVolume {
+        name: name?,
+        host_path: host_path?,
+        mount_path: mount_path?,
+        read_only: read_only.as_ref().is_none_or(|given| given.value),
+        path_type,
+    })
+}
+
+fn known_path_type(text: &str) -> Checked<String> {
+    match PATH_TYPES.contains(&text) {
+        true => Ok(text.into()),
+        false => fault("is not a type of host path", format!("use one of {}", PATH_TYPES[1..].join(", "))),
+    }
+}
+
+fn patch(given: &PatchSettings, report: &mut Report) -> Option<Patch> {
+    let PatchSettings { at, kind, patch_type, patch } = given;
+    let kind = required(at, "kind", kind, report).and_then(|kind| report.check(kind, object_kind));
+    let patch_type = match patch_type {
+        Some(given) => report.check(given, scalar::word),
+        None => Some(PatchType::Strategic),
+    };
+    let patch = required(at, "patch", patch, report);
+    let (kind, patch_type, patch) = (kind?, patch_type?, patch?);
+    if let Err(fault) = fits(patch_type, &patch.value) {
+        report.refuse(&patch.at, "", fault.problem, fault.cure);
+        return None;
+    }
+    Some(Patch { kind, patch_type, patch: patch.value.clone() })
+}
+
+fn object_kind(text: &str) -> Checked<String> {
+    let good =
+        text.starts_with(|c: char| c.is_ascii_uppercase()) && text.bytes().all(|c| c.is_ascii_alphanumeric());
+    match good {
+        true => Ok(text.into()),
+        false => fault("is not a kind", "write one such as DaemonSet, Deployment or Pod"),
+    }
+}
+
+/// Whether a patch has the shape that its type asks for.
+fn fits(patch_type: PatchType, patch: &Value) -> Checked<()> {
+    match patch_type {
+        PatchType::Strategic | PatchType::Merge if patch.is_object() => Ok(()),
+        PatchType::Strategic | PatchType::Merge => {
+            fault("is not a mapping", "write the part of the object that changes, or use `type: json`")
+        }
+        PatchType::Json => match serde_json::from_value::<json_patch::Patch>(patch.clone()) {
+            Ok(_) => Ok(()),
+            Err(error) => fault(
+                format!("is not a JSON patch ({error})"),
+                "write a list of operations, each with op, path and value",
+            ),
+        },
+    }
+}
+
+fn required<'a, T>(
+    at: &str,
+    name: &str,
+    given: &'a Option<Given<T>>,
+    report: &mut Report,
+) -> Option<&'a Given<T>> {
+    if given.is_none() {
+        report.refuse(&format!("{at}.{name}"), "", "is missing", format!("add `{name}`"));
+    }
+    given.as_ref()
+}

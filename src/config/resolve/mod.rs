@@ -1,0 +1,274 @@
+//! From what the user asked for to a [`ClusterConfig`]: flags over file over defaults, and every mistake at once.
+//!
+//! Each part reads its values and checks how they fit together, skipping what was already found wrong: one typing error makes
+//! one finding. Nothing here reads files, looks at the machine or the clock.
+
+mod components;
+mod network;
+mod servers;
+
+use super::report::{Checked, Given, Report, fault};
+use super::settings::{CertificateSettings, ControlPlaneSettings, Settings};
+use super::{
+    CaFiles, Certificates, ClusterConfig, ControlPlane, CoreDns, Etcd, Findings, Flags, Images, KeyAlgorithm,
+    Networking, defaults, endpoint, file, scalar,
+};
+
+/// Most upstreams that CoreDNS' forward plugin takes.
+const MOST_UPSTREAMS: usize = 15;
+
+/// Merges `flags` over the file (its name and text) over defaults.
+///
+/// # Errors
+/// Every mistake in flags and file, each naming the flag or field it was written in.
+pub fn resolve(flags: Flags, file: Option<(&str, &str)>) -> Result<(ClusterConfig, Vec<String>), Findings> {
+    let mut report = Report::default();
+    let mut settings = file.map(|(name, text)| file::read(name, text, &mut report)).unwrap_or_default();
+    flags.overlay(&mut settings, &mut report);
+    let config = build(settings, &mut report);
+    match report.findings.is_empty() {
+        true => Ok((config, report.warnings)),
+        false => Err(Findings(report.findings)),
+    }
+}
+
+/// The configuration, with defaults in the place of what is wrong; it is good only if `report` is empty of findings.
+fn build(settings: Settings, report: &mut Report) -> ClusterConfig {
+    let name = |given: &Option<Given<String>>, default: &str, report: &mut Report| {
+        report.check_or(given.as_ref(), default.into(), scalar::dns_name)
+    };
+    let cluster_name = name(&settings.cluster_name, defaults::CLUSTER_NAME, report);
+    let cluster_domain = name(&settings.cluster_domain, defaults::CLUSTER_DOMAIN, report);
+    let given_version = settings.kubernetes_version.as_ref();
+    let kubernetes_version =
+        report.check_or(given_version, defaults::KUBERNETES_VERSION.into(), kubernetes_version);
+    let api_servers = servers::api(settings.api_servers.as_ref(), report);
+    let etcd = servers::etcd(&settings.etcd, report);
+    let networking = report.check_or(settings.networking.as_ref(), Networking::Flannel, networking);
+    let control_plane = control_plane(&settings.control_plane, report);
+    if etcd == Etcd::StaticPod && control_plane.controllers > 1 {
+        refuse_lonely_etcd(&settings, report);
+    }
+    let networks = network::read(&settings, control_plane.controllers, report);
+    let trusted_certs_dir = settings.trusted_certs_dir.as_ref();
+    ClusterConfig {
+        secure_port: endpoint::port(&api_servers[0]),
+        api_servers,
+        api_alt_names: servers::alt_names(settings.api_alt_names.as_ref(), report),
+        pod_cidrs: networks.pods,
+        service_cidrs: networks.services,
+        images: images(&settings, &kubernetes_version, report),
+        components: components::read(&settings.components, &etcd, networking, report),
+        control_plane,
+        cloud_provider: report.check_or(settings.cloud_provider.as_ref(), String::new(), cloud_provider),
+        trusted_certs_dir: report.check_or(
+            trusted_certs_dir,
+            defaults::TRUSTED_CERTS_DIR.into(),
+            scalar::absolute_path,
+        ),
+        certificates: certificates(&settings.certificates, report),
+        ca: ca(&settings, report),
+        bootstrap_token_expiry: bootstrap_token_expiry(&settings, report),
+        service_account_issuer: report.check_or(
+            settings.service_account_issuer.as_ref(),
+            defaults::service_account_issuer(&cluster_domain),
+            issuer,
+        ),
+        aggregation: settings.aggregation.as_ref().is_none_or(|given| given.value),
+        core_dns: core_dns(&settings, report),
+        cluster_name,
+        cluster_domain,
+        kubernetes_version,
+        etcd,
+        networking,
+    }
+}
+
+/// An etcd of one member on one of several controllers would be lost with it, and the others could not reach it.
+fn refuse_lonely_etcd(settings: &Settings, report: &mut Report) {
+    if let Some(mode) = &settings.etcd.mode {
+        let problem = "gives one controller an etcd of its own, but controlPlane.controllers is more than 1";
+        let cure = "write `mode: external` and run etcd on its own, or keep one controller";
+        report.refuse(&mode.at, &mode.value, problem, cure);
+    }
+}
+
+/// `v1.36.3`, the `v` being optional.
+fn kubernetes_version(text: &str) -> Checked<String> {
+    let range = defaults::KUBERNETES_MINORS;
+    let cure =
+        format!("use v1.{} to v1.{}, such as {}", range.start(), range.end(), defaults::KUBERNETES_VERSION);
+    let number = text.strip_prefix('v').unwrap_or(text);
+    let (core, pre_release) = number.split_once('-').unwrap_or((number, "0"));
+    let plain = |part: &&str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit());
+    let parts: Vec<&str> = core.split('.').collect();
+    let tagged = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-');
+    if parts.len() != 3
+        || !parts.iter().all(plain)
+        || pre_release.is_empty()
+        || !pre_release.bytes().all(tagged)
+    {
+        return fault("is not a version of Kubernetes", cure);
+    }
+    let supported = parts[0] == "1" && parts[1].parse().is_ok_and(|minor: u32| range.contains(&minor));
+    match supported {
+        true => Ok(format!("v{number}")),
+        false => fault("is not a version that this bootkube renders for", cure),
+    }
+}
+
+fn networking(text: &str) -> Checked<Networking> {
+    match text {
+        "calico" | "canal" | "experimental-calico" | "experimental-canal" => fault(
+            "is no longer rendered, since its manifests are best taken from its own project",
+            "use none and put the project's manifests into manifests/ before `start`, which applies them",
+        ),
+        _ => scalar::word(text),
+    }
+}
+
+fn cloud_provider(text: &str) -> Checked<String> {
+    match text {
+        "" | "external" => Ok(text.into()),
+        _ => fault(
+            "is not built into Kubernetes any more",
+            "use external and put the provider's own controller manager into manifests/",
+        ),
+    }
+}
+
+fn issuer(text: &str) -> Checked<String> {
+    let good = url::Url::parse(text).is_ok_and(|url| {
+        url.scheme() == "https"
+            && url.host().is_some()
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    });
+    let tidy = text.starts_with("https://") && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    match good && tidy {
+        true => Ok(text.into()),
+        false => fault(
+            "is not an https URL without query",
+            "write one such as https://kubernetes.default.svc.cluster.local",
+        ),
+    }
+}
+
+fn control_plane(settings: &ControlPlaneSettings, report: &mut Report) -> ControlPlane {
+    let ControlPlaneSettings { controllers, workers, label, taint } = settings;
+    let count = controllers.as_ref().map_or(defaults::CONTROLLERS, |given| given.value);
+    if let Some(given) = controllers.as_ref().filter(|given| given.value == 0) {
+        report.refuse(&given.at, "0", "leaves nobody to run the control plane", "write 1 or more");
+    }
+    let workers = workers.as_ref().is_some_and(|given| given.value);
+    let label =
+        report.check_or(label.as_ref(), (defaults::CONTROL_PLANE_LABEL.into(), String::new()), scalar::label);
+    let taint = match taint {
+        None => workers.then(|| label.0.clone()),
+        Some(given) if given.value.is_empty() => None,
+        Some(given) => {
+            if !workers {
+                report.warn(&given.at, "no workers are declared, so workloads have nowhere to run");
+            }
+            report.check(given, scalar::taint)
+        }
+    };
+    ControlPlane { controllers: count, workers, label, taint }
+}
+
+fn images(settings: &Settings, version: &str, report: &mut Report) -> Images {
+    Images::from_fn(|name| {
+        report.check_or(settings.images.get(name), defaults::image(name, version), scalar::image)
+    })
+}
+
+fn certificates(settings: &CertificateSettings, report: &mut Report) -> Certificates {
+    let CertificateSettings { key_algorithm, validity, ca_validity } = settings;
+    let default = defaults::CERTIFICATES;
+    let before = report.findings.len();
+    let read = Certificates {
+        key_algorithm: report.check_or(
+            key_algorithm.as_ref(),
+            default.key_algorithm,
+            scalar::word::<KeyAlgorithm>,
+        ),
+        validity: report.check_or(validity.as_ref(), default.validity, scalar::duration),
+        ca_validity: report.check_or(ca_validity.as_ref(), default.ca_validity, scalar::duration),
+    };
+    if report.findings.len() == before && read.validity > read.ca_validity {
+        let (at, value) = match validity.as_ref().or(ca_validity.as_ref()) {
+            Some(given) => (given.at.as_str(), given.value.as_str()),
+            None => ("certificates.validity", ""),
+        };
+        let authority = scalar::format_duration(read.ca_validity);
+        report.refuse(
+            at,
+            value,
+            format!("certificates would outlive their authorities ({authority})"),
+            "make certificates.validity no longer than certificates.caValidity",
+        );
+    }
+    read
+}
+
+/// Both files of an authority or neither: half a pair cannot sign.
+fn ca(settings: &Settings, report: &mut Report) -> Option<CaFiles> {
+    let (given, missing) = match (&settings.ca_certificate, &settings.ca_private_key) {
+        (None, None) => return None,
+        (Some(certificate), Some(key)) => {
+            return Some(CaFiles { certificate: certificate.value.clone(), private_key: key.value.clone() });
+        }
+        (Some(certificate), None) => (certificate, ["--ca-private-key-path", "ca.privateKeyFile"]),
+        (None, Some(key)) => (key, ["--ca-certificate-path", "ca.certificateFile"]),
+    };
+    let missing = missing[usize::from(!given.at.starts_with("--"))];
+    report.refuse(
+        &given.at,
+        &given.value,
+        format!("is half a CA: {missing} is missing"),
+        "give both or neither",
+    );
+    None
+}
+
+fn bootstrap_token_expiry(settings: &Settings, report: &mut Report) -> Option<std::time::Duration> {
+    match &settings.bootstrap_token_expiry {
+        Some(given) if given.value == "never" => None,
+        Some(given) => Some(report.check_or(Some(given), defaults::BOOTSTRAP_TOKEN_EXPIRY, |text| {
+            scalar::duration(text).map_err(|mut fault| {
+                fault.cure.push_str(", or never");
+                fault
+            })
+        })),
+        None if settings.from_file => Some(defaults::BOOTSTRAP_TOKEN_EXPIRY),
+        None => {
+            report.warn(
+                "auth/kubeconfig-kubelet",
+                "its bootstrap token never expires, as in v0.14, because autoscaled workers may carry it; \
+                 with --config it lasts 24h, or what bootstrapToken.expiry says",
+            );
+            None
+        }
+    }
+}
+
+fn core_dns(settings: &Settings, report: &mut Report) -> CoreDns {
+    let replicas = settings.core_dns_replicas.as_ref();
+    if let Some(given) = replicas.filter(|given| given.value == 0) {
+        report.refuse(&given.at, "0", "leaves the cluster without DNS", "write 1 or more");
+    }
+    let upstream = match &settings.core_dns_upstream {
+        None => vec![defaults::CORE_DNS_UPSTREAM.into()],
+        Some(list) => {
+            let (given, most) = (list.value.len(), MOST_UPSTREAMS);
+            if given == 0 || given > most {
+                let problem = format!("has {given} entries, CoreDNS takes 1 to {most}");
+                report.refuse(&list.at, "", problem, "write between them, or leave the field out");
+            }
+            report.check_all(&list.value, scalar::upstream).into_iter().map(|given| given.value).collect()
+        }
+    };
+    CoreDns { replicas: replicas.map_or(defaults::CORE_DNS_REPLICAS, |given| given.value), upstream }
+}

@@ -1,0 +1,120 @@
+//! Where the API and etcd are reached, and by what names.
+
+use url::Url;
+
+use super::super::endpoint::{api_server, etcd_server, refuse_duplicates};
+use super::super::names::Named;
+use super::super::report::{Checked, Given, List, Report};
+use super::super::scalar::{self, AltName};
+use super::super::settings::EtcdSettings;
+use super::super::{AltNames, Etcd, EtcdClientFiles, defaults};
+
+/// URLs of the API; never empty.
+pub(super) fn api(given: Option<&List>, report: &mut Report) -> Vec<Url> {
+    urls(given, defaults::API_SERVER, api_server, report)
+}
+
+/// Names of the API beyond the hosts of its URLs, each once.
+pub(super) fn alt_names(given: Option<&List>, report: &mut Report) -> AltNames {
+    let mut names = AltNames::default();
+    for name in given.map(|list| report.check_all(&list.value, scalar::alt_name)).unwrap_or_default() {
+        match name.value {
+            AltName::Ip(ip) if !names.ips.contains(&ip) => names.ips.push(ip),
+            AltName::Dns(name) if !names.dns_names.contains(&name) => names.dns_names.push(name),
+            _ => {}
+        }
+    }
+    names
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    External,
+    StaticPod,
+}
+
+impl Named for Mode {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("external", Self::External), ("staticPod", Self::StaticPod)];
+}
+
+/// Who runs etcd, and how it is reached.
+pub(super) fn etcd(settings: &EtcdSettings, report: &mut Report) -> Etcd {
+    match report.check_or(settings.mode.as_ref(), Mode::External, scalar::word) {
+        Mode::External => external(settings, report),
+        Mode::StaticPod => {
+            refuse_with_static_pod(settings, report);
+            Etcd::StaticPod
+        }
+    }
+}
+
+fn external(settings: &EtcdSettings, report: &mut Report) -> Etcd {
+    let servers = urls(settings.servers.as_ref(), defaults::ETCD_SERVER, etcd_server, report);
+    let client = client(settings, report);
+    if let (Some(files), false) = (&settings.ca, servers.iter().any(|url| url.scheme() == "https")) {
+        report.warn(&files.at, "is not used, because every etcd server is plain http");
+    }
+    Etcd::External { servers, client }
+}
+
+/// A client identity is three files or none.
+fn client(settings: &EtcdSettings, report: &mut Report) -> Option<EtcdClientFiles> {
+    let EtcdSettings { mode: _, servers: _, ca, certificate, private_key } = settings;
+    if let (Some(ca), Some(certificate), Some(private_key)) = (ca, certificate, private_key) {
+        return Some(EtcdClientFiles {
+            ca: ca.value.clone(),
+            certificate: certificate.value.clone(),
+            private_key: private_key.value.clone(),
+        });
+    }
+    let files = [
+        (ca, "--etcd-ca-path", "etcd.caFile"),
+        (certificate, "--etcd-certificate-path", "etcd.certificateFile"),
+        (private_key, "--etcd-private-key-path", "etcd.privateKeyFile"),
+    ];
+    let given: Option<&Given<String>> = files.iter().find_map(|(file, ..)| file.as_ref());
+    let given = given?;
+    let is_flag = given.at.starts_with("--");
+    let name = |(_, flag, field): &(_, &'static str, &'static str)| if is_flag { *flag } else { *field };
+    let missing: Vec<_> = files.iter().filter(|(file, ..)| file.is_none()).map(name).collect();
+    let problem = format!("is part of an etcd client identity: {} is missing", missing.join(" and "));
+    report.refuse(&given.at, &given.value, problem, "give all three or none");
+    None
+}
+
+/// An etcd of ours has no servers and no client identity of somebody else's.
+fn refuse_with_static_pod(settings: &EtcdSettings, report: &mut Report) {
+    let EtcdSettings { mode: _, servers, ca, certificate, private_key } = settings;
+    let cure = "leave it out, or write `mode: external`";
+    let problem = "belongs to an external etcd, but etcd.mode is staticPod";
+    if let Some(list) = servers.as_ref().filter(|list| !list.value.is_empty()) {
+        let shown: Vec<&str> = list.value.iter().map(|server| server.value.as_str()).collect();
+        report.refuse(&list.at, &shown.join(","), problem, cure);
+    }
+    for file in [ca, certificate, private_key].into_iter().flatten() {
+        report.refuse(&file.at, &file.value, problem, cure);
+    }
+}
+
+/// URLs, each once; `default` where none was given or none is good.
+fn urls(
+    given: Option<&List>,
+    default: &str,
+    parse: impl Fn(&str) -> Checked<Url>,
+    report: &mut Report,
+) -> Vec<Url> {
+    let mut urls = Vec::new();
+    if let Some(list) = given {
+        if list.value.is_empty() {
+            report.refuse(&list.at, "", "is an empty list", "name a URL, or leave the field out");
+        }
+        let read = report.check_all(&list.value, &parse);
+        refuse_duplicates(&read, report);
+        urls.extend(read.into_iter().map(|url| url.value));
+    }
+    if urls.is_empty() {
+        urls.extend(parse(default));
+    }
+    urls
+}

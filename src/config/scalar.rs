@@ -1,0 +1,302 @@
+//! Reads single values: each function takes a text and returns what it means, or what is wrong with it and what to write.
+//!
+//! How values fit together is `resolve`'s business.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::names::Named;
+use super::report::{Checked, fault};
+
+const DAY: u64 = 24 * 60 * 60;
+/// Longer than this, dates in certificates stop being portable.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * DAY);
+
+/// One word of `T`.
+pub(super) fn word<T: Named>(text: &str) -> Checked<T> {
+    match T::from_word(text) {
+        Some(variant) => Ok(variant),
+        None => fault("is not known", format!("use one of {}", T::words())),
+    }
+}
+
+/// `24h`, `365d`, `24h0m0s`, `1day 12h`.
+pub(super) fn duration(text: &str) -> Checked<Duration> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => fault("is no time at all", "write a duration such as 24h"),
+        Ok(duration) if duration > LONGEST => fault("is more than 100 years", "write less"),
+        Ok(duration) => Ok(duration),
+        Err(error) => fault(format!("is not a duration ({error})"), "write one such as 24h or 365d"),
+    }
+}
+
+/// The text that [`duration`] reads back.
+pub(super) fn format_duration(duration: Duration) -> String {
+    let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
+    match seconds {
+        _ if nanos > 0 => format!("{seconds}s {nanos}ns"),
+        _ if seconds.is_multiple_of(DAY) && seconds > DAY => format!("{}d", seconds / DAY),
+        _ if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        _ if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+        _ => format!("{seconds}s"),
+    }
+}
+
+/// A DNS-1123 label: `kube-system`.
+pub(super) fn dns_label(text: &str) -> Checked<String> {
+    if is_dns_label(text) {
+        return Ok(text.into());
+    }
+    let cure = "use at most 63 lower-case letters, digits and dashes, with a letter or digit at both ends";
+    fault("is not a DNS label", cure)
+}
+
+/// A DNS-1123 subdomain: labels joined by dots, `cluster.local`.
+pub(super) fn dns_name(text: &str) -> Checked<String> {
+    if is_dns_name(text) {
+        return Ok(text.into());
+    }
+    let cure = "use lower-case letters, digits and dashes in labels of at most 63, joined by dots, at most 253 in all";
+    fault("is not a DNS name", cure)
+}
+
+fn is_dns_label(text: &str) -> bool {
+    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+pub(super) fn is_dns_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_dns_label)
+}
+
+/// A subject alternative name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum AltName {
+    Ip(IpAddr),
+    Dns(String),
+}
+
+/// An address or a host name, which may start with `*.`.
+pub(super) fn alt_name(text: &str) -> Checked<AltName> {
+    if let Ok(ip) = text.parse() {
+        return Ok(AltName::Ip(ip));
+    }
+    let name = text.to_ascii_lowercase();
+    match is_dns_name(name.strip_prefix("*.").unwrap_or(&name)) {
+        true => Ok(AltName::Dns(name)),
+        false => fault(
+            "is neither an IP address nor a host name",
+            "write the bare address or name, without a port",
+        ),
+    }
+}
+
+/// A CIDR, host bits and all.
+pub(super) fn cidr(text: &str) -> Checked<IpNet> {
+    match text.parse() {
+        Ok(cidr) => Ok(cidr),
+        Err(_) if text.parse::<IpAddr>().is_ok() => {
+            fault("has no prefix length", format!("write {text}/16, or what fits"))
+        }
+        Err(_) => fault("is not a CIDR", "write an address and a prefix length, such as 10.2.0.0/16"),
+    }
+}
+
+/// An absolute path on a machine, without `.` and `..`.
+pub(super) fn absolute_path(text: &str) -> Checked<String> {
+    let tidy = text.starts_with('/') && !text.split('/').any(|part| part == "." || part == "..");
+    match tidy && !text.contains(':') && !text.contains(char::is_control) {
+        true => Ok(text.into()),
+        false => fault("is not an absolute path", "start it with `/` and use no `..` and no `:`"),
+    }
+}
+
+/// A Kubernetes qualified name: `name` or `dns.prefix/name`.
+pub(super) fn qualified_name(text: &str) -> Checked<String> {
+    let (prefix_ok, name) = match text.split_once('/') {
+        Some((prefix, name)) => (is_dns_name(prefix), name),
+        None => (true, text),
+    };
+    match prefix_ok && !name.is_empty() && is_label_value(name) {
+        true => Ok(text.into()),
+        false => {
+            fault("is not a Kubernetes key", "write a name such as node-role.kubernetes.io/control-plane")
+        }
+    }
+}
+
+/// `key=value`, `key=` or `key`.
+pub(super) fn label(text: &str) -> Checked<(String, String)> {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    let key = qualified_name(key)?;
+    match is_label_value(value) {
+        true => Ok((key, value.into())),
+        false => fault(
+            "has a value that Kubernetes refuses in a label",
+            "use at most 63 letters, digits, `-`, `_`, `.`",
+        ),
+    }
+}
+
+/// The key of a taint.
+pub(super) fn taint(text: &str) -> Checked<String> {
+    if text.contains(['=', ':']) {
+        return fault("is more than a key", "write the key alone; the taint has no value and is NoSchedule");
+    }
+    qualified_name(text)
+}
+
+fn is_label_value(text: &str) -> bool {
+    let inner = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+    let edge = |c: Option<&u8>| c.is_none_or(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    bytes.len() <= 63 && bytes.iter().copied().all(inner) && edge(bytes.first()) && edge(bytes.last())
+}
+
+/// An image reference with its registry and a tag or digest.
+pub(super) fn image(text: &str) -> Checked<String> {
+    let cure = "write registry/path:tag, such as registry.k8s.io/kube-proxy:v1.36.3";
+    let (rest, digest) = match text.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest)),
+        None => (text, None),
+    };
+    let Some((host, path)) = rest.split_once('/') else { return fault("names no registry", cure) };
+    let (path, tag) = match path.split_once(':') {
+        Some((path, tag)) => (path, Some(tag)),
+        None => (path, None),
+    };
+    if !is_registry(host) {
+        return fault("names no registry", format!("write docker.io/{text} if that is what is meant"));
+    }
+    if !path.split('/').all(is_path_part) {
+        return fault("is not an image reference", cure);
+    }
+    match (tag, digest) {
+        (None, None) => fault("has neither tag nor digest, so that nobody knows what will run", cure),
+        _ if tag.is_some_and(|tag| !is_tag(tag)) => fault("has a tag that registries refuse", cure),
+        _ if digest.is_some_and(|digest| !is_digest(digest)) => {
+            fault("has a digest that is none", "write @sha256: and 64 hexadecimal digits")
+        }
+        _ => Ok(text.into()),
+    }
+}
+
+fn is_registry(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (host, None),
+    };
+    (name.contains('.') || port.is_some() || name == "localhost")
+        && is_dns_name(&name.to_ascii_lowercase())
+        && port.is_none_or(|port| port.parse::<u16>().is_ok())
+}
+
+fn is_path_part(part: &str) -> bool {
+    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_' | b'.');
+    let edge = |c: char| c.is_ascii_alphanumeric();
+    part.bytes().all(inner) && part.starts_with(edge) && part.ends_with(edge)
+}
+
+fn is_tag(tag: &str) -> bool {
+    let inner = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+    (1..=128).contains(&tag.len()) && tag.bytes().all(inner) && !tag.starts_with(['-', '.'])
+}
+
+fn is_digest(digest: &str) -> bool {
+    digest
+        .strip_prefix("sha256:")
+        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|c| c.is_ascii_hexdigit()))
+}
+
+/// Where CoreDNS asks: an address, with or without a port, or a resolv.conf.
+pub(super) fn upstream(text: &str) -> Checked<String> {
+    let address = text.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok();
+    match address || absolute_path(text).is_ok() {
+        true => Ok(text.into()),
+        false => fault("is neither an address nor a path", "write 10.0.0.1, 10.0.0.1:53 or /etc/resolv.conf"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_and_as_go_write_them() {
+        let hours = |h: u64| Duration::from_secs(h * 3600);
+        for (text, want) in [("365d", hours(8760)), ("8760h", hours(8760)), ("24h0m0s", hours(24))] {
+            assert_eq!(duration(text), Ok(want), "{text}");
+        }
+        for text in ["", "0s", "24", "-1h", "forever", "1000y", "99999999999999999999d"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_written_so_that_they_read_back() {
+        for text in ["24h", "365d", "3650d", "90m", "45s", "36h"] {
+            assert_eq!(format_duration(duration(text).unwrap()), text);
+        }
+        let odd = Duration::new(5, 7);
+        assert_eq!(duration(&format_duration(odd)), Ok(odd));
+    }
+
+    #[test]
+    fn images_name_registry_path_and_tag_or_digest() {
+        let digest = format!("quay.io/a/b@sha256:{}", "0".repeat(64));
+        let both = format!("quay.io/a/b:v1@sha256:{}", "a".repeat(64));
+        for good in
+            ["registry.k8s.io/etcd:3.6.8-0", "localhost:5000/x:1", "localhost/a/b_c:x", &digest, &both]
+        {
+            assert!(image(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "etcd",
+            "etcd:3",
+            "flannel/flannel:v1",
+            "quay.io/a",
+            "quay.io/a b:1",
+            "quay.io/A:1",
+            "quay.io/:1",
+            "quay.io/a:",
+            "quay.io/a@sha256:12",
+            "https://quay.io/a:1",
+        ] {
+            assert!(image(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn labels_are_those_of_kubernetes() {
+        let plain = |key: &str, value: &str| Ok((key.to_owned(), value.to_owned()));
+        assert_eq!(label("node.kubernetes.io/controller"), plain("node.kubernetes.io/controller", ""));
+        assert_eq!(label("a.b/c=d"), plain("a.b/c", "d"));
+        for bad in ["", "=x", "a/b/c", "a b", "-a", "A.b/c", "x=y=z", "x=-"] {
+            assert!(label(bad).is_err(), "{bad}");
+        }
+        assert!(taint("a.b/c=:NoSchedule").is_err());
+    }
+
+    #[test]
+    fn alternative_names_are_addresses_or_host_names() {
+        assert_eq!(alt_name("::1"), Ok(AltName::Ip("::1".parse().unwrap())));
+        assert_eq!(alt_name("*.Example.com"), Ok(AltName::Dns("*.example.com".into())));
+        for bad in ["", "a:6443", "https://a", "a_b", "*"] {
+            assert!(alt_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn paths_start_at_the_root_and_stay_on_course() {
+        assert!(absolute_path("/etc/ssl").is_ok());
+        for bad in ["", "etc", "/a/../b", "/a:b", "/a\nb"] {
+            assert!(absolute_path(bad).is_err(), "{bad}");
+        }
+    }
+}
