@@ -1,8 +1,35 @@
 //! Certificates, keys and tokens: a catalogue of named records, issued or reused, as PEM.
+//!
+//! [`issue`] is a pure function of the configuration, what the user supplied, what an earlier render left behind and the
+//! time. It keeps whatever still holds and says so; it never replaces an authority, because that would cut off every
+//! kubelet and client of a running cluster. It reads no file ([`Supplied::read`] does) and prints no key material.
+
+mod authority;
+mod catalogue;
+mod certificate;
+mod error;
+mod issue;
+mod key;
+mod leaf;
+mod plan;
+mod previous;
+mod problem;
+mod service_account;
+mod sign;
+mod supplied;
+mod supplied_files;
+mod token;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use time::OffsetDateTime;
+
+pub use catalogue::{Role, Spec, Usage, catalogue};
+pub use error::Error;
+pub use issue::{Action, Note, issue};
+pub use previous::Previous;
+pub use supplied::{NamedFile, Supplied, SuppliedFiles, check_supplied};
 
 /// Every secret of a cluster.
 #[derive(Clone)]
@@ -28,5 +55,20 @@ impl Bundle {
     /// The PEM of `path`, which the catalogue promises. Empty if the configuration does without it.
     pub fn get(&self, path: &str) -> &[u8] {
         self.files.get(path).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl fmt::Debug for Bundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { files, bootstrap_token } = self;
+        let paths: Vec<&String> = files.keys().collect();
+        f.debug_struct("Bundle").field("files", &paths).field("bootstrap_token", bootstrap_token).finish()
+    }
+}
+
+impl fmt::Debug for BootstrapToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, secret: _, expires } = self;
+        f.debug_struct("BootstrapToken").field("id", id).field("expires", expires).finish_non_exhaustive()
     }
 }

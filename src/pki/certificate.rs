@@ -1,0 +1,191 @@
+//! One X.509 certificate, read into the facts that decide whether it is used, kept or renewed.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use aws_lc_rs::signature::{ECDSA_P521_SHA512_ASN1, UnparsedPublicKey};
+use pem::Pem;
+use time::OffsetDateTime;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::error::X509Error;
+use x509_parser::extensions::{ExtendedKeyUsage, GeneralName, ParsedExtension};
+use x509_parser::prelude::FromDer;
+
+use super::catalogue::Usage;
+use super::key;
+use super::problem::Problem;
+
+/// What a certificate says. Names that are not text are left out: nothing we issue has any.
+pub(super) struct Certificate {
+    pub(super) der: Vec<u8>,
+    /// The subject's bytes, which the issuer of a signed certificate has to repeat exactly.
+    pub(super) subject: Vec<u8>,
+    pub(super) public_key: Vec<u8>,
+    pub(super) not_before: OffsetDateTime,
+    pub(super) not_after: OffsetDateTime,
+    pub(super) common_name: Option<String>,
+    pub(super) organizations: Vec<String>,
+    pub(super) dns_names: BTreeSet<String>,
+    pub(super) ips: BTreeSet<IpAddr>,
+    pub(super) usages: Usages,
+    /// basicConstraints says CA.
+    pub(super) is_authority: bool,
+    /// keyUsage does not forbid signing certificates.
+    pub(super) may_sign: bool,
+    pub(super) subject_key_id: Option<Vec<u8>>,
+}
+
+/// The extended key usages.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Usages {
+    /// No such extension, or one that allows anything.
+    Any,
+    /// Exactly these and, if so marked, others that nothing here asks for.
+    Only { known: BTreeSet<Usage>, others: bool },
+}
+
+impl Certificate {
+    /// Reads the single certificate of `file`.
+    pub(super) fn read(file: &[u8]) -> Result<Self, Problem> {
+        let mut certificates = Self::read_all(file)?;
+        match certificates.len() {
+            1 => certificates.pop().ok_or(Problem::NoCertificate),
+            several => Err(Problem::SeveralCertificates(several)),
+        }
+    }
+
+    /// Reads every certificate of `file`, of which there is at least one.
+    pub(super) fn read_all(file: &[u8]) -> Result<Vec<Self>, Problem> {
+        let blocks = pem::parse_many(file).map_err(|_| Problem::NotPem)?;
+        if blocks.is_empty() {
+            return Err(Problem::NotPem);
+        }
+        let certificates = blocks.iter().filter(|block| block.tag() == "CERTIFICATE");
+        let certificates: Vec<Self> =
+            certificates.map(|block| Self::parse(block.contents())).collect::<Result<_, _>>()?;
+        if certificates.is_empty() { Err(Problem::NoCertificate) } else { Ok(certificates) }
+    }
+
+    /// Reads DER.
+    pub(super) fn parse(der: &[u8]) -> Result<Self, Problem> {
+        match X509Certificate::from_der(der) {
+            Ok(([], certificate)) => facts(der, &certificate).ok_or(Problem::BadCertificate),
+            _ => Err(Problem::BadCertificate),
+        }
+    }
+
+    /// The certificate alone, as PEM.
+    pub(super) fn pem(&self) -> Vec<u8> {
+        key::encode(&Pem::new("CERTIFICATE", self.der.as_slice()))
+    }
+
+    /// Whether it is valid at `now`.
+    pub(super) fn check_time(&self, now: OffsetDateTime) -> Result<(), Problem> {
+        if now > self.not_after {
+            Err(Problem::Expired(self.not_after))
+        } else if now < self.not_before {
+            Err(Problem::NotYetValid(self.not_before))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether `authority` signed this certificate: by name and by signature.
+    pub(super) fn is_signed_by(&self, authority: &Self) -> bool {
+        let (Ok((_, this)), Ok((_, authority))) =
+            (X509Certificate::from_der(&self.der), X509Certificate::from_der(&authority.der))
+        else {
+            return false;
+        };
+        this.issuer().as_raw() == authority.subject().as_raw()
+            && match this.verify_signature(Some(authority.public_key())) {
+                Err(X509Error::SignatureUnsupportedAlgorithm) => is_signed_by_p521(&this, &authority),
+                result => result.is_ok(),
+            }
+    }
+}
+
+/// x509-parser leaves P-521 out. Any other kind of key fails here as it did there.
+fn is_signed_by_p521(certificate: &X509Certificate<'_>, authority: &X509Certificate<'_>) -> bool {
+    let key = &authority.public_key().subject_public_key.data;
+    let signed = certificate.tbs_certificate.as_ref();
+    UnparsedPublicKey::new(&ECDSA_P521_SHA512_ASN1, key)
+        .verify(signed, &certificate.signature_value.data)
+        .is_ok()
+}
+
+/// `None` where an extension occurs twice or does not parse.
+fn facts(der: &[u8], certificate: &X509Certificate<'_>) -> Option<Certificate> {
+    let mut dns_names = BTreeSet::new();
+    let mut ips = BTreeSet::new();
+    for name in certificate.subject_alternative_name().ok()?.iter().flat_map(|ext| &ext.value.general_names) {
+        match name {
+            GeneralName::DNSName(name) => drop(dns_names.insert(name.to_ascii_lowercase())),
+            GeneralName::IPAddress(octets) => ips.extend(ip(octets)),
+            _ => {}
+        }
+    }
+    let validity = certificate.validity();
+    Some(Certificate {
+        der: der.to_vec(),
+        subject: certificate.subject().as_raw().to_vec(),
+        public_key: certificate.public_key().subject_public_key.data.to_vec(),
+        not_before: validity.not_before.to_datetime(),
+        not_after: validity.not_after.to_datetime(),
+        common_name: texts(certificate.subject().iter_common_name()).pop(),
+        organizations: texts(certificate.subject().iter_organization()),
+        dns_names,
+        ips,
+        usages: Usages::new(certificate.extended_key_usage().ok()?.map(|ext| ext.value)),
+        is_authority: certificate.basic_constraints().ok()?.is_some_and(|ext| ext.value.ca),
+        may_sign: certificate.key_usage().ok()?.is_none_or(|ext| ext.value.key_cert_sign()),
+        subject_key_id: subject_key_id(certificate),
+    })
+}
+
+fn texts<'a>(
+    attributes: impl Iterator<Item = &'a x509_parser::x509::AttributeTypeAndValue<'a>>,
+) -> Vec<String> {
+    attributes.filter_map(|attribute| attribute.as_str().ok().map(str::to_owned)).collect()
+}
+
+fn ip(octets: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
+}
+
+fn subject_key_id(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+        _ => None,
+    })
+}
+
+impl Usages {
+    fn new(extension: Option<&ExtendedKeyUsage<'_>>) -> Self {
+        let Some(usage) = extension.filter(|usage| !usage.any) else { return Self::Any };
+        let known = [(usage.server_auth, Usage::Server), (usage.client_auth, Usage::Client)];
+        let others = usage.code_signing
+            || usage.email_protection
+            || usage.time_stamping
+            || usage.ocsp_signing
+            || !usage.other.is_empty();
+        Self::Only {
+            known: known.into_iter().filter_map(|(on, usage)| on.then_some(usage)).collect(),
+            others,
+        }
+    }
+
+    /// Whether the certificate may be used for `wanted` and nothing else.
+    pub(super) fn are_exactly(&self, wanted: &[Usage]) -> bool {
+        *self == Self::Only { known: wanted.iter().copied().collect(), others: false }
+    }
+
+    /// Whether an authority with this extension may stand above servers and clients: verifiers nest it.
+    pub(super) fn allow_servers_and_clients(&self) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only { known, .. } => known.contains(&Usage::Server) && known.contains(&Usage::Client),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Carrying out the plan: keys first, on all processors, then authorities, then what they sign.
+
+use std::collections::BTreeMap;
+
+use time::OffsetDateTime;
+
+use super::authority::{Authority, AuthorityStep};
+use super::catalogue::{Role, Spec};
+use super::error::Error;
+use super::key::PrivateKey;
+use super::leaf::{LeafStep, OldKey};
+use super::plan::Plan;
+use super::previous::Previous;
+use super::problem::rfc3339;
+use super::service_account::{self, KeyPairStep};
+use super::sign;
+use super::supplied::{EtcdClient, Supplied};
+use super::{BootstrapToken, Bundle};
+use crate::config::ClusterConfig;
+
+/// What was done with a file of the bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It was not there.
+    Created,
+    /// It is what it was.
+    Kept,
+    /// It was there and is another now.
+    Renewed,
+    /// The configuration does without it.
+    Dropped,
+}
+
+/// What was done with one certificate and its key, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Path under `tls/` of the certificate, or `bootstrap token`.
+    pub path: String,
+    /// What was done.
+    pub action: Action,
+    /// Why. Empty where the cluster is new.
+    pub reason: String,
+}
+
+/// Makes the secrets of the cluster, keeping those in `previous` that still hold.
+pub fn issue(
+    config: &ClusterConfig,
+    supplied: Supplied,
+    previous: &Previous,
+    now: OffsetDateTime,
+) -> Result<(Bundle, Vec<Note>), Error> {
+    let plan = Plan::new(config, supplied, previous, now).map_err(Error::Findings)?;
+    let algorithm = config.certificates.key_algorithm;
+    let keys = PrivateKey::generate_many(plan.missing_keys(), algorithm).map_err(Error::Generate)?;
+    let mut work = Issuance { config, previous, now, keys, files: BTreeMap::new(), notes: Vec::new() };
+    let Plan { authorities, leaves, service_account, etcd_client } = plan;
+    let authorities = authorities.into_iter().map(|(spec, step)| {
+        let authority = work.authority(&spec, step)?;
+        Ok((spec.name, authority))
+    });
+    let authorities = authorities.collect::<Result<BTreeMap<_, _>, Error>>()?;
+    for (spec, step) in leaves {
+        work.leaf(&spec, step, &authorities)?;
+    }
+    work.service_account(service_account)?;
+    work.etcd_client(etcd_client);
+    let bootstrap_token = work.token()?;
+    work.note_dropped();
+    Ok((Bundle { files: work.files, bootstrap_token }, work.notes))
+}
+
+/// Work in progress.
+struct Issuance<'a> {
+    config: &'a ClusterConfig,
+    previous: &'a Previous,
+    now: OffsetDateTime,
+    /// Generated ahead.
+    keys: Vec<PrivateKey>,
+    files: BTreeMap<String, Vec<u8>>,
+    notes: Vec<Note>,
+}
+
+impl Issuance<'_> {
+    fn new_key(&mut self) -> Result<PrivateKey, Error> {
+        let algorithm = self.config.certificates.key_algorithm;
+        self.keys.pop().map_or_else(|| PrivateKey::generate(algorithm), Ok).map_err(Error::Generate)
+    }
+
+    fn note(&mut self, path: impl Into<String>, action: Action, reason: impl Into<String>) {
+        self.notes.push(Note { path: path.into(), action, reason: reason.into() });
+    }
+
+    fn authority(&mut self, spec: &Spec, step: AuthorityStep) -> Result<Authority, Error> {
+        let (authority, action, reason) = match step {
+            AuthorityStep::Make => (self.make_authority(spec)?, Action::Created, String::new()),
+            AuthorityStep::Use { authority, action, reason } => (*authority, action, reason),
+        };
+        self.note(spec.certificate(), action, reason);
+        self.files.insert(spec.certificate(), authority.certificate_pem.clone());
+        if let Some(pem) = &authority.key_pem {
+            self.files.insert(spec.key(), pem.clone());
+        }
+        if let Role::Authority { copies } = spec.role {
+            copies.iter().for_each(|path| self.copy(path, spec, &authority.certificate_pem));
+        }
+        Ok(authority)
+    }
+
+    fn copy(&mut self, path: &str, spec: &Spec, pem: &[u8]) {
+        if self.previous.files.get(path).is_some_and(|old| old != pem) {
+            self.note(path, Action::Renewed, format!("it was no copy of {}", spec.certificate()));
+        }
+        self.files.insert(path.to_owned(), pem.to_vec());
+    }
+
+    fn make_authority(&mut self, spec: &Spec) -> Result<Authority, Error> {
+        let key = self.new_key()?;
+        let certificate = sign::authority(spec, &key, self.now, self.config.certificates.ca_validity)?;
+        let (certificate_pem, key_pem) = (certificate.pem(), Some(key.pem.clone()));
+        Ok(Authority { certificate, certificate_pem, key: Some(key), key_pem })
+    }
+
+    fn leaf(
+        &mut self,
+        spec: &Spec,
+        step: LeafStep,
+        authorities: &BTreeMap<&'static str, Authority>,
+    ) -> Result<(), Error> {
+        match step {
+            LeafStep::Keep { reason } => {
+                self.keep(&spec.certificate());
+                self.keep(&spec.key());
+                self.note(spec.certificate(), Action::Kept, reason);
+            }
+            LeafStep::Issue { key, action, reason } => {
+                let OldKey { key, pem } = match key {
+                    Some(old) => old,
+                    None => self.new_key().map(|key| OldKey { pem: key.pem.clone(), key })?,
+                };
+                let certificate = self.sign(spec, &key, authorities)?;
+                self.files.insert(spec.certificate(), certificate);
+                self.files.insert(spec.key(), pem);
+                self.note(spec.certificate(), action, reason);
+            }
+        }
+        Ok(())
+    }
+
+    fn sign(
+        &self,
+        spec: &Spec,
+        key: &PrivateKey,
+        authorities: &BTreeMap<&'static str, Authority>,
+    ) -> Result<Vec<u8>, Error> {
+        let unsignable = || Error::Unsignable { path: spec.certificate() };
+        let Role::Leaf { signer, usages, alt_names } = &spec.role else { return Err(unsignable()) };
+        let Authority { certificate: authority, key: authority_key, .. } =
+            authorities.get(signer).ok_or_else(unsignable)?;
+        let authority_key = authority_key.as_ref().ok_or_else(unsignable)?;
+        let leaf = sign::Leaf { spec, usages, alt_names, key };
+        let validity = self.config.certificates.validity;
+        Ok(sign::leaf(&leaf, authority, authority_key, self.now, validity)?.pem())
+    }
+
+    fn service_account(&mut self, step: KeyPairStep) -> Result<(), Error> {
+        match step {
+            KeyPairStep::Make => {
+                let key = self.new_key()?;
+                self.files.insert(service_account::PUBLIC.to_owned(), service_account::public_pem(&key));
+                self.files.insert(service_account::KEY.to_owned(), key.pem);
+                self.note(service_account::KEY, Action::Created, "");
+            }
+            KeyPairStep::Keep { public } => {
+                self.keep(service_account::KEY);
+                match public {
+                    Some(pem) => drop(self.files.insert(service_account::PUBLIC.to_owned(), pem)),
+                    None => self.keep(service_account::PUBLIC),
+                }
+                self.note(service_account::KEY, Action::Kept, "always");
+            }
+        }
+        Ok(())
+    }
+
+    fn etcd_client(&mut self, client: Option<EtcdClient>) {
+        let Some(EtcdClient { ca, certificate, key }) = client else { return };
+        let files = [("etcd-client-ca.crt", ca), ("etcd-client.crt", certificate), ("etcd-client.key", key)];
+        for (path, pem) in files {
+            let (action, reason) = match self.previous.files.get(path) {
+                None => (Action::Created, "as supplied"),
+                Some(old) if *old == pem => (Action::Kept, "supplied again"),
+                Some(_) => (Action::Renewed, "as supplied"),
+            };
+            self.note(path, action, reason);
+            self.files.insert(path.to_owned(), pem);
+        }
+    }
+
+    fn token(&mut self) -> Result<BootstrapToken, Error> {
+        let old = self.previous.token.as_ref();
+        if let Some(token) = old.filter(|token| token.is_good(self.now)) {
+            let until = |moment| format!("valid until {}", rfc3339(moment));
+            let reason = token.expires.map_or_else(|| "it does not expire".to_owned(), until);
+            self.note(TOKEN, Action::Kept, reason);
+            return Ok(token.clone());
+        }
+        let (action, reason) = match old {
+            Some(_) => (Action::Renewed, "it had expired"),
+            None => (Action::Created, ""),
+        };
+        self.note(TOKEN, action, reason);
+        let expires = self.config.bootstrap_token_expiry.map(|expiry| sign::later(self.now, expiry));
+        // Kubernetes keeps whole seconds.
+        BootstrapToken::generate(expires.map(|expires| expires.truncate_to_second()))
+    }
+
+    /// Copies a file of the earlier render byte by byte.
+    fn keep(&mut self, path: &str) {
+        let file = self.previous.files.get(path).map(|pem| (path.to_owned(), pem.clone()));
+        self.files.extend(file);
+    }
+
+    fn note_dropped(&mut self) {
+        let dropped: Vec<_> =
+            self.previous.files.keys().filter(|path| !self.files.contains_key(*path)).cloned().collect();
+        for path in dropped {
+            self.note(path, Action::Dropped, "the configuration does without it");
+        }
+    }
+}
+
+/// How notes call the token.
+const TOKEN: &str = "bootstrap token";

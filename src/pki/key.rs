@@ -1,0 +1,137 @@
+//! Private keys: read in the three forms that openssl writes, or generated. Encrypted keys are refused.
+
+use std::fmt;
+use std::num::NonZero;
+use std::thread;
+
+use pem::Pem;
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize};
+use rustls::pki_types::PrivateKeyDer;
+use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use super::certificate::Certificate;
+use super::problem::Problem;
+use crate::config::KeyAlgorithm;
+
+/// A private key and the PEM it is written as.
+pub(super) struct PrivateKey {
+    pub(super) pair: KeyPair,
+    pub(super) pem: Vec<u8>,
+}
+
+/// Says which kind of key it is, never the key.
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey({})", self.kind())
+    }
+}
+
+impl PrivateKey {
+    /// Reads the one private key of `file`: PKCS#8, PKCS#1 or SEC1, RSA or EC. Its form is kept, for every component of
+    /// Kubernetes reads all three; text and other blocks around it (openssl writes EC PARAMETERS) are left out.
+    pub(super) fn read(file: &[u8]) -> Result<Self, Problem> {
+        let blocks = pem::parse_many(file).map_err(|_| Problem::NotPem)?;
+        let block = blocks
+            .iter()
+            .find(|block| block.tag().ends_with("PRIVATE KEY"))
+            .ok_or({ if blocks.is_empty() { Problem::NotPem } else { Problem::NoKey } })?;
+        if is_encrypted(block) {
+            return Err(Problem::EncryptedKey);
+        }
+        let pair = parse(block).ok_or(Problem::UnsupportedKey)?;
+        let pem = encode(&Pem::new(block.tag(), block.contents()));
+        Ok(Self { pair, pem })
+    }
+
+    /// Makes a key, written as PKCS#8.
+    pub(super) fn generate(algorithm: KeyAlgorithm) -> Result<Self, rcgen::Error> {
+        let pair = match algorithm {
+            KeyAlgorithm::EcdsaP256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
+            KeyAlgorithm::Rsa2048 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048),
+            KeyAlgorithm::Rsa4096 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_4096),
+        }?;
+        let pem = encode(&Pem::new("PRIVATE KEY", pair.serialized_der()));
+        Ok(Self { pair, pem })
+    }
+
+    /// Makes `count` keys on all processors, since an RSA-4096 key takes seconds.
+    pub(super) fn generate_many(count: usize, algorithm: KeyAlgorithm) -> Result<Vec<Self>, rcgen::Error> {
+        let threads = thread::available_parallelism().map_or(1, NonZero::get).min(count);
+        let share = |thread: usize| (thread..count).step_by(threads);
+        let make = |thread| share(thread).map(|_| Self::generate(algorithm)).collect::<Result<Vec<_>, _>>();
+        let results = thread::scope(|scope| {
+            let make = &make;
+            let running: Vec<_> = (0..threads).map(|thread| scope.spawn(move || make(thread))).collect();
+            let joined = running.into_iter().map(|thread| thread.join());
+            joined.map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        let keys: Result<Vec<Vec<Self>>, rcgen::Error> = results;
+        Ok(keys?.into_iter().flatten().collect())
+    }
+
+    /// Whether `certificate` was made for this key.
+    pub(super) fn matches(&self, certificate: &Certificate) -> bool {
+        self.pair.public_key_raw() == certificate.public_key
+    }
+
+    /// Whether the key is rsa: only then may a peer encrypt to it.
+    pub(super) fn is_rsa(&self) -> bool {
+        self.pair.algorithm() == &PKCS_RSA_SHA256
+    }
+
+    /// The key's kind as the configuration names it, such as `rsa-2048`.
+    pub(super) fn kind(&self) -> String {
+        let spki = self.pair.subject_public_key_info();
+        let bits = SubjectPublicKeyInfo::from_der(&spki).ok().and_then(|(_, key)| bits(&key));
+        let family = if self.is_rsa() { "rsa-" } else { "ecdsa-p" };
+        bits.map_or_else(|| "unknown".to_owned(), |bits| format!("{family}{bits}"))
+    }
+}
+
+/// How the configuration names `algorithm`.
+pub(super) fn name(algorithm: KeyAlgorithm) -> &'static str {
+    match algorithm {
+        KeyAlgorithm::EcdsaP256 => "ecdsa-p256",
+        KeyAlgorithm::Rsa2048 => "rsa-2048",
+        KeyAlgorithm::Rsa4096 => "rsa-4096",
+    }
+}
+
+fn bits(key: &SubjectPublicKeyInfo<'_>) -> Option<usize> {
+    match key.parsed().ok()? {
+        PublicKey::RSA(rsa) => Some(rsa.key_size()),
+        // 0x04 and two coordinates. P-521 rounds up to whole bytes.
+        PublicKey::EC(point) => Some(match point.data().len() {
+            65 => 256,
+            97 => 384,
+            133 => 521,
+            other => other * 4,
+        }),
+        _ => None,
+    }
+}
+
+fn is_encrypted(block: &Pem) -> bool {
+    block.tag() == "ENCRYPTED PRIVATE KEY"
+        || block.headers().get("Proc-Type").is_some_and(|value| value.contains("ENCRYPTED"))
+}
+
+/// Ed25519 is left out: not every client of a cluster takes certificates that it signed.
+fn parse(block: &Pem) -> Option<KeyPair> {
+    let der = block.contents();
+    let key = match block.tag() {
+        "PRIVATE KEY" => PrivateKeyDer::Pkcs8(der.into()),
+        "RSA PRIVATE KEY" => PrivateKeyDer::Pkcs1(der.into()),
+        "EC PRIVATE KEY" => PrivateKeyDer::Sec1(der.into()),
+        _ => return None,
+    };
+    KeyPair::try_from(&key).ok().filter(|pair| pair.algorithm() != &PKCS_ED25519)
+}
+
+/// PEM with the line ends of Unix, whatever the input had.
+pub(super) fn encode(block: &Pem) -> Vec<u8> {
+    let unix = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    pem::encode_config(block, unix).into_bytes()
+}

@@ -1,0 +1,103 @@
+//! Whether a certificate of an earlier render still serves.
+//!
+//! It does while it is valid, signed by the authority in force, made for the key beside it and says what the catalogue
+//! wants. Names beyond the wanted ones do no harm until it expires, so removing one renews nothing; nor does another key
+//! algorithm in the configuration: both would surprise whoever only meant to render again.
+
+use std::collections::BTreeSet;
+
+use time::OffsetDateTime;
+
+use super::catalogue::{Role, Spec};
+use super::certificate::Certificate;
+use super::issue::Action;
+use super::key::{self, PrivateKey};
+use super::previous::Previous;
+use super::problem::rfc3339;
+use crate::config::{Finding, KeyAlgorithm};
+
+/// What becomes of one certificate.
+pub(super) enum LeafStep {
+    /// Both files stay as they are.
+    Keep { reason: String },
+    /// A new certificate, for the old key where there is one.
+    Issue { key: Option<OldKey>, action: Action, reason: String },
+}
+
+/// A key of an earlier render and how it is written there.
+pub(super) struct OldKey {
+    pub(super) key: PrivateKey,
+    pub(super) pem: Vec<u8>,
+}
+
+/// Decides about the certificate `spec`, signed by `authority` (`None`: one that is going to be made).
+pub(super) fn decide(
+    spec: &Spec,
+    authority: Option<&Certificate>,
+    previous: &Previous,
+    algorithm: KeyAlgorithm,
+    now: OffsetDateTime,
+) -> Result<LeafStep, Vec<Finding>> {
+    let read = (previous.certificate(&spec.certificate()), previous.key(&spec.key()));
+    let (certificate, key) = match read {
+        (Ok(certificate), Ok(key)) => (certificate, key),
+        (certificate, key) => return Err(certificate.err().into_iter().chain(key.err()).collect()),
+    };
+    let reason = match (&certificate, &key) {
+        (None, None) => {
+            return Ok(LeafStep::Issue { key: None, action: Action::Created, reason: String::new() });
+        }
+        (None, Some(_)) => Some("it was missing beside its key".to_owned()),
+        (Some(_), None) => Some("its key was missing".to_owned()),
+        (Some(certificate), Some(key)) => flaw(spec, certificate, key, authority, now),
+    };
+    let of_old_kind = key.as_ref().map(PrivateKey::kind).filter(|kind| kind != key::name(algorithm));
+    let remark = of_old_kind.map(|kind| format!("; its key stays {kind}")).unwrap_or_default();
+    Ok(match (reason, certificate) {
+        (None, Some(certificate)) => {
+            LeafStep::Keep { reason: format!("valid until {}{remark}", rfc3339(certificate.not_after)) }
+        }
+        (reason, _) => {
+            let pem = previous.files.get(&spec.key()).cloned().unwrap_or_default();
+            let key = key.map(|key| OldKey { key, pem });
+            LeafStep::Issue { key, action: Action::Renewed, reason: reason.unwrap_or_default() + &remark }
+        }
+    })
+}
+
+/// The first reason not to keep `certificate`.
+fn flaw(
+    spec: &Spec,
+    certificate: &Certificate,
+    key: &PrivateKey,
+    authority: Option<&Certificate>,
+    now: OffsetDateTime,
+) -> Option<String> {
+    if !key.matches(certificate) {
+        return Some("it did not belong to its key".to_owned());
+    }
+    if certificate.check_time(now).is_err() {
+        let (from, until) = (rfc3339(certificate.not_before), rfc3339(certificate.not_after));
+        return Some(format!("it was valid from {from} until {until}"));
+    }
+    if !authority.is_some_and(|authority| certificate.is_signed_by(authority)) {
+        return Some("it was not signed by the CA in force".to_owned());
+    }
+    identity_flaw(spec, certificate)
+}
+
+fn identity_flaw(spec: &Spec, certificate: &Certificate) -> Option<String> {
+    let Role::Leaf { usages, alt_names, .. } = &spec.role else { return None };
+    let same_name = certificate.common_name.as_deref() == Some(spec.common_name);
+    if !same_name || !certificate.organizations.iter().eq(&spec.organization) {
+        return Some("its subject was another".to_owned());
+    }
+    if certificate.is_authority || !certificate.usages.are_exactly(usages) {
+        return Some("its usages were others".to_owned());
+    }
+    let dns: BTreeSet<String> = alt_names.dns_names.iter().cloned().collect();
+    let missing_dns = dns.difference(&certificate.dns_names).cloned();
+    let ips = alt_names.ips.iter().filter(|ip| !certificate.ips.contains(ip)).map(ToString::to_string);
+    let missing: Vec<String> = missing_dns.chain(ips).collect();
+    (!missing.is_empty()).then(|| format!("it lacked {}", missing.join(", ")))
+}

@@ -1,0 +1,116 @@
+//! Deciding before doing: what is kept and what is made, with every objection collected before a key is generated.
+
+use time::OffsetDateTime;
+
+use super::authority::{self, AuthorityStep};
+use super::catalogue::{Role, Spec, catalogue};
+use super::certificate::Certificate;
+use super::issue::Action;
+use super::leaf::{self, LeafStep};
+use super::previous::{Previous, finding};
+use super::service_account::{self, KeyPairStep};
+use super::supplied::{EtcdClient, Supplied};
+use crate::config::{ClusterConfig, Finding, Findings};
+
+/// What becomes of everything in the catalogue.
+pub(super) struct Plan {
+    pub(super) authorities: Vec<(Spec, AuthorityStep)>,
+    pub(super) leaves: Vec<(Spec, LeafStep)>,
+    pub(super) service_account: KeyPairStep,
+    pub(super) etcd_client: Option<EtcdClient>,
+}
+
+impl Plan {
+    pub(super) fn new(
+        config: &ClusterConfig,
+        supplied: Supplied,
+        previous: &Previous,
+        now: OffsetDateTime,
+    ) -> Result<Self, Findings> {
+        let Supplied { mut ca, etcd_client } = supplied;
+        let mut findings = Vec::new();
+        let (roots, signed): (Vec<Spec>, Vec<Spec>) =
+            catalogue(config).into_iter().partition(|spec| matches!(spec.role, Role::Authority { .. }));
+        let mut authorities = Vec::new();
+        let mut leaves = Vec::new();
+        for root in roots {
+            let dependents: Vec<&Spec> = signed.iter().filter(|spec| is_signed_by(spec, &root)).collect();
+            let ca = if root.name == "ca" { ca.take() } else { None };
+            match authority::decide(&root, &dependents, ca, previous, now) {
+                Ok(step) => {
+                    let below = Below { root: &root, step: &step, config, previous, now };
+                    leaves
+                        .extend(dependents.into_iter().filter_map(|spec| below.decide(spec, &mut findings)));
+                    authorities.push((root, step));
+                }
+                Err(more) => findings.extend(more),
+            }
+        }
+        let service_account = service_account::decide(previous).map_err(|finding| findings.push(finding));
+        match service_account {
+            Ok(service_account) if findings.is_empty() => {
+                Ok(Self { authorities, leaves, service_account, etcd_client })
+            }
+            _ => Err(Findings(findings)),
+        }
+    }
+
+    /// How many keys have to be generated.
+    pub(super) fn missing_keys(&self) -> usize {
+        let authorities = self.authorities.iter().filter(|(_, step)| matches!(step, AuthorityStep::Make));
+        let leaves = self.leaves.iter().filter(|(_, step)| matches!(step, LeafStep::Issue { key: None, .. }));
+        let service_account = usize::from(matches!(self.service_account, KeyPairStep::Make));
+        authorities.count() + leaves.count() + service_account
+    }
+}
+
+fn is_signed_by(spec: &Spec, root: &Spec) -> bool {
+    matches!(spec.role, Role::Leaf { signer, .. } if signer == root.name)
+}
+
+/// An authority, seen by what it signs.
+struct Below<'a> {
+    root: &'a Spec,
+    step: &'a AuthorityStep,
+    config: &'a ClusterConfig,
+    previous: &'a Previous,
+    now: OffsetDateTime,
+}
+
+impl Below<'_> {
+    fn decide(&self, spec: &Spec, findings: &mut Vec<Finding>) -> Option<(Spec, LeafStep)> {
+        let algorithm = self.config.certificates.key_algorithm;
+        match leaf::decide(spec, self.certificate(), self.previous, algorithm, self.now) {
+            Ok(LeafStep::Issue { action, reason, .. }) if self.cannot_sign() => {
+                findings.push(self.unsignable(spec, action, &reason));
+                None
+            }
+            Ok(step) => Some((spec.clone(), step)),
+            Err(more) => {
+                findings.extend(more);
+                None
+            }
+        }
+    }
+
+    fn certificate(&self) -> Option<&Certificate> {
+        match self.step {
+            AuthorityStep::Make => None,
+            AuthorityStep::Use { authority, .. } => Some(&authority.certificate),
+        }
+    }
+
+    fn cannot_sign(&self) -> bool {
+        matches!(self.step, AuthorityStep::Use { authority, .. } if authority.key.is_none())
+    }
+
+    fn unsignable(&self, spec: &Spec, action: Action, reason: &str) -> Finding {
+        let key = self.root.key();
+        let why = if action == Action::Created { "it is new" } else { reason };
+        let problem = format!("must be issued ({why}), and tls/{key} is not there to sign it");
+        let flags = ", or give the CA with --ca-certificate-path and --ca-private-key-path";
+        let cure =
+            format!("put tls/{key} back for this render{}", if self.root.name == "ca" { flags } else { "" });
+        finding(&spec.certificate(), problem, cure)
+    }
+}

@@ -1,0 +1,72 @@
+//! What can be wrong with one PEM file, in words. Knows nothing of where the file came from, and never quotes its content.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::config::Finding;
+
+/// A reason not to use a certificate or a key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Problem {
+    #[error("is not PEM")]
+    NotPem,
+    #[error("holds no certificate")]
+    NoCertificate,
+    #[error("holds {0} certificates")]
+    SeveralCertificates(usize),
+    #[error("holds a certificate that cannot be read")]
+    BadCertificate,
+    #[error("holds no private key")]
+    NoKey,
+    #[error("holds an encrypted private key")]
+    EncryptedKey,
+    #[error("holds a private key that is damaged or of an unsupported kind")]
+    UnsupportedKey,
+    #[error("holds a private key that does not belong to the certificate in {0}")]
+    Mismatch(String),
+    #[error("holds a certificate that is not a CA (basicConstraints)")]
+    NotAuthority,
+    #[error("holds a CA that may not sign certificates (keyUsage lacks keyCertSign)")]
+    MayNotSign,
+    #[error("holds a CA whose extendedKeyUsage forbids server or client certificates")]
+    UsageForbidden,
+    #[error("holds a certificate that expired at {}", rfc3339(*.0))]
+    Expired(OffsetDateTime),
+    #[error("holds a certificate that is not valid before {}", rfc3339(*.0))]
+    NotYetValid(OffsetDateTime),
+}
+
+impl Problem {
+    fn cure(&self) -> &'static str {
+        match self {
+            Self::NotPem => "give a file with -----BEGIN … and -----END … lines (openssl's -outform PEM)",
+            Self::NoCertificate => "give the file that has the -----BEGIN CERTIFICATE----- block",
+            Self::SeveralCertificates(_) => {
+                "keep only the CA that signs: the controller manager accepts exactly one"
+            }
+            Self::BadCertificate => "check it with openssl x509 -noout -text -in FILE",
+            Self::NoKey => "give the file that has the -----BEGIN … PRIVATE KEY----- block",
+            Self::EncryptedKey => "decrypt it with openssl pkey -in FILE -out DECRYPTED and give that",
+            Self::UnsupportedKey => "give an RSA (2048 to 8192 bits) or EC (P-256, P-384, P-521) key",
+            Self::Mismatch(_) => "give the key that the certificate was made with",
+            Self::NotAuthority => "give a certificate with CA:TRUE, not one that a CA signed for a server",
+            Self::MayNotSign => "give a CA certificate whose keyUsage has keyCertSign",
+            Self::UsageForbidden => {
+                "give a CA certificate without extendedKeyUsage, or with serverAuth and clientAuth"
+            }
+            Self::Expired(_) => "give a certificate that is valid now",
+            Self::NotYetValid(_) => "check this machine's clock, or give a certificate that is valid now",
+        }
+    }
+
+    /// This problem, found in the file that `field` names.
+    pub(super) fn finding(self, field: &str, path: &str) -> Finding {
+        let (problem, cure) = (self.to_string(), self.cure().to_owned());
+        Finding { field: field.to_owned(), value: path.to_owned(), problem, cure }
+    }
+}
+
+/// How moments are written in messages.
+pub(super) fn rfc3339(moment: OffsetDateTime) -> String {
+    moment.format(&Rfc3339).unwrap_or_else(|_| moment.to_string())
+}

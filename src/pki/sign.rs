@@ -1,0 +1,191 @@
+//! Making certificates.
+//!
+//! rcgen writes everything but the issuer's name: it would encode that name anew from a map of attributes, which loses a
+//! second OU and may change the kind of a string, and verifiers compare names byte by byte. So a certificate is built
+//! unsigned under a placeholder, the authority's own subject is put in its place, and the result is signed here.
+
+use std::net::IpAddr;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, SignatureAlgorithm,
+    SigningKey,
+};
+use time::{Duration, OffsetDateTime};
+use x509_parser::asn1_rs::{Any, BitString, FromDer, Sequence, ToDer};
+
+use super::catalogue::{Spec, Usage};
+use super::certificate::Certificate;
+use super::error::Error;
+use super::key::PrivateKey;
+use crate::config::AltNames;
+
+/// How far another machine's clock may lag behind ours without refusing a certificate made just now.
+const CLOCK_SKEW: Duration = Duration::minutes(5);
+
+/// The last moment that a certificate can name.
+const END_OF_TIME: OffsetDateTime = time::macros::datetime!(9999-12-31 23:59:59 UTC);
+
+/// A certificate that signs itself.
+pub(super) fn authority(
+    spec: &Spec,
+    key: &PrivateKey,
+    now: OffsetDateTime,
+    validity: std::time::Duration,
+) -> Result<Certificate, Error> {
+    let make = || {
+        let mut params = params(spec)?;
+        params.not_before = now - CLOCK_SKEW;
+        params.not_after = later(now, validity);
+        // No authority below this one: every certificate of a cluster is signed by its root.
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages =
+            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.self_signed(&key.pair)
+    };
+    let built = make().map_err(|source| Error::Build { path: spec.certificate(), source })?;
+    parsed(spec, built.der())
+}
+
+/// What a leaf is made of.
+pub(super) struct Leaf<'a> {
+    pub(super) spec: &'a Spec,
+    pub(super) usages: &'a [Usage],
+    pub(super) alt_names: &'a AltNames,
+    pub(super) key: &'a PrivateKey,
+}
+
+/// A certificate signed by `authority`. It begins no earlier and ends no later than the authority itself.
+pub(super) fn leaf(
+    leaf: &Leaf<'_>,
+    authority: &Certificate,
+    authority_key: &PrivateKey,
+    now: OffsetDateTime,
+    validity: std::time::Duration,
+) -> Result<Certificate, Error> {
+    let make = || {
+        let mut params = leaf_params(leaf)?;
+        params.not_before = (now - CLOCK_SKEW).max(authority.not_before);
+        params.not_after = later(now, validity).min(authority.not_after);
+        signed(&params, &leaf.key.pair, authority, &authority_key.pair)
+    };
+    let der = make().map_err(|source| Error::Build { path: leaf.spec.certificate(), source })?;
+    parsed(leaf.spec, &der)
+}
+
+fn parsed(spec: &Spec, der: &[u8]) -> Result<Certificate, Error> {
+    let source = rcgen::Error::CouldNotParseCertificate;
+    Certificate::parse(der).map_err(|_| Error::Build { path: spec.certificate(), source })
+}
+
+/// Subject and serial number: random, since rcgen's default repeats it when a certificate is renewed with its key.
+fn params(spec: &Spec) -> Result<CertificateParams, rcgen::Error> {
+    let mut name = DistinguishedName::new();
+    if let Some(organization) = &spec.organization {
+        name.push(DnType::OrganizationName, organization.as_str());
+    }
+    name.push(DnType::CommonName, spec.common_name);
+    let mut serial = [0; 16];
+    aws_lc_rs::rand::fill(&mut serial).map_err(|_| rcgen::Error::RingUnspecified)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name;
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    Ok(params)
+}
+
+fn leaf_params(leaf: &Leaf<'_>) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = params(leaf.spec)?;
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    if leaf.key.is_rsa() {
+        params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
+    }
+    params.extended_key_usages = leaf.usages.iter().map(|usage| purpose(*usage)).collect();
+    params.subject_alt_names = san(leaf.alt_names)?;
+    Ok(params)
+}
+
+fn purpose(usage: Usage) -> ExtendedKeyUsagePurpose {
+    match usage {
+        Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
+        Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
+    }
+}
+
+fn san(names: &AltNames) -> Result<Vec<SanType>, rcgen::Error> {
+    let dns = names.dns_names.iter().map(|name| Ok(SanType::DnsName(name.as_str().try_into()?)));
+    let ips = names.ips.iter().map(|ip: &IpAddr| Ok(SanType::IpAddress(*ip)));
+    dns.chain(ips).collect()
+}
+
+/// `by` after `now`, as far as dates go.
+pub(super) fn later(now: OffsetDateTime, by: std::time::Duration) -> OffsetDateTime {
+    Duration::try_from(by).ok().and_then(|by| now.checked_add(by)).unwrap_or(END_OF_TIME).min(END_OF_TIME)
+}
+
+/// Stands in for the authority's key where rcgen asks for a signature that is going to be thrown away.
+struct Unsigned<'a>(&'a KeyPair);
+
+impl PublicKeyData for Unsigned<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.der_bytes()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.0.algorithm()
+    }
+}
+
+impl SigningKey for Unsigned<'_> {
+    fn sign(&self, _: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        Ok(Vec::new())
+    }
+}
+
+fn signed(
+    params: &CertificateParams,
+    subject: &KeyPair,
+    authority: &Certificate,
+    authority_key: &KeyPair,
+) -> Result<Vec<u8>, rcgen::Error> {
+    let mut placeholder = CertificateParams::default();
+    if let Some(id) = &authority.subject_key_id {
+        placeholder.key_identifier_method = KeyIdMethod::PreSpecified(id.clone());
+    }
+    let unsigned = params.signed_by(subject, &Issuer::new(placeholder, Unsigned(authority_key)))?;
+    let [body, algorithm, _signature] = elements(unsigned.der()).ok_or(UNEXPECTED)?[..] else {
+        return Err(UNEXPECTED);
+    };
+    let body = with_issuer(body, &authority.subject).ok_or(UNEXPECTED)?;
+    let signature = BitString::new(0, &authority_key.sign(&body)?).to_der_vec().map_err(|_| UNEXPECTED)?;
+    sequence(&[&body, algorithm, &signature]).ok_or(UNEXPECTED)
+}
+
+/// What rcgen built is not the three-part certificate that it always is.
+const UNEXPECTED: rcgen::Error = rcgen::Error::CouldNotParseCertificate;
+
+/// A TBSCertificate (version, serial number, algorithm, issuer, …) with another issuer.
+fn with_issuer(body: &[u8], issuer: &[u8]) -> Option<Vec<u8>> {
+    let mut parts = elements(body)?;
+    *parts.get_mut(3)? = issuer;
+    sequence(&parts)
+}
+
+/// The encoded elements of a DER sequence.
+fn elements(der: &[u8]) -> Option<Vec<&[u8]>> {
+    let (_, sequence) = Any::from_der(der).ok()?;
+    let mut rest = sequence.data;
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let (after, _) = Any::from_der(rest).ok()?;
+        let (part, tail) = rest.split_at(rest.len() - after.len());
+        parts.push(part);
+        rest = tail;
+    }
+    Some(parts)
+}
+
+fn sequence(parts: &[&[u8]]) -> Option<Vec<u8>> {
+    Sequence::new(parts.concat().into()).to_der_vec().ok()
+}
