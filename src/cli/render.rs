@@ -1,15 +1,20 @@
 //! `bootkube render`: from flags and file to an asset directory, or to JSON on stdout.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use time::OffsetDateTime;
 
 use super::cluster::ClusterArgs;
 use super::output;
 use super::query::{self, Query};
-use crate::config::ClusterConfig;
+use crate::assets::write::{self, Written};
+use crate::config::{ClusterConfig, Findings};
 use crate::error::{ExitClass, Failure};
+use crate::pki::{self, Action, Note, Previous, Supplied};
+use crate::render;
 
 /// Write certificates, manifests and kubeconfigs of a cluster into a directory, for `start`.
 ///
@@ -49,7 +54,7 @@ struct Job {
     asset_dir: Option<PathBuf>,
     reuse_from: Option<PathBuf>,
     /// Files to keep that came with the query.
-    reuse: std::collections::BTreeMap<String, Vec<u8>>,
+    reuse: BTreeMap<String, Vec<u8>>,
 }
 
 pub(super) fn run(args: RenderArgs) -> Result<(), Failure> {
@@ -79,6 +84,68 @@ fn read_query() -> Result<Query, Failure> {
 
 /// Issues certificates, renders and writes.
 fn render(job: Job) -> Result<(), Failure> {
-    let Job { config: _, asset_dir: _, reuse_from: _, reuse: _ } = job;
-    Err(Failure { class: ExitClass::General, message: "render is not wired yet".into(), hint: None })
+    let Job { config, asset_dir, reuse_from, reuse } = job;
+    if let Some(dir) = &asset_dir {
+        write::check_target(dir).map_err(|findings| output::refused(&findings))?;
+    }
+    let now = OffsetDateTime::now_utc();
+    let supplied = Supplied::read(&config, now).map_err(|findings| output::refused(&findings))?;
+    let earlier = earlier_files(asset_dir.as_deref(), reuse_from.as_deref(), reuse)?;
+    let previous = previous(earlier)?;
+    let (bundle, notes) = pki::issue(&config, supplied, &previous, now).map_err(refused_pki)?;
+    let assets =
+        render::render(&config, &bundle).map_err(|error| Failure::new(ExitClass::Configuration, &error))?;
+    match asset_dir {
+        None => output::print(&write::to_json(&assets)),
+        Some(dir) => {
+            let written = write::write(&dir, &assets).map_err(|error| match error {
+                write::Error::Refused(findings) => output::refused(&findings),
+                error => Failure::new(ExitClass::General, &error),
+            })?;
+            output::print(&summary(&dir, &written, &notes))
+        }
+    }
+}
+
+/// What an earlier render left, by path: of the target itself, else of `--reuse-from`, else what came with the query.
+fn earlier_files(
+    target: Option<&Path>,
+    reuse_from: Option<&Path>,
+    query: BTreeMap<String, Vec<u8>>,
+) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    for dir in [target, reuse_from].into_iter().flatten() {
+        let files = write::previous(dir).map_err(|error| Failure::new(ExitClass::Configuration, &error))?;
+        if !files.is_empty() {
+            return Ok(files);
+        }
+    }
+    Ok(query)
+}
+
+/// The secrets among an earlier render's files.
+fn previous(mut files: BTreeMap<String, Vec<u8>>) -> Result<Previous, Failure> {
+    let token = render::earlier_token(&files).map_err(|finding| output::refused(&Findings(vec![finding])))?;
+    files.retain(|path, _| path.starts_with("tls/"));
+    let files = files.into_iter().map(|(path, content)| (path["tls/".len()..].to_owned(), content)).collect();
+    Ok(Previous { files, token })
+}
+
+fn refused_pki(error: pki::Error) -> Failure {
+    match error {
+        pki::Error::Findings(findings) => output::refused(&findings),
+        error => Failure::new(ExitClass::General, &error),
+    }
+}
+
+/// What was written, and what became of keys and certificates that were there before.
+fn summary(dir: &Path, written: &Written, notes: &[Note]) -> String {
+    let mut lines = Vec::new();
+    if notes.iter().any(|note| note.action == Action::Kept) {
+        lines.extend(notes.iter().map(|note| format!("{}: {}: {}", note.path, note.action, note.reason)));
+    }
+    lines.extend(written.removed.iter().map(|path| format!("{path}: removed: no longer rendered")));
+    let dir = dir.display();
+    lines.push(format!("assets are in {dir}"));
+    lines.push(format!("next, on the first controller: bootkube start --asset-dir {dir}"));
+    lines.join("\n") + "\n"
 }

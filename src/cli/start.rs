@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 
 use crate::error::{ExitClass, Failure};
+use crate::start::{self, Options, Report};
+use crate::ui::{Console, Event, Sink as _};
 
 /// Bring up the cluster that `render` described: run on a controller as root, once its kubelet runs.
 ///
@@ -56,18 +58,30 @@ fn timeout(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
-    start(args)
+    let StartArgs { asset_dir, pod_manifest_path, strict, required_pods, force_conflicts, timeout } = args;
+    let options = Options { asset_dir, pod_manifest_path, strict, required_pods, force_conflicts, timeout };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(ExitClass::General, &error))?;
+    let console = Console::new();
+    let report = runtime.block_on(start::start(&options, &console))?;
+    console.tell(Event::Info(summary(&report)));
+    Ok(())
 }
 
-/// Runs the pivot.
-fn start(args: StartArgs) -> Result<(), Failure> {
-    let StartArgs {
-        asset_dir: _,
-        pod_manifest_path: _,
-        strict: _,
-        required_pods: _,
-        force_conflicts: _,
-        timeout: _,
-    } = args;
-    Err(Failure { class: ExitClass::General, message: "start is not wired yet".into(), hint: None })
+/// The end of a successful start, in a few lines.
+fn summary(report: &Report) -> String {
+    let Report { times, applied, refused, node } = report;
+    let total: Duration = times.iter().map(|(_, elapsed)| *elapsed).sum();
+    let mut lines = vec![format!(
+        "the control plane runs itself on node {node}: {applied} objects applied, {:.1} s",
+        total.as_secs_f64()
+    )];
+    if !refused.is_empty() {
+        lines.push(format!("{} objects were refused and are not there:", refused.len()));
+        lines.extend(refused.iter().map(|line| format!("  {line}")));
+    }
+    lines.join("\n")
 }

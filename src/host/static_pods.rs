@@ -4,10 +4,11 @@
 //! or adopted is removed.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::files;
+use super::files::{self, failed};
 
 /// Marks a folder of keys as ours: only such a one is ever overwritten or removed.
 const OURS: &str = ".bootkube";
@@ -32,19 +33,8 @@ pub enum Error {
         path: PathBuf,
     },
     /// The system refused.
-    #[error("failed to {act} {}", path.display())]
-    Io {
-        /// What was tried.
-        act: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// The reason.
-        source: io::Error,
-    },
-}
-
-fn io_error<'p>(act: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> Error + use<'p> {
-    move |source| Error::Io { act, path: path.to_owned(), source }
+    #[error(transparent)]
+    File(#[from] files::Error),
 }
 
 /// Whether `path` can be placed: free, or already holding exactly `content`.
@@ -53,7 +43,7 @@ pub fn check_free(path: &Path, content: &[u8]) -> Result<(), Error> {
         Ok(found) if found == content => Ok(()),
         Ok(_) => Err(Error::Foreign { path: path.to_owned() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(io_error("read", path)(error)),
+        Err(error) => Err(failed("read", path)(error).into()),
     }
 }
 
@@ -61,15 +51,22 @@ pub fn check_free(path: &Path, content: &[u8]) -> Result<(), Error> {
 pub fn place(path: &Path, content: &[u8]) -> Result<(), Error> {
     check_free(path, content)?;
     if let Some(folder) = path.parent() {
-        files::create_dir(folder, 0o700).map_err(io_error("create", folder))?;
+        ensure_dir(folder)?;
     }
-    files::write_atomic(path, content, 0o600).map_err(io_error("write", path))
+    Ok(files::write_atomic(path, content, files::PRIVATE_FILE)?)
+}
+
+/// A private folder, and those above it that are missing. One that exists keeps its mode.
+fn ensure_dir(folder: &Path) -> Result<(), Error> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(files::PRIVATE_DIR);
+    Ok(builder.create(folder).map_err(failed("create", folder))?)
 }
 
 /// Removes a static pod of ours; that it is gone already is fine.
 pub fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error).into()),
         _ => Ok(()),
     }
 }
@@ -79,7 +76,7 @@ pub fn check_key_folder(folder: &Path) -> Result<(), Error> {
     let mut entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(io_error("read", folder)(error)),
+        Err(error) => return Err(failed("read", folder)(error).into()),
     };
     if entries.next().is_none() || folder.join(OURS).exists() {
         return Ok(());
@@ -90,7 +87,7 @@ pub fn check_key_folder(folder: &Path) -> Result<(), Error> {
 /// Writes a folder of keys, readable by root alone. Files of ours that are the same already are left alone.
 pub fn write_key_folder(folder: &Path, content: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
     check_key_folder(folder)?;
-    files::create_dir(folder, 0o700).map_err(io_error("create", folder))?;
+    ensure_dir(folder)?;
     write_key(&folder.join(OURS), b"made by bootkube\n")?;
     for (path, bytes) in content {
         write_key(&folder.join(path), bytes)?;
@@ -101,16 +98,16 @@ pub fn write_key_folder(folder: &Path, content: &BTreeMap<String, Vec<u8>>) -> R
 /// Adds one file to a folder of keys.
 pub fn write_key(path: &Path, content: &[u8]) -> Result<(), Error> {
     if let Some(folder) = path.parent() {
-        files::create_dir(folder, 0o700).map_err(io_error("create", folder))?;
+        ensure_dir(folder)?;
     }
-    files::write_atomic(path, content, 0o600).map_err(io_error("write", path))
+    Ok(files::write_atomic(path, content, files::PRIVATE_FILE)?)
 }
 
 /// Removes a folder of keys, if it is ours.
 pub fn remove_key_folder(folder: &Path) -> Result<(), Error> {
     check_key_folder(folder)?;
     match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", folder)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", folder)(error).into()),
         _ => Ok(()),
     }
 }

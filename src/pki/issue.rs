@@ -1,6 +1,7 @@
 //! Carrying out the plan: keys first, on all processors, then authorities, then what they sign.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use time::OffsetDateTime;
 
@@ -29,6 +30,17 @@ pub enum Action {
     Renewed,
     /// The configuration does without it.
     Dropped,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Created => "created",
+            Self::Kept => "kept",
+            Self::Renewed => "renewed",
+            Self::Dropped => "dropped",
+        })
+    }
 }
 
 /// What was done with one certificate and its key, and why.

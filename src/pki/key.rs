@@ -36,7 +36,7 @@ impl PrivateKey {
         let block = blocks
             .iter()
             .find(|block| block.tag().ends_with("PRIVATE KEY"))
-            .ok_or({ if blocks.is_empty() { Problem::NotPem } else { Problem::NoKey } })?;
+            .ok_or(if blocks.is_empty() { Problem::NotPem } else { Problem::NoKey })?;
         if is_encrypted(block) {
             return Err(Problem::EncryptedKey);
         }

@@ -17,6 +17,7 @@ use crate::assets::Assets;
 use crate::config::{ClusterConfig, Etcd, Networking};
 use crate::pki::Bundle;
 use manifests::Manifests;
+pub use objects::earlier_token;
 
 /// Why rendering failed. The configuration is valid by now, so what is left are patches that do not fit.
 #[derive(Debug, thiserror::Error)]

@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
+use super::Error;
 use super::plan::{BOOTSTRAP_SECRETS, ETCD_KEYS, LOCAL_KUBECONFIG, Placement, Plan};
 use super::runner::Progress;
-use super::Error;
 use crate::assets::yaml;
-use crate::cluster::{self, Health};
+use crate::cluster::connect::{self, Readyz};
 use crate::host::{addresses, listeners, static_pods};
 
 /// Between two looks at what cannot be watched: a port, a process.
@@ -64,7 +64,7 @@ fn local_kubeconfig(plan: &Plan, endpoint: SocketAddr) -> Result<String, Error> 
     for entry in kubeconfig["clusters"].as_array_mut().into_iter().flatten() {
         if let Value::Object(cluster) = &mut entry["cluster"] {
             cluster.insert("server".to_owned(), json!(format!("https://{endpoint}")));
-            cluster.insert("tls-server-name".to_owned(), json!(plan.access.server_name()));
+            cluster.insert("tls-server-name".to_owned(), json!(plan.server_name()));
         }
     }
     Ok(yaml::write(&kubeconfig))
@@ -72,7 +72,8 @@ fn local_kubeconfig(plan: &Plan, endpoint: SocketAddr) -> Result<String, Error> 
 
 /// Where an apiserver of this machine may listen, the likeliest first.
 fn candidates(plan: &Plan) -> Result<Vec<SocketAddr>, Error> {
-    let local = addresses::local().map_err(|source| Error::Host { act: "list the addresses of this machine", source })?;
+    let local = addresses::local()
+        .map_err(|source| Error::Host { act: "list the addresses of this machine", source })?;
     let port = plan.api_port();
     Ok(local.into_iter().map(|address| SocketAddr::new(address, port)).collect())
 }
@@ -80,16 +81,18 @@ fn candidates(plan: &Plan) -> Result<Vec<SocketAddr>, Error> {
 /// An address of this machine at which the API is ready now.
 pub async fn serving(plan: &Plan) -> Result<Result<SocketAddr, String>, Error> {
     let candidates = candidates(plan)?;
-    let answers = join_all(candidates.iter().map(|endpoint| cluster::probe(&plan.access, *endpoint, "/readyz"))).await;
+    let ask = |endpoint: &SocketAddr| connect::probe(&plan.access, Some(*endpoint), "/readyz");
+    let answers = join_all(candidates.iter().map(ask)).await;
     let mut reason = None;
-    for (endpoint, health) in candidates.iter().zip(answers) {
-        match health {
-            Health::Ready => return Ok(Ok(*endpoint)),
-            Health::NotReady(why) => reason = Some(format!("{endpoint}: {why}")),
-            Health::Unreachable(_) => {}
+    for (endpoint, answer) in candidates.iter().zip(answers) {
+        match answer? {
+            Readyz::Ready => return Ok(Ok(*endpoint)),
+            Readyz::NotReady { lines, .. } => reason = Some(format!("{endpoint}: {}", lines.join("; "))),
+            Readyz::Unreachable(_) => {}
         }
     }
-    Ok(Err(reason.unwrap_or_else(|| format!("no apiserver listens on port {} of this machine yet", plan.api_port()))))
+    Ok(Err(reason
+        .unwrap_or_else(|| format!("no apiserver listens on port {} of this machine yet", plan.api_port()))))
 }
 
 /// Waits until an apiserver of this machine is ready and says where.
@@ -122,7 +125,7 @@ pub async fn remove_others(plan: &Plan, progress: &Progress<'_>) -> Result<(), E
 pub async fn remove_apiserver(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
     let port = plan.api_port();
     static_pods::remove(&plan.apiserver.path)?;
-    while on_port(port)?.iter().any(|address| !address.is_unspecified()) {
+    while on_port(port)?.into_iter().any(|address| plan.bootstrap_listens_at(address)) {
         progress.waiting("the bootstrap apiserver to end");
         tokio::time::sleep(PROBE).await;
     }
@@ -135,7 +138,8 @@ pub fn remove_secrets() -> Result<(), Error> {
 }
 
 fn on_port(port: u16) -> Result<Vec<IpAddr>, Error> {
-    listeners::on_port(port).map_err(|source| Error::Host { act: "list the listeners of this machine", source })
+    listeners::on_port(port)
+        .map_err(|source| Error::Host { act: "list the listeners of this machine", source })
 }
 
 fn name(path: &Path) -> String {

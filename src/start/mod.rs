@@ -15,6 +15,8 @@ use std::time::Duration;
 
 pub use pivot::start;
 
+use crate::config::Findings;
+use crate::error::{ExitClass, Failure};
 use crate::{assets, cluster, host};
 
 /// What `start` was asked to do.
@@ -51,8 +53,8 @@ pub struct Report {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The asset directory cannot be used; nothing was touched.
-    #[error(transparent)]
-    Assets(#[from] assets::LoadError),
+    #[error("{0}")]
+    Assets(Findings),
     /// A manifest cannot be read.
     #[error(transparent)]
     Yaml(#[from] assets::yaml::Error),
@@ -63,11 +65,16 @@ pub enum Error {
     #[error("bootstrap-manifests/: more than one pod runs an apiserver; leave one")]
     ManyApiservers,
     /// `--required-pods` is not understood; nothing was touched.
-    #[error("--required-pods: {value}: not of the form namespace/name; write for example kube-system/kube-apiserver")]
+    #[error(
+        "--required-pods: {value}: not of the form namespace/name; write for example kube-system/kube-apiserver"
+    )]
     RequiredPod {
         /// What was given.
         value: String,
     },
+    /// The administrator's kubeconfig cannot be used; nothing was touched.
+    #[error(transparent)]
+    Kubeconfig(#[from] cluster::kubeconfig::Error),
     /// The way to the API is wrong or lost.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
@@ -100,4 +107,28 @@ pub enum Error {
         /// What it waited for.
         last: String,
     },
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let class = match &error {
+            Error::Assets(_)
+            | Error::Yaml(_)
+            | Error::Kubeconfig(_)
+            | Error::NoApiserver
+            | Error::ManyApiservers
+            | Error::RequiredPod { .. } => ExitClass::Configuration,
+            Error::Place(
+                host::static_pods::Error::Foreign { .. } | host::static_pods::Error::ForeignFolder { .. },
+            ) => ExitClass::Preflight,
+            _ => ExitClass::General,
+        };
+        let failure = Self::new(class, &error);
+        match class {
+            ExitClass::General => failure.hint(
+                "what was placed stays, so that it can be looked at; when the cause is gone, run the same command again",
+            ),
+            _ => failure.hint("nothing was touched"),
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! The phases of a pivot, in order.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use k8s_openapi::api::core::v1::Taint;
 use kube::Client;
 
 use super::machine::{self, PROBE};
@@ -9,10 +11,12 @@ use super::plan::Plan;
 use super::required::Required;
 use super::runner::{Progress, Runner};
 use super::{Error, Options, Report};
-use crate::cluster::{self, ApplyOptions, Item, Outcome};
+use crate::assets;
+use crate::cluster::apply::{self, Listener, Outcome};
+use crate::cluster::wait::{Workloads, wait_for_workloads};
+use crate::cluster::{connect, lease, node, wait};
 use crate::host::addresses;
 use crate::ui::Sink;
-use crate::{NAMESPACE, assets};
 
 /// Elected components, by the name of their lease.
 const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
@@ -22,11 +26,11 @@ const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 /// A machine that serves the API already, without a bootstrap pod, is past its pivot: then objects are applied and verified, and
 /// nothing is placed.
 pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> {
-    let layout = assets::load(&options.asset_dir)?;
+    let layout = assets::load::load(&options.asset_dir).map_err(Error::Assets)?;
     for warning in &layout.warnings {
         sink.tell(crate::ui::Event::Warning(warning.clone()));
     }
-    let plan = Plan::new(layout, &options.pod_manifest_path, options.required_pods.as_deref())?;
+    let plan = Plan::new(layout, options)?;
     machine::check(&plan)?;
     let mut runner = Runner::new(sink, options.timeout);
     let self_hosted = is_self_hosted(&plan).await?;
@@ -40,7 +44,8 @@ pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> 
     }
     let apply = async |progress: &Progress| apply(&plan, options, &api.client, progress).await;
     let applied = runner.phase("apply objects", apply).await?;
-    let wait = async |progress: &Progress| wait_required(&plan.required, &api.client, progress).await;
+    let wait =
+        async |progress: &Progress| wait_required(&plan.required, &applied.node, &api.client, progress).await;
     runner.phase("wait for the self-hosted control plane", wait).await?;
     if !self_hosted {
         let hand_over = async |progress: &Progress| hand_over(&plan, &api, &applied, progress).await;
@@ -71,7 +76,7 @@ struct Api {
 
 async fn connect(plan: &Plan, progress: &Progress<'_>) -> Result<Api, Error> {
     let endpoint = machine::wait_api(plan, progress).await?;
-    let client = cluster::connect(&plan.access, Some(endpoint))?;
+    let client = connect::connect(&plan.access, Some(endpoint))?;
     Ok(Api { endpoint, client })
 }
 
@@ -91,45 +96,73 @@ async fn apply(
     client: &Client,
     progress: &Progress<'_>,
 ) -> Result<Applied, Error> {
-    let settings = ApplyOptions {
+    let settings = apply::Options {
         force_conflicts: options.force_conflicts,
         strict: options.strict,
-        timeout: options.timeout,
+        deadline: options.timeout,
+        ..apply::Options::default()
     };
+    let listener = Listener {
+        outcome: &|item, outcome| tracing::debug!(object = item.label(), ?outcome, "applied"),
+        waiting: &|item, why| tracing::debug!(object = item.label(), why, "not yet"),
+    };
+    let apply = async { Ok(apply::apply_all(client, &plan.stages, &settings, listener).await) };
+    let (outcomes, node) = futures::try_join!(apply, mark_node(plan, client, progress))?;
     let mut created = Vec::new();
     let mut refused = Vec::new();
-    let mut on_outcome = |item: &Item, outcome: &Outcome| match outcome {
-        Outcome::Created => created.push(item.describe()),
-        Outcome::Failed { reason } => {
-            let line = format!("{}: {}: {reason}", item.file, item.describe());
-            progress.warn(line.clone());
-            refused.push(line);
+    for (item, outcome) in plan.stages.iter().flatten().zip(outcomes.iter().flatten()) {
+        match outcome {
+            Outcome::Created => created.push(item.label()),
+            Outcome::Failed { reason } => refused.push(format!("{}: {}: {reason}", item.file, item.label())),
+            Outcome::Skipped => refused.push(format!("{}: {}: not tried", item.file, item.label())),
+            Outcome::Configured | Outcome::Unchanged => {}
         }
-        Outcome::Configured | Outcome::Unchanged => {}
-    };
-    let apply = async { Ok(cluster::apply_all(client, &plan.stages, &settings, &mut on_outcome).await?) };
-    let (_, node) = futures::try_join!(apply, mark_node(plan, client, progress))?;
+    }
     let total = plan.stages.iter().map(Vec::len).sum();
-    let essential = plan.required.iter().any(|required| refused.iter().any(|line| line.contains(&required.prefix)));
+    let essential =
+        plan.required.iter().any(|required| refused.iter().any(|line| line.contains(&required.prefix)));
     if !refused.is_empty() && (options.strict || essential) {
         return Err(Error::Refused { refused, total });
     }
-    progress.info(format!("{total} objects applied, {} of them new, {} refused", created.len(), refused.len()));
+    refused.iter().for_each(|line| progress.warn(line.clone()));
+    progress.info(format!(
+        "{total} objects applied, {} of them new, {} refused",
+        created.len(),
+        refused.len()
+    ));
     Ok(Applied { total, refused, node, created })
 }
 
 async fn mark_node(plan: &Plan, client: &Client, progress: &Progress<'_>) -> Result<String, Error> {
     let local = addresses::local()
         .map_err(|source| Error::Host { act: "list the addresses of this machine", source })?;
-    let node = cluster::wait_node(client, &local, &mut |why| progress.waiting(why)).await?;
-    cluster::mark_node(client, &node, &plan.marks.labels, plan.marks.taint.as_deref()).await?;
-    Ok(node)
+    let name = node::wait_for_node(client, &local, &mut |why| progress.waiting(why)).await;
+    let taint = plan.marks.taint.as_ref().map(|key| Taint {
+        key: key.clone(),
+        effect: "NoSchedule".to_owned(),
+        ..Taint::default()
+    });
+    node::label_and_taint_node(client, &name, &plan.marks.labels, taint.as_ref()).await?;
+    Ok(name)
 }
 
 /// Waits until every required pod is Ready, by the pods of the objects that were applied.
-async fn wait_required(required: &[Required], client: &Client, progress: &Progress<'_>) -> Result<(), Error> {
-    for Required { namespace, prefix, workload } in required {
-        cluster::wait_ready(client, namespace, prefix, *workload, &mut |why| progress.waiting(why)).await?;
+async fn wait_required(
+    required: &[Required],
+    node: &str,
+    client: &Client,
+    progress: &Progress<'_>,
+) -> Result<(), Error> {
+    let namespaces: BTreeSet<&str> = required.iter().map(|required| required.namespace.as_str()).collect();
+    for namespace in namespaces {
+        let is_done = |seen: &Workloads| {
+            let here = required.iter().filter(|required| required.namespace == namespace);
+            match here.map(|required| required.is_ready(node, seen)).find_map(Result::err) {
+                None => wait::Progress::Done(()),
+                Some(why) => wait::Progress::Not(why),
+            }
+        };
+        wait_for_workloads(client, namespace, is_done, &mut |why| progress.waiting(why)).await;
     }
     Ok(())
 }
@@ -138,14 +171,14 @@ async fn wait_required(required: &[Required], client: &Client, progress: &Progre
 async fn hand_over(plan: &Plan, api: &Api, applied: &Applied, progress: &Progress<'_>) -> Result<(), Error> {
     let mut holders = Vec::new();
     for lease in LEADERS {
-        holders.push(cluster::lease_holder(&api.client, NAMESPACE, lease).await?);
+        holders.push(lease::lease_holder(&api.client, lease).await?);
     }
     machine::remove_others(plan, progress).await?;
     for (lease, holder) in LEADERS.into_iter().zip(holders) {
         // Only a component that this run created cannot have led before the bootstrap one, which created its pods.
         let ours = applied.created.iter().any(|object| object.ends_with(&format!("/{lease}")));
         if let (Some(holder), true) = (holder, ours) {
-            cluster::release_lease(&api.client, NAMESPACE, lease, &holder).await?;
+            lease::release_lease(&api.client, lease, &holder).await?;
         }
     }
     machine::remove_apiserver(plan, progress).await?;
@@ -156,7 +189,7 @@ async fn hand_over(plan: &Plan, api: &Api, applied: &Applied, progress: &Progres
 async fn verify(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
     let api = connect(plan, progress).await?;
     for lease in LEADERS {
-        while cluster::lease_holder(&api.client, NAMESPACE, lease).await?.is_none() {
+        while lease::lease_holder(&api.client, lease).await?.is_none() {
             progress.waiting(format!("{lease} to lead"));
             tokio::time::sleep(PROBE).await;
         }

@@ -1,14 +1,18 @@
 //! Everything `start` will do, worked out from the asset directory before the machine is touched.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::Error;
 use super::required::{self, Required};
-use crate::assets::{Layout, Object, StaticPod, order};
-use crate::cluster::{Access, Item};
+use super::{Error, Options};
+use crate::assets::load::{Layout, StaticPod};
+use crate::assets::object::Object;
+use crate::assets::order;
+use crate::cluster::apply::Item;
+use crate::cluster::kubeconfig::{self, Access};
 
 /// Folder with the files that bootstrap pods read. Rendered manifests name it.
 pub const BOOTSTRAP_SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
@@ -64,19 +68,52 @@ pub struct Plan {
 
 impl Plan {
     /// Works everything out.
-    pub fn new(layout: Layout, manifest_path: &Path, required_pods: Option<&[String]>) -> Result<Self, Error> {
-        let access = Access::from_kubeconfig(&layout.kubeconfig, "auth/kubeconfig")?;
-        let (apiserver, others) = bootstrap_pods(&layout.bootstrap, manifest_path)?;
-        let staying = layout.controller.iter().map(|pod| placement(pod, manifest_path)).collect();
-        let required = required::resolve(required_pods, &layout.objects)?;
+    pub fn new(layout: Layout, options: &Options) -> Result<Self, Error> {
+        let Options { asset_dir, pod_manifest_path, required_pods, .. } = options;
+        let access = kubeconfig::parse(&layout.kubeconfig, &asset_dir.join("auth/kubeconfig"))?;
+        let (apiserver, others) = bootstrap_pods(&layout.bootstrap_manifests, pod_manifest_path)?;
+        let staying =
+            layout.controller_manifests.iter().map(|pod| placement(pod, pod_manifest_path)).collect();
+        let required = required::resolve(required_pods.as_deref(), &layout.objects)?;
         let marks = node_marks(&layout.objects);
         let mut secrets = layout.tls.clone();
         secrets.insert("kubeconfig".to_owned(), layout.kubeconfig.clone());
         let keys = layout.tls.iter().filter_map(|(path, key)| Some((path.strip_prefix("etcd/")?, key)));
         let etcd_keys = keys.map(|(path, key)| (path.to_owned(), key.clone())).collect();
-        let stages = order::stages(layout.objects).into_iter().map(items).collect();
+        let stages = order::order(layout.objects).into_iter().map(|(_, objects)| items(objects)).collect();
         let kubeconfig = layout.kubeconfig;
-        Ok(Self { access, kubeconfig, secrets, staying, etcd_keys, apiserver, others, stages, required, marks })
+        Ok(Self {
+            access,
+            kubeconfig,
+            secrets,
+            staying,
+            etcd_keys,
+            apiserver,
+            others,
+            stages,
+            required,
+            marks,
+        })
+    }
+
+    /// The port of this machine's apiservers.
+    pub fn api_port(&self) -> u16 {
+        self.apiserver.port.or(self.access.server.port_or_known_default()).unwrap_or(443)
+    }
+
+    /// The name that the API's certificate is verified under, wherever it is asked.
+    pub fn server_name(&self) -> &str {
+        let host = self.access.server.host_str().unwrap_or_default();
+        self.access.tls_server_name.as_deref().unwrap_or(host.trim_matches(['[', ']']))
+    }
+
+    /// Whether the bootstrap apiserver may be the one that listens at `address`: all of them, if it holds the wildcard.
+    pub fn bootstrap_listens_at(&self, address: IpAddr) -> bool {
+        match self.apiserver.bind_address.as_deref().map(str::parse::<IpAddr>) {
+            Some(Ok(bound)) => bound == address,
+            Some(Err(_)) => !address.is_unspecified(), // $(HOST_IP)
+            None => address.is_unspecified(),
+        }
     }
 
     /// Every static pod that is temporary, the apiserver's first.
@@ -101,10 +138,10 @@ fn bootstrap_pods(pods: &[StaticPod], folder: &Path) -> Result<(Placement, Vec<P
 }
 
 fn placement(pod: &StaticPod, folder: &Path) -> Placement {
-    let name = pod.file.rsplit('/').next().unwrap_or(&pod.file);
+    let name = pod.path.rsplit('/').next().unwrap_or(&pod.path);
     Placement {
         path: folder.join(name),
-        content: pod.content.clone(),
+        content: pod.bytes.clone(),
         port: flag(&pod.value, "secure-port").and_then(|port| port.parse().ok()),
         bind_address: flag(&pod.value, "bind-address"),
     }
@@ -137,9 +174,13 @@ fn flag(pod: &Value, name: &str) -> Option<String> {
 /// The label that the apiserver's manifest selects, and the taint that the recorded configuration asks for.
 fn node_marks(objects: &[Object]) -> NodeMarks {
     let find = |kind: &str, name: &str| {
-        objects.iter().find(|object| object.kind() == kind && object.name() == name).map(|object| &object.value)
+        objects
+            .iter()
+            .find(|object| object.kind() == kind && object.name() == name)
+            .map(|object| &object.value)
     };
-    let selector = find("DaemonSet", "kube-apiserver").map(|object| &object["spec"]["template"]["spec"]["nodeSelector"]);
+    let selector =
+        find("DaemonSet", "kube-apiserver").map(|object| &object["spec"]["template"]["spec"]["nodeSelector"]);
     let pairs = selector.and_then(Value::as_object).into_iter().flatten();
     let labels = pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
     let taint = find("ConfigMap", "bootkube-config")
@@ -161,7 +202,8 @@ mod tests {
 
     #[test]
     fn flags_are_read_in_both_forms_and_past_nulls() {
-        let pod = pod(json!(["/hyperkube", "apiserver", null, "--secure-port=443", "--bind-address", "0.0.0.0"]));
+        let pod =
+            pod(json!(["/hyperkube", "apiserver", null, "--secure-port=443", "--bind-address", "0.0.0.0"]));
         assert_eq!(flag(&pod, "secure-port").as_deref(), Some("443"));
         assert_eq!(flag(&pod, "bind-address").as_deref(), Some("0.0.0.0"));
         assert_eq!(flag(&pod, "secure"), None);

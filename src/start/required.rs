@@ -1,13 +1,20 @@
 //! Which pods must be Ready before the bootstrap control plane goes.
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+
 use super::Error;
 use crate::NAMESPACE;
-use crate::assets::Object;
+use crate::assets::object::Object;
+use crate::cluster::pods;
+use crate::cluster::wait::{Progress, Workloads};
+use crate::cluster::workload::{self, Kind, Need, Wanted};
 
 /// What v0.14 asked for; those that the manifests contain are required.
-const DEFAULT: [&str; 4] = ["pod-checkpointer", "kube-apiserver", "kube-scheduler", "kube-controller-manager"];
+const DEFAULT: [&str; 4] =
+    ["pod-checkpointer", "kube-apiserver", "kube-scheduler", "kube-controller-manager"];
 /// Kinds whose pods can be required.
-const WORKLOADS: [&str; 2] = ["DaemonSet", "Deployment"];
+const WORKLOADS: [(&str, Kind); 2] = [("DaemonSet", Kind::DaemonSet), ("Deployment", Kind::Deployment)];
 
 /// Pods of a namespace by the beginning of their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +23,8 @@ pub struct Required {
     pub namespace: String,
     /// Beginning of the name: that of the workload.
     pub prefix: String,
-    /// `DaemonSet` or `Deployment`, if the manifests hold it: then its own pods are the evidence.
-    pub workload: Option<&'static str>,
+    /// Kind of the workload, if the manifests hold it: then its own pods are the evidence.
+    pub workload: Option<Kind>,
 }
 
 /// The pods asked for, or those of the default ones that the manifests contain.
@@ -42,10 +49,45 @@ fn parse(text: &str, objects: &[Object]) -> Result<Required, Error> {
 }
 
 fn required(namespace: &str, prefix: &str, objects: &[Object]) -> Required {
-    let workload = WORKLOADS.into_iter().find(|kind| {
-        objects.iter().any(|object| {
-            object.kind() == *kind && object.namespace() == Some(namespace) && object.name() == prefix
-        })
-    });
+    let is_there = |kind: &str| {
+        let mut same = objects.iter().filter(|object| object.kind() == kind && object.name() == prefix);
+        same.any(|object| object.namespace() == Some(namespace))
+    };
+    let workload = WORKLOADS.into_iter().find(|(kind, _)| is_there(kind)).map(|(_, kind)| kind);
     Required { namespace: namespace.to_owned(), prefix: prefix.to_owned(), workload }
+}
+
+impl Required {
+    /// Whether it is ready on `node` (a DaemonSet) or anywhere; if not, why.
+    pub fn is_ready(&self, node: &str, seen: &Workloads) -> Result<(), String> {
+        match self.workload {
+            Some(kind) => match workload::is_ready(&self.wanted(kind, node), seen) {
+                Progress::Done(_) => Ok(()),
+                Progress::Not(why) => Err(why),
+            },
+            None => self.is_ready_by_name(seen),
+        }
+    }
+
+    fn wanted(&self, kind: Kind, node: &str) -> Wanted {
+        let need = match kind {
+            Kind::DaemonSet => Need::OnNode(node.to_owned()),
+            Kind::Deployment => Need::One,
+        };
+        Wanted { kind, namespace: self.namespace.clone(), name: self.prefix.clone(), need }
+    }
+
+    /// Without a workload to go by, any pod of that name which is no static pod.
+    fn is_ready_by_name(&self, seen: &Workloads) -> Result<(), String> {
+        let Self { namespace, prefix, workload: _ } = self;
+        let named = |pod: &&Pod| pod.name_any().starts_with(prefix.as_str()) && !pods::is_mirror(pod);
+        let mut why = format!("no pod {namespace}/{prefix}… yet");
+        for pod in seen.pods.iter().filter(named) {
+            match pods::is_ready_pod(pod) {
+                Ok(()) => return Ok(()),
+                Err(reason) => why = format!("pod {namespace}/{} {reason}", pod.name_any()),
+            }
+        }
+        Err(why)
+    }
 }

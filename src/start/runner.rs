@@ -1,6 +1,6 @@
 //! Runs phases one after the other: tells of them, times them, ends those that take too long. Phases themselves only work.
 
-use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Error;
@@ -18,7 +18,7 @@ pub struct Runner<'a> {
 pub struct Progress<'a> {
     phase: &'static str,
     sink: &'a dyn Sink,
-    last: RefCell<String>,
+    last: Mutex<String>,
 }
 
 impl<'a> Runner<'a> {
@@ -35,13 +35,10 @@ impl<'a> Runner<'a> {
     ) -> Result<T, Error> {
         let started = Instant::now();
         self.sink.tell(Event::PhaseStarted { phase });
-        let progress = Progress { phase, sink: self.sink, last: RefCell::default() };
+        let progress = Progress { phase, sink: self.sink, last: Mutex::default() };
         let result = tokio::time::timeout(self.timeout, work(&progress)).await;
-        let value = result.map_err(|_| Error::Timeout {
-            phase,
-            after: self.timeout,
-            last: progress.last.borrow().clone(),
-        })??;
+        let value =
+            result.map_err(|_| Error::Timeout { phase, after: self.timeout, last: progress.last() })??;
         let elapsed = started.elapsed();
         self.times.push((phase, elapsed));
         self.sink.tell(Event::PhaseFinished { phase, elapsed });
@@ -53,10 +50,19 @@ impl Progress<'_> {
     /// Says what is waited for, once for each change.
     pub fn waiting(&self, on: impl Into<String>) {
         let on = on.into();
-        if *self.last.borrow() != on {
-            self.sink.tell(Event::Waiting { phase: self.phase, on: on.clone() });
-            self.last.replace(on);
+        let last = std::mem::replace(&mut *self.lock(), on.clone());
+        if last != on {
+            self.sink.tell(Event::Waiting { phase: self.phase, on });
         }
+    }
+
+    /// What was said last.
+    fn last(&self) -> String {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, String> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says what was done.
