@@ -110,7 +110,7 @@ pub fn flannel(config: &ClusterConfig, manifests: &mut Manifests) -> Result<(), 
 }
 
 fn flannel_network(config: &ClusterConfig) -> String {
-    let mut network = json!({"EnableNFTables": true, "Backend": {"Type": "vxlan"}});
+    let mut network = json!({"Backend": {"Type": "vxlan"}});
     for cidr in &config.pod_cidrs {
         if cidr.addr().is_ipv6() {
             network["EnableIPv6"] = true.into();
