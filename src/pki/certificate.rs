@@ -12,6 +12,7 @@ use x509_parser::extensions::{ExtendedKeyUsage, GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 use super::catalogue::Usage;
+use super::der::elements;
 use super::key;
 use super::problem::Problem;
 
@@ -125,15 +126,20 @@ fn facts(der: &[u8], certificate: &X509Certificate<'_>) -> Option<Certificate> {
             _ => {}
         }
     }
+    let subject = certificate.subject();
+    // x509-parser stops at the first part of a name that it does not know, and takes what came before it for the whole.
+    if elements(subject.as_raw())?.len() != subject.iter_rdn().count() {
+        return None;
+    }
     let validity = certificate.validity();
     Some(Certificate {
         der: der.to_vec(),
-        subject: certificate.subject().as_raw().to_vec(),
+        subject: subject.as_raw().to_vec(),
         public_key: certificate.public_key().subject_public_key.data.to_vec(),
         not_before: validity.not_before.to_datetime(),
         not_after: validity.not_after.to_datetime(),
-        common_name: texts(certificate.subject().iter_common_name()).pop(),
-        organizations: texts(certificate.subject().iter_organization()),
+        common_name: texts(subject.iter_common_name()).pop(),
+        organizations: texts(subject.iter_organization()),
         dns_names,
         ips,
         usages: Usages::new(certificate.extended_key_usage().ok()?.map(|ext| ext.value)),
