@@ -34,6 +34,7 @@ pub(super) struct Certificate {
     /// keyUsage does not forbid signing certificates.
     pub(super) may_sign: bool,
     pub(super) subject_key_id: Option<Vec<u8>>,
+    authority_key_id: Option<Vec<u8>>,
 }
 
 /// The extended key usages.
@@ -91,8 +92,16 @@ impl Certificate {
         }
     }
 
-    /// Whether `authority` signed this certificate: by name and by signature.
+    /// Whether `authority` signed this certificate: by name, key identifier (openssl insists) and signature.
     pub(super) fn is_signed_by(&self, authority: &Self) -> bool {
+        let other_key = self
+            .authority_key_id
+            .as_ref()
+            .zip(authority.subject_key_id.as_ref())
+            .is_some_and(|(a, b)| a != b);
+        if other_key {
+            return false;
+        }
         let (Ok((_, this)), Ok((_, authority))) =
             (X509Certificate::from_der(&self.der), X509Certificate::from_der(&authority.der))
         else {
@@ -146,6 +155,7 @@ fn facts(der: &[u8], certificate: &X509Certificate<'_>) -> Option<Certificate> {
         is_authority: certificate.basic_constraints().ok()?.is_some_and(|ext| ext.value.ca),
         may_sign: certificate.key_usage().ok()?.is_none_or(|ext| ext.value.key_cert_sign()),
         subject_key_id: subject_key_id(certificate),
+        authority_key_id: authority_key_id(certificate),
     })
 }
 
@@ -163,6 +173,13 @@ fn ip(octets: &[u8]) -> Option<IpAddr> {
 fn subject_key_id(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
     certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
         ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+        _ => None,
+    })
+}
+
+fn authority_key_id(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(id) => Some(id.key_identifier.as_ref()?.0.to_vec()),
         _ => None,
     })
 }

@@ -30,6 +30,10 @@ basicConstraints = CA:TRUE
 [no_sign]
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, digitalSignature
+[other_id]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = 01:02:03
 [mail]
 basicConstraints = critical, CA:TRUE
 extendedKeyUsage = emailProtection
@@ -299,6 +303,10 @@ fn another_ca_than_that_of_the_existing_tree_is_refused() {
     let (renewed, notes) = maker.issue(&previous(&bundle)).unwrap();
     assert_eq!(paths_of(&notes, Action::Renewed), ["ca.crt"]);
     assert_eq!(renewed.get("admin.crt"), bundle.get("admin.crt"));
+    maker.run(&format!("{same_key} -extensions other_id"));
+    let (renewed, notes) = maker.issue(&previous(&bundle)).unwrap();
+    assert_eq!(actions(&notes)["admin.crt"], Action::Renewed);
+    openssl(folder(&renewed.files).path(), "verify -x509_strict -CAfile ca.crt admin.crt");
     let error = maker.ca(P256, "", SUBJECT).issue(&previous(&bundle)).unwrap_err();
     assert!(
         error.to_string().starts_with("--ca-certificate-path: ca.crt: is another CA than tls/ca.crt"),
