@@ -12,6 +12,7 @@ use x509_parser::extensions::{ExtendedKeyUsage, GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 use super::catalogue::Usage;
+use super::der::elements;
 use super::key;
 use super::problem::Problem;
 
@@ -33,6 +34,7 @@ pub(super) struct Certificate {
     /// keyUsage does not forbid signing certificates.
     pub(super) may_sign: bool,
     pub(super) subject_key_id: Option<Vec<u8>>,
+    authority_key_id: Option<Vec<u8>>,
 }
 
 /// The extended key usages.
@@ -90,8 +92,16 @@ impl Certificate {
         }
     }
 
-    /// Whether `authority` signed this certificate: by name and by signature.
+    /// Whether `authority` signed this certificate: by name, key identifier (openssl insists) and signature.
     pub(super) fn is_signed_by(&self, authority: &Self) -> bool {
+        let other_key = self
+            .authority_key_id
+            .as_ref()
+            .zip(authority.subject_key_id.as_ref())
+            .is_some_and(|(a, b)| a != b);
+        if other_key {
+            return false;
+        }
         let (Ok((_, this)), Ok((_, authority))) =
             (X509Certificate::from_der(&self.der), X509Certificate::from_der(&authority.der))
         else {
@@ -125,21 +135,27 @@ fn facts(der: &[u8], certificate: &X509Certificate<'_>) -> Option<Certificate> {
             _ => {}
         }
     }
+    let subject = certificate.subject();
+    // x509-parser stops at the first part of a name that it does not know, and takes what came before it for the whole.
+    if elements(subject.as_raw())?.len() != subject.iter_rdn().count() {
+        return None;
+    }
     let validity = certificate.validity();
     Some(Certificate {
         der: der.to_vec(),
-        subject: certificate.subject().as_raw().to_vec(),
+        subject: subject.as_raw().to_vec(),
         public_key: certificate.public_key().subject_public_key.data.to_vec(),
         not_before: validity.not_before.to_datetime(),
         not_after: validity.not_after.to_datetime(),
-        common_name: texts(certificate.subject().iter_common_name()).pop(),
-        organizations: texts(certificate.subject().iter_organization()),
+        common_name: texts(subject.iter_common_name()).pop(),
+        organizations: texts(subject.iter_organization()),
         dns_names,
         ips,
         usages: Usages::new(certificate.extended_key_usage().ok()?.map(|ext| ext.value)),
         is_authority: certificate.basic_constraints().ok()?.is_some_and(|ext| ext.value.ca),
         may_sign: certificate.key_usage().ok()?.is_none_or(|ext| ext.value.key_cert_sign()),
         subject_key_id: subject_key_id(certificate),
+        authority_key_id: authority_key_id(certificate),
     })
 }
 
@@ -157,6 +173,13 @@ fn ip(octets: &[u8]) -> Option<IpAddr> {
 fn subject_key_id(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
     certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
         ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+        _ => None,
+    })
+}
+
+fn authority_key_id(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(id) => Some(id.key_identifier.as_ref()?.0.to_vec()),
         _ => None,
     })
 }

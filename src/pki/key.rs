@@ -33,10 +33,8 @@ impl PrivateKey {
     /// Kubernetes reads all three; text and other blocks around it (openssl writes EC PARAMETERS) are left out.
     pub(super) fn read(file: &[u8]) -> Result<Self, Problem> {
         let blocks = pem::parse_many(file).map_err(|_| Problem::NotPem)?;
-        let block = blocks
-            .iter()
-            .find(|block| block.tag().ends_with("PRIVATE KEY"))
-            .ok_or(if blocks.is_empty() { Problem::NotPem } else { Problem::NoKey })?;
+        let key = blocks.iter().find(|block| block.tag().ends_with("PRIVATE KEY"));
+        let block = key.ok_or(if blocks.is_empty() { Problem::NotPem } else { Problem::NoKey })?;
         if is_encrypted(block) {
             return Err(Problem::EncryptedKey);
         }
@@ -76,7 +74,7 @@ impl PrivateKey {
         self.pair.public_key_raw() == certificate.public_key
     }
 
-    /// Whether the key is rsa: only then may a peer encrypt to it.
+    /// Whether the key is RSA: only then may a peer encrypt to it.
     pub(super) fn is_rsa(&self) -> bool {
         self.pair.algorithm() == &PKCS_RSA_SHA256
     }

@@ -7,6 +7,7 @@
 mod authority;
 mod catalogue;
 mod certificate;
+mod der;
 mod error;
 mod issue;
 mod key;

@@ -108,9 +108,18 @@ impl Below<'_> {
         let key = self.root.key();
         let why = if action == Action::Created { "it is new" } else { reason };
         let problem = format!("must be issued ({why}), and tls/{key} is not there to sign it");
-        let flags = ", or give the CA with --ca-certificate-path and --ca-private-key-path";
-        let cure =
-            format!("put tls/{key} back for this render{}", if self.root.name == "ca" { flags } else { "" });
+        let cure = format!("put tls/{key} back for this render{}", or_supply(self.root.name));
         finding(&spec.certificate(), problem, cure)
+    }
+}
+
+/// The other way out, for authorities that a user may bring.
+fn or_supply(root: &str) -> &'static str {
+    match root {
+        "ca" => ", or give the CA with --ca-certificate-path and --ca-private-key-path",
+        "etcd-ca" => {
+            ", or give a client of that CA with --etcd-ca-path, --etcd-certificate-path and --etcd-private-key-path"
+        }
+        _ => "",
     }
 }

@@ -12,10 +12,11 @@ use rcgen::{
     SigningKey,
 };
 use time::{Duration, OffsetDateTime};
-use x509_parser::asn1_rs::{Any, BitString, FromDer, Sequence, ToDer};
+use x509_parser::asn1_rs::{BitString, ToDer};
 
 use super::catalogue::{Spec, Usage};
 use super::certificate::Certificate;
+use super::der::{elements, sequence};
 use super::error::Error;
 use super::key::PrivateKey;
 use crate::config::AltNames;
@@ -170,22 +171,4 @@ fn with_issuer(body: &[u8], issuer: &[u8]) -> Option<Vec<u8>> {
     let mut parts = elements(body)?;
     *parts.get_mut(3)? = issuer;
     sequence(&parts)
-}
-
-/// The encoded elements of a DER sequence.
-fn elements(der: &[u8]) -> Option<Vec<&[u8]>> {
-    let (_, sequence) = Any::from_der(der).ok()?;
-    let mut rest = sequence.data;
-    let mut parts = Vec::new();
-    while !rest.is_empty() {
-        let (after, _) = Any::from_der(rest).ok()?;
-        let (part, tail) = rest.split_at(rest.len() - after.len());
-        parts.push(part);
-        rest = tail;
-    }
-    Some(parts)
-}
-
-fn sequence(parts: &[&[u8]]) -> Option<Vec<u8>> {
-    Sequence::new(parts.concat().into()).to_der_vec().ok()
 }

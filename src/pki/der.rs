@@ -1,0 +1,22 @@
+//! DER sequences, taken apart and put together without a look at what they hold.
+
+use x509_parser::asn1_rs::{Any, FromDer, Sequence, ToDer};
+
+/// The encoded elements of the sequence that `der` is. `None` where bytes are missing or left over.
+pub(super) fn elements(der: &[u8]) -> Option<Vec<&[u8]>> {
+    let ([], sequence) = Any::from_der(der).ok()? else { return None };
+    let mut rest = sequence.data;
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let (after, _) = Any::from_der(rest).ok()?;
+        let (part, tail) = rest.split_at(rest.len() - after.len());
+        parts.push(part);
+        rest = tail;
+    }
+    Some(parts)
+}
+
+/// A sequence of encoded elements.
+pub(super) fn sequence(parts: &[&[u8]]) -> Option<Vec<u8>> {
+    Sequence::new(parts.concat().into()).to_der_vec().ok()
+}

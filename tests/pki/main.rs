@@ -1,0 +1,10 @@
+//! The PKI as others see it: openssl and Go verify every certificate, an earlier render survives, mistakes are named.
+
+// clippy lifts this by itself only inside of #[test] functions.
+#![allow(clippy::unwrap_used)]
+
+mod catalogue;
+mod mutation;
+mod reuse;
+mod supplied;
+mod support;
