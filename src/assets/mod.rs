@@ -1,7 +1,10 @@
 //! The asset directory: what `render` writes and `start` reads.
 
+pub mod load;
 pub mod object;
 pub mod order;
+pub mod tree;
+pub mod write;
 pub mod yaml;
 
 use std::collections::BTreeMap;

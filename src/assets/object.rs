@@ -166,7 +166,8 @@ fn is_list(fields: &Map<String, Value>) -> bool {
 
 /// Items of a typed list may leave out what the list says.
 fn inherit(item: &mut Map<String, Value>, list: &Map<String, Value>) {
-    let kind = list.get("kind").map_or("", text).trim_end_matches("List");
+    let kind = list.get("kind").map_or("", text);
+    let kind = kind.strip_suffix("List").unwrap_or_default();
     if let (false, Some(version)) = (kind.is_empty(), list.get("apiVersion")) {
         item.entry("apiVersion").or_insert_with(|| version.clone());
         item.entry("kind").or_insert_with(|| kind.into());
