@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::object::Object;
 use super::tree::{self, Hidden};
+use super::write::STAGING;
 use super::yaml::{self, Document};
 use crate::config::{Finding, Findings};
 
@@ -118,6 +119,14 @@ impl Loader<'_> {
             );
         } else if !bootstrap {
             self.find("--asset-dir", &dir, "it has no bootstrap-manifests/", RENDER);
+        }
+        if tree::names(self.dir).unwrap_or_default().iter().any(|name| name.starts_with(STAGING)) {
+            self.find(
+                "--asset-dir",
+                &dir,
+                "a render into it was interrupted",
+                "run `bootkube render` again: it keeps every key",
+            );
         }
         if charts {
             let problem = "its control plane is Helm charts (charts/), which bootkube does not install";

@@ -24,7 +24,10 @@ use super::tree::{self, Hidden};
 use crate::config::Findings;
 use crate::host::files;
 use index::Index;
-use survey::{STAGING, Survey};
+use survey::Survey;
+
+/// What names of staging folders inside the target start with: a render that is under way, or was interrupted.
+pub(super) const STAGING: &str = ".bootkube-staging-";
 
 /// Why a tree was not written.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +70,7 @@ pub fn write(dir: &Path, assets: &Assets) -> Result<Written, Error> {
     Ok(written)
 }
 
-/// Whether [`write`] would refuse `dir` as not ours: asked before keys are made.
+/// Whether [`write()`] would refuse `dir` as not ours: asked before keys are made.
 pub fn check_target(dir: &Path) -> Result<(), Findings> {
     match Survey::of(dir) {
         Err(Error::Refused(findings)) => Err(findings),

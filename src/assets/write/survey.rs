@@ -6,13 +6,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::Error;
 use super::index::{self, Index};
+use super::{Error, STAGING};
 use crate::assets::tree;
 use crate::config::{Finding, Findings};
-
-/// What names of staging folders inside the target start with.
-pub(super) const STAGING: &str = ".bootkube-staging-";
 
 /// What a file system of its own has from the start.
 const LOST_AND_FOUND: &str = "lost+found";

@@ -76,7 +76,7 @@ struct Place {
 
 impl Place {
     fn empty() -> Self {
-        let parent = tempfile::tempdir().unwrap();
+        let parent = tempfile::tempdir_in("/dev/shm").unwrap(); // where waiting for the disk takes no time
         let dir = parent.path().join("assets");
         Self { parent, dir }
     }

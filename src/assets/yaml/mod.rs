@@ -2,7 +2,7 @@
 //!
 //! kubectl turns YAML into JSON with `sigs.k8s.io/yaml`, which reads YAML 1.1: `0400` is 256, `on` is a boolean, a key `1` is
 //! the string `"1"`. A parser of YAML 1.2 would read a file mode or a flag differently and nobody would notice, so scalars
-//! are resolved here ([`scalar`]) by the rules of that library; the syntax itself is left to `granit-parser`, and writing to
+//! are resolved here (`scalar.rs`) by the rules of that library; the syntax itself is left to `granit-parser`, and writing to
 //! `serde-saphyr`. `tests/yaml.rs` compares both directions with the Go library.
 //!
 //! Stricter than kubectl on purpose: a key given twice is refused (kubectl silently takes one of the two), and so are

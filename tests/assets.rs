@@ -1,0 +1,321 @@
+//! The asset directory as other processes see it: loaded from disk, and written under any umask, on a mount point, and by a
+//! process that is killed.
+
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, but not in their helpers
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use bootkube::assets::load::{Layout, load};
+use bootkube::assets::object::Object;
+use bootkube::assets::{Assets, write, yaml};
+use bootkube::config::Findings;
+use proptest::prelude::*;
+
+const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: kube-system}\n";
+const SEED: &str = include_str!("yaml_go/seed.yaml");
+
+fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, content) in files {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    dir
+}
+
+fn least() -> Vec<(&'static str, &'static str)> {
+    vec![("auth/kubeconfig", "k"), ("bootstrap-manifests/a.yaml", POD), ("manifests/m.yaml", POD)]
+}
+
+fn loaded(extra: &[(&str, &str)]) -> Result<Layout, Findings> {
+    load(directory(&[least(), extra.to_vec()].concat()).path())
+}
+
+fn findings(extra: &[(&str, &str)]) -> Vec<String> {
+    loaded(extra).unwrap_err().0.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_whole_directory_is_loaded_in_order() {
+    let list = "{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Node, metadata: {name: x}}]}";
+    let layout = loaded(&[
+        ("tls/ca.crt", "hidden content"),
+        ("tls/etcd/server.key", "key"),
+        ("controller-manifests/etcd.yaml", POD),
+        (
+            "manifests/z.json",
+            "{\"apiVersion\": \"v1\", \"kind\": \"Node\", \"metadata\": {\"name\": \"json\"}}",
+        ),
+        (
+            "manifests/coredns/deep.txt",
+            "# nothing\n---\n{apiVersion: v1, kind: Node, metadata: {name: deep}}\n---\n",
+        ),
+        ("manifests/.hidden.yaml", "{{"),
+        ("manifests/..data/x.yaml", "{{"),
+        ("manifests/empty.yaml", ""),
+        ("manifests-networking/list.yaml", list),
+        ("experimental/manifests/e.yaml", "{apiVersion: v1, kind: Node, metadata: {name: e}}"),
+    ])
+    .unwrap();
+    let objects: Vec<_> = layout.objects.iter().map(|o| format!("{o} {}#{}", o.file, o.document)).collect();
+    let expected = [
+        "Node deep manifests/coredns/deep.txt#1",
+        "Pod kube-system/p manifests/m.yaml#1",
+        "Node json manifests/z.json#1",
+        "Node e experimental/manifests/e.yaml#1",
+        "Node x manifests-networking/list.yaml#1",
+    ];
+    assert_eq!(objects, expected);
+    assert_eq!(layout.kubeconfig, b"k");
+    assert_eq!(layout.tls.keys().collect::<Vec<_>>(), ["ca.crt", "etcd/server.key"]);
+    assert_eq!(
+        (layout.bootstrap_manifests[0].path.as_str(), &layout.bootstrap_manifests[0].bytes[..]),
+        ("a.yaml", POD.as_bytes())
+    );
+    assert_eq!(layout.bootstrap_manifests[0].value["kind"], "Pod");
+    assert_eq!(layout.controller_manifests[0].path, "etcd.yaml");
+    assert_eq!(layout.warnings.len(), 2, "{:?}", layout.warnings);
+    assert!(!format!("{layout:?}").contains("hidden content"), "no content is shown");
+}
+
+#[test]
+fn a_directory_without_manifests_is_loaded_with_a_warning() {
+    let layout = load(directory(&least()[..2]).path()).unwrap();
+    assert!(layout.objects.is_empty());
+    assert!(layout.warnings[0].contains("no manifests/"));
+}
+
+#[test]
+fn manifests_that_are_links_are_read_as_in_a_mounted_config_map() {
+    let dir = directory(&least());
+    let data = dir.path().join("manifests/..data");
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("x.yaml"), "{apiVersion: v1, kind: Node, metadata: {name: linked}}").unwrap();
+    symlink("..data/x.yaml", dir.path().join("manifests/x.yaml")).unwrap();
+    assert_eq!(load(dir.path()).unwrap().objects[1].name(), "linked");
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_with_its_place() {
+    let found = findings(&[
+        ("manifests/a.yaml", "a: 1\nb: [\n"),
+        ("manifests/b.yaml", "{kind: Pod, metadata: {name: x}}\n---\n{apiVersion: v1, metadata: {}}\n"),
+        ("manifests/c.yaml", "a: 1\na: 2\n"),
+        ("manifests/d.yaml", "just text"),
+        ("bootstrap-manifests/two.yaml", "{a: 1}\n---\n{b: 2}\n"),
+    ]);
+    let starts = [
+        "bootstrap-manifests/two.yaml: it does not hold exactly one document",
+        "manifests/a.yaml:2:4: ",
+        "manifests/b.yaml: document 1: apiVersion is missing",
+        "manifests/b.yaml: document 2: kind is missing",
+        "manifests/b.yaml: document 2: metadata.name is missing",
+        "manifests/c.yaml:2:4: the key `a` is given twice",
+        "manifests/d.yaml: document 1: an object",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+    for (finding, start) in found.iter().zip(starts) {
+        assert!(finding.starts_with(start), "{finding}\n{start}");
+    }
+}
+
+#[test]
+fn directories_of_other_programs_are_refused_with_the_reason() {
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+    let table: [Case<'_>; 5] = [
+        (&[("auth/kubeconfig", "k"), ("static-manifests/a.yaml", POD)], &["not self-hosted"]),
+        (
+            &[("auth/kubeconfig", "k"), ("bootstrap-manifests/a.yaml", POD), ("charts/x/Chart.yaml", "")],
+            &["Helm charts"],
+        ),
+        (&[("manifests/a.yaml", POD)], &["no bootstrap-manifests/", "auth/kubeconfig: it is missing"]),
+        (&[("auth/kubeconfig", "k"), ("bootstrap-manifests/.x", "")], &["no static pod in it"]),
+        (
+            &[
+                ("auth/kubeconfig", "k"),
+                ("bootstrap-manifests/a.yaml", POD),
+                (".bootkube-staging-1/tls/ca.key", ""),
+            ],
+            &["a render into it was interrupted"],
+        ),
+    ];
+    for (files, problems) in table {
+        let findings = load(directory(files).path()).unwrap_err().0;
+        assert_eq!(findings.len(), problems.len(), "{findings:?}");
+        for (finding, problem) in findings.iter().zip(problems) {
+            assert!(finding.to_string().contains(problem), "{finding}");
+        }
+    }
+    assert!(load(Path::new("/nowhere/at/all")).unwrap_err().to_string().contains("no such directory"));
+}
+
+#[test]
+fn what_is_not_text_or_not_a_file_is_refused_with_its_place() {
+    let dir = directory(&least());
+    fs::write(dir.path().join("manifests/latin.yaml"), b"a: 1\nb: \xe9\n").unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("manifests/pipe"), rustix::fs::Mode::RUSR).unwrap();
+    symlink("nowhere", dir.path().join("manifests/broken")).unwrap();
+    symlink(".", dir.path().join("tls")).unwrap();
+    let found = load(dir.path()).unwrap_err().to_string();
+    for expected in [
+        "manifests/latin.yaml:2: it is not UTF-8",
+        "manifests/pipe: ",
+        "manifests/broken: it is missing",
+        "tls: ",
+    ] {
+        assert!(found.contains(expected), "{expected}\n{found}");
+    }
+}
+
+fn mutated() -> impl Strategy<Value = Vec<u8>> {
+    let edit = (
+        any::<prop::sample::Index>(),
+        prop_oneof![any::<u8>(), prop::sample::select(b"\n :-#{}[]&*!|'\"".to_vec())],
+    );
+    (any::<prop::sample::Index>(), prop::collection::vec(edit, 0..10)).prop_map(|(end, edits)| {
+        let seed = format!("apiVersion: v1\nkind: List\nitems:\n- {{apiVersion: v1, kind: Pod, metadata: {{name: a}}}}\n---\n{SEED}");
+        let mut bytes = seed.into_bytes();
+        bytes.truncate(end.index(bytes.len()) + 1);
+        for (at, byte) in edits {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_manifest_makes_the_object_parser_panic(bytes in mutated()) {
+        for document in yaml::documents(&String::from_utf8_lossy(&bytes), "f").unwrap_or_default() {
+            for object in Object::from_document(document, "f").unwrap_or_default() {
+                prop_assert!(!object.kind().is_empty() && !object.api_version().is_empty());
+                prop_assert!(!object.name().is_empty() || object.generate_name().is_some(), "{object:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_file_makes_loading_panic(bytes in mutated()) {
+        // One directory for all cases: what matters is the content of the file.
+        thread_local!(static DIR: tempfile::TempDir = directory(&least()));
+        DIR.with(|dir| {
+            fs::write(dir.path().join("manifests/m.yaml"), &bytes).unwrap();
+            fs::write(dir.path().join("bootstrap-manifests/a.yaml"), &bytes).unwrap();
+            if let Err(Findings(findings)) = load(dir.path()) {
+                assert!(!findings.is_empty());
+            }
+        });
+    }
+}
+
+/// Two renders of one cluster that share no file.
+fn assets(generation: &str) -> Assets {
+    let mut assets = Assets::default();
+    for i in 0..20 {
+        assets.insert(format!("tls/etcd/{i}.key"), format!("{generation} {i}"));
+        assets.insert(format!("manifests/{generation}-{i}.yaml"), generation);
+    }
+    assets
+}
+
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for folder in ["tls/etcd", "manifests"] {
+        for entry in fs::read_dir(dir.join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let path = format!("{folder}/{name}");
+            found.insert(path.clone(), fs::read(dir.join(path)).unwrap());
+        }
+    }
+    found
+}
+
+const TARGET: &str = "BOOTKUBE_TEST_TARGET";
+const ROUNDS: &str = "BOOTKUBE_TEST_ROUNDS";
+
+/// Not a test of its own: what the children of other tests run.
+#[test]
+fn child_writes_trees() {
+    let (Some(target), Ok(rounds)) = (std::env::var_os(TARGET), std::env::var(ROUNDS)) else { return };
+    for round in 0..rounds.parse::<usize>().unwrap() {
+        write::write(Path::new(&target), &assets(["old", "new"][round % 2])).unwrap();
+    }
+}
+
+/// Runs `child_writes_trees`, through a shell that prepares for it.
+fn child(prepare: &str, target: &Path, rounds: usize) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("{prepare} exec \"$0\" --exact child_writes_trees --nocapture");
+    command
+        .arg("-c")
+        .arg(script)
+        .arg(std::env::current_exe().unwrap())
+        .env(TARGET, target)
+        .env(ROUNDS, rounds.to_string());
+    command.stdout(std::process::Stdio::null());
+    command
+}
+
+#[test]
+fn modes_are_private_under_any_umask() {
+    for umask in ["umask 000;", "umask 077;", "umask 777;"] {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("assets");
+        assert!(child(umask, &target, 2).status().unwrap().success(), "{umask}");
+        let mode = |path: &str| fs::metadata(target.join(path)).unwrap().permissions().mode() & 0o7777;
+        assert_eq!([mode(""), mode("tls"), mode("tls/etcd"), mode("manifests")], [0o700; 4], "{umask}");
+        assert_eq!(
+            [mode("tls/etcd/1.key"), mode("manifests/new-1.yaml"), mode("bootkube.json")],
+            [0o600; 3],
+            "{umask}"
+        );
+    }
+}
+
+#[test]
+fn a_killed_render_leaves_one_whole_tree() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap(); // where waiting for the disk takes no time
+    let target = dir.path().join("assets");
+    write::write(&target, &assets("old")).unwrap();
+    let mut seen = BTreeMap::new();
+    for i in 0..60 {
+        let mut child = child("", &target, 1_000_000).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(4 + (i * 7) % 41));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let found = files(&target);
+        let generation = ["old", "new"].into_iter().find(|generation| found == assets(generation).files);
+        *seen.entry(generation.expect("a whole tree")).or_insert(0) += 1;
+    }
+    assert_eq!(seen.len(), 2, "kills were spread over both: {seen:?}");
+    write::write(&target, &assets("new")).unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "leftovers are gone");
+}
+
+/// The target is a file system of its own, which cannot change places with anything.
+#[test]
+fn a_mount_point_is_written_in_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("assets");
+    fs::create_dir(&target).unwrap();
+    let checks = "mount -t tmpfs tmpfs \"$BOOTKUBE_TEST_TARGET\" && mkdir \"$BOOTKUBE_TEST_TARGET/lost+found\" && \
+        \"$0\" --exact child_writes_trees --nocapture && cd \"$BOOTKUBE_TEST_TARGET\" && test -e tls/etcd/1.key && \
+        test \"$(cat manifests/new-3.yaml)\" = new && test ! -e manifests/old-3.yaml && test \"$(ls -A | wc -l)\" = 4";
+    let status = Command::new("unshare")
+        .args(["-rm", "sh", "-c", checks])
+        .arg(std::env::current_exe().unwrap())
+        .env(TARGET, &target)
+        .env(ROUNDS, "4")
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
