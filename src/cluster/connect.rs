@@ -1,0 +1,148 @@
+//! From an [`Access`] to a client, and one question on a fresh connection: are you ready?
+//!
+//! Given an endpoint on this machine, connections go there and nowhere else, while the certificate is still held against
+//! the host of the server's URL: DNS and load balancers are out of the path, trust is not. Connections are HTTP/1.1, one
+//! for each request in flight: a watch then never shares the fate of a write, and each new one goes to the apiserver that
+//! the kernel picks at that moment. Proxies from the environment are never used.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kube::client::Body;
+use kube::config::AuthInfo;
+use kube::{Client, Config};
+
+use super::Error;
+use super::kubeconfig::{Access, Identity};
+use super::retry;
+
+/// TCP and TLS handshake. Local ones take milliseconds, but two starting apiservers can starve each other for a second.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Silence on a connection with a request on it. Longer than the 30 s that an admission webhook may take, so that the
+/// apiserver's own answer comes first; watches are asked again every [`super::wait::WATCH_SECONDS`] and never get here.
+const READ_TIMEOUT: Duration = Duration::from_secs(35);
+/// Everything about a probe: whoever asks wants to ask again soon.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Lines of a verbose answer that are worth a person's time.
+const PROBE_LINES: usize = 3;
+
+/// A client for `access` that connects to `endpoint`, where given, instead of the server's URL.
+///
+/// Needs a tokio runtime. Connects when first used.
+pub fn connect(access: &Access, endpoint: Option<SocketAddr>) -> Result<Client, Error> {
+    let mut config = config(access, endpoint)?;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
+    build(access, config)
+}
+
+/// What an apiserver says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readyz {
+    /// It takes requests.
+    Ready,
+    /// It answers, and says what it waits for.
+    NotReady {
+        /// HTTP status.
+        status: u16,
+        /// The checks that fail, else the first lines of the answer.
+        lines: Vec<String>,
+    },
+    /// Nobody answers, or somebody else.
+    Unreachable(String),
+}
+
+/// Asks `path` (`/readyz`, `/healthz`) once, on a connection of its own, within two seconds.
+pub async fn probe(access: &Access, endpoint: Option<SocketAddr>, path: &str) -> Result<Readyz, Error> {
+    let client = build(access, config(access, endpoint)?)?;
+    match tokio::time::timeout(PROBE_TIMEOUT, ask(&client, path)).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Ok(Readyz::Unreachable(retry::describe(&error))),
+        Err(_) => Ok(Readyz::Unreachable(format!("no answer within {} s", PROBE_TIMEOUT.as_secs()))),
+    }
+}
+
+async fn ask(client: &Client, path: &str) -> Result<Readyz, kube::Error> {
+    let request = http::Request::get(format!("{path}?verbose")).body(Body::empty());
+    let response = client.send(request.map_err(kube::Error::HttpError)?).await?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(Readyz::Ready);
+    }
+    let body = response.into_body().collect_bytes().await?;
+    Ok(Readyz::NotReady { status: status.as_u16(), lines: telling_lines(&String::from_utf8_lossy(&body)) })
+}
+
+/// The failed checks (`[-]name failed: …`) of a verbose answer, else its first lines.
+fn telling_lines(body: &str) -> Vec<String> {
+    let failed: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("[-]")).collect();
+    let lines = if failed.is_empty() { body.lines().collect() } else { failed };
+    let lines = lines.into_iter().map(|line| line.trim().trim_end_matches(": reason withheld"));
+    lines.filter(|line| !line.is_empty()).take(PROBE_LINES).map(str::to_owned).collect()
+}
+
+fn config(access: &Access, endpoint: Option<SocketAddr>) -> Result<Config, Error> {
+    let server = access.server.as_str();
+    let authority = endpoint.map(|endpoint| format!("https://{endpoint}"));
+    let url = authority.as_deref().unwrap_or(server);
+    let setup = |source| Error::Setup { server: server.to_owned(), source: Box::new(source) };
+    let mut config =
+        Config::new(url.parse().map_err(|error| setup(kube::Error::HttpError(http::Error::from(error))))?);
+    config.root_cert = Some(ca(access)?);
+    config.tls_server_name = Some(server_name(access));
+    config.auth_info = auth(&access.identity);
+    config.reset_reader_on_write = true; // or the time a pooled connection idled would count as silence
+    config.default_retry = false; // retry.rs alone decides
+    let agent = http::HeaderValue::from_static(concat!("bootkube/", env!("CARGO_PKG_VERSION")));
+    config.headers.push((http::header::USER_AGENT, agent));
+    Ok(config)
+}
+
+fn build(access: &Access, config: Config) -> Result<Client, Error> {
+    Client::try_from(config)
+        .map_err(|source| Error::Setup { server: access.server.to_string(), source: Box::new(source) })
+}
+
+fn ca(access: &Access) -> Result<Vec<Vec<u8>>, Error> {
+    let blocks = pem::parse_many(&access.ca)
+        .map_err(|source| Error::Ca { server: access.server.to_string(), source })?;
+    let certificates = blocks.into_iter().filter(|block| block.tag() == "CERTIFICATE");
+    Ok(certificates.map(pem::Pem::into_contents).collect())
+}
+
+/// Whom the certificate must name: rustls wants IPv6 addresses without brackets.
+fn server_name(access: &Access) -> String {
+    let host = access.server.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    access.tls_server_name.clone().unwrap_or_else(|| host.to_owned())
+}
+
+fn auth(identity: &Identity) -> AuthInfo {
+    match identity {
+        Identity::Certificate { certificate, key } => AuthInfo {
+            client_certificate_data: Some(STANDARD.encode(certificate)),
+            client_key_data: Some(STANDARD.encode(key).into()),
+            ..AuthInfo::default()
+        },
+        Identity::Token(token) => AuthInfo { token: Some(token.clone().into()), ..AuthInfo::default() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_the_failed_checks_first() {
+        let body = "[+]ping ok\n[-]etcd failed: reason withheld\n[+]log ok\n[-]poststarthook/rbac failed: x\nreadyz check failed";
+        assert_eq!(telling_lines(body), ["etcd failed", "poststarthook/rbac failed: x"]);
+    }
+
+    #[test]
+    fn tells_the_first_lines_where_no_check_is_named() {
+        assert_eq!(telling_lines("Unauthorized\n\nb\nc\nd\n"), ["Unauthorized", "b", "c"]);
+        assert!(telling_lines("").is_empty());
+    }
+}

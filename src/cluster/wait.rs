@@ -1,0 +1,311 @@
+//! Waiting for the cluster to become something, by watching it.
+//!
+//! A wait is a pure predicate over what was seen: done, or why not. It ends when the predicate says so and never otherwise:
+//! timeouts belong to callers, who keep the last reason. An API that goes away is a reason too, not an end: while one
+//! apiserver hands over to the next, watches reconnect within 50 ms to 1 s and go on from where they were.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use futures::stream::{BoxStream, StreamExt as _};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+
+use super::retry::describe;
+
+/// How long the API lets a watch run before it is asked again. A watch whose other end vanished without a word is noticed
+/// 5 s after that; asking again costs one cheap request.
+pub const WATCH_SECONDS: u32 = 10;
+
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
+
+/// How far a wait is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress<T> {
+    /// It is over, with this.
+    Done(T),
+    /// Not yet, and why.
+    Not(String),
+}
+
+/// Which objects to watch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// A label selector.
+    pub labels: Option<String>,
+    /// A field selector.
+    pub fields: Option<String>,
+}
+
+impl Scope {
+    /// The object called `name`.
+    pub fn named(name: &str) -> Self {
+        Self { fields: Some(format!("metadata.name={name}")), ..Self::default() }
+    }
+
+    fn config(&self) -> watcher::Config {
+        let config = watcher::Config::default().timeout(WATCH_SECONDS);
+        watcher::Config { label_selector: self.labels.clone(), field_selector: self.fields.clone(), ..config }
+    }
+}
+
+/// The objects of one kind, as far as they were seen.
+#[derive(Debug)]
+pub struct Seen<K> {
+    objects: BTreeMap<(String, String), K>,
+    relisted: BTreeMap<(String, String), K>,
+    is_complete: bool,
+}
+
+impl<K> Default for Seen<K> {
+    fn default() -> Self {
+        Self { objects: BTreeMap::new(), relisted: BTreeMap::new(), is_complete: false }
+    }
+}
+
+impl<K: Resource> Seen<K> {
+    /// All of them, by namespace and name.
+    pub fn iter(&self) -> impl Iterator<Item = &K> {
+        self.objects.values()
+    }
+
+    /// One of them.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<&K> {
+        self.objects.get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    fn take(&mut self, event: Event<K>) {
+        let key = |object: &K| (object.namespace().unwrap_or_default(), object.name_any());
+        match event {
+            Event::Apply(object) => drop(self.objects.insert(key(&object), object)),
+            Event::Delete(object) => drop(self.objects.remove(&key(&object))),
+            Event::Init => self.relisted.clear(),
+            Event::InitApply(object) => drop(self.relisted.insert(key(&object), object)),
+            Event::InitDone => {
+                self.objects = std::mem::take(&mut self.relisted);
+                self.is_complete = true;
+            }
+        }
+    }
+}
+
+impl<K: Resource> FromIterator<K> for Seen<K> {
+    fn from_iter<I: IntoIterator<Item = K>>(objects: I) -> Self {
+        let mut seen = Self::default();
+        objects.into_iter().for_each(|object| seen.take(Event::InitApply(object)));
+        seen.take(Event::InitDone);
+        seen
+    }
+}
+
+/// A watch of `api` that never ends: it reconnects, and yields errors on the way.
+fn watch<K>(api: Api<K>, scope: &Scope) -> BoxStream<'static, watcher::Result<Event<K>>>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    watcher(api, scope.config()).backoff(Reconnect::default()).boxed()
+}
+
+/// Waits until `is_done` of the objects in `scope`. `on_reason` is told each new reason why not.
+pub async fn wait_for<K, T>(
+    api: Api<K>,
+    scope: Scope,
+    mut is_done: impl FnMut(&Seen<K>) -> Progress<T>,
+    on_reason: &mut (dyn FnMut(&str) + Send),
+) -> T
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let take = |seen: &mut Seen<K>, event| seen.take(event);
+    let is_done = |seen: &Seen<K>| match seen.is_complete {
+        true => is_done(seen),
+        false => Progress::Not("the API was not heard yet".into()),
+    };
+    drive(Seen::default(), watch(api, &scope), take, is_done, on_reason).await
+}
+
+/// What runs in a namespace, and the pods that prove it.
+#[derive(Debug, Default)]
+pub struct Workloads {
+    /// DaemonSets.
+    pub daemon_sets: Seen<DaemonSet>,
+    /// Deployments.
+    pub deployments: Seen<Deployment>,
+    /// What lies between Deployments and their pods.
+    pub replica_sets: Seen<ReplicaSet>,
+    /// Pods.
+    pub pods: Seen<Pod>,
+}
+
+enum Change {
+    DaemonSet(Event<DaemonSet>),
+    Deployment(Event<Deployment>),
+    ReplicaSet(Event<ReplicaSet>),
+    Pod(Event<Pod>),
+}
+
+impl Workloads {
+    fn take(&mut self, change: Change) {
+        match change {
+            Change::DaemonSet(event) => self.daemon_sets.take(event),
+            Change::Deployment(event) => self.deployments.take(event),
+            Change::ReplicaSet(event) => self.replica_sets.take(event),
+            Change::Pod(event) => self.pods.take(event),
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        let Self { daemon_sets, deployments, replica_sets, pods } = self;
+        daemon_sets.is_complete && deployments.is_complete && replica_sets.is_complete && pods.is_complete
+    }
+}
+
+/// Waits until `is_done` of the workloads in `namespace`. `on_reason` is told each new reason why not.
+pub async fn wait_for_workloads<T>(
+    client: &Client,
+    namespace: &str,
+    mut is_done: impl FnMut(&Workloads) -> Progress<T>,
+    on_reason: &mut (dyn FnMut(&str) + Send),
+) -> T {
+    let is_done = |seen: &Workloads| match seen.is_complete() {
+        true => is_done(seen),
+        false => Progress::Not("the API was not heard yet".into()),
+    };
+    drive(Workloads::default(), changes(client, namespace), Workloads::take, is_done, on_reason).await
+}
+
+fn changes(client: &Client, namespace: &str) -> BoxStream<'static, watcher::Result<Change>> {
+    fn of<K>(
+        client: &Client,
+        namespace: &str,
+        wrap: fn(Event<K>) -> Change,
+    ) -> BoxStream<'static, watcher::Result<Change>>
+    where
+        K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+        K: Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        let api: Api<K> = Api::namespaced(client.clone(), namespace);
+        watch(api, &Scope::default()).map(move |event| event.map(wrap)).boxed()
+    }
+    let streams = [
+        of(client, namespace, Change::DaemonSet),
+        of(client, namespace, Change::Deployment),
+        of(client, namespace, Change::ReplicaSet),
+        of(client, namespace, Change::Pod),
+    ];
+    futures::stream::select_all(streams).boxed()
+}
+
+async fn drive<S, E, T>(
+    mut state: S,
+    mut events: BoxStream<'static, watcher::Result<E>>,
+    mut take: impl FnMut(&mut S, E),
+    mut is_done: impl FnMut(&S) -> Progress<T>,
+    on_reason: &mut (dyn FnMut(&str) + Send),
+) -> T {
+    let mut last = String::new();
+    loop {
+        let reason = match events.next().await {
+            Some(Ok(event)) => {
+                take(&mut state, event);
+                match is_done(&state) {
+                    Progress::Done(done) => return done,
+                    Progress::Not(reason) => reason,
+                }
+            }
+            Some(Err(error)) => format!("the API does not answer: {}", why(error)),
+            // The backoff has no end and a watch no last event, so this is never reached; were it, a timeout would tell.
+            None => std::future::pending().await,
+        };
+        if reason != last {
+            on_reason(&reason);
+            last = reason;
+        }
+    }
+}
+
+fn why(error: watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => describe(&error),
+        watcher::Error::WatchError(status) => describe(&kube::Error::Api(status)),
+        error @ watcher::Error::NoResourceVersion => error.to_string(),
+    }
+}
+
+/// Delays between attempts to watch again. The client's own start at 0.8 s and grow to 30 s: too slow for a handover.
+struct Reconnect(ExponentialBackoff);
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        let delays = ExponentialBuilder::default().with_min_delay(FIRST_DELAY).with_max_delay(LONGEST_DELAY);
+        Self(delays.with_factor(2.0).without_max_times().build())
+    }
+}
+
+impl Iterator for Reconnect {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next()
+    }
+}
+
+impl Backoff for Reconnect {
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(name: &str) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": name, "namespace": "n"}})).unwrap()
+    }
+
+    fn names(seen: &Seen<Pod>) -> Vec<String> {
+        seen.iter().map(|pod| pod.name_any()).collect()
+    }
+
+    #[test]
+    fn a_relisting_replaces_what_was_seen_only_when_it_is_complete() {
+        let mut seen: Seen<Pod> = [pod("a"), pod("b")].into_iter().collect();
+        seen.take(Event::Init);
+        seen.take(Event::InitApply(pod("b")));
+        assert_eq!(names(&seen), ["a", "b"]);
+        seen.take(Event::InitDone);
+        assert_eq!(names(&seen), ["b"]);
+    }
+
+    #[test]
+    fn events_add_and_remove() {
+        let mut seen = Seen::default();
+        assert!(!seen.is_complete);
+        seen.take(Event::Apply(pod("a")));
+        seen.take(Event::Apply(pod("b")));
+        seen.take(Event::Delete(pod("a")));
+        assert_eq!(names(&seen), ["b"]);
+        assert!(seen.get("n", "b").is_some() && seen.get("m", "b").is_none());
+    }
+
+    #[test]
+    fn reconnects_at_first_fast_and_never_slower_than_a_second() {
+        let delays: Vec<_> = Reconnect::default().take(50).collect();
+        assert_eq!(delays[0], FIRST_DELAY);
+        assert_eq!(delays.len(), 50);
+        assert!(delays.iter().all(|delay| *delay <= LONGEST_DELAY));
+    }
+}

@@ -1,0 +1,227 @@
+//! DaemonSets and Deployments: is the present template running, proved by pods.
+//!
+//! The status of a workload is a claim of its controller, made some time ago, and readiness through a port that two
+//! processes share lies. So a workload is ready when its status has caught up with its generation *and* there are pods that
+//! it made from its present template, Ready and not leaving. Which pods those are is returned: who hands over can look
+//! further at just these.
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+
+use super::pods::{is_pod_of, is_ready_pod};
+use super::wait::{Progress, Seen, Workloads};
+
+/// Counts the templates of a DaemonSet; on the set and, as a label, on its pods.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+const POD_TEMPLATE_GENERATION: &str = "pod-template-generation";
+/// Counts the templates of a Deployment; on it and on its ReplicaSets.
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
+/// Kinds of workload that render makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// One pod for each node.
+    DaemonSet,
+    /// A number of pods.
+    Deployment,
+}
+
+/// A workload to wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// How much of it.
+    pub need: Need,
+}
+
+/// How much of a workload is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Every pod it asks for.
+    All,
+    /// At least one, wherever: the other machines may not have joined yet.
+    One,
+    /// The one on this node.
+    OnNode(String),
+}
+
+/// A pod that proves something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadyPod {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Where it runs.
+    pub node: String,
+}
+
+/// Whether the DaemonSet's controller has put the present template everywhere; if not, why.
+pub fn is_daemon_set_rolled_out(set: &DaemonSet) -> Result<(), String> {
+    let status = set.status.as_ref().ok_or("its controller has not seen it yet")?;
+    caught_up(set.metadata.generation, status.observed_generation)?;
+    let desired = status.desired_number_scheduled;
+    let updated = status.updated_number_scheduled.unwrap_or(0);
+    match () {
+        () if desired == 0 => Err("no node matches its selector".into()),
+        () if updated < desired => Err(format!("{updated} of {desired} pods have the present template")),
+        () if status.number_ready < desired => {
+            Err(format!("{} of {desired} pods are ready", status.number_ready))
+        }
+        () => Ok(()),
+    }
+}
+
+/// Whether the Deployment's controller has replaced every pod by one of the present template; if not, why.
+pub fn is_deployment_rolled_out(deployment: &Deployment) -> Result<(), String> {
+    let status = deployment.status.as_ref().ok_or("its controller has not seen it yet")?;
+    caught_up(deployment.metadata.generation, status.observed_generation)?;
+    let wanted = replicas(deployment);
+    let updated = status.updated_replicas.unwrap_or(0);
+    let ready = status.ready_replicas.unwrap_or(0);
+    match () {
+        () if updated < wanted => Err(format!("{updated} of {wanted} pods have the present template")),
+        () if ready < wanted => Err(format!("{ready} of {wanted} pods are ready")),
+        () => Ok(()),
+    }
+}
+
+fn caught_up(generation: Option<i64>, observed: Option<i64>) -> Result<(), String> {
+    match observed.unwrap_or(0) >= generation.unwrap_or(0) {
+        true => Ok(()),
+        false => Err("its controller has not seen the present template yet".into()),
+    }
+}
+
+fn replicas(deployment: &Deployment) -> i32 {
+    deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
+}
+
+/// Whether `pod` has the present template of `set`.
+pub fn is_of_present_template(set: &DaemonSet, pod: &Pod) -> bool {
+    match (set.annotations().get(TEMPLATE_GENERATION), pod.labels().get(POD_TEMPLATE_GENERATION)) {
+        (Some(present), Some(of_pod)) => present == of_pod,
+        _ => true, // nothing to tell them apart by: the status has to do
+    }
+}
+
+/// The ReplicaSet that holds the present template of `deployment`.
+pub fn present_replica_set<'a>(
+    deployment: &Deployment,
+    sets: &'a Seen<ReplicaSet>,
+) -> Option<&'a ReplicaSet> {
+    let uid = deployment.uid()?;
+    let revision = deployment.annotations().get(REVISION)?;
+    sets.iter().find(|set| {
+        let is_ours = set.owner_references().iter().any(|owner| owner.uid == uid);
+        is_ours && set.annotations().get(REVISION) == Some(revision)
+    })
+}
+
+/// Whether `wanted` is ready, by the pods that prove it; if not, the first reason.
+pub fn is_ready(wanted: &Wanted, seen: &Workloads) -> Progress<Vec<ReadyPod>> {
+    let found = match wanted.kind {
+        Kind::DaemonSet => daemon_set_pods(wanted, seen),
+        Kind::Deployment => deployment_pods(wanted, seen),
+    };
+    let evidence = found.and_then(|Found { asked, claim, pods }| prove(&wanted.need, asked, claim, &pods));
+    match evidence {
+        Ok(pods) => Progress::Done(pods),
+        Err(why) => Progress::Not(format!("{:?} {}/{}: {why}", wanted.kind, wanted.namespace, wanted.name)),
+    }
+}
+
+/// Whether all of `wanted` are ready; if not, the reason of the first that is not.
+pub fn are_ready(wanted: &[Wanted], seen: &Workloads) -> Progress<Vec<Vec<ReadyPod>>> {
+    let mut proofs = Vec::new();
+    for one in wanted {
+        match is_ready(one, seen) {
+            Progress::Done(pods) => proofs.push(pods),
+            Progress::Not(why) => return Progress::Not(why),
+        }
+    }
+    Progress::Done(proofs)
+}
+
+/// What is known about a workload.
+struct Found<'a> {
+    /// How many pods it asks for.
+    asked: usize,
+    /// What its controller says about all of them.
+    claim: Result<(), String>,
+    /// Its pods of the present template.
+    pods: Vec<&'a Pod>,
+}
+
+fn daemon_set_pods<'a>(wanted: &Wanted, seen: &'a Workloads) -> Result<Found<'a>, String> {
+    let set = seen.daemon_sets.get(&wanted.namespace, &wanted.name).ok_or("is not there")?;
+    let status = set.status.as_ref().ok_or("its controller has not seen it yet")?;
+    caught_up(set.metadata.generation, status.observed_generation)?;
+    let uid = set.uid().unwrap_or_default();
+    let pods = seen.pods.iter().filter(|pod| is_pod_of(&uid, pod) && is_of_present_template(set, pod));
+    Ok(Found {
+        asked: usize::try_from(status.desired_number_scheduled).unwrap_or(0),
+        claim: is_daemon_set_rolled_out(set),
+        pods: pods.collect(),
+    })
+}
+
+fn deployment_pods<'a>(wanted: &Wanted, seen: &'a Workloads) -> Result<Found<'a>, String> {
+    let deployment = seen.deployments.get(&wanted.namespace, &wanted.name).ok_or("is not there")?;
+    let status = deployment.status.as_ref().ok_or("its controller has not seen it yet")?;
+    caught_up(deployment.metadata.generation, status.observed_generation)?;
+    let set = present_replica_set(deployment, &seen.replica_sets).ok_or("its ReplicaSet is not there yet")?;
+    let uid = set.uid().unwrap_or_default();
+    Ok(Found {
+        asked: usize::try_from(replicas(deployment)).unwrap_or(0),
+        claim: is_deployment_rolled_out(deployment),
+        pods: seen.pods.iter().filter(|pod| is_pod_of(&uid, pod)).collect(),
+    })
+}
+
+fn prove(
+    need: &Need,
+    asked: usize,
+    claim: Result<(), String>,
+    pods: &[&Pod],
+) -> Result<Vec<ReadyPod>, String> {
+    let here = |pod: &&&Pod| match need {
+        Need::OnNode(node) => node_of(pod) == node,
+        Need::All | Need::One => true,
+    };
+    let candidates: Vec<_> = pods.iter().filter(here).collect();
+    let ready: Vec<_> =
+        candidates.iter().filter(|pod| is_ready_pod(pod).is_ok()).map(|pod| proof(pod)).collect();
+    let enough = if *need == Need::All { asked.max(1) } else { 1 };
+    if ready.len() < enough {
+        let trouble = candidates.iter().find_map(|pod| is_ready_pod(pod).err().map(|why| (pod, why)));
+        return Err(match (trouble, need) {
+            (Some((pod, why)), _) => format!("pod {} {why}", pod.name_any()),
+            (None, Need::OnNode(node)) => format!("no pod on node {node} yet"),
+            (None, _) if asked == 0 => claim.err().unwrap_or_else(|| "asks for no pods".into()),
+            (None, _) => format!("{} of {enough} pods are there", ready.len()),
+        });
+    }
+    if *need == Need::All {
+        claim?;
+    }
+    Ok(ready)
+}
+
+fn node_of(pod: &Pod) -> &str {
+    pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default()
+}
+
+fn proof(pod: &Pod) -> ReadyPod {
+    ReadyPod { name: pod.name_any(), uid: pod.uid().unwrap_or_default(), node: node_of(pod).to_owned() }
+}
+
+#[cfg(test)]
+#[path = "workload_tests.rs"]
+mod tests;
