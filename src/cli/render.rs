@@ -79,6 +79,11 @@ fn read_query() -> Result<Query, Failure> {
 
 /// Issues certificates, renders and writes.
 fn render(job: Job) -> Result<(), Failure> {
-    let Job { config: _, asset_dir: _, reuse_from: _, reuse: _ } = job;
-    Err(Failure { class: ExitClass::General, message: "render is not wired yet".into(), hint: None })
+    let Job { config, asset_dir, reuse_from, reuse } = job;
+    let name = config.cluster_name;
+    let message = format!(
+        "render is not wired: {name} to {asset_dir:?}, reusing {reuse_from:?} and {} files",
+        reuse.len()
+    );
+    Err(Failure { class: ExitClass::General, message, hint: None })
 }
