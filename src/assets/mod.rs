@@ -1,5 +1,9 @@
 //! The asset directory: what `render` writes and `start` reads.
 
+pub mod object;
+pub mod order;
+pub mod yaml;
+
 use std::collections::BTreeMap;
 
 /// Files of an asset directory: relative path, with `/`, to content. Every file is written 0600, every directory 0700.

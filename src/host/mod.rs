@@ -1,1 +1,3 @@
 //! Everything that touches this machine: files, addresses, listeners.
+
+pub mod files;

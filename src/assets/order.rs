@@ -1,0 +1,256 @@
+//! The order in which objects are applied: a pure, stable function of the objects.
+//!
+//! What a stage needs is in the stages before it. Inside a stage the order only spares controllers a retry. What an object
+//! is, is told by its content: file names mean nothing.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::object::Object;
+
+/// A step of applying. Later ones start when the earlier ones are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// What a kubelet needs to join: bootstrap tokens, and the RBAC of bootstrappers and nodes. While the rest is applied the
+    /// first node joins.
+    KubeletBootstrap,
+    /// Namespaces.
+    Namespaces,
+    /// CustomResourceDefinitions. To be served before the next stage.
+    CustomResourceDefinitions,
+    /// Everything else, custom resources after what is built in.
+    Objects,
+    /// Webhooks, admission policies and aggregated APIs: they can refuse or delay everything that comes after them.
+    Admission,
+}
+
+/// Namespaces that are there without anybody making them.
+const INITIAL_NAMESPACES: [&str; 2] = ["kube-system", "default"];
+
+const BUILT_IN_GROUPS: [&str; 23] = [
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "internal.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+    "storagemigration.k8s.io",
+];
+
+/// Objects by stage, in the order of stages; stages without objects are left out.
+pub fn order(objects: Vec<Object>) -> Vec<(Stage, Vec<Object>)> {
+    let bootstrap_roles = bootstrap_roles(&objects);
+    let mut placed: Vec<_> =
+        objects.into_iter().map(|object| (stage(&object, &bootstrap_roles), rank(&object), object)).collect();
+    placed.sort_by_key(|(stage, rank, _)| (*stage, *rank));
+    let mut stages: Vec<(Stage, Vec<Object>)> = Vec::new();
+    for (stage, _, object) in placed {
+        match stages.last_mut() {
+            Some((last, objects)) if *last == stage => objects.push(object),
+            _ => stages.push((stage, vec![object])),
+        }
+    }
+    stages
+}
+
+fn stage(object: &Object, bootstrap_roles: &BTreeSet<String>) -> Stage {
+    match (object.group(), object.kind()) {
+        _ if is_kubelet_bootstrap(object, bootstrap_roles) => Stage::KubeletBootstrap,
+        ("", "Namespace") => Stage::Namespaces,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => Stage::CustomResourceDefinitions,
+        ("admissionregistration.k8s.io", _) | ("apiregistration.k8s.io", "APIService") => Stage::Admission,
+        _ => Stage::Objects,
+    }
+}
+
+fn is_kubelet_bootstrap(object: &Object, bootstrap_roles: &BTreeSet<String>) -> bool {
+    if object.namespace().is_some_and(|namespace| !INITIAL_NAMESPACES.contains(&namespace)) {
+        return false;
+    }
+    match (object.group(), object.kind()) {
+        ("", "Secret") => object.value["type"] == "bootstrap.kubernetes.io/token",
+        ("rbac.authorization.k8s.io", "ClusterRoleBinding") => binds_kubelets(object),
+        ("rbac.authorization.k8s.io", "ClusterRole") => bootstrap_roles.contains(object.name()),
+        _ => false,
+    }
+}
+
+/// Names of the ClusterRoles that are bound to bootstrappers or nodes.
+fn bootstrap_roles(objects: &[Object]) -> BTreeSet<String> {
+    let bindings = objects.iter().filter(|o| o.kind() == "ClusterRoleBinding" && binds_kubelets(o));
+    bindings.filter_map(|o| o.value["roleRef"]["name"].as_str().map(str::to_owned)).collect()
+}
+
+fn binds_kubelets(binding: &Object) -> bool {
+    let is_kubelet_group = |subject: &Value| {
+        let name = subject["name"].as_str().unwrap_or_default();
+        subject["kind"] == "Group"
+            && (name == "system:nodes"
+                || name == "system:bootstrappers"
+                || name.starts_with("system:bootstrappers:"))
+    };
+    binding.value["subjects"].as_array().is_some_and(|subjects| subjects.iter().any(is_kubelet_group))
+}
+
+/// Place inside a stage.
+fn rank(object: &Object) -> u8 {
+    if !BUILT_IN_GROUPS.contains(&object.group()) {
+        return 9;
+    }
+    match object.kind() {
+        "PriorityClass" | "RuntimeClass" | "StorageClass" | "IngressClass" => 0,
+        "ServiceAccount" => 1,
+        "Secret" | "ConfigMap" => 2,
+        "ClusterRole" | "Role" => 3,
+        "ClusterRoleBinding" | "RoleBinding" => 4,
+        "Service" => 5,
+        "ValidatingAdmissionPolicy" | "MutatingAdmissionPolicy" => 6,
+        "DaemonSet"
+        | "Deployment"
+        | "StatefulSet"
+        | "ReplicaSet"
+        | "ReplicationController"
+        | "Pod"
+        | "Job"
+        | "CronJob" => 8,
+        _ => 7,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assets::yaml;
+
+    fn objects(text: &str) -> Vec<Object> {
+        let documents = yaml::documents(text, "f").unwrap();
+        documents.into_iter().flat_map(|document| Object::from_document(document, "f").unwrap()).collect()
+    }
+
+    fn ordered(text: &str) -> Vec<(Stage, Vec<String>)> {
+        let names = |objects: Vec<Object>| objects.iter().map(ToString::to_string).collect();
+        order(objects(text)).into_iter().map(|(stage, objects)| (stage, names(objects))).collect()
+    }
+
+    #[test]
+    fn a_custom_resource_before_its_definition_and_namespace_is_applied_after_both() {
+        let text = "
+{apiVersion: example.com/v1, kind: Widget, metadata: {name: w, namespace: shop}}
+---
+{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: widgets.example.com}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: shop}}
+";
+        let expected = [
+            (Stage::Namespaces, vec!["Namespace shop".to_owned()]),
+            (
+                Stage::CustomResourceDefinitions,
+                vec!["CustomResourceDefinition widgets.example.com".to_owned()],
+            ),
+            (Stage::Objects, vec!["Widget shop/w".to_owned()]),
+        ];
+        assert_eq!(ordered(text), expected);
+    }
+
+    #[test]
+    fn every_kind_has_its_stage() {
+        let rbac = "apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: x}";
+        let group =
+            |name| format!("{rbac}, subjects: [{{kind: User, name: u}}, {{kind: Group, name: '{name}'}}]");
+        let secret = |namespace| {
+            format!(
+                "apiVersion: v1, kind: Secret, type: bootstrap.kubernetes.io/token, metadata: {{name: x, namespace: {namespace}}}"
+            )
+        };
+        let plain = |version, kind| format!("apiVersion: {version}, kind: {kind}, metadata: {{name: x}}");
+        let admission = "admissionregistration.k8s.io/v1";
+        let table = [
+            (secret("kube-system"), Stage::KubeletBootstrap),
+            (secret("shop"), Stage::Objects),
+            (group("system:bootstrappers"), Stage::KubeletBootstrap),
+            (group("system:bootstrappers:kubeadm:default-node-token"), Stage::KubeletBootstrap),
+            (group("system:nodes"), Stage::KubeletBootstrap),
+            (group("system:nodesandmore"), Stage::Objects),
+            (format!("{rbac}, subjects: null"), Stage::Objects),
+            (plain("v1", "Secret"), Stage::Objects),
+            (plain("v1", "Namespace"), Stage::Namespaces),
+            (plain("example.com/v1", "Namespace"), Stage::Objects),
+            (plain("apiextensions.k8s.io/v1", "CustomResourceDefinition"), Stage::CustomResourceDefinitions),
+            (plain(admission, "ValidatingWebhookConfiguration"), Stage::Admission),
+            (plain(admission, "MutatingWebhookConfiguration"), Stage::Admission),
+            (plain(admission, "ValidatingAdmissionPolicy"), Stage::Admission),
+            (plain(admission, "ValidatingAdmissionPolicyBinding"), Stage::Admission),
+            (plain("apiregistration.k8s.io/v1", "APIService"), Stage::Admission),
+        ];
+        for (fields, expected) in table {
+            let stages = order(objects(&format!("{{{fields}}}")));
+            assert_eq!(stages[0].0, expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn what_others_need_comes_first_in_a_stage_and_equals_keep_their_order() {
+        let text = "
+{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}}
+---
+{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: d}}
+---
+{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: p}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: s}}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: z}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: sa}}
+---
+{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: pc}}
+";
+        let expected = [
+            "PriorityClass pc",
+            "ServiceAccount sa",
+            "Secret z",
+            "ConfigMap a",
+            "Service s",
+            "PodDisruptionBudget p",
+            "DaemonSet d",
+            "Gateway g",
+        ];
+        assert_eq!(ordered(text)[0].1, expected);
+    }
+
+    #[test]
+    fn a_role_that_is_bound_to_nodes_comes_with_its_binding() {
+        let text = "
+{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: b}, roleRef: {name: r},
+ subjects: [{kind: Group, name: 'system:nodes'}]}
+---
+{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: other}}
+---
+{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: r}}
+";
+        let expected = [
+            (Stage::KubeletBootstrap, vec!["ClusterRole r".to_owned(), "ClusterRoleBinding b".to_owned()]),
+            (Stage::Objects, vec!["ClusterRole other".to_owned()]),
+        ];
+        assert_eq!(ordered(text), expected);
+    }
+}

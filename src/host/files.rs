@@ -1,0 +1,132 @@
+//! Files that are there whole or not at all, with their mode from the first moment, on disk when the call returns.
+//!
+//! A new file is written beside its place under a dot-name, which kubelet's manifest folder ignores, and renamed. Nothing
+//! here follows a symbolic link in the last part of a name it creates, and nothing reads.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Mode of directories that hold secrets.
+pub const PRIVATE_DIR: u32 = 0o700;
+/// Mode of files that may hold secrets.
+pub const PRIVATE_FILE: u32 = 0o600;
+
+/// A failed change of the file system.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {act} `{}`", path.display())]
+pub struct Error {
+    /// What was tried, as a verb.
+    pub act: &'static str,
+    /// On which path.
+    pub path: PathBuf,
+    /// Why it failed.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Names act and path of a failure.
+pub fn failed(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error { act, path, source }
+}
+
+/// Puts `bytes` at `path`, over a file that is there: readers see the old content or the new, also after a power cut.
+pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+    let temporary = beside(path);
+    let written = create(&temporary, bytes, mode)
+        .and_then(|()| fs::rename(&temporary, path).map_err(failed("rename into place", path)));
+    if let Err(error) = written {
+        // The first failure is the one to tell; a dot-file that cannot be removed harms nobody.
+        fs::remove_file(&temporary).ok();
+        return Err(error);
+    }
+    sync_dir(parent(path))
+}
+
+/// Creates the file `path`, which must not exist, with exactly `mode`, and waits until its content is on disk.
+pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .map_err(failed("create", path))?;
+    // The umask may have taken bits away; before there is content, none can be seen too early.
+    file.set_permissions(Permissions::from_mode(mode)).map_err(failed("set the mode of", path))?;
+    file.write_all(bytes).map_err(failed("write", path))?;
+    file.sync_all().map_err(failed("sync", path))
+}
+
+/// Creates the directory `path`, which must not exist, with exactly `mode`.
+pub fn create_dir(path: &Path, mode: u32) -> Result<(), Error> {
+    DirBuilder::new().mode(mode).create(path).map_err(failed("create", path))?;
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed("set the mode of", path))
+}
+
+/// Waits until the entries of the directory `path` are on disk.
+pub fn sync_dir(path: &Path) -> Result<(), Error> {
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(failed("sync", path))
+}
+
+/// The directory that holds `path`.
+pub fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A new name beside `path` that kubelet and shells overlook: `.NAME.bootkube-RANDOM`.
+pub fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    parent(path).join(format!("{}{}", temporary_prefix(&name), random()))
+}
+
+/// What names given by [`beside`] for `name` start with.
+pub fn temporary_prefix(name: &str) -> String {
+    format!(".{name}.bootkube-")
+}
+
+/// Sixteen hexadecimal digits that differ from call to call.
+pub fn random() -> String {
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_else_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pod.yaml");
+        write_atomic(&path, b"one", 0o600).unwrap();
+        write_atomic(&path, b"two", 0o644).unwrap();
+        assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"two".to_vec(), 0o644));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_replacement_leaves_no_temporary_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("folder");
+        create_dir(&path, 0o700).unwrap();
+        create(&path.join("x"), b"", 0o600).unwrap();
+        let error = write_atomic(&path, b"one", 0o600).unwrap_err();
+        assert!(error.to_string().contains("rename into place"), "{error}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn temporary_names_differ() {
+        assert_ne!(beside(Path::new("a/b")), beside(Path::new("a/b")));
+        assert!(beside(Path::new("b")).to_string_lossy().starts_with("./.b.bootkube-"));
+    }
+}
