@@ -124,6 +124,5 @@ fn given_twice(path: &Path) -> Findings {
 }
 
 fn mistake(path: &Path, problem: &str, cure: &str) -> Findings {
-    let (field, value) = ("--config".into(), path.display().to_string());
-    Findings(vec![Finding { field, value, problem: problem.into(), cure: cure.into() }])
+    Findings(vec![Finding::new("--config", &path.display().to_string(), problem, cure)])
 }

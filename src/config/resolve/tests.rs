@@ -165,10 +165,11 @@ fn a_file_that_is_no_configuration_says_so() {
     let of = |text| resolve(Flags::default(), Some(("c.yaml", text))).unwrap_err().to_string();
     assert!(of("").contains("apiVersion: is missing; write `apiVersion: bootkube.dev/v1alpha1`"));
     assert!(of("").contains("kind: is missing"));
+    assert!(of("a: 1\n---\nb: 1").contains("c.yaml: holds 2 documents"));
     assert!(of("- a").contains("c.yaml: holds no mapping"));
     assert!(of("apiVersion: v1\nkind: Pod").contains("kind: Pod: is not one this program reads"));
-    assert!(of("a: [").contains("c.yaml: is not YAML: "));
-    assert!(of("a: 1\na: 2").contains("c.yaml: is not YAML: "));
+    assert!(of("a: [").contains("c.yaml:1:"));
+    assert!(of("a: 1\na: 2").contains("is not YAML: the key `a` is given twice"));
 }
 
 #[test]
