@@ -26,7 +26,7 @@ pub(super) struct RenderArgs {
     )]
     asset_dir: Option<PathBuf>,
     /// Where files go: `dir` writes --asset-dir. `json` prints one object, path to content, and reads a query from stdin as
-    /// Terraform's external data source does: {"config": "<configuration file>", "tls/ca.key": "<a file to keep>", …}
+    /// Terraform's external data source does: {"config": "…"} is a configuration file's text, {"tls/ca.key": "…"} a file to keep
     #[arg(long, value_enum, value_name = "FORM", help_heading = "Output", hide_possible_values = true)]
     output: Option<Output>,
     /// Directory rendered before, whose keys and certificates are kept while they are good
