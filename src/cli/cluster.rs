@@ -17,6 +17,9 @@ pub(super) struct ClusterArgs {
     /// Name of the cluster in kubeconfigs [default: kubernetes]
     #[arg(long, value_name = "NAME", help_heading = "Configuration")]
     cluster_name: Option<String>,
+    /// `external` if a cloud controller manager of your own runs [default: none]
+    #[arg(long, value_name = "NAME", help_heading = "Configuration")]
+    cloud_provider: Option<String>,
 
     /// URLs of the API, separated by commas. The first is written into kubeconfigs, and its port (443 if it has none) is the one
     /// that apiservers listen on [default: https://127.0.0.1:6443]
@@ -55,9 +58,6 @@ pub(super) struct ClusterArgs {
     /// Pod network: flannel, or none to bring a CNI plugin of your own [default: flannel]
     #[arg(long, value_name = "NAME", help_heading = "Network")]
     network_provider: Option<String>,
-    /// `external` if a cloud controller manager of your own runs [default: none]
-    #[arg(long, value_name = "NAME", help_heading = "Network")]
-    cloud_provider: Option<String>,
 }
 
 impl ClusterArgs {
@@ -124,6 +124,5 @@ fn given_twice(path: &Path) -> Findings {
 }
 
 fn mistake(path: &Path, problem: &str, cure: &str) -> Findings {
-    let (field, value) = ("--config".into(), path.display().to_string());
-    Findings(vec![Finding { field, value, problem: problem.into(), cure: cure.into() }])
+    Findings(vec![Finding::new("--config", &path.display().to_string(), problem, cure)])
 }

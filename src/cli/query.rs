@@ -75,11 +75,11 @@ fn unknown(key: &str) -> Finding {
             "remove it; known are `config` and the paths that this command prints, such as tls/ca.key".into()
         }
     };
-    mistake(&key.escape_debug().to_string(), "is not a known key", &cure)
+    mistake(key, "is not a known key", &cure)
 }
 
 fn mistake(field: &str, problem: &str, cure: &str) -> Finding {
-    Finding { field: field.into(), value: String::new(), problem: problem.into(), cure: cure.into() }
+    Finding::new(field, "", problem, cure)
 }
 
 #[cfg(test)]

@@ -160,16 +160,17 @@ const COMMENTS: &[(&str, bool, &str)] = &[
     ("serviceCIDRs", false, "As many, in the same order. The first address is the API's, the tenth that of DNS. \
         Flag: --service-cidr."),
     ("networking", false, "flannel, or none if you bring a CNI plugin. Flag: --network-provider."),
-    ("images", false, "Images to replace; those left out keep their defaults."),
-    ("images.kube-apiserver", true, "These four follow kubernetesVersion."),
+    ("images", false, "Images to replace. Left out, the first four follow kubernetesVersion, and the others are those that are \
+        tested with this release."),
+    ("images.kube-apiserver", true, ""),
     ("images.kube-controller-manager", true, ""),
     ("images.kube-scheduler", true, ""),
     ("images.kube-proxy", true, ""),
-    ("images.coredns", false, ""),
-    ("images.etcd", false, "Used with etcd.mode staticPod."),
-    ("images.flannel", false, "Both used with networking flannel."),
-    ("images.flannel-cni-plugin", false, ""),
-    ("images.bootkube", false, "Runs on the cluster's machines; of the same version as the command."),
+    ("images.coredns", true, ""),
+    ("images.etcd", true, "Used with etcd.mode staticPod."),
+    ("images.flannel", true, "Both used with networking flannel."),
+    ("images.flannel-cni-plugin", true, ""),
+    ("images.bootkube", true, "Runs on the cluster's machines."),
     ("components", false, "Changes to single components (kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, \
         coredns, etcd, flannel), for example:\n\
         kube-apiserver:\n\

@@ -137,6 +137,7 @@ impl<'a> Fields<'a> {
     }
 
     fn at(&self, name: &str) -> String {
+        let name = if name.is_empty() { "\"\"" } else { name };
         if self.path.is_empty() { name.into() } else { format!("{}.{name}", self.path) }
     }
 

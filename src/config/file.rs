@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::fields::Fields;
 use super::report::{Given, Report};
@@ -13,6 +13,7 @@ use super::settings::{
     VolumeSettings,
 };
 use super::{Component, Images};
+use crate::assets::yaml;
 
 /// `apiVersion` of the file.
 pub const API_VERSION: &str = "bootkube.dev/v1alpha1";
@@ -21,31 +22,36 @@ pub const KIND: &str = "ClusterConfig";
 
 /// Reads the file called `name`. Relative paths in it start at its folder.
 pub(super) fn read(name: &str, text: &str, report: &mut Report) -> Settings {
-    let value = match read_yaml(text) {
-        Ok(value) => value,
-        Err(problem) => {
-            report.refuse(name, "", format!("is not YAML: {problem}"), "correct it at that place");
-            return Settings::default();
-        }
-    };
-    let empty = serde_json::Map::new();
-    let entries = match &value {
-        Value::Object(entries) => entries,
-        Value::Null => &empty,
-        _ => {
-            let cure = "see `bootkube config defaults` for its shape";
-            report.refuse(name, "", "holds no mapping of fields to values", cure);
-            return Settings::default();
-        }
-    };
-    let mut settings = Fields::read(String::new(), entries, report, document);
+    let Some(entries) = mapping(name, text, report) else { return Settings::default() };
+    let mut settings = Fields::read(String::new(), &entries, report, document);
     start_at(Path::new(name).parent().unwrap_or(Path::new("")), &mut settings);
     settings
 }
 
-/// The document as a value; the error says line and column.
-fn read_yaml(text: &str) -> Result<Value, String> {
-    serde_saphyr::from_str(text).map_err(|error| error.without_snippet().to_string())
+/// The one document of the file; an empty file is an empty mapping.
+fn mapping(name: &str, text: &str, report: &mut Report) -> Option<Map<String, Value>> {
+    let mut documents = match yaml::parse(text, name) {
+        Ok(documents) => documents,
+        Err(yaml::Error { file, line, column, problem }) => {
+            let place = format!("{file}:{line}:{column}");
+            report.refuse(&place, "", format!("is not YAML: {problem}"), "correct it at that place");
+            return None;
+        }
+    };
+    match (documents.pop(), documents.len()) {
+        (None, _) => Some(Map::new()),
+        (Some(Value::Object(entries)), 0) => Some(entries),
+        (Some(_), 0) => {
+            let cure = "see `bootkube config defaults` for its shape";
+            report.refuse(name, "", "holds no mapping of fields to values", cure);
+            None
+        }
+        (Some(_), others) => {
+            let problem = format!("holds {} documents", others + 1);
+            report.refuse(name, "", problem, "keep one; a cluster has one configuration");
+            None
+        }
+    }
 }
 
 fn document(fields: &mut Fields<'_>) -> Settings {

@@ -1,6 +1,6 @@
 //! The cluster as the user wants it: one validated, immutable [`ClusterConfig`].
 //!
-//! Values come from defaults, then a file (`--config`), then flags. [`resolve`] merges the three and reports every mistake at
+//! Values come from defaults, then a file (`--config`), then flags. [`resolve()`] merges the three and reports every mistake at
 //! once, each with the flag or field path that it was written in. [`to_value`] writes a configuration back as a file.
 //!
 //! Nothing here looks at the machine, the clock or other files: paths are passed on unread.
@@ -43,7 +43,7 @@ pub struct ClusterConfig {
     pub cluster_domain: String,
     /// Version of Kubernetes, with its `v`. Default `v1.36.3`.
     pub kubernetes_version: String,
-    /// URLs of the API; the first is the one in kubeconfigs. Never empty. Write them with [`endpoint`], which names the port.
+    /// URLs of the API; the first is the one in kubeconfigs. Never empty. Write them with [`endpoint()`], which names the port.
     pub api_servers: Vec<Url>,
     /// Subject alternative names of the apiserver beyond the hosts of `api_servers`.
     pub api_alt_names: AltNames,

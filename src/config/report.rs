@@ -5,9 +5,6 @@
 
 use super::Finding;
 
-/// Longest piece of a value that a finding repeats.
-const LONGEST_VALUE: usize = 80;
-
 /// A value and where the user wrote it: `--pod-cidr`, `podCIDRs[0]`.
 #[derive(Clone, Debug)]
 pub(super) struct Given<T> {
@@ -53,8 +50,7 @@ pub(super) struct Report {
 impl Report {
     /// Records a mistake.
     pub fn refuse(&mut self, at: &str, value: &str, problem: impl Into<String>, cure: impl Into<String>) {
-        let (problem, cure) = (problem.into(), cure.into());
-        self.findings.push(Finding { field: at.into(), value: shorten(value), problem, cure });
+        self.findings.push(Finding::new(at, value, problem, cure));
     }
 
     /// Records something odd that does no harm.
@@ -91,43 +87,5 @@ impl Report {
     ) -> Vec<Given<T>> {
         let read = |item: &Given<String>| Some(Given::new(&item.at, self.check(item, &parse)?));
         items.iter().filter_map(read).collect()
-    }
-}
-
-/// One line of bounded length, without userinfo: a value is repeated to be recognised, and must not leak a password.
-fn shorten(value: &str) -> String {
-    let line: String = without_userinfo(value).escape_debug().collect();
-    let line = line.replace("\\\"", "\"").replace("\\'", "'");
-    match line.char_indices().nth(LONGEST_VALUE) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
-}
-
-/// `https://user:password@host/` becomes `https://…@host/`.
-fn without_userinfo(value: &str) -> String {
-    let Some((scheme, rest)) = value.split_once("://") else { return value.into() };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    match authority.rsplit_once('@') {
-        Some((userinfo, _)) => format!("{scheme}://…{}", &rest[userinfo.len()..]),
-        None => value.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_repeated_on_one_short_line() {
-        assert_eq!(shorten("a\nb"), "a\\nb");
-        assert_eq!(shorten("say \"hi\""), "say \"hi\"");
-        assert_eq!(shorten(&"ä".repeat(100)).chars().count(), LONGEST_VALUE + 1);
-    }
-
-    #[test]
-    fn passwords_in_urls_are_not_repeated() {
-        assert_eq!(shorten("https://root:hunter2@a/x@y"), "https://…@a/x@y");
-        assert_eq!(shorten("https://a/x@y"), "https://a/x@y");
     }
 }

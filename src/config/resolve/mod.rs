@@ -6,6 +6,8 @@
 mod components;
 mod network;
 mod servers;
+#[cfg(test)]
+mod tests;
 
 use super::report::{Checked, Given, Report, fault};
 use super::settings::{CertificateSettings, ControlPlaneSettings, Settings};

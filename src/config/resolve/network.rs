@@ -105,7 +105,7 @@ fn holds_dns(cidr: &Given<IpNet>, report: &mut Report) {
 fn holds_nodes(cidr: &Given<IpNet>, controllers: u16, report: &mut Report) {
     let node = if cidr.value.addr().is_ipv4() { 24 } else { 64 };
     let spare = node as i32 - i32::from(cidr.value.prefix_len());
-    let nodes = if spare < 0 { 0 } else { 1_u64 << spare };
+    let nodes = u32::try_from(spare).map_or(0, |spare| 1_u64.checked_shl(spare).unwrap_or(u64::MAX));
     if nodes < u64::from(controllers) {
         let needed = node - u32::from(controllers.max(1)).next_power_of_two().ilog2();
         report.refuse(

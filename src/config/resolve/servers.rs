@@ -78,7 +78,8 @@ fn client(settings: &EtcdSettings, report: &mut Report) -> Option<EtcdClientFile
     let is_flag = given.at.starts_with("--");
     let name = |(_, flag, field): &(_, &'static str, &'static str)| if is_flag { *flag } else { *field };
     let missing: Vec<_> = files.iter().filter(|(file, ..)| file.is_none()).map(name).collect();
-    let problem = format!("is part of an etcd client identity: {} is missing", missing.join(" and "));
+    let verb = if missing.len() == 1 { "is" } else { "are" };
+    let problem = format!("is part of an etcd client identity: {} {verb} missing", missing.join(" and "));
     report.refuse(&given.at, &given.value, problem, "give all three or none");
     None
 }

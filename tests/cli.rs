@@ -1,0 +1,418 @@
+//! The command line as its users meet it: the built program, its exit codes, its words.
+//!
+//! Tier: no cluster, no root, seconds. What rendering and starting do is tested elsewhere.
+#![allow(clippy::unwrap_used)] // helpers of tests fail like tests
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use bootkube::cli::query;
+use bootkube::config::{self, ClusterConfig, Finding, Findings, Flags};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+const HEADER: &str = "apiVersion: bootkube.dev/v1alpha1\nkind: ClusterConfig\n";
+
+/// Runs bootkube in `folder` with `stdin`.
+fn bootkube(folder: &Path, args: &[&str], stdin: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bootkube"))
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that does not read its stdin may be gone already.
+    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap_or_default();
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// `render` with `args` and, if not empty, a file of `fields`: exits 3, writes nothing, returns what it said.
+fn refused(args: &[&str], fields: &str) -> String {
+    let folder = TempDir::new().unwrap();
+    let mut line = vec!["render", "--asset-dir=assets"];
+    if !fields.is_empty() {
+        std::fs::write(folder.path().join("cluster.yaml"), format!("{HEADER}{fields}\n")).unwrap();
+        line.push("--config=cluster.yaml");
+    }
+    line.extend(args);
+    let output = bootkube(folder.path(), &line, "");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{line:?}\n{said}");
+    assert!(output.stdout.is_empty(), "{line:?}");
+    assert!(!folder.path().join("assets").exists(), "{line:?} wrote something");
+    assert!(said.starts_with("error: ") && said.contains("\n\nhint: "), "{said}");
+    said
+}
+
+#[test]
+fn every_bad_input_exits_3_and_names_place_value_and_cure() {
+    let table: [(&[&str], &str, [&str; 3]); 22] = [
+        (&["--pod-cidr=10.3.0.0/16"], "", ["--pod-cidr", "10.3.0.0/16", "choose ranges"]),
+        (&[], "podCIDRs: [10.3.0.0/16]", ["podCIDRs[0]", "10.3.0.0/16", "choose ranges"]),
+        (&["--service-cidr=10.3.0.0/29"], "", ["--service-cidr", "10.3.0.0/29", "use /28"]),
+        (&["--api-servers=https://"], "", ["--api-servers", "https://", "write https://host:6443"]),
+        (&["--api-servers=https://a/b"], "", ["--api-servers", "https://a/b", "write https://a:443"]),
+        (&["--api-servers=http://a"], "", ["--api-servers", "http://a", "write https://"]),
+        (&[], "apiServer: [a]", ["apiServer", "not a known key", "did you mean `apiServers`?"]),
+        (&[], "etcd: {server: [a]}", ["etcd.server", "not a known key", "did you mean `servers`?"]),
+        (
+            &[],
+            "components: {kube-apisrver: {}}",
+            ["components.kube-apisrver", "known key", "`kube-apiserver`"],
+        ),
+        (&[], "images: {core-dns: a}", ["images.core-dns", "not a known key", "did you mean `coredns`?"]),
+        (&["--ca-certificate-path=ca.crt"], "", ["--ca-certificate-path", "ca.crt", "give both or neither"]),
+        (&[], "ca: {privateKeyFile: k}", ["ca.privateKeyFile", "k: is half", "give both or neither"]),
+        (&["--etcd-ca-path=ca.crt"], "", ["--etcd-ca-path", "ca.crt", "give all three or none"]),
+        (&[], "kubernetesVersion: v1.29.0", ["kubernetesVersion", "v1.29.0", "use v1.34 to v1.36"]),
+        (&["--pod-cidr=10.2.0.0/16,fd00::/56"], "", ["--pod-cidr", "IPv4 then IPv6", "same families"]),
+        (&["--pod-cidr=10.2.0.0/16,10.8.0.0/16"], "", ["--pod-cidr", "10.8.0.0/16", "keep one"]),
+        (&["--pod-cidr=a,b,c"], "", ["--pod-cidr", "has 3 CIDRs", "keep one IPv4"]),
+        (
+            &["--network-provider=experimental-calico"],
+            "",
+            ["--network-provider", "experimental-calico", "use none"],
+        ),
+        (&["--cloud-provider=gce"], "", ["--cloud-provider", "gce", "use external"]),
+        (&["--config=missing.yaml"], "", ["--config", "missing.yaml", "name a file that is there"]),
+        (&[], "clusterName: [", ["cluster.yaml:3:14: ", "is not YAML", "correct it"]),
+        (
+            &[],
+            "etcd: {mode: staticPod}\ncontrolPlane: {controllers: 3}",
+            ["etcd.mode", "staticPod", "run etcd on its own"],
+        ),
+    ];
+    for (args, fields, wanted) in table {
+        let said = refused(args, fields);
+        for wanted in wanted {
+            assert!(said.contains(wanted), "{args:?} {fields:?} does not say {wanted:?}:\n{said}");
+        }
+    }
+}
+
+#[test]
+fn several_mistakes_are_reported_together_whether_in_flags_or_file() {
+    let said = refused(
+        &["--api-servers=https://", "--service-cidr=10.3.0.0/29"],
+        "clustername: a\nnetworking: calico\ncertificates: {validity: soon}",
+    );
+    for wanted in ["--api-servers", "--service-cidr", "clustername", "networking", "certificates.validity"] {
+        assert!(said.contains(&format!("\n  {wanted}: ")), "{wanted} in\n{said}");
+    }
+    assert!(said.starts_with("error: 5 mistakes, nothing was written:"), "{said}");
+}
+
+#[test]
+fn the_help_of_render_names_every_flag_of_v014() {
+    let folder = TempDir::new().unwrap();
+    let help = |args: &[&str]| {
+        let output = bootkube(folder.path(), args, "");
+        assert_eq!(output.status.code(), Some(0));
+        text(&output.stdout)
+    };
+    let render = help(&["render", "--help"]);
+    for flag in [
+        "--asset-dir",
+        "--ca-certificate-path",
+        "--ca-private-key-path",
+        "--etcd-ca-path",
+        "--etcd-certificate-path",
+        "--etcd-private-key-path",
+        "--etcd-servers",
+        "--api-servers",
+        "--api-server-alt-names",
+        "--pod-cidr",
+        "--service-cidr",
+        "--cloud-provider",
+        "--network-provider",
+        "--cluster-name",
+        "--config",
+        "--output",
+        "--reuse-from",
+    ] {
+        assert!(render.contains(&format!("{flag} ")), "{flag}");
+    }
+    let start = help(&["start", "--help"]);
+    for flag in [
+        "--asset-dir",
+        "--pod-manifest-path",
+        "--strict",
+        "--required-pods",
+        "--force-conflicts",
+        "--timeout",
+    ] {
+        assert!(start.contains(flag), "{flag}");
+    }
+    let top = help(&["--help"]);
+    assert!(top.contains("bootkube render --asset-dir=assets") && top.contains("Exit codes: "), "{top}");
+}
+
+#[test]
+fn the_help_tells_the_defaults_that_are_used() {
+    let folder = TempDir::new().unwrap();
+    let output = bootkube(folder.path(), &["render", "-h"], "");
+    let help = text(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    use config::defaults::{API_SERVER, CLUSTER_NAME, ETCD_SERVER, POD_CIDR, SERVICE_CIDR};
+    for default in [API_SERVER, CLUSTER_NAME, ETCD_SERVER, POD_CIDR, SERVICE_CIDR, "flannel"] {
+        assert!(help.contains(&format!("[default: {default}]")), "{default}");
+    }
+}
+
+#[test]
+fn flags_are_taken_as_v014_took_them() {
+    let folder = TempDir::new().unwrap();
+    let parses = |args: &[&str]| {
+        let output = bootkube(folder.path(), args, "");
+        assert_ne!(output.status.code(), Some(2), "{args:?}: {}", text(&output.stderr));
+    };
+    for strict in ["--strict", "--strict=true", "--strict=false", "--strict=1"] {
+        parses(&["start", strict, "--asset-dir", "nowhere"]);
+    }
+    parses(&["start", "--asset-dir=nowhere", "--required-pods=kube-system/a,kube-system/b", "--timeout=90s"]);
+    parses(&["start", "--asset-dir=a", "--asset-dir=nowhere", "--pod-manifest-path", "m"]);
+    parses(&["config", "validate", "--cloud-provider=", "--ca-certificate-path="]);
+}
+
+#[test]
+fn wrong_usage_exits_2() {
+    let folder = TempDir::new().unwrap();
+    for args in [
+        &["render"][..],
+        &["render", "--output=dir"],
+        &["render", "--output=xml"],
+        &["render", "--asset-dir=a", "--plugin=b"],
+        &["start"],
+        &["start", "--asset-dir=a", "--required-pods=kube-apiserver"],
+        &["start", "--asset-dir=a", "--strict=perhaps"],
+        &["start", "--asset-dir=a", "--timeout=0s"],
+        &["config"],
+        &["rendr"],
+    ] {
+        let output = bootkube(folder.path(), args, "");
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(!output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn version_is_printed_as_v014_printed_it() {
+    let folder = TempDir::new().unwrap();
+    let output = bootkube(folder.path(), &["version"], "");
+    assert_eq!(text(&output.stdout), format!("Version: {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn printed_defaults_are_valid_and_change_nothing() {
+    let folder = TempDir::new().unwrap();
+    let defaults = bootkube(folder.path(), &["config", "defaults"], "");
+    assert_eq!(defaults.status.code(), Some(0));
+    std::fs::write(folder.path().join("cluster.yaml"), &defaults.stdout).unwrap();
+    let output = bootkube(folder.path(), &["config", "validate", "--config", "cluster.yaml"], "");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "the configuration is valid\n");
+    assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn flags_alone_warn_that_the_bootstrap_token_never_expires() {
+    let folder = TempDir::new().unwrap();
+    let output = bootkube(folder.path(), &["config", "validate"], "");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        text(&output.stderr)
+            .starts_with("warning: auth/kubeconfig-kubelet: its bootstrap token never expires")
+    );
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let line = format!("{} config defaults | true", env!("CARGO_BIN_EXE_bootkube"));
+    let script = format!("set -o pipefail; for i in 1 2 3 4 5; do {line} || exit 1; done");
+    let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_query_that_is_wrong_exits_3_and_keeps_its_secrets() {
+    let folder = TempDir::new().unwrap();
+    let query = r#"{"confg": "s3cret", "tls/ca.key": 1}"#;
+    let output = bootkube(folder.path(), &["render", "--output=json"], query);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("confg: is not a known key; did you mean `config`?") && said.contains("tls/ca.key")
+    );
+    assert!(!said.contains("s3cret") && output.stdout.is_empty());
+}
+
+#[test]
+fn a_configuration_comes_once() {
+    let folder = TempDir::new().unwrap();
+    let query = r#"{"config": "kind: ClusterConfig"}"#;
+    let output = bootkube(folder.path(), &["render", "--output=json", "--config=c.yaml"], query);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stderr).contains("--config: c.yaml: is a second configuration"));
+}
+
+#[test]
+fn a_bad_log_filter_is_wrong_usage() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bootkube"));
+    let output = command.arg("version").env("BOOTKUBE_LOG", "bootkube=loud").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("BOOTKUBE_LOG"));
+}
+
+/// Files to start from: what is printed, and one that sets what the defaults leave out.
+fn seeds() -> Vec<String> {
+    let full = format!(
+        "{HEADER}apiServers: ['https://api.example', 'https://[fd00::1]:6443']\napiServerAltNames: [10.0.0.1]\n\
+         etcd: {{servers: ['https://e:2379'], caFile: a, certificateFile: b, privateKeyFile: c}}\n\
+         podCIDRs: [10.2.0.0/16, 'fd01::/56']\nserviceCIDRs: [10.3.0.0/24, 'fd02::/112']\n\
+         components:\n  kube-apiserver:\n    extraArgs: {{v: '4', profiling: null}}\n    extraVolumes:\n    - name: a\n      \
+         hostPath: /a\n      mountPath: /b\n    patches:\n    - kind: Pod\n      type: json\n      \
+         patch: [{{op: remove, path: /spec}}]\ncontrolPlane: {{controllers: 3, workers: true, label: a/b=c}}\n\
+         bootstrapToken: {{expiry: 1day 12h}}\nimages: {{etcd: 'quay.io/e/e:1'}}\n"
+    );
+    let seeds = vec![config::defaults_text().unwrap(), full];
+    for seed in &seeds {
+        config::resolve(Flags::default(), Some(("seed", seed))).unwrap();
+    }
+    seeds
+}
+
+/// What typing errors and malice put into a file.
+const SNIPPETS: &[&str] = &[
+    "",
+    " ",
+    "\n",
+    "\t",
+    ":",
+    "-",
+    "[",
+    "]",
+    "{",
+    "}",
+    "'",
+    "\"",
+    "#",
+    "&a",
+    "*a",
+    "<<: *a",
+    "!!int ",
+    "|",
+    "---\n",
+    "null",
+    "~",
+    "yes",
+    "0400",
+    "1e999",
+    "-1",
+    "18446744073709551616",
+    ".nan",
+    "99999999999999999999d",
+    "::/0",
+    "0.0.0.0/0",
+    "/128",
+    "/33",
+    "fd00::/120",
+    "https://",
+    "https://[",
+    "@",
+    "%",
+    "=",
+    "ä",
+    "\u{0}",
+    "\u{202e}",
+    "😀",
+];
+
+/// A place in `text` that is between characters.
+fn boundary(text: &str, at: usize) -> usize {
+    let mut at = at % (text.len() + 1);
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// What is accepted can be recorded and read again; what is refused is explained.
+fn is_sound(result: Result<(ClusterConfig, Vec<String>), Findings>) -> Result<(), TestCaseError> {
+    match result {
+        Ok((cluster, _)) => {
+            let written = config::to_value(&cluster).to_string();
+            let again = config::resolve(Flags::default(), Some(("written", &written)));
+            prop_assert_eq!(again.map(|(cluster, _)| cluster), Ok(cluster));
+            Ok(())
+        }
+        Err(findings) => say_everything(&findings),
+    }
+}
+
+fn say_everything(Findings(findings): &Findings) -> Result<(), TestCaseError> {
+    prop_assert!(!findings.is_empty());
+    for finding in findings {
+        let Finding { field, value, problem, cure } = finding;
+        prop_assert!(!field.is_empty() && !problem.is_empty() && !cure.is_empty(), "{}", finding);
+        prop_assert!(value.chars().count() <= 81, "{}", finding);
+    }
+    Ok(())
+}
+
+/// What flags are given: good values, each for some flag, and noise.
+fn flag_value() -> impl Strategy<Value = String> {
+    const GOOD: [&str; 7] =
+        ["c1", "https://a", "https://a:1,https://b:2", "IP=::1,DNS=a", "10.8.0.0/16", "fd00::/56", "none"];
+    prop_oneof![
+        prop::sample::select(&GOOD[..]).prop_map(str::to_owned),
+        "[ -~]{0,24}|[0-9a-f:./,=]{0,24}|https?://[ -~]{0,16}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_file_makes_the_parser_panic(
+        seed in 0..2_usize,
+        edits in prop::collection::vec((any::<usize>(), 0..12_usize, prop::sample::select(SNIPPETS)), 1..6),
+    ) {
+        static SEEDS: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
+        let mut file = SEEDS.get_or_init(seeds)[seed].clone();
+        for (at, cut, insert) in edits {
+            let start = boundary(&file, at);
+            let end = boundary(&file, (start + cut).min(file.len())).max(start);
+            file.replace_range(start..end, insert);
+        }
+        is_sound(config::resolve(Flags::default(), Some(("dir/cluster.yaml", &file))))?;
+    }
+
+    #[test]
+    fn no_flags_make_the_parser_panic(values in prop::collection::vec(prop::option::weighted(0.3, flag_value()), 7)) {
+        let value = |index: usize| values[index].clone();
+        let flags = Flags {
+            cluster_name: value(0),
+            api_servers: value(1),
+            api_server_alt_names: value(2),
+            etcd_servers: value(3),
+            pod_cidr: value(4),
+            service_cidr: value(5),
+            network_provider: value(6),
+            ..Flags::default()
+        };
+        is_sound(config::resolve(flags, None))?;
+    }
+
+    #[test]
+    fn no_query_makes_the_parser_panic(text in r#"(\{("(config|tls/ca.key|[a-z/.]{0,8})": ?("[ -~]{0,8}"|[0-9]|\[\]),?){0,4}\}?)|[ -~]{0,24}"#) {
+        if let Err(findings) = query::parse(&text) {
+            say_everything(&findings)?;
+        }
+    }
+}
