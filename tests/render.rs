@@ -1,5 +1,7 @@
 //! Golden files pin every file that `render` writes. Recording them anew (`make golden`) fails that run, so that somebody looks.
 
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, but not in their helpers
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -42,7 +44,11 @@ fn check(case: &str, text: &str) {
         .collect();
     if env::var_os("UPDATE_GOLDEN").is_some() {
         record(&folder, &rendered);
-        panic!("recorded {} files in {}; look at the difference, then run the tests", rendered.len(), folder.display());
+        panic!(
+            "recorded {} files in {}; look at the difference, then run the tests",
+            rendered.len(),
+            folder.display()
+        );
     }
     for (path, content) in &rendered {
         let golden = fs::read(path).unwrap_or_default();
