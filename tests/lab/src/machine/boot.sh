@@ -1,16 +1,16 @@
 #!/bin/bash
 # Turns itself into process 1 of a machine: joins the machine's cgroups, takes namespaces of its own, builds the machine's
-# root from its disk, and keeps its services running. Everything it needs comes in LAB_* variables; it prints its process
-# number before the namespaces and "ready" after them. It touches nothing of the host: every mount point is in the
+# root from its disk, and keeps its services running. Or into the switch that the machines are joined by. Everything it
+# needs comes in LAB_* variables; it prints its process number before the namespaces and "ready" after them. It touches nothing of the host: every mount point is in the
 # machine's root, inside a mount namespace that ends with it.
 set -euo pipefail
 
 # In the host's namespaces: the cgroups first, so that everything that follows can be found and ended through them.
 enter() {
-  local hierarchy
-  for hierarchy in $LAB_HIERARCHIES; do echo $$ >"$hierarchy/$LAB_CGROUP/cgroup.procs"; done
+  local group
+  for group in $LAB_CGROUPS; do echo $$ >"${group/:/}/cgroup.procs"; done
   echo $$
-  exec unshare --mount --uts --ipc --net --pid --cgroup --fork --kill-child --propagation private bash "$0" "$1"
+  exec unshare "$@"
 }
 
 # The host's /usr below, what the lab adds above it, and the machine's own changes on top.
@@ -33,13 +33,14 @@ mount_dev() {
   ln -s /proc/self/fd "$1/dev/fd"
 }
 
-# Each hierarchy appears where the host has it, but starts at the machine's own group.
+# Each hierarchy (MOUNT:GROUP) appears where the host has it, but starts at the machine's own group.
 mount_cgroups() {
-  local hierarchy part target=$1/sys/fs/cgroup
-  [ "$LAB_HIERARCHIES" = /sys/fs/cgroup ] || mount -t tmpfs -o mode=0755 cgroup "$target"
-  for hierarchy in $LAB_HIERARCHIES; do
+  local group hierarchy part target=$1/sys/fs/cgroup
+  case $LAB_CGROUPS in /sys/fs/cgroup:*) ;; *) mount -t tmpfs -o mode=0755 cgroup "$target" ;; esac
+  for group in $LAB_CGROUPS; do
+    hierarchy=${group%%:*}
     mkdir -p "$1$hierarchy"
-    mount --bind "$hierarchy/$LAB_CGROUP" "$1$hierarchy"
+    mount --bind "${group/:/}" "$1$hierarchy"
     for part in ${hierarchy//,/ }; do # cpu,cpuacct is also found as cpu and as cpuacct
       [ -e "$target/${part##*/}" ] || ln -s "${hierarchy##*/}" "$target/${part##*/}"
     done
@@ -80,8 +81,9 @@ delegate_controllers() {
   sed 's/^\| / +/g' /sys/fs/cgroup/cgroup.controllers >/sys/fs/cgroup/cgroup.subtree_control
 }
 
-# What a unit with Restart=always is elsewhere.
+# What a unit with Restart=always is elsewhere. Asked again for a service that it keeps, it does nothing.
 keep_running() {
+  mkdir "/run/lab/$1" 2>/dev/null || return 0
   while :; do
     "/etc/lab/services/$1" >>"/var/log/lab/$1.log" 2>&1 </dev/null || true
     sleep 1
@@ -101,7 +103,18 @@ become() {
   while read -r service <&3; do keep_running "$service" 3<&- & done
 }
 
+# The switch: a network namespace with forwarding, and nothing else of its own.
+hold_switch() {
+  echo 1 >/proc/sys/net/ipv4/ip_forward
+  echo ready
+  exec sleep infinity >/dev/null 2>&1
+}
+
 case $1 in
-enter) enter become ;;
+machine)
+  enter --mount --uts --ipc --net --pid --cgroup --fork --kill-child --propagation private bash "$0" become
+  ;;
+switch) enter --net bash "$0" hold-switch ;;
 become) become ;;
+hold-switch) hold_switch ;;
 esac
