@@ -1,1 +1,57 @@
-//! The lab.
+//! The lab: machines with real kubelet, containerd, runc, etcd and Kubernetes on one host, without virtualisation.
+//!
+//! ```text
+//! Go modules ─ programs ─► image ─► store (a containerd root with every image)   all kept in the cache, by digest
+//! Lab::up ─ network (switch) ─► machine: disk, process 1 (boot.sh), services ─► Machine: exec, start_kubelet, power_cut …
+//! ```
+//!
+//! Nothing here knows how a cluster is made: a lab ends at machines with containerd, and at a kubelet that joins with
+//! what it finds in /etc/kubernetes/kubeconfig. What is peculiar to the host stays in `quirks`.
+
+mod cache;
+mod cgroup;
+mod command;
+mod dump;
+mod error;
+mod files;
+pub mod image;
+mod kubeconfig;
+mod lab;
+mod machine;
+mod network;
+mod plan;
+pub mod probe;
+mod process;
+mod programs;
+pub mod quirks;
+mod state;
+mod store;
+
+use std::path::{Path, PathBuf};
+
+pub use cache::Cache;
+pub use error::{Error, Result};
+pub use lab::{Guard, Lab};
+pub use machine::{EtcdTls, Machine};
+pub use programs::Programs;
+pub use store::Parts;
+
+/// The sources of the lab.
+fn sources() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folder of the whole project.
+pub fn workspace() -> PathBuf {
+    sources().ancestors().nth(2).unwrap_or(sources()).to_path_buf()
+}
+
+/// Where the lab of this name is when nobody says otherwise.
+pub fn default_dir(name: &str) -> PathBuf {
+    workspace().join("target/lab").join(name)
+}
+
+/// Tells people what takes time.
+fn progress(what: &str) {
+    eprintln!("lab: {what}");
+}

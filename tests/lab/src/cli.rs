@@ -1,0 +1,117 @@
+//! The lab's command line: each subcommand is one call of the library.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, ExitStatus};
+
+use clap::{Parser, Subcommand};
+use lab::{Cache, Error, Lab, Parts, Result};
+
+/// Machines with real kubelet, containerd, etcd and Kubernetes, on this host, without virtualisation.
+///
+/// Needs root, Go, and the Debian packages that `make tools` installs.
+#[derive(Debug, Parser)]
+#[command(name = "lab", version)]
+pub struct Cli {
+    /// Folder of the lab; names and addresses derive from it [default: target/lab/default]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Make new machines n1, n2, …, in place of those in the folder
+    Up {
+        /// How many
+        #[arg(long, default_value_t = 1)]
+        machines: usize,
+    },
+    /// Run a command on a machine
+    Exec {
+        machine: String,
+        /// The command and its arguments, after --
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Run a command outside of all machines, where their addresses can be reached
+    Outside {
+        /// The command and its arguments, after --
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Start kubelet on a machine that has a bootstrap kubeconfig in /etc/kubernetes/kubeconfig
+    Kubelet { machine: String },
+    /// Cut a machine's power and switch it on again
+    Reboot { machine: String },
+    /// Follow the logs of a machine's services
+    Logs {
+        machine: String,
+        /// Only this service: containerd, kubelet or etcd
+        service: Option<String>,
+    },
+    /// Write the state of every machine, and all logs, into a folder
+    Dump { to: PathBuf },
+    /// End the machines and remove their disks
+    Down,
+    /// Build programs and images, as `up` does first
+    Build,
+    #[command(hide = true)]
+    Probe(lab::probe::Options),
+}
+
+impl Cli {
+    pub fn run(self) -> Result<ExitCode> {
+        let Self { dir, act } = self;
+        let dir = dir.unwrap_or_else(|| lab::default_dir("default"));
+        let open = || Lab::open(&dir);
+        match act {
+            Act::Up { machines } => up(&Lab::up(&dir, machines)?),
+            Act::Exec { machine, command } => {
+                let (program, arguments) = split(&command);
+                return become_status(open()?.machine(&machine)?.command(program)?.args(arguments));
+            }
+            Act::Outside { command } => {
+                let (program, arguments) = split(&command);
+                return become_status(open()?.command_outside(program)?.args(arguments));
+            }
+            Act::Kubelet { machine } => open()?.machine(&machine)?.start_kubelet()?,
+            Act::Reboot { machine } => open()?.machine(&machine)?.reboot()?,
+            Act::Logs { machine, service } => return logs(&open()?, &machine, service.as_deref()),
+            Act::Dump { to } => open()?.dump(&to)?,
+            Act::Down => open()?.down()?,
+            Act::Build => drop(Parts::build(&Cache::open()?)?),
+            Act::Probe(options) => lab::probe::run(&options)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn up(lab: &Lab) {
+    for machine in lab.machines() {
+        println!("{} {}", machine.name(), machine.ip());
+    }
+}
+
+fn logs(lab: &Lab, machine: &str, service: Option<&str>) -> Result<ExitCode> {
+    let machine = lab.machine(machine)?;
+    let services = service.map_or_else(|| vec!["containerd", "etcd", "kubelet"], |service| vec![service]);
+    let files = services.into_iter().map(|service| machine.log(service)).filter(|file| file.exists());
+    become_status(Command::new("tail").args(["--lines=+1", "--follow=name"]).args(files))
+}
+
+fn split(words: &[String]) -> (&str, &[String]) {
+    words.split_first().map_or(("true", &[]), |(program, arguments)| (program, arguments))
+}
+
+/// Runs a command on our own terminal and ends as it ended.
+fn become_status(command: &mut Command) -> Result<ExitCode> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().map_err(|source| Error::Start { command: program, source })?;
+    Ok(exit_code(status))
+}
+
+fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
+}

@@ -1,0 +1,188 @@
+//! A machine: namespaces around a root of its own, with containerd, kubelet and etcd as a real one has them. Its disk
+//! is a folder and survives a power cut. This module does not decide what runs on a machine beyond containerd.
+
+mod disk;
+mod services;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
+
+pub use services::EtcdTls;
+
+use crate::command::{output, run, run_fed, wait_for};
+use crate::error::{Error, Result};
+use crate::image::{Image, Layout};
+use crate::plan::Plan;
+use crate::process::{Process, Role, boot};
+use crate::state::State;
+use crate::{cache, files, network};
+
+/// One machine of a lab. Cheap to clone; what it knows of the machine's state is read from the lab's folder each time.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    lab: PathBuf,
+    plan: Plan,
+    number: u8,
+}
+
+impl Machine {
+    pub(crate) fn new(lab: &Path, plan: &Plan, number: u8) -> Self {
+        Self { lab: lab.to_path_buf(), plan: plan.clone(), number }
+    }
+
+    /// n1, n2, …: its host name and the name of its node.
+    pub fn name(&self) -> String {
+        format!("n{}", self.number)
+    }
+
+    /// Its address.
+    pub fn ip(&self) -> std::net::Ipv4Addr {
+        self.plan.machine(self.number)
+    }
+
+    /// Where its disk and logs are on the host.
+    pub fn home(&self) -> PathBuf {
+        self.lab.join(self.name())
+    }
+
+    /// Log of a service, on the host. There as long as the lab is, whether or not the machine runs.
+    pub fn log(&self, service: &str) -> PathBuf {
+        self.home().join("root/var/log/lab").join(format!("{service}.log"))
+    }
+
+    /// Whether its process 1 lives.
+    pub fn is_on(&self) -> bool {
+        self.process().is_ok()
+    }
+
+    /// A command inside the machine, to be given arguments and run. Killing it does not end what it started inside.
+    pub fn command(&self, program: &str) -> Result<Command> {
+        Ok(self.process()?.command(program))
+    }
+
+    /// Runs a command inside the machine to its end, whatever its status.
+    pub fn exec(&self, words: &[&str]) -> Result<Output> {
+        output(&mut self.words(words)?)
+    }
+
+    /// Runs a command inside the machine that must succeed; returns what it printed.
+    pub fn run(&self, words: &[&str]) -> Result<String> {
+        run(&mut self.words(words)?)
+    }
+
+    /// Starts a command inside the machine, with pipes on its outputs.
+    pub fn spawn(&self, words: &[&str]) -> Result<Child> {
+        let mut command = self.words(words)?;
+        command.stdin(std::process::Stdio::piped());
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command.spawn().map_err(|source| Error::Start { command: words.join(" "), source })
+    }
+
+    fn words(&self, words: &[&str]) -> Result<Command> {
+        let (program, arguments) = words.split_first().unwrap_or((&"true", &[]));
+        let mut command = self.command(program)?;
+        command.args(arguments);
+        Ok(command)
+    }
+
+    /// A path of the machine as the host sees it: its view while it runs, else its disk.
+    pub fn path(&self, inside: &str) -> PathBuf {
+        let root = match self.process() {
+            Ok(process) => PathBuf::from(format!("/proc/{}/root", process.pid)),
+            Err(_) => self.home().join("root"),
+        };
+        root.join(inside.trim_start_matches('/'))
+    }
+
+    /// Writes a file of the machine at once, with its mode from the start.
+    pub fn write(&self, inside: &str, bytes: &[u8], mode: u32) -> Result<()> {
+        files::write(&self.path(inside), bytes, mode)
+    }
+
+    /// Reads a file of the machine.
+    pub fn read(&self, inside: &str) -> Result<Vec<u8>> {
+        files::read(&self.path(inside))
+    }
+
+    /// Puts the binary at /usr/local/bin/bootkube, and its image under `reference`.
+    pub fn install_bootkube(&self, binary: &Path, reference: &str) -> Result<()> {
+        self.write("/usr/local/bin/bootkube", &files::read(binary)?, 0o755)?;
+        self.import(&[Image::bootkube(reference, binary)])
+    }
+
+    /// Makes images known to the machine's containerd.
+    pub fn import(&self, images: &[Image]) -> Result<()> {
+        let _one_at_a_time = cache::lock(&self.home().join("import.lock"))?;
+        let folder = self.home().join("import");
+        files::remove(&folder)?;
+        let mut layout = Layout::create(&folder)?;
+        images.iter().try_for_each(|image| layout.add(image))?;
+        layout.finish()?;
+        self.import_layout(&folder)?;
+        files::remove(&folder)
+    }
+
+    /// Makes the images of a finished layout known to the machine's containerd.
+    pub(crate) fn import_layout(&self, layout: &Path) -> Result<()> {
+        let mut ctr = self.words(&["ctr", "-n", "k8s.io", "images", "import", "-"])?;
+        run_fed(&mut ctr, |input| Layout::archive(layout, input))
+    }
+
+    /// Makes its disk. `store` is a containerd root to start from, `usr` what the machine has above the host's /usr.
+    pub(crate) fn create(&self, machines: u8, store: Option<&Path>) -> Result<()> {
+        disk::create(self, &self.plan, machines, store)?;
+        services::write_containerd(self)
+    }
+
+    /// Switches it on; the services that were started before start again.
+    pub fn power_on(&self) -> Result<()> {
+        let state = State::load(&self.lab)?;
+        let switch = state.switch()?;
+        let home = self.home();
+        let (home_text, usr, name) =
+            (home.display().to_string(), state.usr.display().to_string(), self.name());
+        let variables = [("LAB_HOME", &*home_text), ("LAB_USR", &usr), ("LAB_MACHINE", &name)];
+        let process = boot(Role::Machine, &home, &state.group.below(&self.name()), &variables)?;
+        State::set_running(&self.lab, self.number, Some(process))?;
+        network::connect(&switch, &process, &self.plan, self.number, state.machines)?;
+        services::start_all(self)?;
+        self.wait_for_containerd()
+    }
+
+    /// Ends everything on it at once. The disk stays as it is.
+    pub fn power_cut(&self) -> Result<()> {
+        let state = State::load(&self.lab)?;
+        state.group.below(&self.name()).end()?;
+        State::set_running(&self.lab, self.number, None)?;
+        network::disconnect(&state.switch()?, self.number)
+    }
+
+    /// A power cut, and power again.
+    pub fn reboot(&self) -> Result<()> {
+        self.power_cut()?;
+        self.power_on()
+    }
+
+    /// Starts kubelet, which reads the cluster's address, CA and a token from /etc/kubernetes/kubeconfig.
+    pub fn start_kubelet(&self) -> Result<()> {
+        services::write_kubelet(self)?;
+        services::start(self, "kubelet")
+    }
+
+    /// Starts etcd as a service of the machine, a member of a cluster of `members`.
+    pub fn start_etcd(&self, tls: &EtcdTls, members: &[Machine]) -> Result<()> {
+        services::write_etcd(self, tls, members)?;
+        services::start(self, "etcd")
+    }
+
+    pub(crate) fn process(&self) -> Result<Process> {
+        let running = State::load(&self.lab)?.running.get(&self.number).copied();
+        running.filter(Process::alive).ok_or_else(|| Error::Off { name: self.name() })
+    }
+
+    fn wait_for_containerd(&self) -> Result<()> {
+        let answers = || Ok(self.exec(&["ctr", "version"])?.status.success());
+        let evidence = || format!("see {}", self.log("containerd").display());
+        wait_for("containerd's first answer", 30, answers, evidence)
+    }
+}

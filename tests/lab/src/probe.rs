@@ -1,0 +1,261 @@
+//! Asks an API server at a steady rate, each time over a new TLS connection and without a second try, and says what
+//! happened: one JSON line for each request, and a summary as the last. What a client of a moving control plane sees.
+
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustls::client::Resumption;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, Stream};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::error::{Error, Result};
+use crate::kubeconfig::Kubeconfig;
+
+/// What to ask, as whom, how often and for how long.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Whom to ask and as whom; needs a client certificate in it
+    #[arg(long)]
+    pub kubeconfig: PathBuf,
+    /// Requests a second
+    #[arg(long, default_value_t = 40)]
+    pub rate: u32,
+    /// What to ask for
+    #[arg(long, default_value = "/readyz")]
+    pub path: String,
+    /// For how long; else until standard input ends
+    #[arg(long)]
+    pub seconds: Option<u64>,
+    /// Ask here instead of the kubeconfig's server
+    #[arg(long)]
+    pub server: Option<String>,
+}
+
+/// One request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sample {
+    /// When it began, in seconds since 1970.
+    pub at: f64,
+    /// How long it took, in seconds.
+    pub took: f64,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// Why there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Sample {
+    fn succeeded(&self) -> bool {
+        self.status == Some(200)
+    }
+}
+
+/// All requests. What failed before the first success is not counted: nothing was promised yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Answered with 200.
+    pub ok: u64,
+    /// Begun after the first success was seen, and not answered with 200.
+    pub failed: u64,
+    /// Longest time between two successes, or between the last one and the end, in seconds.
+    pub longest_gap: f64,
+}
+
+impl Summary {
+    /// Of samples in any order.
+    pub fn of(samples: &[Sample]) -> Self {
+        let mut answered: Vec<f64> =
+            samples.iter().filter(|s| s.succeeded()).map(|s| s.at + s.took).collect();
+        answered.sort_by(f64::total_cmp);
+        let Some(first) = answered.first().copied() else { return Self::default() };
+        let failed = samples.iter().filter(|sample| !sample.succeeded() && sample.at >= first);
+        let end = samples.iter().map(|sample| sample.at + sample.took).fold(first, f64::max);
+        let ok = answered.len() as u64;
+        answered.push(end);
+        let gaps = answered.windows(2).map(|pair| pair[1] - pair[0]);
+        Self { ok, failed: failed.count() as u64, longest_gap: gaps.fold(0.0, f64::max) }
+    }
+}
+
+/// Reads back what `run` wrote: every sample, and the summary if it got that far.
+pub fn parse(output: &str) -> (Vec<Sample>, Option<Summary>) {
+    let samples = output.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    (samples, output.lines().last().and_then(|line| serde_json::from_str(line).ok()))
+}
+
+/// Asks until the time is over or standard input ends, and writes to standard output.
+pub fn run(options: &Options) -> Result<()> {
+    let target = Arc::new(Target::of(options)?);
+    let over = Arc::new(AtomicBool::new(false));
+    if options.seconds.is_none() {
+        end_with_input(Arc::clone(&over));
+    }
+    let deadline = options.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let (sender, receiver) = mpsc::channel();
+    let writer = std::thread::spawn(move || write_samples(&receiver));
+    let interval = Duration::from_secs(1) / options.rate.max(1);
+    let mut next = Instant::now();
+    while !over.load(Ordering::Relaxed) && deadline.is_none_or(|deadline| Instant::now() < deadline) {
+        let (target, sender) = (Arc::clone(&target), sender.clone());
+        // The writer outlives every sender, so nothing is lost.
+        std::thread::spawn(move || sender.send(target.ask()).ok());
+        next += interval;
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    drop(sender);
+    let written = writer.join().map_err(|_| Error::Probe("the writer panicked".into()))?;
+    written.map_err(Error::file("write to", "standard output"))
+}
+
+fn end_with_input(over: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).ok(); // a broken input has ended as well
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
+fn write_samples(receiver: &mpsc::Receiver<Sample>) -> std::io::Result<()> {
+    let mut samples = Vec::new();
+    let mut out = std::io::stdout().lock();
+    for sample in receiver {
+        writeln!(out, "{}", serde_json::to_string(&sample)?)?;
+        samples.push(sample);
+    }
+    writeln!(out, "{}", serde_json::to_string(&Summary::of(&samples))?)
+}
+
+/// Where every request goes.
+struct Target {
+    host: String,
+    port: u16,
+    name: ServerName<'static>,
+    path: String,
+    tls: Arc<ClientConfig>,
+}
+
+impl Target {
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn of(options: &Options) -> Result<Self> {
+        let kubeconfig = Kubeconfig::read(&options.kubeconfig)?;
+        let server = options.server.as_deref().unwrap_or(&kubeconfig.server);
+        let url = Url::parse(server).map_err(|error| Error::Probe(format!("{server}: {error}")))?;
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let name = ServerName::try_from(host.clone()).map_err(|error| Error::Probe(error.to_string()))?;
+        let tls = tls(&kubeconfig).map_err(|error| Error::Probe(error.to_string()))?;
+        let port = url.port_or_known_default().unwrap_or(443);
+        Ok(Self { host, port, name, path: options.path.clone(), tls: Arc::new(tls) })
+    }
+
+    fn ask(&self) -> Sample {
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let begun = Instant::now();
+        let (status, error) = match self.request() {
+            Ok(status) => (Some(status), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Sample { at, took: begun.elapsed().as_secs_f64(), status, error }
+    }
+
+    fn request(&self) -> std::io::Result<u16> {
+        let address = (self.host.as_str(), self.port).to_socket_addrs()?.next();
+        let mut socket =
+            TcpStream::connect_timeout(&address.ok_or(std::io::ErrorKind::NotFound)?, Self::PATIENCE)?;
+        socket.set_read_timeout(Some(Self::PATIENCE))?;
+        socket.set_write_timeout(Some(Self::PATIENCE))?;
+        socket.set_nodelay(true)?;
+        let session = ClientConnection::new(Arc::clone(&self.tls), self.name.clone());
+        let mut session = session.map_err(std::io::Error::other)?;
+        let mut stream = Stream::new(&mut session, &mut socket);
+        write!(stream, "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.path, self.host)?;
+        let mut answer = Vec::new();
+        read_to_end(&mut stream, &mut answer)?;
+        status(&answer).ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// A whole answer that ends without a TLS farewell is an answer: Go does not always say goodbye.
+fn read_to_end(stream: &mut impl Read, answer: &mut Vec<u8>) -> std::io::Result<()> {
+    match stream.read_to_end(answer) {
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof && status(answer).is_some() => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// The status, once all headers are there.
+fn status(answer: &[u8]) -> Option<u16> {
+    let text = String::from_utf8_lossy(answer);
+    let (head, _) = text.split_once("\r\n\r\n")?;
+    head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
+}
+
+/// Every connection is a new one: nothing is resumed.
+fn tls(kubeconfig: &Kubeconfig) -> Result<ClientConfig, Box<dyn std::error::Error>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&kubeconfig.authority) {
+        roots.add(certificate?)?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let builder = builder.with_root_certificates(roots);
+    let mut config = match &kubeconfig.identity {
+        Some((certificates, key)) => {
+            let certificates = CertificateDer::pem_slice_iter(certificates).collect::<Result<_, _>>()?;
+            builder.with_client_auth_cert(certificates, PrivateKeyDer::from_pem_slice(key)?)?
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(at: f64, took: f64, status: Option<u16>) -> Sample {
+        Sample { at, took, status, error: None }
+    }
+
+    #[test]
+    fn what_fails_before_the_first_success_is_not_counted() {
+        let samples = [
+            sample(0.0, 0.1, None),
+            sample(1.0, 0.5, Some(200)),
+            sample(1.2, 0.1, Some(403)),
+            sample(2.0, 0.1, Some(500)),
+        ];
+        let summary = Summary::of(&samples);
+        assert_eq!((summary.ok, summary.failed), (1, 1), "403 came before the first answer was complete");
+    }
+
+    #[test]
+    fn the_longest_gap_reaches_to_the_end() {
+        let samples = [sample(0.0, 0.0, Some(200)), sample(1.0, 0.0, Some(200)), sample(2.0, 1.5, None)];
+        assert_eq!(Summary::of(&samples).longest_gap, 2.5);
+        assert_eq!(Summary::of(&[]), Summary::default());
+    }
+
+    #[test]
+    fn a_status_counts_only_with_all_headers() {
+        assert_eq!(status(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nok"), Some(200));
+        assert_eq!(status(b"HTTP/1.1 200 OK\r\nA: b\r\n"), None);
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let samples = [sample(0.0, 0.1, Some(200)), sample(1.0, 0.1, None)];
+        let mut text: String = samples.iter().map(|s| serde_json::to_string(s).unwrap() + "\n").collect();
+        text += &serde_json::to_string(&Summary::of(&samples)).unwrap();
+        let (read, summary) = parse(&text);
+        assert_eq!((read.len(), summary), (2, Some(Summary::of(&samples))));
+    }
+}

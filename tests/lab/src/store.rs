@@ -1,0 +1,84 @@
+//! What every machine starts from: programs in /usr/local, and a containerd root into which all images were imported once.
+//! A new machine links it instead of importing 400 MB again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::cache::{Cache, Fingerprint};
+use crate::error::{Error, Result};
+use crate::image::{Layout, kubernetes_images};
+use crate::lab::Lab;
+use crate::programs::Programs;
+use crate::{files, progress};
+
+/// What the programs are called on a machine.
+const TOOLS: &[&str] = &["etcd", "kubeadm", "kubectl", "kubelet"];
+
+/// Everything built that machines are made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Laid over the host's /usr.
+    pub(crate) usr: PathBuf,
+    /// A containerd root with all images; none while it is being made.
+    pub(crate) store: Option<PathBuf>,
+}
+
+impl Parts {
+    /// Builds what is not in the cache.
+    pub fn build(cache: &Cache) -> Result<Self> {
+        let programs = Programs::build(cache)?;
+        let usr = cache.entry("usr", &programs.digest, |folder| make_usr(&programs, folder))?;
+        let images =
+            cache.entry("images", &images_digest(&programs)?, |folder| make_images(&programs, folder))?;
+        let digest = digest_of(&images.join("index.json"))?;
+        let store = cache.entry("store", &digest, |folder| make_store(&usr, &images, folder))?;
+        Ok(Self { usr, store: Some(store) })
+    }
+}
+
+fn make_usr(programs: &Programs, folder: &Path) -> Result<()> {
+    let library = folder.join("local/lib/hyperkube");
+    files::make_dir(&folder.join("local/lib"))?;
+    fs::hard_link(&programs.hyperkube, &library).map_err(Error::file("link", &library))?;
+    TOOLS.iter().try_for_each(|name| files::link("../lib/hyperkube", &folder.join("local/bin").join(name)))
+}
+
+/// The images hold files of the host too (busybox, nft and its libraries), so their digest is that of their manifests; what is
+/// hashed here is cheap to know and changes with them.
+fn images_digest(programs: &Programs) -> Result<String> {
+    let digest = Fingerprint::default().part(programs.digest.as_bytes());
+    let host = ["/bin/busybox", "/usr/sbin/nft", "/usr/sbin/conntrack"];
+    let recipe = include_bytes!("image/catalog.rs");
+    host.iter()
+        .try_fold(digest.part(recipe), |digest, path| digest.file(Path::new(path)))
+        .map(Fingerprint::finish)
+}
+
+fn make_images(programs: &Programs, folder: &Path) -> Result<()> {
+    progress("making images");
+    let mut layout = Layout::create(folder)?;
+    kubernetes_images(programs)?.iter().try_for_each(|image| layout.add(image))?;
+    layout.finish()
+}
+
+fn digest_of(path: &Path) -> Result<String> {
+    Ok(Fingerprint::default().file(path)?.finish())
+}
+
+/// Imports the images on a machine of a lab of its own, and keeps that machine's containerd root.
+fn make_store(usr: &Path, images: &Path, folder: &Path) -> Result<()> {
+    progress("importing images");
+    let parts = Parts { usr: usr.to_path_buf(), store: None };
+    let lab = Lab::of_parts(&folder.join("lab"), 1, &parts)?;
+    let machine = lab.machine("n1")?;
+    machine.import_layout(images)?;
+    machine.power_cut()?;
+    let root = machine.home().join("root/var/lib/containerd");
+    for entry in fs::read_dir(&root).map_err(Error::file("list", &root))? {
+        let from = entry.map_err(Error::file("list", &root))?.path();
+        let to = folder.join(from.file_name().unwrap_or_default());
+        fs::rename(&from, &to).map_err(Error::file("keep", &to))?;
+    }
+    lab.down()?;
+    files::remove(&folder.join("lab"))
+}
