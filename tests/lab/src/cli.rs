@@ -1,10 +1,11 @@
 //! The lab's command line: each subcommand is one call of the library.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 
 use clap::{Parser, Subcommand};
-use lab::{Cache, Error, Lab, Parts, Result};
+use lab::cluster::ASSETS;
+use lab::{Cache, Cluster, Error, Lab, Parts, Result};
 
 /// Machines with real kubelet, containerd, etcd and Kubernetes, on this host, without virtualisation.
 ///
@@ -56,6 +57,12 @@ enum Act {
     Down,
     /// Build programs and images, as `up` does first
     Build,
+    /// Make one new machine, render a cluster on it and start it
+    Demo {
+        /// The bootkube binary
+        #[arg(long)]
+        bootkube: PathBuf,
+    },
     #[command(hide = true)]
     Probe(lab::probe::Options),
 }
@@ -81,6 +88,7 @@ impl Cli {
             Act::Dump { to } => open()?.dump(&to)?,
             Act::Down => open()?.down()?,
             Act::Build => drop(Parts::build(&Cache::open()?)?),
+            Act::Demo { bootkube } => return demo(&dir, &bootkube),
             Act::Probe(options) => lab::probe::run(&options)?,
         }
         Ok(ExitCode::SUCCESS)
@@ -91,6 +99,34 @@ fn up(lab: &Lab) {
     for machine in lab.machines() {
         println!("{} {}", machine.name(), machine.ip());
     }
+}
+
+/// A cluster on one machine; what `start` says is shown as it says it.
+fn demo(dir: &Path, bootkube: &Path) -> Result<ExitCode> {
+    let lab = Lab::up(dir, 1)?;
+    let cluster = Cluster::prepare(&lab, bootkube, &serde_json::json!({}))?;
+    print!("{}", cluster.render()?);
+    let controller = cluster.controller()?;
+    cluster.join(&controller)?;
+    let started = controller.command("bootkube")?.args(["start", "--asset-dir", ASSETS]).status();
+    let status = started.map_err(|source| Error::Start { command: "bootkube start".into(), source })?;
+    if !status.success() {
+        let dump = dir.with_extension("dump");
+        lab.dump(&dump)?;
+        eprintln!("lab: the state of the machine is in {}", dump.display());
+        return Ok(exit_code(status));
+    }
+    for workload in ["daemonset/kube-proxy", "deployment/coredns"] {
+        print!(
+            "{}",
+            cluster.kubectl(&["-n", "kube-system", "rollout", "status", "--timeout=120s", workload])?
+        );
+    }
+    print!("{}", cluster.kubectl(&["get", "nodes,pods", "-A", "-o", "wide"])?);
+    println!(
+        "\nlook around: cargo run -q -p lab -- exec n1 -- kubectl get all -A\ntake it away: cargo run -q -p lab -- down"
+    );
+    Ok(ExitCode::SUCCESS)
 }
 
 fn logs(lab: &Lab, machine: &str, service: Option<&str>) -> Result<ExitCode> {

@@ -5,11 +5,12 @@
 //! Lab::up ─ network (switch) ─► machine: disk, process 1 (boot.sh), services ─► Machine: exec, start_kubelet, power_cut …
 //! ```
 //!
-//! Nothing here knows how a cluster is made: a lab ends at machines with containerd, and at a kubelet that joins with
-//! what it finds in /etc/kubernetes/kubeconfig. What is peculiar to the host stays in `quirks`.
+//! A lab ends at machines with containerd, and at a kubelet that joins with what it finds in /etc/kubernetes/kubeconfig;
+//! [`Cluster`] makes a cluster on them, as a user would. What is peculiar to the host stays in `quirks`.
 
 mod cache;
 mod cgroup;
+pub mod cluster;
 mod command;
 mod dump;
 mod error;
@@ -30,6 +31,7 @@ mod store;
 use std::path::{Path, PathBuf};
 
 pub use cache::Cache;
+pub use cluster::Cluster;
 pub use error::{Error, Result};
 pub use lab::{Guard, Lab};
 pub use machine::{EtcdTls, Machine};

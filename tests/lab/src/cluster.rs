@@ -1,0 +1,156 @@
+//! A cluster on the lab's machines, made the way a user makes one: the binary renders, kubelet joins with the rendered token,
+//! `start` does the rest. Everything that a user would type is typed on the first machine.
+
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::error::Result;
+use crate::lab::Lab;
+use crate::machine::{EtcdTls, Machine};
+use crate::quirks;
+
+/// Where assets are on a machine.
+pub const ASSETS: &str = "/opt/bootkube/assets";
+/// The configuration file on the first machine.
+pub const CONFIG: &str = "/opt/bootkube/cluster.yaml";
+/// The apiservers' audit log on a machine.
+pub const AUDIT_LOG: &str = "/var/log/kubernetes/audit.log";
+const AUDIT_POLICY: &str = "/etc/kubernetes/audit-policy.yaml";
+
+/// A cluster whose first controller is n1.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    lab: Lab,
+}
+
+impl Cluster {
+    /// Puts the binary onto every machine, and a configuration onto the first: the lab's, changed by `changes` (a JSON merge,
+    /// with maps merged and all else replaced).
+    pub fn prepare(lab: &Lab, binary: &Path, changes: &Value) -> Result<Self> {
+        let cluster = Self { lab: lab.clone() };
+        for machine in lab.machines() {
+            machine.install_bootkube(binary, "quay.io/bootkube/bootkube:lab")?;
+            machine.write(AUDIT_POLICY, audit_policy().to_string().as_bytes(), 0o600)?;
+        }
+        let mut config = cluster.config()?;
+        merge(&mut config, changes);
+        cluster.controller()?.write(CONFIG, format!("{config:#}\n").as_bytes(), 0o600)?;
+        Ok(cluster)
+    }
+
+    /// The first controller.
+    pub fn controller(&self) -> Result<Machine> {
+        self.lab.machine("n1")
+    }
+
+    /// What a user writes for a machine without a CNI plugin of bootkube's, and what this host needs beyond that.
+    fn config(&self) -> Result<Value> {
+        let args: serde_json::Map<_, _> = quirks::kube_proxy_args()
+            .iter()
+            .map(|(flag, value)| ((*flag).to_owned(), json!(value)))
+            .collect();
+        Ok(json!({
+            "apiVersion": "bootkube.dev/v1alpha1",
+            "kind": "ClusterConfig",
+            "clusterName": "lab",
+            "apiServers": [format!("https://{}:6443", self.controller()?.ip())],
+            "etcd": {"mode": "staticPod"},
+            "networking": "none",
+            "components": {
+                "kube-apiserver": {
+                    "extraArgs": {
+                        "audit-log-path": AUDIT_LOG,
+                        "audit-policy-file": AUDIT_POLICY,
+                    },
+                    "extraVolumes": [
+                        {
+                            "name": "audit-policy",
+                            "hostPath": AUDIT_POLICY,
+                            "mountPath": AUDIT_POLICY,
+                            "pathType": "File",
+                        },
+                        {
+                            "name": "audit-log",
+                            "hostPath": "/var/log/kubernetes",
+                            "mountPath": "/var/log/kubernetes",
+                            "pathType": "DirectoryOrCreate",
+                            "readOnly": false,
+                        },
+                    ],
+                },
+                "kube-proxy": {"extraArgs": args},
+            },
+        }))
+    }
+
+    /// Renders the assets on the first controller.
+    pub fn render(&self) -> Result<String> {
+        let output =
+            self.controller()?.run(&["bootkube", "render", "--config", CONFIG, "--asset-dir", ASSETS])?;
+        let kubeconfig = self.controller()?.read(&format!("{ASSETS}/auth/kubeconfig"))?;
+        self.controller()?.write("/root/.kube/config", &kubeconfig, 0o600)?;
+        Ok(output)
+    }
+
+    /// Starts etcd as a service of the first controller, with the rendered certificates.
+    pub fn start_etcd(&self) -> Result<()> {
+        let controller = self.controller()?;
+        let file = |name: &str| format!("{ASSETS}/tls/etcd/{name}");
+        let tls = EtcdTls {
+            ca: file("server-ca.crt"),
+            server_certificate: file("server.crt"),
+            server_key: file("server.key"),
+            peer_certificate: file("peer.crt"),
+            peer_key: file("peer.key"),
+        };
+        controller.start_etcd(&tls, std::slice::from_ref(&controller))
+    }
+
+    /// Starts kubelet on `machine`, to join with the rendered bootstrap token.
+    pub fn join(&self, machine: &Machine) -> Result<()> {
+        let kubeconfig = self.controller()?.read(&format!("{ASSETS}/auth/kubeconfig-kubelet"))?;
+        machine.write("/etc/kubernetes/kubeconfig", &kubeconfig, 0o600)?;
+        machine.start_kubelet()
+    }
+
+    /// Runs `start` on the first controller to its end, whatever its status. Its output is kept for a dump.
+    pub fn start(&self, arguments: &[&str]) -> Result<Output> {
+        let controller = self.controller()?;
+        let words = ["bootkube", "start", "--asset-dir", ASSETS];
+        let output = controller.exec(&[&words, arguments].concat())?;
+        let log = [output.stdout.as_slice(), &output.stderr].concat();
+        controller.write("/var/log/lab/bootkube.log", &log, 0o600)?;
+        Ok(output)
+    }
+
+    /// Runs kubectl on the first controller, as administrator; its standard output.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        self.controller()?.run(&[&["kubectl"], arguments].concat())
+    }
+}
+
+/// Every write, with who made it and through what.
+fn audit_policy() -> Value {
+    json!({
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [
+            {"level": "Metadata", "verbs": ["create", "update", "patch", "delete", "deletecollection"]},
+            {"level": "None"},
+        ],
+    })
+}
+
+fn merge(into: &mut Value, changes: &Value) {
+    match (into, changes) {
+        (Value::Object(into), Value::Object(changes)) => {
+            for (key, value) in changes {
+                merge(into.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (into, changes) => *into = changes.clone(),
+    }
+}
