@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use url::Host;
 
 use super::names::Named;
 use super::report::{Checked, fault};
@@ -74,6 +75,22 @@ pub(super) fn is_dns_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_dns_label)
 }
 
+/// A DNS name that nothing takes for an address: `10.0.0.256` is a typing error, not a host.
+fn is_host_name(text: &str) -> bool {
+    is_dns_name(text) && matches!(Host::parse(text), Ok(Host::Domain(name)) if name == text)
+}
+
+/// The domain of Services; the API's name in it is part of a URL and of certificates.
+pub(super) fn cluster_domain(text: &str) -> Checked<String> {
+    let domain = dns_name(text)?;
+    match is_host_name(&format!("kubernetes.default.svc.{domain}")) {
+        true => Ok(domain),
+        false => {
+            fault("is no domain for host names", "choose a shorter one, or one that does not end in a number")
+        }
+    }
+}
+
 /// A subject alternative name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum AltName {
@@ -87,7 +104,7 @@ pub(super) fn alt_name(text: &str) -> Checked<AltName> {
         return Ok(AltName::Ip(ip));
     }
     let name = text.to_ascii_lowercase();
-    match is_dns_name(name.strip_prefix("*.").unwrap_or(&name)) {
+    match is_host_name(name.strip_prefix("*.").unwrap_or(&name)) {
         true => Ok(AltName::Dns(name)),
         false => fault(
             "is neither an IP address nor a host name",
@@ -287,7 +304,7 @@ mod tests {
     fn alternative_names_are_addresses_or_host_names() {
         assert_eq!(alt_name("::1"), Ok(AltName::Ip("::1".parse().unwrap())));
         assert_eq!(alt_name("*.Example.com"), Ok(AltName::Dns("*.example.com".into())));
-        for bad in ["", "a:6443", "https://a", "a_b", "*"] {
+        for bad in ["", "a:6443", "https://a", "a_b", "*", "10.0.0.256", "10.0.0"] {
             assert!(alt_name(bad).is_err(), "{bad}");
         }
     }

@@ -9,7 +9,7 @@ mod servers;
 #[cfg(test)]
 mod tests;
 
-use super::report::{Checked, Given, Report, fault};
+use super::report::{Checked, Report, fault};
 use super::settings::{CertificateSettings, ControlPlaneSettings, Settings};
 use super::{
     CaFiles, Certificates, ClusterConfig, ControlPlane, CoreDns, Etcd, Findings, Flags, Images, KeyAlgorithm,
@@ -36,11 +36,11 @@ pub fn resolve(flags: Flags, file: Option<(&str, &str)>) -> Result<(ClusterConfi
 
 /// The configuration, with defaults in the place of what is wrong; it is good only if `report` is empty of findings.
 fn build(settings: Settings, report: &mut Report) -> ClusterConfig {
-    let name = |given: &Option<Given<String>>, default: &str, report: &mut Report| {
-        report.check_or(given.as_ref(), default.into(), scalar::dns_name)
-    };
-    let cluster_name = name(&settings.cluster_name, defaults::CLUSTER_NAME, report);
-    let cluster_domain = name(&settings.cluster_domain, defaults::CLUSTER_DOMAIN, report);
+    let cluster_name =
+        report.check_or(settings.cluster_name.as_ref(), defaults::CLUSTER_NAME.into(), scalar::dns_name);
+    let given_domain = settings.cluster_domain.as_ref();
+    let cluster_domain =
+        report.check_or(given_domain, defaults::CLUSTER_DOMAIN.into(), scalar::cluster_domain);
     let given_version = settings.kubernetes_version.as_ref();
     let kubernetes_version =
         report.check_or(given_version, defaults::KUBERNETES_VERSION.into(), kubernetes_version);

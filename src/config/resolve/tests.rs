@@ -42,6 +42,7 @@ fn every_mistake_in_a_file_is_refused_with_its_path() {
             "podCIDRs: [10.4.0.0/23]\ncontrolPlane: {controllers: 3}",
             "holds a /24 for 2 of 3 controllers, and every node needs one; use /22",
         ),
+        ("podCIDRs: ['::/0']", "is larger than the controller manager can divide"),
         (
             "podCIDRs: ['fd01::/40']\nserviceCIDRs: ['fd02::/112']",
             "is larger than the controller manager can",
@@ -131,6 +132,7 @@ fn every_mistake_in_a_file_is_refused_with_its_path() {
         ("bootstrapToken: {expiry: 0s}", "bootstrapToken.expiry: 0s: is no time at all"),
         ("serviceAccountIssuer: http://a", "serviceAccountIssuer: http://a: is not an https URL"),
         ("clusterDomain: Cluster_Local", "clusterDomain: Cluster_Local: is not a DNS name"),
+        ("clusterDomain: cluster.1", "clusterDomain: cluster.1: is no domain for host names"),
         ("clusterName: ''", "clusterName: is not a DNS name"),
         ("aggregation: 'yes'", "aggregation: \"yes\": is a text, not true or false"),
         ("coreDNS: {replicas: 0}", "coreDNS.replicas: 0: leaves the cluster without DNS"),
