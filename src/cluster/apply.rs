@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use http::StatusCode;
 use kube::Client;
 use kube::api::{DynamicObject, GetParams, Patch, PatchParams, Request, Resource as _};
@@ -162,8 +163,11 @@ impl<'a> Applier<'a> {
 
     async fn stage(&self, items: &[Item]) -> Vec<Outcome> {
         let mut outcomes = vec![Outcome::Skipped; items.len()];
-        let work = items.iter().enumerate().map(async |(index, item)| (index, self.item(item).await));
-        let mut done = futures::stream::iter(work).buffer_unordered(items.len().max(1));
+        // Every object at once: what limits the requests in flight is `permits`, held only during one.
+        let mut done = FuturesUnordered::new();
+        for (index, item) in items.iter().enumerate() {
+            done.push(async move { (index, self.item(item).await) });
+        }
         while let Some((index, outcome)) = done.next().await {
             (self.listener.outcome)(&items[index], &outcome);
             let stop = self.strict && is_failure(&outcome);
@@ -176,7 +180,7 @@ impl<'a> Applier<'a> {
     }
 
     async fn item(&self, item: &Item) -> Outcome {
-        let last = Mutex::new(String::from("it was not tried"));
+        let last = Mutex::new(String::from("no answer yet"));
         let told = |reason: &str| {
             if let Ok(mut last) = last.lock() {
                 reason.clone_into(&mut last);

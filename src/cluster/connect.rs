@@ -141,6 +141,34 @@ mod tests {
     }
 
     #[test]
+    fn the_certificate_must_name_the_server_whatever_the_endpoint() {
+        let access = |server: &str, name: Option<&str>| Access {
+            server: server.parse().unwrap(),
+            ca: Vec::new(),
+            tls_server_name: name.map(str::to_owned),
+            identity: Identity::Token("t".into()),
+        };
+        assert_eq!(server_name(&access("https://api.example.test:6443", None)), "api.example.test");
+        assert_eq!(server_name(&access("https://[2001:db8::1]:6443", None)), "2001:db8::1");
+        assert_eq!(server_name(&access("https://192.0.2.1:6443", Some("api"))), "api");
+    }
+
+    #[tokio::test]
+    async fn an_address_will_do_as_the_name_of_a_server() {
+        let key = rcgen::generate_simple_self_signed(vec!["ca".into()]).unwrap();
+        for server in ["https://[2001:db8::1]:6443", "https://192.0.2.1"] {
+            let access = Access {
+                server: server.parse().unwrap(),
+                ca: key.cert.pem().into_bytes(),
+                tls_server_name: None,
+                identity: Identity::Token("t".into()),
+            };
+            connect(&access, Some("127.0.0.1:6443".parse().unwrap())).unwrap();
+            connect(&access, None).unwrap();
+        }
+    }
+
+    #[test]
     fn tells_the_first_lines_where_no_check_is_named() {
         assert_eq!(telling_lines("Unauthorized\n\nb\nc\nd\n"), ["Unauthorized", "b", "c"]);
         assert!(telling_lines("").is_empty());

@@ -1,0 +1,310 @@
+//! `cluster` against a real etcd and kube-apiserver: what is applied, what is reported, how fast waits are.
+//!
+//! Tests share one API and keep apart by the names of their objects; the one that kills its apiserver has its own.
+
+#![allow(clippy::unwrap_used, reason = "a failure here fails the test, with its place")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use bootkube::cluster::apply::{Item, Listener, Options, Outcome, apply_all};
+use bootkube::cluster::connect::{Readyz, probe};
+use bootkube::cluster::lease::{Release, lease_holder, release_lease};
+use bootkube::cluster::node::{label_and_taint_node, wait_for_node};
+use bootkube::cluster::wait::{Progress, Scope, Seen, wait_for};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Taint};
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use support::shared;
+
+fn item(value: Value) -> Item {
+    Item { file: "test.yaml".into(), value }
+}
+
+/// Callers run applies on whatever thread is free.
+fn may_be_spawned<F: Future + Send>(work: F) -> F {
+    work
+}
+
+async fn apply_with(client: &Client, objects: Vec<Value>, options: &Options) -> Vec<Outcome> {
+    let told = Mutex::new(0);
+    let outcome = |_: &Item, _: &Outcome| *told.lock().unwrap() += 1;
+    let waiting = |item: &Item, why: &str| println!("{}: {why}", item.label());
+    let stages = [objects.into_iter().map(item).collect::<Vec<_>>()];
+    let listener = Listener { outcome: &outcome, waiting: &waiting };
+    let work = apply_all(client, &stages, options, listener);
+    let outcomes = may_be_spawned(work).await.remove(0);
+    let tried = outcomes.iter().filter(|outcome| **outcome != Outcome::Skipped).count();
+    assert_eq!(told.into_inner().unwrap(), tried, "every object that was tried is told once");
+    outcomes
+}
+
+async fn apply(objects: Vec<Value>) -> Vec<Outcome> {
+    apply_with(&shared().client(), objects, &Options::default()).await
+}
+
+fn reason(outcome: &Outcome) -> &str {
+    match outcome {
+        Outcome::Failed { reason } => reason,
+        other => panic!("not failed: {other:?}"),
+    }
+}
+
+fn config_map(name: &str, data: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
+}
+
+fn config_maps(client: &Client) -> Api<ConfigMap> {
+    Api::namespaced(client.clone(), "default")
+}
+
+fn definition(group: &str) -> Value {
+    let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("toys.{group}")},
+        "spec": {"group": group, "scope": "Namespaced", "names": {"kind": "Toy", "plural": "toys"}, "versions": [
+            {"name": "v1", "served": true, "storage": true, "schema": schema},
+            {"name": "v2", "served": true, "storage": false, "schema": schema}]}
+    })
+}
+
+/// What a cluster is made of, as far as an apiserver alone takes it.
+fn workloads(prefix: &str) -> Vec<Value> {
+    let name = |kind: &str| format!("{prefix}-{kind}");
+    let labels = json!({"app": prefix});
+    let spec = json!({
+        "selector": {"matchLabels": labels},
+        "template": {
+            "metadata": {"creationTimestamp": null, "labels": labels},
+            "spec": {"volumes": [{"name": "v", "emptyDir": null}], "containers": [{"name": "c", "image": "x:1",
+                "args": null, "resources": {"requests": {"cpu": 1, "memory": "1024Mi"}}}]}
+        }
+    });
+    vec![
+        json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": name("ds")}, "spec": spec}),
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name("d")}, "spec": spec}),
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name("sa")}}),
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name("s")}, "data": {"ca.key": null, "a": "YQ=="}}),
+        json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name("pdb")},
+            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}}}),
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name("dns")}, "spec": {"selector": labels,
+            "ports": [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]}}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {"name": name("role"), "namespace": "stray"}, "rules": []}),
+    ]
+}
+
+#[tokio::test]
+async fn a_resource_its_definition_and_its_namespace_go_in_at_once_resource_first() {
+    let toy = json!({"apiVersion": "one-go.test/v1", "kind": "Toy", "metadata": {"name": "t", "namespace": "one-go"}, "size": 1});
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "one-go"}});
+    let one_at_a_time = Options { concurrency: 1, ..Options::default() };
+    let objects = vec![toy, definition("one-go.test"), namespace];
+    let outcomes = apply_with(&shared().client(), objects, &one_at_a_time).await;
+    assert_eq!(outcomes, [Outcome::Created, Outcome::Created, Outcome::Created]);
+}
+
+#[tokio::test]
+async fn a_second_apply_changes_nothing_and_a_third_what_differs() {
+    let created = vec![Outcome::Created; workloads("again").len()];
+    assert_eq!(apply(workloads("again")).await, created);
+    let unchanged = vec![Outcome::Unchanged; created.len()];
+    assert_eq!(apply(workloads("again")).await, unchanged);
+    let mut changed = workloads("again");
+    changed[2]["metadata"]["labels"] = json!({"new": "label"});
+    assert_eq!(apply(changed).await[2], Outcome::Configured);
+}
+
+#[tokio::test]
+async fn a_conflict_names_manager_and_field_and_is_taken_over_when_told() {
+    let client = shared().client();
+    let other = PatchParams { field_manager: Some("somebody".into()), ..PatchParams::apply("somebody") };
+    let theirs = config_map("contested", json!({"a": "theirs", "b": "theirs"}));
+    config_maps(&client).patch("contested", &other, &Patch::Apply(&theirs)).await.unwrap();
+    let ours = || vec![config_map("contested", json!({"a": "ours"}))];
+    let outcomes = apply(ours()).await;
+    assert_eq!(
+        reason(&outcomes[0]),
+        "conflict: .data.a is owned by manager \"somebody\" (--force-conflicts takes over)"
+    );
+    let force = Options { force_conflicts: true, ..Options::default() };
+    assert_eq!(apply_with(&client, ours(), &force).await, [Outcome::Configured]);
+    let data = config_maps(&client).get("contested").await.unwrap().data.unwrap();
+    assert_eq!((data["a"].as_str(), data["b"].as_str()), ("ours", "theirs"));
+}
+
+fn with_a_typing_error() -> Value {
+    let mut deployment = workloads("typo").remove(1);
+    deployment["spec"]["replcias"] = json!(2);
+    deployment
+}
+
+#[tokio::test]
+async fn a_refused_object_is_reported_and_the_rest_is_applied() {
+    let nameless = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}});
+    let objects = vec![
+        config_map("rest-a", json!({})),
+        with_a_typing_error(),
+        nameless,
+        config_map("rest-b", json!({})),
+    ];
+    let outcomes = apply(objects).await;
+    assert_eq!((&outcomes[0], &outcomes[3]), (&Outcome::Created, &Outcome::Created));
+    assert!(reason(&outcomes[1]).contains(".spec.replcias: field not declared in schema"), "{outcomes:?}");
+    assert_eq!(reason(&outcomes[2]), "metadata.name is missing or not a string");
+}
+
+#[tokio::test]
+async fn strict_stops_at_the_first_refused_object() {
+    let client = shared().client();
+    let strict = Options { strict: true, ..Options::default() };
+    let stages = [vec![item(with_a_typing_error())], vec![item(config_map("after-strict", json!({})))]];
+    let listener = Listener { outcome: &|_, _| {}, waiting: &|_, _| {} };
+    let outcomes = apply_all(&client, &stages, &strict, listener).await;
+    assert!(reason(&outcomes[0][0]).contains("replcias"));
+    assert_eq!(outcomes[1], [Outcome::Skipped]);
+    assert!(config_maps(&client).get_opt("after-strict").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn null_entries_of_a_secret_are_stored_as_empty() {
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "nulls"}, "data": {"x": null}});
+    assert_eq!(apply(vec![secret]).await, [Outcome::Created]);
+    let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(shared().client(), "default");
+    assert!(secrets.get("nulls").await.unwrap().data.unwrap()["x"].0.is_empty());
+}
+
+#[tokio::test]
+async fn a_broken_api_service_harms_its_own_objects_only() {
+    let broken = json!({
+        "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1.broken.test"},
+        "spec": {"group": "broken.test", "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1,
+            "insecureSkipTLSVerify": true, "service": {"name": "nobody", "namespace": "default"}}
+    });
+    assert_eq!(apply(vec![broken]).await, [Outcome::Created]);
+    let thing = json!({"apiVersion": "broken.test/v1", "kind": "Thing", "metadata": {"name": "t"}});
+    let soon = Options { deadline: Duration::from_secs(2), ..Options::default() };
+    let objects = vec![thing, config_map("beside-broken", json!({}))];
+    let outcomes = apply_with(&shared().client(), objects, &soon).await;
+    assert!(reason(&outcomes[0]).starts_with("the deadline passed"), "{outcomes:?}");
+    assert_eq!(outcomes[1], Outcome::Created);
+}
+
+#[tokio::test]
+async fn the_deadline_reports_what_was_waited_for() {
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "early"}, "spec": {"containers": [{"name": "c", "image": "x:1"}]}});
+    // The apiserver itself looks for a service account for a second before it refuses.
+    let soon = Options { deadline: Duration::from_secs(4), ..Options::default() };
+    let outcomes = apply_with(&shared().client(), vec![pod], &soon).await;
+    assert!(reason(&outcomes[0]).contains("serviceaccount \"default\" not found"), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn a_node_is_found_by_address_labelled_and_tainted_once() {
+    let client = shared().client();
+    let address = "192.0.2.44".parse().unwrap();
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "m1", "labels": {"kept": "yes"}},
+        "spec": {"taints": [{"key": "kept", "effect": "NoExecute"}]}});
+    assert_eq!(apply(vec![node]).await, [Outcome::Created]);
+    let status = json!({"status": {"addresses": [{"type": "InternalIP", "address": address}]}});
+    let nodes: Api<Node> = Api::all(client.clone());
+    nodes.patch_status("m1", &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
+    assert_eq!(wait_for_node(&client, &[address], &mut |why| println!("{why}")).await, "m1");
+
+    let key = "node-role.kubernetes.io/control-plane";
+    let labels = BTreeMap::from([(key.to_owned(), String::new())]);
+    let taint = Taint { key: key.into(), effect: "NoSchedule".into(), ..Taint::default() };
+    assert!(label_and_taint_node(&client, "m1", &labels, Some(&taint)).await.unwrap());
+    assert!(!label_and_taint_node(&client, "m1", &labels, Some(&taint)).await.unwrap());
+    let node = nodes.get("m1").await.unwrap();
+    let taints: Vec<_> = node.spec.unwrap().taints.unwrap().into_iter().map(|taint| taint.key).collect();
+    assert!(
+        taints.iter().any(|taint| taint == "kept") && taints.iter().any(|taint| taint == key),
+        "{taints:?}"
+    );
+    assert_eq!(node.metadata.labels.unwrap()["kept"], "yes");
+}
+
+#[tokio::test]
+async fn a_lease_is_let_go_only_for_its_expected_holder() {
+    let client = shared().client();
+    let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "leader", "namespace": "kube-system"},
+        "spec": {"holderIdentity": "n1_a", "leaseDurationSeconds": 15}});
+    assert_eq!(lease_holder(&client, "leader").await.unwrap(), None);
+    assert_eq!(apply(vec![lease]).await, [Outcome::Created]);
+    assert_eq!(lease_holder(&client, "leader").await.unwrap().as_deref(), Some("n1_a"));
+    let held = Release::HeldBy("n1_a".into());
+    assert_eq!(release_lease(&client, "leader", "n2_b").await.unwrap(), held);
+    assert_eq!(release_lease(&client, "leader", "n1_a").await.unwrap(), Release::Released);
+    assert_eq!(lease_holder(&client, "leader").await.unwrap(), None);
+    assert_eq!(release_lease(&client, "leader", "n1_a").await.unwrap(), Release::Free);
+}
+
+#[tokio::test]
+async fn a_probe_says_ready_unreachable_or_not_to_be_trusted() {
+    let api = shared();
+    assert_eq!(probe(&api.access, Some(api.endpoint), "/readyz").await.unwrap(), Readyz::Ready);
+    let answer = probe(&api.access, Some("127.0.0.1:1".parse().unwrap()), "/readyz").await.unwrap();
+    assert!(matches!(&answer, Readyz::Unreachable(why) if why.contains("refused")), "{answer:?}");
+    let mut stranger = api.access.clone();
+    stranger.tls_server_name = Some("other.example.test".into());
+    let answer = probe(&stranger, Some(api.endpoint), "/readyz").await.unwrap();
+    assert!(matches!(&answer, Readyz::Unreachable(why) if why.contains("certificate")), "{answer:?}");
+    let answer = probe(&api.access, Some(api.endpoint), "/readyz/nothing").await.unwrap();
+    assert!(matches!(answer, Readyz::NotReady { status: 404, .. }), "{answer:?}");
+}
+
+/// Waits for `step` in a ConfigMap, and returns when it was seen.
+async fn saw(client: Client, step: &'static str) -> (Instant, Vec<String>) {
+    let mut reasons = Vec::new();
+    let is_done = |seen: &Seen<ConfigMap>| {
+        let found = seen.get("default", "steps").and_then(|map| map.data.as_ref()?.get("step"));
+        match found {
+            Some(found) if found == step => Progress::Done(Instant::now()),
+            Some(found) => Progress::Not(format!("step is {found}")),
+            None => Progress::Not("there is no step".into()),
+        }
+    };
+    let mut on_reason = |why: &str| reasons.push(why.to_owned());
+    let wait = wait_for(config_maps(&client), Scope::named("steps"), is_done, &mut on_reason);
+    let at = tokio::time::timeout(Duration::from_secs(60), wait).await.expect("the step is seen");
+    (at, reasons)
+}
+
+async fn write(client: &Client, step: &str) -> Instant {
+    let map = config_map("steps", json!({"step": step}));
+    assert_ne!(apply_with(client, vec![map], &Options::default()).await, [Outcome::Unchanged]);
+    Instant::now()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_reacts_within_200_ms_and_survives_a_restart_of_the_api() {
+    let mut api = support::Api::start("restart");
+    let client = api.client();
+    write(&client, "1").await;
+    let second = tokio::spawn(saw(client.clone(), "2"));
+    let third = tokio::spawn(saw(client.clone(), "3"));
+    tokio::time::sleep(Duration::from_millis(500)).await; // both watch by now
+
+    let written = write(&client, "2").await;
+    let (seen, reasons) = second.await.unwrap();
+    assert!(seen.saturating_duration_since(written) < Duration::from_millis(200));
+    assert_eq!(reasons.last().map(String::as_str), Some("step is 1"));
+
+    api.kill_apiserver();
+    tokio::time::sleep(Duration::from_millis(300)).await; // so that the loss is felt
+    api.start_apiserver();
+    let written = write(&client, "3").await;
+    let (seen, reasons) = third.await.unwrap();
+    let late = seen.saturating_duration_since(written);
+    println!("seen {late:?} after it was written; reasons: {reasons:?}");
+    assert!(late < Duration::from_millis(1200), "{late:?}");
+    assert!(reasons.iter().any(|why| why.starts_with("the API does not answer")), "{reasons:?}");
+}
