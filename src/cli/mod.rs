@@ -71,7 +71,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
 }
 
 fn log_to_stderr(verbose: bool) -> Result<(), Failure> {
-    let usual = if verbose { "warn,bootkube=debug" } else { "warn" };
+    // The client logs every failed connection as an error, and waiting for an API is made of those.
+    let usual = if verbose {
+        "warn,bootkube=debug,kube_client=info"
+    } else {
+        "warn,kube_client=off,kube_runtime=off"
+    };
     let filter = match std::env::var(LOG_VARIABLE) {
         Ok(directives) => EnvFilter::try_new(&directives).map_err(|error| Failure {
             class: ExitClass::Usage,

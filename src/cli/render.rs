@@ -31,7 +31,7 @@ pub(super) struct RenderArgs {
     )]
     asset_dir: Option<PathBuf>,
     /// Where files go: `dir` writes --asset-dir. `json` prints one object, path to content, and reads a query from stdin as
-    /// Terraform's external data source does: {"config": "<configuration file>", "tls/ca.key": "<a file to keep>", …}
+    /// Terraform's external data source does: `{"config": "TEXT OF A CONFIGURATION FILE", "tls/ca.key": "A FILE TO KEEP", …}`
     #[arg(long, value_enum, value_name = "FORM", help_heading = "Output", hide_possible_values = true)]
     output: Option<Output>,
     /// Directory rendered before, whose keys and certificates are kept while they are good

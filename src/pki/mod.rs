@@ -1,6 +1,6 @@
 //! Certificates, keys and tokens: a catalogue of named records, issued or reused, as PEM.
 //!
-//! [`issue`] is a pure function of the configuration, what the user supplied, what an earlier render left behind and the
+//! [`issue()`] is a pure function of the configuration, what the user supplied, what an earlier render left behind and the
 //! time. It keeps whatever still holds and says so; it never replaces an authority, because that would cut off every
 //! kubelet and client of a running cluster. It reads no file ([`Supplied::read`] does) and prints no key material.
 

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use bootkube::cluster::connect::{Readyz, connect, probe};
 use bootkube::cluster::kubeconfig::{Access, Identity};
 use kube::Client;
+use lab::{Cache, Programs};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -24,12 +25,10 @@ use rcgen::{
 /// The only name in the apiserver's certificate; nothing resolves it.
 pub const SERVER_NAME: &str = "api.example.test";
 
-/// The binary that holds Kubernetes and etcd.
+/// The binary that holds Kubernetes and etcd, built once.
 pub fn hyperkube() -> PathBuf {
-    match std::env::var_os("BOOTKUBE_TEST_KUBERNETES") {
-        Some(path) => path.into(),
-        None => panic!("set BOOTKUBE_TEST_KUBERNETES to the lab's Kubernetes binary"),
-    }
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| Programs::build(&Cache::open().unwrap()).unwrap().hyperkube).clone()
 }
 
 /// An API of one's own.
