@@ -65,11 +65,12 @@ fn digest_of(path: &Path) -> Result<String> {
     Ok(Fingerprint::default().file(path)?.finish())
 }
 
-/// Imports the images on a machine of a lab of its own, and keeps that machine's containerd root.
+/// Imports the images on a machine of a lab of its own, and keeps that machine's containerd root. That lab is always in the same
+/// folder, so that the next one ends what a killed one left.
 fn make_store(usr: &Path, images: &Path, folder: &Path) -> Result<()> {
     progress("importing images");
     let parts = Parts { usr: usr.to_path_buf(), store: None };
-    let lab = Lab::of_parts(&folder.join("lab"), 1, &parts)?;
+    let lab = Lab::of_parts(&folder.with_file_name("importer"), 1, &parts)?;
     let machine = lab.machine("n1")?;
     machine.import_layout(images)?;
     machine.power_cut()?;
@@ -79,6 +80,5 @@ fn make_store(usr: &Path, images: &Path, folder: &Path) -> Result<()> {
         let to = folder.join(from.file_name().unwrap_or_default());
         fs::rename(&from, &to).map_err(Error::file("keep", &to))?;
     }
-    lab.down()?;
-    files::remove(&folder.join("lab"))
+    lab.down()
 }

@@ -13,6 +13,7 @@ use crate::command::{output, run, run_fed, wait_for};
 use crate::error::{Error, Result};
 use crate::image::{Image, Layout};
 use crate::plan::Plan;
+use crate::probe::{Options, Prober};
 use crate::process::{Process, Role, boot};
 use crate::state::State;
 use crate::{cache, files, network};
@@ -83,6 +84,12 @@ impl Machine {
         let mut command = self.command(program)?;
         command.args(arguments);
         Ok(command)
+    }
+
+    /// Starts asking an API server from this machine; the paths in `options` are the host's.
+    pub fn probe(&self, name: &str, options: &Options) -> Result<Prober> {
+        let output = self.home().join(format!("{name}.jsonl"));
+        Prober::start(|program| Ok(self.process()?.network_command(program)), options, output)
     }
 
     /// A path of the machine as the host sees it: its view while it runs, else its disk.
