@@ -77,7 +77,7 @@ fn read_to_end(stream: &mut impl Read, answer: &mut Vec<u8>) -> std::io::Result<
 fn status(answer: &[u8]) -> Option<u16> {
     let text = String::from_utf8_lossy(answer);
     let (head, _) = text.split_once("\r\n\r\n")?;
-    head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
+    head.strip_prefix("HTTP/")?.split(' ').nth(1)?.parse().ok()
 }
 
 /// Every connection is a new one: nothing is resumed.
