@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus};
 
 use clap::{Parser, Subcommand};
+use lab::image::{Image, Layout};
 use lab::{Cache, Error, Lab, Parts, Result};
 
 /// Machines with real kubelet, containerd, etcd and Kubernetes, on this host, without virtualisation.
@@ -56,7 +57,16 @@ enum Act {
     Down,
     /// Build programs and images, as `up` does first
     Build,
-    #[command(hide = true)]
+    /// Write bootkube's image, an OCI archive that holds the binary and nothing else
+    Image {
+        /// A static binary
+        binary: PathBuf,
+        /// Name and tag of the image
+        reference: String,
+        /// The archive
+        to: PathBuf,
+    },
+    /// Ask an API server at a steady rate, each time over a new connection; one JSON line for each request
     Probe(lab::probe::Options),
 }
 
@@ -81,6 +91,9 @@ impl Cli {
             Act::Dump { to } => open()?.dump(&to)?,
             Act::Down => open()?.down()?,
             Act::Build => drop(Parts::build(&Cache::open()?)?),
+            Act::Image { binary, reference, to } => {
+                Layout::write_archive(&[Image::bootkube(&reference, &binary)], &to)?;
+            }
             Act::Probe(options) => lab::probe::run(&options)?,
         }
         Ok(ExitCode::SUCCESS)

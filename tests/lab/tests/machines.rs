@@ -7,7 +7,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use lab::{Guard, Machine};
+use lab::image::Image;
+use lab::{EtcdTls, Guard, Machine};
 
 /// What the host's own network and files look like.
 fn host() -> [String; 3] {
@@ -71,6 +72,65 @@ fn a_lab_that_was_killed_does_not_stop_the_next_one() {
     let second = Guard::up("test-killed", 1).unwrap();
     let machine = second.machine("n1").unwrap();
     assert_ne!(shell(&machine, "readlink /proc/1/ns/pid"), process_before);
+}
+
+#[test]
+fn etcd_serves_with_tls_as_a_service_of_three_machines_and_survives_one() {
+    let lab = Guard::up("test-etcd", 3).unwrap();
+    let authority = shell(&lab.machine("n1").unwrap(), AUTHORITY);
+    for machine in lab.machines() {
+        machine.write("/etc/etcd/authority.pem", authority.as_bytes(), 0o600).unwrap();
+        shell(&machine, &LEAF.replace("ADDRESS", &machine.ip().to_string()));
+        machine.start_etcd(&etcd_tls(), &lab.machines()).unwrap();
+    }
+    let healthy = |machine: &Machine| shell(machine, HEALTH).contains("\"health\":\"true\"");
+    lab.machines().iter().for_each(|machine| eventually("etcd is healthy", || healthy(machine)));
+    let [one, two, _] = lab.machines().try_into().unwrap();
+    two.power_cut().unwrap();
+    eventually("two of three go on", || healthy(&one));
+    two.power_on().unwrap();
+    eventually("the third is back", || healthy(&two));
+}
+
+fn etcd_tls() -> EtcdTls {
+    let [ca, pair] = ["ca", "pair"].map(|name| format!("/etc/etcd/{name}.pem"));
+    EtcdTls {
+        ca,
+        server_certificate: pair.clone(),
+        server_key: pair.clone(),
+        peer_certificate: pair.clone(),
+        peer_key: pair,
+    }
+}
+
+/// Prints a CA's key and certificate.
+const AUTHORITY: &str =
+    "openssl req -x509 -newkey rsa:2048 -nodes -keyout - -subj /CN=ca -days 2 2>/dev/null";
+const LEAF: &str = "cd /etc/etcd && openssl x509 -in authority.pem -out ca.pem && openssl req -newkey rsa:2048 -nodes -keyout key -subj /CN=etcd 2>/dev/null |
+    openssl x509 -req -CA authority.pem -CAkey authority.pem -CAcreateserial -days 2 \\
+        -extfile <(echo subjectAltName=IP:127.0.0.1,IP:ADDRESS) 2>/dev/null >certificate && cat key certificate >pair.pem";
+const HEALTH: &str =
+    "curl --silent --cacert /etc/etcd/ca.pem --cert /etc/etcd/pair.pem https://127.0.0.1:2379/health || true";
+
+#[test]
+fn a_binary_becomes_a_command_and_an_image_of_a_machine() {
+    let lab = Guard::up("test-install", 1).unwrap();
+    let machine = lab.machine("n1").unwrap();
+    let busybox = std::path::Path::new("/bin/busybox");
+    machine.install_bootkube(busybox, "quay.io/bootkube/bootkube:v0").unwrap();
+    machine.import(&[Image::bootkube("quay.io/bootkube/bootkube:v1", busybox)]).unwrap();
+    assert!(shell(&machine, "bootkube 2>&1 || true").contains("applet not found"));
+    let images = machine.run(&["ctr", "-n", "k8s.io", "images", "list", "-q"]).unwrap();
+    assert!(
+        images.contains("quay.io/bootkube/bootkube:v0\n")
+            && images.contains("quay.io/bootkube/bootkube:v1\n")
+    );
+    let from_image =
+        ["ctr", "-n", "k8s.io", "run", "--rm", "quay.io/bootkube/bootkube:v0", "once", "/bootkube"];
+    let said = machine.exec(&from_image).unwrap();
+    assert!(String::from_utf8_lossy(&said.stderr).contains("applet not found"), "{said:?}");
+    machine.reboot().unwrap();
+    assert!(shell(&machine, "bootkube 2>&1 || true").contains("applet not found"), "it is on the disk");
 }
 
 /// kubelet starts static pods although nobody answers at its API server.
