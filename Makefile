@@ -4,12 +4,29 @@
 SHELL := /bin/bash
 
 HOST     := $(shell rustc -vV | sed -n 's/^host: //p')
+VERSION  := $(shell sed -n 's/^version = "\(.*\)"/\1/p;T;q' Cargo.toml)
 BOOTKUBE := target/$(HOST)/release/bootkube
 LAB      := cargo run -q -p lab --
+# What the lab stands on: Debian's containerd, runc and CNI plugins, and the tools that kubelet and kube-proxy call.
+LAB_PACKAGES := bash busybox-static ca-certificates conntrack containerd containernetworking-plugins coreutils curl \
+	findutils iproute2 iptables mount nftables openssl procps runc util-linux
 
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: tools
+tools: ## Install the Debian packages that the lab needs, if any is missing (root)
+	@missing=$$(for p in $(LAB_PACKAGES); do \
+		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+		apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+			apt-get install -q -y --no-install-recommends $$missing; \
+	fi
+
+.PHONY: lab-images
+lab-images: tools ## Build Kubernetes, CoreDNS and all images of the lab (cached; minutes the first time)
+	$(LAB) build
 
 .PHONY: build
 build: ## Build the static bootkube binary: target/<host>/release/bootkube
@@ -41,7 +58,7 @@ audit: ## Check dependencies against the advisory database (needs its host)
 
 .PHONY: image
 image: build ## Write the OCI archive of bootkube: target/bootkube-image.tar
-	$(LAB) image --bootkube $(BOOTKUBE) --output target/bootkube-image.tar
+	$(LAB) image $(BOOTKUBE) quay.io/bootkube/bootkube:v$(VERSION) target/bootkube-image.tar
 
 .PHONY: golden
 golden: ## Record what render writes as the new golden files; the run fails once, so that they are looked at

@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode, ExitStatus};
 
 use clap::{Parser, Subcommand};
 use lab::cluster::ASSETS;
+use lab::image::{Image, Layout};
 use lab::{Cache, Cluster, Error, Lab, Parts, Result};
 
 /// Machines with real kubelet, containerd, etcd and Kubernetes, on this host, without virtualisation.
@@ -63,7 +64,16 @@ enum Act {
         #[arg(long)]
         bootkube: PathBuf,
     },
-    #[command(hide = true)]
+    /// Write bootkube's image, an OCI archive that holds the binary and nothing else
+    Image {
+        /// A static binary
+        binary: PathBuf,
+        /// Name and tag of the image
+        reference: String,
+        /// The archive
+        to: PathBuf,
+    },
+    /// Ask an API server at a steady rate, each time over a new connection; one JSON line for each request
     Probe(lab::probe::Options),
 }
 
@@ -89,6 +99,9 @@ impl Cli {
             Act::Down => open()?.down()?,
             Act::Build => drop(Parts::build(&Cache::open()?)?),
             Act::Demo { bootkube } => return demo(&dir, &bootkube),
+            Act::Image { binary, reference, to } => {
+                Layout::write_archive(&[Image::bootkube(&reference, &binary)], &to)?;
+            }
             Act::Probe(options) => lab::probe::run(&options)?,
         }
         Ok(ExitCode::SUCCESS)

@@ -9,6 +9,7 @@ use crate::command::output;
 use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::plan::Plan;
+use crate::probe::{Options, Prober};
 use crate::state::{State, lock_lab, outlives};
 use crate::store::Parts;
 use crate::{dump, files, network};
@@ -90,6 +91,12 @@ impl Lab {
     pub fn exec_outside(&self, words: &[&str]) -> Result<Output> {
         let (program, arguments) = words.split_first().unwrap_or((&"true", &[]));
         output(self.command_outside(program)?.args(arguments))
+    }
+
+    /// Starts asking an API server from outside of all machines; what is asked and answered goes to `name` in the lab's folder.
+    pub fn probe_outside(&self, name: &str, options: &Options) -> Result<Prober> {
+        let output = self.folder.join(format!("{name}.jsonl"));
+        Prober::start(|program| self.command_outside(program), options, output)
     }
 
     /// Writes what there is to know about the lab's state into a folder, for somebody who asks why a test failed.

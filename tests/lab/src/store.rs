@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cache::{Cache, Fingerprint};
 use crate::error::{Error, Result};
-use crate::image::{Layout, kubernetes_images};
+use crate::image::{Image, Layout, kubernetes_images};
 use crate::lab::Lab;
 use crate::programs::Programs;
 use crate::{files, progress};
@@ -28,8 +28,9 @@ impl Parts {
     pub fn build(cache: &Cache) -> Result<Self> {
         let programs = Programs::build(cache)?;
         let usr = cache.entry("usr", &programs.digest, |folder| make_usr(&programs, folder))?;
+        let images = kubernetes_images(&programs)?;
         let images =
-            cache.entry("images", &images_digest(&programs)?, |folder| make_images(&programs, folder))?;
+            cache.entry("images", &images_digest(&images)?, |folder| make_images(&images, folder))?;
         let digest = digest_of(&images.join("index.json"))?;
         let store = cache.entry("store", &digest, |folder| make_store(&usr, &images, folder))?;
         Ok(Self { usr, store: Some(store) })
@@ -43,21 +44,17 @@ fn make_usr(programs: &Programs, folder: &Path) -> Result<()> {
     TOOLS.iter().try_for_each(|name| files::link("../lib/hyperkube", &folder.join("local/bin").join(name)))
 }
 
-/// The images hold files of the host too (busybox, nft and its libraries), so their digest is that of their manifests; what is
-/// hashed here is cheap to know and changes with them.
-fn images_digest(programs: &Programs) -> Result<String> {
-    let digest = Fingerprint::default().part(programs.digest.as_bytes());
-    let host = ["/bin/busybox", "/usr/sbin/nft", "/usr/sbin/conntrack"];
-    let recipe = include_bytes!("image/catalog.rs");
-    host.iter()
-        .try_fold(digest.part(recipe), |digest, path| digest.file(Path::new(path)))
-        .map(Fingerprint::finish)
+/// Of what goes into the images, the host's own files among it.
+fn images_digest(images: &[Image]) -> Result<String> {
+    let mut layers = images.iter().flat_map(|image| &image.layers);
+    let names = Fingerprint::default().part(format!("{images:?}").as_bytes());
+    layers.try_fold(names, |digest, layer| layer.fingerprint(digest)).map(Fingerprint::finish)
 }
 
-fn make_images(programs: &Programs, folder: &Path) -> Result<()> {
+fn make_images(images: &[Image], folder: &Path) -> Result<()> {
     progress("making images");
     let mut layout = Layout::create(folder)?;
-    kubernetes_images(programs)?.iter().try_for_each(|image| layout.add(image))?;
+    images.iter().try_for_each(|image| layout.add(image))?;
     layout.finish()
 }
 
@@ -65,11 +62,12 @@ fn digest_of(path: &Path) -> Result<String> {
     Ok(Fingerprint::default().file(path)?.finish())
 }
 
-/// Imports the images on a machine of a lab of its own, and keeps that machine's containerd root.
+/// Imports the images on a machine of a lab of its own, and keeps that machine's containerd root. That lab is always in the same
+/// folder, so that the next one ends what a killed one left.
 fn make_store(usr: &Path, images: &Path, folder: &Path) -> Result<()> {
     progress("importing images");
     let parts = Parts { usr: usr.to_path_buf(), store: None };
-    let lab = Lab::of_parts(&folder.join("lab"), 1, &parts)?;
+    let lab = Lab::of_parts(&folder.with_file_name("importer"), 1, &parts)?;
     let machine = lab.machine("n1")?;
     machine.import_layout(images)?;
     machine.power_cut()?;
@@ -79,6 +77,5 @@ fn make_store(usr: &Path, images: &Path, folder: &Path) -> Result<()> {
         let to = folder.join(from.file_name().unwrap_or_default());
         fs::rename(&from, &to).map_err(Error::file("keep", &to))?;
     }
-    lab.down()?;
-    files::remove(&folder.join("lab"))
+    lab.down()
 }

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tar::{Builder, EntryType, Header};
 
+use crate::cache::Fingerprint;
 use crate::error::{Error, Result};
 
 /// A right that a program gets although it is not started by root.
@@ -67,6 +69,18 @@ impl Layer {
             }
         }
         tar.finish().map_err(Error::file("finish", "a layer"))
+    }
+
+    /// Adds size and date of every file in it: what changes when its content does, without reading it.
+    pub(crate) fn fingerprint(&self, mut digest: Fingerprint) -> Result<Fingerprint> {
+        for entry in self.0.values() {
+            if let Entry::File { source, .. } = entry {
+                let found = std::fs::metadata(source).map_err(Error::file("find", source))?;
+                digest = digest
+                    .part(format!("{} {}.{}", found.len(), found.mtime(), found.mtime_nsec()).as_bytes());
+            }
+        }
+        Ok(digest)
     }
 
     /// Every folder on the way to a file, and /tmp.

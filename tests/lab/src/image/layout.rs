@@ -20,6 +20,18 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// Writes images into one archive, what `ctr images import` and `docker load` read. Works in a folder beside it.
+    pub fn write_archive(images: &[Image], to: &Path) -> Result<()> {
+        let folder = to.with_extension("layout");
+        files::remove(&folder)?;
+        let mut layout = Self::create(&folder)?;
+        images.iter().try_for_each(|image| layout.add(image))?;
+        layout.finish()?;
+        let file = File::create(to).map_err(Error::file("make", to))?;
+        Self::archive(&folder, BufWriter::new(file)).map_err(Error::file("write", to))?;
+        files::remove(&folder)
+    }
+
     /// Starts a layout in an empty folder.
     pub fn create(folder: &Path) -> Result<Self> {
         files::make_dir(&folder.join("blobs/sha256"))?;
@@ -60,7 +72,7 @@ impl Layout {
         files::write(&self.folder.join("oci-layout"), version.as_bytes(), 0o644)
     }
 
-    /// Writes a finished layout as an archive, what `ctr images import` and `docker load` read.
+    /// Writes a finished layout as an archive.
     pub fn archive(folder: &Path, to: impl Write) -> std::io::Result<()> {
         let mut tar = tar::Builder::new(to);
         tar.append_dir_all(".", folder)?;

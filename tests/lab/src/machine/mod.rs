@@ -13,9 +13,13 @@ use crate::command::{output, run, run_fed, wait_for};
 use crate::error::{Error, Result};
 use crate::image::{Image, Layout};
 use crate::plan::Plan;
+use crate::probe::{Options, Prober};
 use crate::process::{Process, Role, boot};
 use crate::state::State;
 use crate::{cache, files, network};
+
+/// Reads an archive of images from its standard input.
+const IMPORT: &[&str] = &["ctr", "-n", "k8s.io", "images", "import", "-"];
 
 /// One machine of a lab. Cheap to clone; what it knows of the machine's state is read from the lab's folder each time.
 #[derive(Clone, Debug)]
@@ -85,6 +89,12 @@ impl Machine {
         Ok(command)
     }
 
+    /// Starts asking an API server from this machine; the paths in `options` are the host's.
+    pub fn probe(&self, name: &str, options: &Options) -> Result<Prober> {
+        let output = self.home().join(format!("{name}.jsonl"));
+        Prober::start(|program| Ok(self.process()?.network_command(program)), options, output)
+    }
+
     /// A path of the machine as the host sees it: its view while it runs, else its disk.
     pub fn path(&self, inside: &str) -> PathBuf {
         let root = match self.process() {
@@ -113,19 +123,16 @@ impl Machine {
     /// Makes images known to the machine's containerd.
     pub fn import(&self, images: &[Image]) -> Result<()> {
         let _one_at_a_time = cache::lock(&self.home().join("import.lock"))?;
-        let folder = self.home().join("import");
-        files::remove(&folder)?;
-        let mut layout = Layout::create(&folder)?;
-        images.iter().try_for_each(|image| layout.add(image))?;
-        layout.finish()?;
-        self.import_layout(&folder)?;
-        files::remove(&folder)
+        let archive = self.home().join("import.tar");
+        Layout::write_archive(images, &archive)?;
+        let file = std::fs::File::open(&archive).map_err(Error::file("open", &archive))?;
+        run(self.words(IMPORT)?.stdin(file))?;
+        files::remove(&archive)
     }
 
     /// Makes the images of a finished layout known to the machine's containerd.
     pub(crate) fn import_layout(&self, layout: &Path) -> Result<()> {
-        let mut ctr = self.words(&["ctr", "-n", "k8s.io", "images", "import", "-"])?;
-        run_fed(&mut ctr, |input| Layout::archive(layout, input))
+        run_fed(&mut self.words(IMPORT)?, |input| Layout::archive(layout, input))
     }
 
     /// Makes its disk. `store` is a containerd root to start from, `usr` what the machine has above the host's /usr.
