@@ -127,7 +127,7 @@ where
     let take = |seen: &mut Seen<K>, event| seen.take(event);
     let is_done = |seen: &Seen<K>| match seen.is_complete {
         true => is_done(seen),
-        false => Progress::Not("the API was not heard yet".into()),
+        false => Progress::Not("the API has not answered yet".into()),
     };
     drive(Seen::default(), watch(api, &scope), take, is_done, on_reason).await
 }
@@ -177,7 +177,7 @@ pub async fn wait_for_workloads<T>(
 ) -> T {
     let is_done = |seen: &Workloads| match seen.is_complete() {
         true => is_done(seen),
-        false => Progress::Not("the API was not heard yet".into()),
+        false => Progress::Not("the API has not answered yet".into()),
     };
     drive(Workloads::default(), changes(client, namespace), Workloads::take, is_done, on_reason).await
 }

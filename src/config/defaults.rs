@@ -24,8 +24,8 @@ pub const SERVICE_CIDR: &str = "10.3.0.0/24";
 pub const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
 /// One machine is the smallest cluster.
 pub const CONTROLLERS: u16 = 1;
-/// Where Debian and Flatcar keep what the host trusts; v0.14 mounted it too.
-pub const TRUSTED_CERTS_DIR: &str = "/usr/share/ca-certificates";
+/// Where Go programs look. v0.14 mounted /usr/share/ca-certificates there, which Debian fills with folders that Go does not enter.
+pub const TRUSTED_CERTS_DIR: &str = "/etc/ssl/certs";
 /// Long enough to join machines by hand, short enough to leak.
 pub const BOOTSTRAP_TOKEN_EXPIRY: Duration = Duration::from_secs(24 * 3600);
 /// One can be lost.

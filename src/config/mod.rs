@@ -65,7 +65,7 @@ pub struct ClusterConfig {
     pub control_plane: ControlPlane,
     /// `--cloud-provider` of the controller manager. Empty: none.
     pub cloud_provider: String,
-    /// Host directory of CA certificates mounted into apiserver and controller manager. Default `/usr/share/ca-certificates`.
+    /// Host directory of CA certificates, mounted at /etc/ssl/certs into apiserver and controller manager. Default `/etc/ssl/certs`.
     pub trusted_certs_dir: String,
     /// How certificates are made.
     pub certificates: Certificates,

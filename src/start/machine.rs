@@ -70,29 +70,50 @@ fn local_kubeconfig(plan: &Plan, endpoint: SocketAddr) -> Result<String, Error> 
     Ok(yaml::write(&kubeconfig))
 }
 
-/// Where an apiserver of this machine may listen, the likeliest first.
-fn candidates(plan: &Plan) -> Result<Vec<SocketAddr>, Error> {
+/// Addresses of this machine at which somebody listens on the API port.
+fn listening(plan: &Plan) -> Result<Vec<SocketAddr>, Error> {
     let local = addresses::local()
         .map_err(|source| Error::Host { act: "list the addresses of this machine", source })?;
     let port = plan.api_port();
-    Ok(local.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+    let bound = on_port(port)?;
+    let reached = |address: &IpAddr| bound.iter().any(|bound| bound == address || bound.is_unspecified());
+    Ok(local.into_iter().filter(reached).map(|address| SocketAddr::new(address, port)).collect())
 }
 
-/// An address of this machine at which the API is ready now.
+/// An address of this machine at which the API is ready now; if there is none, why.
 pub async fn serving(plan: &Plan) -> Result<Result<SocketAddr, String>, Error> {
-    let candidates = candidates(plan)?;
-    let ask = |endpoint: &SocketAddr| connect::probe(&plan.access, Some(*endpoint), "/readyz");
-    let answers = join_all(candidates.iter().map(ask)).await;
-    let mut reason = None;
-    for (endpoint, answer) in candidates.iter().zip(answers) {
-        match answer? {
+    ask(plan, &listening(plan)?).await
+}
+
+async fn ask(plan: &Plan, endpoints: &[SocketAddr]) -> Result<Result<SocketAddr, String>, Error> {
+    let probes = endpoints.iter().map(|endpoint| connect::probe(&plan.access, Some(*endpoint), "/readyz"));
+    let mut reason = format!("no apiserver listens on port {} of this machine yet", plan.api_port());
+    for (endpoint, answer) in endpoints.iter().zip(join_all(probes).await) {
+        reason = match answer? {
             Readyz::Ready => return Ok(Ok(*endpoint)),
-            Readyz::NotReady { lines, .. } => reason = Some(format!("{endpoint}: {}", lines.join("; "))),
-            Readyz::Unreachable(_) => {}
-        }
+            Readyz::NotReady { lines, .. } => format!("{endpoint} is not ready: {}", lines.join("; ")),
+            Readyz::Unreachable(why) => format!("{endpoint} does not answer: {why}"),
+        };
     }
-    Ok(Err(reason
-        .unwrap_or_else(|| format!("no apiserver listens on port {} of this machine yet", plan.api_port()))))
+    Ok(Err(reason))
+}
+
+/// Waits until the self-hosted apiserver itself says that it is ready, asked where the bootstrap one does not listen. Where both
+/// share every address, kubelet's word must do.
+pub async fn wait_self_hosted(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
+    let bootstrap = bootstrap_listeners(plan)?;
+    if bootstrap.iter().any(IpAddr::is_unspecified) {
+        return Ok(());
+    }
+    loop {
+        let mut own = listening(plan)?;
+        own.retain(|endpoint| !bootstrap.contains(&endpoint.ip()));
+        match ask(plan, &own).await? {
+            Ok(_) => return Ok(()),
+            Err(reason) => progress.waiting(format!("the self-hosted apiserver: {reason}")),
+        }
+        tokio::time::sleep(PROBE).await;
+    }
 }
 
 /// Waits until an apiserver of this machine is ready and says where.
@@ -114,7 +135,7 @@ pub async fn remove_others(plan: &Plan, progress: &Progress<'_>) -> Result<(), E
     for pod in &plan.others {
         let Some(port) = pod.port else { continue };
         while !on_port(port)?.is_empty() {
-            progress.waiting(format!("{} to end", name(&pod.path)));
+            progress.waiting(format!("{} has not ended yet", name(&pod.path)));
             tokio::time::sleep(PROBE).await;
         }
     }
@@ -123,10 +144,13 @@ pub async fn remove_others(plan: &Plan, progress: &Progress<'_>) -> Result<(), E
 
 /// Removes the bootstrap apiserver and waits until its listener is gone.
 pub async fn remove_apiserver(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
-    let port = plan.api_port();
+    let before = bootstrap_listeners(plan)?.len();
     static_pods::remove(&plan.apiserver.path)?;
-    while on_port(port)?.into_iter().any(|address| plan.bootstrap_listens_at(address)) {
-        progress.waiting("the bootstrap apiserver to end");
+    if before == 1 && plan.bootstrap_holds_wildcard() {
+        return Ok(()); // the other one takes the port in the moment it is free: who listens does not tell
+    }
+    while before > 0 && bootstrap_listeners(plan)?.len() >= before {
+        progress.waiting("the bootstrap apiserver has not ended yet");
         tokio::time::sleep(PROBE).await;
     }
     Ok(())
@@ -135,6 +159,13 @@ pub async fn remove_apiserver(plan: &Plan, progress: &Progress<'_>) -> Result<()
 /// Removes what the bootstrap pods read.
 pub fn remove_secrets() -> Result<(), Error> {
     Ok(static_pods::remove_key_folder(Path::new(BOOTSTRAP_SECRETS))?)
+}
+
+/// Addresses of the bootstrap apiserver's listeners.
+fn bootstrap_listeners(plan: &Plan) -> Result<Vec<IpAddr>, Error> {
+    let mut bound = on_port(plan.api_port())?;
+    bound.retain(|address| plan.bootstrap_listens_at(*address));
+    Ok(bound)
 }
 
 fn on_port(port: u16) -> Result<Vec<IpAddr>, Error> {

@@ -89,22 +89,28 @@ pub enum Error {
         /// The reason.
         source: io::Error,
     },
-    /// Objects without which the control plane cannot come up were refused.
-    #[error("{} of {total} objects were refused:\n{}", refused.len(), refused.join("\n"))]
-    Refused {
+    /// Objects were refused, and the user wants none to be (`--strict`), or the control plane cannot come up without them.
+    #[error("refused by the API:\n{}", .0.join("\n"))]
+    Refused(
+        /// File, object, reason.
+        Vec<String>,
+    ),
+    /// The object behind a required pod is not there, because the API refused it.
+    #[error("{required} cannot come up: the API refused its object:\n{}", refused.join("\n"))]
+    RequiredRefused {
+        /// Namespace and name.
+        required: String,
         /// File, object, reason.
         refused: Vec<String>,
-        /// Of how many.
-        total: usize,
     },
     /// A phase took too long.
-    #[error("{phase}: not done after {} s; last waiting for {}", after.as_secs(), if last.is_empty() { "its first answer" } else { last })]
+    #[error("{phase}: not done after {} s: {}", after.as_secs(), if last.is_empty() { "nothing answered" } else { last })]
     Timeout {
         /// Its name.
         phase: &'static str,
         /// How long it was given.
         after: Duration,
-        /// What it waited for.
+        /// What it waited for last.
         last: String,
     },
 }

@@ -12,7 +12,7 @@ use super::required::Required;
 use super::runner::{Progress, Runner};
 use super::{Error, Options, Report};
 use crate::assets;
-use crate::cluster::apply::{self, Listener, Outcome};
+use crate::cluster::apply::{self, Item, Listener, Outcome};
 use crate::cluster::wait::{Workloads, wait_for_workloads};
 use crate::cluster::{connect, lease, node, wait};
 use crate::host::addresses;
@@ -45,7 +45,7 @@ pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> 
     let apply = async |progress: &Progress| apply(&plan, options, &api.client, progress).await;
     let applied = runner.phase("apply objects", apply).await?;
     let wait =
-        async |progress: &Progress| wait_required(&plan.required, &applied.node, &api.client, progress).await;
+        async |progress: &Progress| wait_required(&plan.required, &applied, &api.client, progress).await;
     runner.phase("wait for the self-hosted control plane", wait).await?;
     if !self_hosted {
         let hand_over = async |progress: &Progress| hand_over(&plan, &api, &applied, progress).await;
@@ -108,29 +108,30 @@ async fn apply(
     };
     let apply = async { Ok(apply::apply_all(client, &plan.stages, &settings, listener).await) };
     let (outcomes, node) = futures::try_join!(apply, mark_node(plan, client, progress))?;
-    let mut created = Vec::new();
-    let mut refused = Vec::new();
+    let mut applied = Applied { total: 0, refused: Vec::new(), node, created: Vec::new() };
     for (item, outcome) in plan.stages.iter().flatten().zip(outcomes.iter().flatten()) {
-        match outcome {
-            Outcome::Created => created.push(item.label()),
-            Outcome::Failed { reason } => refused.push(format!("{}: {}: {reason}", item.file, item.label())),
-            Outcome::Skipped => refused.push(format!("{}: {}: not tried", item.file, item.label())),
-            Outcome::Configured | Outcome::Unchanged => {}
-        }
+        applied.take(item, outcome);
     }
-    let total = plan.stages.iter().map(Vec::len).sum();
-    let essential =
-        plan.required.iter().any(|required| refused.iter().any(|line| line.contains(&required.prefix)));
-    if !refused.is_empty() && (options.strict || essential) {
-        return Err(Error::Refused { refused, total });
+    applied.refused.iter().for_each(|line| progress.warn(line.clone()));
+    let Applied { total, refused, created, .. } = &applied;
+    progress.info(format!("{total} objects applied: {} new, {} refused", created.len(), refused.len()));
+    match options.strict && !applied.refused.is_empty() {
+        true => Err(Error::Refused(applied.refused)),
+        false => Ok(applied),
     }
-    refused.iter().for_each(|line| progress.warn(line.clone()));
-    progress.info(format!(
-        "{total} objects applied, {} of them new, {} refused",
-        created.len(),
-        refused.len()
-    ));
-    Ok(Applied { total, refused, node, created })
+}
+
+impl Applied {
+    fn take(&mut self, item: &Item, outcome: &Outcome) {
+        self.total += 1;
+        let refused = match outcome {
+            Outcome::Created => return self.created.push(item.label()),
+            Outcome::Configured | Outcome::Unchanged => return,
+            Outcome::Failed { reason } => reason,
+            Outcome::Skipped => "not tried",
+        };
+        self.refused.push(format!("{}: {}: {refused}", item.file, item.label()));
+    }
 }
 
 async fn mark_node(plan: &Plan, client: &Client, progress: &Progress<'_>) -> Result<String, Error> {
@@ -146,23 +147,32 @@ async fn mark_node(plan: &Plan, client: &Client, progress: &Progress<'_>) -> Res
     Ok(name)
 }
 
-/// Waits until every required pod is Ready, by the pods of the objects that were applied.
+/// Waits until every required pod is Ready, by the pods of the objects that were applied. An object that is not there because it
+/// was refused is not waited for.
 async fn wait_required(
     required: &[Required],
-    node: &str,
+    applied: &Applied,
     client: &Client,
     progress: &Progress<'_>,
 ) -> Result<(), Error> {
     let namespaces: BTreeSet<&str> = required.iter().map(|required| required.namespace.as_str()).collect();
     for namespace in namespaces {
+        let here = || required.iter().filter(|required| required.namespace == namespace);
         let is_done = |seen: &Workloads| {
-            let here = required.iter().filter(|required| required.namespace == namespace);
-            match here.map(|required| required.is_ready(node, seen)).find_map(Result::err) {
-                None => wait::Progress::Done(()),
+            if let Some(missing) = here().find(|required| !required.is_there(seen)) {
+                return match applied.refused.is_empty() {
+                    true => wait::Progress::Not(format!("{missing} is not there")),
+                    false => wait::Progress::Done(Err(missing.to_string())),
+                };
+            }
+            match here().map(|required| required.is_ready(&applied.node, seen)).find_map(Result::err) {
+                None => wait::Progress::Done(Ok(())),
                 Some(why) => wait::Progress::Not(why),
             }
         };
-        wait_for_workloads(client, namespace, is_done, &mut |why| progress.waiting(why)).await;
+        wait_for_workloads(client, namespace, is_done, &mut |why| progress.waiting(why))
+            .await
+            .map_err(|required| Error::RequiredRefused { required, refused: applied.refused.clone() })?;
     }
     Ok(())
 }
@@ -173,6 +183,7 @@ async fn hand_over(plan: &Plan, api: &Api, applied: &Applied, progress: &Progres
     for lease in LEADERS {
         holders.push(lease::lease_holder(&api.client, lease).await?);
     }
+    machine::wait_self_hosted(plan, progress).await?;
     machine::remove_others(plan, progress).await?;
     for (lease, holder) in LEADERS.into_iter().zip(holders) {
         // Only a component that this run created cannot have led before the bootstrap one, which created its pods.
@@ -181,16 +192,17 @@ async fn hand_over(plan: &Plan, api: &Api, applied: &Applied, progress: &Progres
             lease::release_lease(&api.client, lease, &holder).await?;
         }
     }
-    machine::remove_apiserver(plan, progress).await?;
-    machine::remove_secrets()
+    machine::remove_apiserver(plan, progress).await
 }
 
-/// Asks the API of this machine, over a fresh connection, and waits until the elected components lead.
+/// Asks the API of this machine, over a fresh connection, and waits until the elected components lead. What the bootstrap pods read
+/// goes last, after their processes, also where an earlier run was interrupted before it.
 async fn verify(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
+    machine::remove_secrets()?;
     let api = connect(plan, progress).await?;
     for lease in LEADERS {
         while lease::lease_holder(&api.client, lease).await?.is_none() {
-            progress.waiting(format!("{lease} to lead"));
+            progress.waiting(format!("no {lease} leads yet"));
             tokio::time::sleep(PROBE).await;
         }
     }

@@ -1,7 +1,7 @@
 //! Everything `start` will do, worked out from the asset directory before the machine is touched.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -107,13 +107,19 @@ impl Plan {
         self.access.tls_server_name.as_deref().unwrap_or(host.trim_matches(['[', ']']))
     }
 
-    /// Whether the bootstrap apiserver may be the one that listens at `address`: all of them, if it holds the wildcard.
+    /// Whether the bootstrap apiserver is the one that listens at `address`. Where both hold the wildcard, it counts as its own.
     pub fn bootstrap_listens_at(&self, address: IpAddr) -> bool {
         match self.apiserver.bind_address.as_deref().map(str::parse::<IpAddr>) {
-            Some(Ok(bound)) => bound == address,
+            Some(Ok(bound)) => bound == address || bound.is_unspecified() && address.is_unspecified(),
             Some(Err(_)) => !address.is_unspecified(), // $(HOST_IP)
             None => address.is_unspecified(),
         }
+    }
+
+    /// Whether the bootstrap apiserver listens on every address, so that another one can do so only beside it.
+    pub fn bootstrap_holds_wildcard(&self) -> bool {
+        self.bootstrap_listens_at(Ipv4Addr::UNSPECIFIED.into())
+            || self.bootstrap_listens_at(Ipv6Addr::UNSPECIFIED.into())
     }
 
     /// Every static pod that is temporary, the apiserver's first.

@@ -1,5 +1,7 @@
 //! Which pods must be Ready before the bootstrap control plane goes.
 
+use std::fmt;
+
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
@@ -57,6 +59,12 @@ fn required(namespace: &str, prefix: &str, objects: &[Object]) -> Required {
     Required { namespace: namespace.to_owned(), prefix: prefix.to_owned(), workload }
 }
 
+impl fmt::Display for Required {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.prefix)
+    }
+}
+
 impl Required {
     /// Whether it is ready on `node` (a DaemonSet) or anywhere; if not, why.
     pub fn is_ready(&self, node: &str, seen: &Workloads) -> Result<(), String> {
@@ -66,6 +74,16 @@ impl Required {
                 Progress::Not(why) => Err(why),
             },
             None => self.is_ready_by_name(seen),
+        }
+    }
+
+    /// Whether the workload itself is there. Without one to go by there is nothing to miss.
+    pub fn is_there(&self, seen: &Workloads) -> bool {
+        let Self { namespace, prefix, workload } = self;
+        match workload {
+            Some(Kind::DaemonSet) => seen.daemon_sets.get(namespace, prefix).is_some(),
+            Some(Kind::Deployment) => seen.deployments.get(namespace, prefix).is_some(),
+            None => true,
         }
     }
 

@@ -95,13 +95,13 @@ mod tests {
         let mut runner = Runner::new(&sink, Duration::from_millis(20));
         let result: Result<(), Error> = runner
             .phase("wait", async |progress| {
-                progress.waiting("the apiserver");
-                progress.waiting("the apiserver");
+                progress.waiting("the apiserver is silent");
+                progress.waiting("the apiserver is silent");
                 std::future::pending().await
             })
             .await;
         let message = result.unwrap_err().to_string();
-        assert!(message.contains("wait") && message.contains("the apiserver"), "{message}");
+        assert!(message.contains("wait") && message.contains("the apiserver is silent"), "{message}");
         assert_eq!(sink.0.lock().unwrap().len(), 2, "each change is told once");
     }
 }

@@ -73,7 +73,7 @@ impl Sink for Console {
                 }
                 self.print(&format!("{phase}: done in {:.2} s", elapsed.as_secs_f64()));
             }
-            Event::Waiting { phase, on } => self.running(format!("{phase}: waiting for {on}")),
+            Event::Waiting { phase, on } => self.running(format!("{phase}: {on}")),
             Event::Info(text) => self.print(&text),
             Event::Warning(text) => self.print(&format!("warning: {text}")),
         }

@@ -26,7 +26,7 @@ pub enum Event {
     Waiting {
         /// Its name.
         phase: &'static str,
-        /// What is not ready and why, in one line.
+        /// What is not ready and why, as a sentence without its full stop.
         on: String,
     },
     /// Something done, in one line.

@@ -87,11 +87,7 @@ impl Cluster {
 
     /// Renders the assets on the first controller.
     pub fn render(&self) -> Result<String> {
-        let output =
-            self.controller()?.run(&["bootkube", "render", "--config", CONFIG, "--asset-dir", ASSETS])?;
-        let kubeconfig = self.controller()?.read(&format!("{ASSETS}/auth/kubeconfig"))?;
-        self.controller()?.write("/root/.kube/config", &kubeconfig, 0o600)?;
-        Ok(output)
+        self.controller()?.run(&["bootkube", "render", "--config", CONFIG, "--asset-dir", ASSETS])
     }
 
     /// Starts etcd as a service of the first controller, with the rendered certificates.
