@@ -21,14 +21,15 @@ const LOG_VARIABLE: &str = "BOOTKUBE_LOG";
 
 const EXAMPLES: &str = "\
 Examples:
-  A cluster on this machine (kubelet and containerd are installed):
-    bootkube render --asset-dir=assets --api-servers=https://10.0.0.5:6443
-    bootkube start --asset-dir=assets
-
-  The same from a file that says everything else there is to say:
+  A cluster on this machine, which has containerd and a kubelet (in cluster.yaml, set apiServers to this
+  machine's address and etcd.mode to staticPod):
     bootkube config defaults > cluster.yaml
     bootkube config validate --config=cluster.yaml
     bootkube render --config=cluster.yaml --asset-dir=assets
+    bootkube start --asset-dir=assets
+
+  With the flags of v0.14, where etcd runs already:
+    bootkube render --asset-dir=assets --api-servers=https://10.0.0.5:6443 --etcd-servers=https://10.0.0.5:2379
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 wrong configuration (nothing was written), 4 machine not ready.";
 

@@ -96,7 +96,7 @@ fn trouble(status: &ContainerStatus) -> Option<String> {
         ));
     }
     if state.is_some_and(|state| state.running.is_some()) {
-        return Some(format!("container {name} runs but is not ready: its probe has not passed"));
+        return Some(format!("container {name} runs, its probe has not passed"));
     }
     let waiting = state.and_then(|state| state.waiting.as_ref())?;
     let reason = waiting.reason.as_deref().unwrap_or("waiting");

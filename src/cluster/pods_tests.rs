@@ -55,10 +55,7 @@ fn why_a_pod_is_not_ready_is_told_by_what_holds_it_up() {
             "container c CrashLoopBackOff: exited with 1: unknown flag: --foo",
         ),
         (container(json!({"terminated": {"exitCode": 2}}), json!({})), "container c exited with 2"),
-        (
-            container(json!({"running": {}}), json!({})),
-            "container c runs but is not ready: its probe has not passed",
-        ),
+        (container(json!({"running": {}}), json!({})), "container c runs, its probe has not passed"),
         (init(json!({"waiting": {"reason": "PodInitializing"}})), "container i PodInitializing"),
         (init(json!({"terminated": {"exitCode": 0}})), "waits for kubelet to start it"),
     ];

@@ -40,6 +40,12 @@ pub struct Wanted {
     pub need: Need,
 }
 
+impl Wanted {
+    fn about(&self, why: &str) -> String {
+        format!("{:?} {}/{}: {why}", self.kind, self.namespace, self.name)
+    }
+}
+
 /// How much of a workload is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -130,10 +136,9 @@ pub fn is_ready(wanted: &Wanted, seen: &Workloads) -> Progress<Vec<ReadyPod>> {
         Kind::DaemonSet => daemon_set_pods(wanted, seen),
         Kind::Deployment => deployment_pods(wanted, seen),
     };
-    let evidence = found.and_then(|Found { asked, claim, pods }| prove(&wanted.need, asked, claim, &pods));
-    match evidence {
+    match found.map_err(|why| wanted.about(&why)).and_then(|found| prove(wanted, found)) {
         Ok(pods) => Progress::Done(pods),
-        Err(why) => Progress::Not(format!("{:?} {}/{}: {why}", wanted.kind, wanted.namespace, wanted.name)),
+        Err(why) => Progress::Not(why),
     }
 }
 
@@ -185,12 +190,10 @@ fn deployment_pods<'a>(wanted: &Wanted, seen: &'a Workloads) -> Result<Found<'a>
     })
 }
 
-fn prove(
-    need: &Need,
-    asked: usize,
-    claim: Result<(), String>,
-    pods: &[&Pod],
-) -> Result<Vec<ReadyPod>, String> {
+/// The pods that prove it. A pod that is in trouble is named alone: its name says whose it is.
+fn prove(wanted: &Wanted, found: Found<'_>) -> Result<Vec<ReadyPod>, String> {
+    let Found { asked, claim, pods } = found;
+    let need = &wanted.need;
     let here = |pod: &&&Pod| match need {
         Need::OnNode(node) => node_of(pod) == node,
         Need::All | Need::One => true,
@@ -203,13 +206,15 @@ fn prove(
         let trouble = candidates.iter().find_map(|pod| is_ready_pod(pod).err().map(|why| (pod, why)));
         return Err(match (trouble, need) {
             (Some((pod, why)), _) => format!("pod {} {why}", pod.name_any()),
-            (None, Need::OnNode(node)) => format!("no pod on node {node} yet"),
-            (None, _) if asked == 0 => claim.err().unwrap_or_else(|| "asks for no pods".into()),
-            (None, _) => format!("{} of {enough} pods are there", ready.len()),
+            (None, Need::OnNode(node)) => wanted.about(&format!("no pod on node {node} yet")),
+            (None, _) if asked == 0 => {
+                wanted.about(&claim.err().unwrap_or_else(|| "asks for no pods".into()))
+            }
+            (None, _) => wanted.about(&format!("{} of {enough} pods are there", ready.len())),
         });
     }
     if *need == Need::All {
-        claim?;
+        claim.map_err(|why| wanted.about(&why))?;
     }
     Ok(ready)
 }

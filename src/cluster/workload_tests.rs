@@ -138,8 +138,8 @@ fn one_is_enough_where_one_is_asked_for() {
     let pods = || vec![pod("p", "rs2", "", "n1", "True"), pod("q", "rs2", "", "n2", "False")];
     let seen = world(None, Some(deployment(2, 2, 2, 1)), pods());
     assert_eq!(names(&kcm(Need::One), &seen), ["p"]);
-    assert_eq!(why(&kcm(Need::All), &seen), "Deployment n/kcm: pod q starting");
-    assert_eq!(why(&kcm(Need::OnNode("n2".into())), &seen), "Deployment n/kcm: pod q starting");
+    assert_eq!(why(&kcm(Need::All), &seen), "pod q starting");
+    assert_eq!(why(&kcm(Need::OnNode("n2".into())), &seen), "pod q starting");
     assert_eq!(why(&kcm(Need::OnNode("n3".into())), &seen), "Deployment n/kcm: no pod on node n3 yet");
     assert_eq!(names(&kcm(Need::OnNode("n1".into())), &seen), ["p"]);
 }
@@ -162,7 +162,7 @@ fn all_wanted_must_be_ready_and_the_first_that_is_not_is_told() {
     let pods = vec![pod("p", "ds", "2", "n1", "True"), pod("q", "rs2", "", "n1", "False")];
     let seen = world(Some(daemon_set(2, 1, 1, 1)), Some(deployment(2, 1, 1, 0)), pods);
     let both = [api(Need::All), kcm(Need::One)];
-    assert_eq!(are_ready(&both, &seen), Progress::Not("Deployment n/kcm: pod q starting".into()));
+    assert_eq!(are_ready(&both, &seen), Progress::Not("pod q starting".into()));
     let proof = ReadyPod { name: "p".into(), uid: "p".into(), node: "n1".into() };
     assert_eq!(are_ready(&both[..1], &seen), Progress::Done(vec![vec![proof]]));
     assert_eq!(are_ready(&[], &seen), Progress::Done(vec![]));
