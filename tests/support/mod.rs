@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "test support: a failure here fails the test, with its place")]
 #![allow(dead_code, reason = "every test program has a copy of its own, and none needs all of it")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -16,6 +17,7 @@ use std::sync::OnceLock;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use bootkube::assets::tree::{self, Hidden};
 use bootkube::assets::yaml;
 use bootkube::cluster::connect::{Readyz, connect, probe};
 use bootkube::cluster::kubeconfig::{self, Access};
@@ -212,4 +214,10 @@ fn folder(name: &str) -> PathBuf {
 
 fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// Every file below `root`: path to content.
+pub fn contents(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let paths = tree::files(root, "", Hidden::Include).unwrap();
+    paths.into_iter().map(|path| (path.clone(), tree::read(root, &path).unwrap())).collect()
 }
