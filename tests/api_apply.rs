@@ -286,7 +286,7 @@ async fn write(client: &Client, step: &str) -> Instant {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_reacts_within_200_ms_and_survives_a_restart_of_the_api() {
-    let mut api = support::Api::start("restart");
+    let mut api = support::Api::start("restart", "");
     let client = api.client();
     write(&client, "1").await;
     let second = tokio::spawn(saw(client.clone(), "2"));

@@ -20,10 +20,15 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 
 /// Tells what is odd but does not stop the work.
 pub(super) fn warn(warnings: &[String]) {
+    tell(&warnings.iter().map(|warning| format!("warning: {warning}")).collect::<Vec<_>>());
+}
+
+/// Tells `lines` on stderr, where stdout holds data for a program.
+pub(super) fn tell(lines: &[String]) {
     let mut stderr = io::stderr().lock();
-    for warning in warnings {
-        // A closed stderr means that nobody wants warnings.
-        writeln!(stderr, "warning: {warning}").unwrap_or_default();
+    for line in lines {
+        // A closed stderr means that nobody wants to be told.
+        writeln!(stderr, "{line}").unwrap_or_default();
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::config::{Finding, Findings};
 
 /// First folders of rendered paths.
-const FOLDERS: [&str; 4] = ["auth", "bootstrap-manifests", "manifests", "tls"];
+const FOLDERS: [&str; 5] = ["auth", "bootstrap-manifests", "controller-manifests", "manifests", "tls"];
 
 /// What stdin asked for.
 #[derive(Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::cluster::ClusterArgs;
 use super::output;
 use super::query::{self, Query};
 use crate::assets::write::{self, Written};
-use crate::config::{ClusterConfig, Findings};
+use crate::config::{ClusterConfig, Finding, Findings};
 use crate::error::{ExitClass, Failure};
 use crate::pki::{self, Action, Note, Previous, Supplied};
 use crate::render;
@@ -96,7 +96,10 @@ fn render(job: Job) -> Result<(), Failure> {
     let assets =
         render::render(&config, &bundle).map_err(|error| Failure::new(ExitClass::Configuration, &error))?;
     match asset_dir {
-        None => output::print(&write::to_json(&assets)),
+        None => {
+            output::tell(&reused(&notes));
+            output::print(&write::to_json(&assets))
+        }
         Some(dir) => {
             let written = write::write(&dir, &assets).map_err(|error| match error {
                 write::Error::Refused(findings) => output::refused(&findings),
@@ -113,13 +116,23 @@ fn earlier_files(
     reuse_from: Option<&Path>,
     query: BTreeMap<String, Vec<u8>>,
 ) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    for dir in [target, reuse_from].into_iter().flatten() {
-        let files = write::previous(dir).map_err(|error| Failure::new(ExitClass::Configuration, &error))?;
-        if !files.is_empty() {
-            return Ok(files);
+    let read = |dir| write::previous(dir).map_err(|error| Failure::new(ExitClass::Configuration, &error));
+    let of_target = target.map(read).transpose()?.unwrap_or_default();
+    match reuse_from {
+        _ if !of_target.is_empty() => Ok(of_target),
+        Some(dir) => {
+            read(dir).and_then(|files| if files.is_empty() { Err(nothing_to_reuse(dir)) } else { Ok(files) })
         }
+        None => Ok(query),
     }
-    Ok(query)
+}
+
+/// A mistyped directory must not make a new cluster.
+fn nothing_to_reuse(dir: &Path) -> Failure {
+    let problem = "holds no keys or certificates of an earlier render";
+    let cure = "name a directory that was rendered, or leave the flag out to make a new cluster";
+    let finding = Finding::new("--reuse-from", &dir.display().to_string(), problem, cure);
+    output::refused(&Findings(vec![finding]))
 }
 
 /// The secrets among an earlier render's files.
@@ -139,13 +152,18 @@ fn refused_pki(error: pki::Error) -> Failure {
 
 /// What was written, and what became of keys and certificates that were there before.
 fn summary(dir: &Path, written: &Written, notes: &[Note]) -> String {
-    let mut lines = Vec::new();
-    if notes.iter().any(|note| note.action == Action::Kept) {
-        lines.extend(notes.iter().map(|note| format!("{}: {}: {}", note.path, note.action, note.reason)));
-    }
+    let mut lines = reused(notes);
     lines.extend(written.removed.iter().map(|path| format!("{path}: removed: no longer rendered")));
     let dir = dir.display();
     lines.push(format!("assets are in {dir}"));
     lines.push(format!("next, on the first controller: bootkube start --asset-dir {dir}"));
     lines.join("\n") + "\n"
+}
+
+/// What became of each key and certificate; nothing for a new cluster.
+fn reused(notes: &[Note]) -> Vec<String> {
+    match notes.iter().any(|note| note.action == Action::Kept) {
+        true => notes.iter().map(|note| format!("{}: {}: {}", note.path, note.action, note.reason)).collect(),
+        false => Vec::new(),
+    }
 }

@@ -28,8 +28,6 @@ pub enum Action {
     Kept,
     /// It was there and is another now.
     Renewed,
-    /// The configuration does without it.
-    Dropped,
 }
 
 impl fmt::Display for Action {
@@ -38,7 +36,6 @@ impl fmt::Display for Action {
             Self::Created => "created",
             Self::Kept => "kept",
             Self::Renewed => "renewed",
-            Self::Dropped => "dropped",
         })
     }
 }
@@ -77,7 +74,6 @@ pub fn issue(
     work.service_account(service_account)?;
     work.etcd_client(etcd_client);
     let bootstrap_token = work.token()?;
-    work.note_dropped();
     Ok((Bundle { files: work.files, bootstrap_token }, work.notes))
 }
 
@@ -230,14 +226,6 @@ impl Issuance<'_> {
     fn keep(&mut self, path: &str) {
         let file = self.previous.files.get(path).map(|pem| (path.to_owned(), pem.clone()));
         self.files.extend(file);
-    }
-
-    fn note_dropped(&mut self) {
-        let dropped: Vec<_> =
-            self.previous.files.keys().filter(|path| !self.files.contains_key(*path)).cloned().collect();
-        for path in dropped {
-            self.note(path, Action::Dropped, "the configuration does without it");
-        }
     }
 }
 

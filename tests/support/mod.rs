@@ -1,28 +1,31 @@
-//! A real etcd and kube-apiserver as child processes, on loopback, with certificates of their own.
+//! A real etcd and kube-apiserver as child processes, on loopback, with the certificates and the command line that `render`
+//! wrote: what is tested is what a cluster gets.
 //!
 //! The test process is their parent: `setpriv --pdeathsig` has the kernel kill them with the thread that started them, so
 //! that an aborted run leaves no process. Its folder is left to the next run, which removes those of dead processes.
 
 #![allow(clippy::unwrap_used, reason = "test support: a failure here fails the test, with its place")]
+#![allow(dead_code, reason = "every test program has a copy of its own, and none needs all of it")]
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use bootkube::assets::tree::{self, Hidden};
+use bootkube::assets::yaml;
 use bootkube::cluster::connect::{Readyz, connect, probe};
-use bootkube::cluster::kubeconfig::{Access, Identity};
+use bootkube::cluster::kubeconfig::{self, Access};
 use kube::Client;
 use lab::{Cache, Programs};
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
-};
+use serde_json::Value;
 
-/// The only name in the apiserver's certificate; nothing resolves it.
+/// A name in the apiserver's certificate; nothing resolves it.
 pub const SERVER_NAME: &str = "api.example.test";
 
 /// The binary that holds Kubernetes and etcd, built once.
@@ -31,14 +34,43 @@ pub fn hyperkube() -> PathBuf {
     BUILT.get_or_init(|| Programs::build(&Cache::open().unwrap()).unwrap().hyperkube).clone()
 }
 
+/// Runs bootkube in `folder` with `stdin`.
+pub fn bootkube(folder: &Path, arguments: &[&str], stdin: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bootkube"));
+    command.args(arguments).current_dir(folder);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A program that does not read its stdin may be gone already.
+    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap_or_default();
+    child.wait_with_output().unwrap()
+}
+
+/// Renders a configuration of `fields` into `folder`/assets, and returns what `render` said.
+pub fn render(folder: &Path, fields: &str) -> String {
+    let text = format!("apiVersion: bootkube.dev/v1alpha1\nkind: ClusterConfig\n{fields}\n");
+    fs::write(folder.join("cluster.yaml"), text).unwrap();
+    let output = bootkube(folder, &["render", "--config=cluster.yaml", "--asset-dir=assets"], "");
+    assert!(output.status.success(), "{fields}\n{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The first object of a rendered file.
+pub fn object(file: &Path) -> Value {
+    let text = fs::read_to_string(file).unwrap();
+    yaml::parse(&text, &file.display().to_string()).unwrap().swap_remove(0)
+}
+
 /// An API of one's own.
 pub struct Api {
     /// How to get in as admin.
     pub access: Access,
     /// Where it listens.
     pub endpoint: SocketAddr,
+    /// Where etcd listens.
+    pub etcd: SocketAddr,
+    /// What was rendered for it.
+    pub assets: PathBuf,
     folder: PathBuf,
-    etcd_url: String,
     children: Vec<Child>,
 }
 
@@ -49,7 +81,7 @@ pub fn shared() -> &'static Api {
         let (send, receive) = channel();
         // The children die with the thread that starts them; those of tests end with their test.
         std::thread::spawn(move || {
-            send.send(Api::start("shared")).unwrap();
+            send.send(Api::start("shared", "")).unwrap();
             loop {
                 std::thread::park();
             }
@@ -59,24 +91,20 @@ pub fn shared() -> &'static Api {
 }
 
 impl Api {
-    /// Starts etcd and an apiserver, and returns when it is ready.
-    pub fn start(name: &str) -> Self {
+    /// Renders a cluster, with `fields` in its configuration; starts etcd and an apiserver, and returns when it is ready.
+    pub fn start(name: &str, fields: &str) -> Self {
         let folder = folder(name);
-        let access = write_certificates(&folder);
-        let endpoint = free_address();
-        let (client, peer) = (format!("http://{}", free_address()), format!("http://{}", free_address()));
-        let mut api = Self { access, endpoint, folder, etcd_url: client.clone(), children: Vec::new() };
-        let data = format!("--data-dir={}", api.folder.join("etcd").display());
-        api.spawn(
-            "etcd",
-            &[
-                &data,
-                "--unsafe-no-fsync",
-                &format!("--listen-client-urls={client}"),
-                &format!("--advertise-client-urls={client}"),
-                &format!("--listen-peer-urls={peer}"),
-            ],
+        let (endpoint, etcd) = (free_address(), free_address());
+        let addresses = format!(
+            "apiServers: ['https://{endpoint}']\napiServerAltNames: [{SERVER_NAME}]\n\
+             etcd: {{servers: ['https://{etcd}']}}\n"
         );
+        render(&folder, &format!("{addresses}{fields}"));
+        let assets = folder.join("assets");
+        let mut access = kubeconfig::read(&assets.join("auth/kubeconfig")).unwrap();
+        access.server = format!("https://{SERVER_NAME}").parse().unwrap();
+        let mut api = Self { access, endpoint, etcd, assets, folder, children: Vec::new() };
+        api.start_etcd();
         api.start_apiserver();
         api
     }
@@ -86,27 +114,32 @@ impl Api {
         connect(&self.access, Some(self.endpoint)).unwrap()
     }
 
-    /// Starts an apiserver, and returns when it is ready.
-    pub fn start_apiserver(&mut self) {
-        let file = |option: &str, file: &str| format!("--{option}={}", self.folder.join(file).display());
+    fn start_etcd(&mut self) {
+        let tls = |file: &str| self.assets.join("tls/etcd").join(file).display().to_string();
         let arguments = [
-            format!("--etcd-servers={}", self.etcd_url),
-            format!("--bind-address={}", self.endpoint.ip()),
-            format!("--secure-port={}", self.endpoint.port()),
-            "--advertise-address=192.0.2.1".into(), // loopback is refused; nobody connects to it
-            "--endpoint-reconciler-type=none".into(),
-            "--authorization-mode=RBAC".into(),
-            "--service-cluster-ip-range=10.3.0.0/24".into(),
-            "--service-account-issuer=https://kubernetes.default.svc".into(),
-            "--shutdown-watch-termination-grace-period=2s".into(),
-            file("tls-cert-file", "server.crt"),
-            file("tls-private-key-file", "server.key"),
-            file("client-ca-file", "ca.crt"),
-            file("service-account-key-file", "sa.pub"),
-            file("service-account-signing-key-file", "sa.key"),
-            file("cert-dir", "run"),
+            format!("--data-dir={}", self.folder.join("etcd").display()),
+            "--unsafe-no-fsync".to_owned(),
+            format!("--listen-client-urls=https://{}", self.etcd),
+            format!("--advertise-client-urls=https://{}", self.etcd),
+            format!("--listen-peer-urls=http://{}", free_address()), // no peer ever calls
+            format!("--cert-file={}", tls("server.crt")),
+            format!("--key-file={}", tls("server.key")),
+            format!("--trusted-ca-file={}", tls("server-ca.crt")),
+            "--client-cert-auth=true".to_owned(),
         ];
-        self.spawn("kube-apiserver", &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        self.spawn("etcd", &arguments);
+    }
+
+    /// Starts the bootstrap apiserver as rendered, but for where its files are, and returns when it is ready.
+    pub fn start_apiserver(&mut self) {
+        let pod = object(&self.assets.join("bootstrap-manifests/bootstrap-apiserver.yaml"));
+        let command = pod["spec"]["containers"][0]["command"].as_array().unwrap();
+        let tls = self.assets.join("tls").display().to_string();
+        let words =
+            command.iter().map(|word| word.as_str().unwrap().replace("/etc/kubernetes/secrets", &tls));
+        // Nobody connects to what it advertises, and loopback is refused.
+        let words: Vec<String> = words.map(|word| word.replace("$(HOST_IP)", "192.0.2.1")).collect();
+        self.spawn(&words[0], &words[1..]);
         self.wait_ready();
     }
 
@@ -117,7 +150,7 @@ impl Api {
         apiserver.wait().unwrap();
     }
 
-    fn spawn(&mut self, component: &str, arguments: &[&str]) {
+    fn spawn(&mut self, component: &str, arguments: &[String]) {
         let log = fs::File::options().create(true).append(true).open(self.log(component)).unwrap();
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(hyperkube()).arg(component).args(arguments);
@@ -183,48 +216,8 @@ fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
-fn write_certificates(folder: &Path) -> Access {
-    let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
-    let (ca, authority) = authority();
-    write("ca.crt", &ca);
-    let (certificate, key) = leaf(&authority, "kube-apiserver", None, ExtendedKeyUsagePurpose::ServerAuth);
-    write("server.crt", &certificate);
-    write("server.key", &key);
-    let service_accounts = KeyPair::generate().unwrap();
-    write("sa.key", &service_accounts.serialize_pem());
-    write("sa.pub", &service_accounts.public_key_pem());
-    let (certificate, key) =
-        leaf(&authority, "admin", Some("system:masters"), ExtendedKeyUsagePurpose::ClientAuth);
-    Access {
-        server: format!("https://{SERVER_NAME}:6443").parse().unwrap(),
-        ca: ca.into_bytes(),
-        tls_server_name: None,
-        identity: Identity::Certificate { certificate: certificate.into_bytes(), key: key.into_bytes() },
-    }
-}
-
-fn authority() -> (String, Issuer<'static, KeyPair>) {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "test CA");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    (certificate.pem(), Issuer::new(params, key))
-}
-
-fn leaf(
-    authority: &Issuer<'static, KeyPair>,
-    name: &str,
-    group: Option<&str>,
-    usage: ExtendedKeyUsagePurpose,
-) -> (String, String) {
-    let mut params = CertificateParams::new(vec![SERVER_NAME.to_owned()]).unwrap();
-    params.distinguished_name.push(DnType::CommonName, name);
-    if let Some(group) = group {
-        params.distinguished_name.push(DnType::OrganizationName, group);
-    }
-    params.extended_key_usages = vec![usage];
-    let key = KeyPair::generate().unwrap();
-    (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
+/// Every file below `root`: path to content.
+pub fn contents(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let paths = tree::files(root, "", Hidden::Include).unwrap();
+    paths.into_iter().map(|path| (path.clone(), tree::read(root, &path).unwrap())).collect()
 }
