@@ -18,7 +18,7 @@ use support::{Api, hyperkube, render};
 use tempfile::TempDir;
 
 /// Name and configuration of everything that is rendered here.
-const VARIANTS: [(&str, &str); 5] = [
+const VARIANTS: [(&str, &str); 6] = [
     ("default", ""),
     (
         "one-machine",
@@ -28,6 +28,10 @@ const VARIANTS: [(&str, &str); 5] = [
         "dual-stack",
         "podCIDRs: [10.2.0.0/16, 'fd00:2::/48']\nserviceCIDRs: [10.3.0.0/24, 'fd00:3::/112']\n\
          apiServers: ['https://api.example.com']\ncontrolPlane: {controllers: 3, workers: true}\ncloudProvider: external",
+    ),
+    (
+        "ipv6",
+        "podCIDRs: ['fd00:2::/48']\nserviceCIDRs: ['fd00:3::/112']\napiServers: ['https://[2001:db8::10]:6443']",
     ),
     ("rsa", "certificates: {keyAlgorithm: rsa-2048}\netcd: {servers: ['http://127.0.0.1:2379']}"),
     (
