@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bootkube::assets::yaml;
 use serde_json::Value;
-use support::{Api, hyperkube, render};
+use support::{Api, folder, hyperkube, render};
 use tempfile::TempDir;
 
 /// Name and configuration of everything that is rendered here.
@@ -42,21 +42,19 @@ const VARIANTS: [(&str, &str); 6] = [
     ),
 ];
 
-/// The asset directories, by variant. They live as long as the process.
+/// The asset directories, by variant.
 fn variants() -> &'static BTreeMap<&'static str, PathBuf> {
-    static RENDERED: OnceLock<(TempDir, BTreeMap<&str, PathBuf>)> = OnceLock::new();
-    let (_, variants) = RENDERED.get_or_init(|| {
-        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    static RENDERED: OnceLock<BTreeMap<&str, PathBuf>> = OnceLock::new();
+    RENDERED.get_or_init(|| {
+        let root = folder("variants");
         let render = |(name, fields): &(&'static str, &str)| {
-            let folder = folder.path().join(name);
+            let folder = root.join(name);
             std::fs::create_dir(&folder).unwrap();
             render(&folder, fields);
             (*name, folder.join("assets"))
         };
-        let variants = VARIANTS.iter().map(render).collect();
-        (folder, variants)
-    });
-    variants
+        VARIANTS.iter().map(render).collect()
+    })
 }
 
 /// Objects of a folder of one variant, with the path of their file. Empty where there is no such folder.
@@ -284,7 +282,7 @@ fn checksums(assets: &Path) -> BTreeMap<String, String> {
 
 /// Names of the workloads whose checksum differs after `fields` and a lost file are rendered into the same directory.
 fn rolled(lost: &[&str], fields: &str) -> Vec<String> {
-    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let folder = TempDir::new().unwrap();
     render(folder.path(), "");
     let assets = folder.path().join("assets");
     let before = checksums(&assets);
