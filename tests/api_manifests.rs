@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use bootkube::assets::yaml;
 use serde_json::Value;
-use support::{Api, hyperkube, render};
+use support::{Api, folder, hyperkube, render};
 use tempfile::TempDir;
 
 /// Name and configuration of everything that is rendered here.
-const VARIANTS: [(&str, &str); 5] = [
+const VARIANTS: [(&str, &str); 6] = [
     ("default", ""),
     (
         "one-machine",
@@ -29,6 +29,10 @@ const VARIANTS: [(&str, &str); 5] = [
         "podCIDRs: [10.2.0.0/16, 'fd00:2::/48']\nserviceCIDRs: [10.3.0.0/24, 'fd00:3::/112']\n\
          apiServers: ['https://api.example.com']\ncontrolPlane: {controllers: 3, workers: true}\ncloudProvider: external",
     ),
+    (
+        "ipv6",
+        "podCIDRs: ['fd00:2::/48']\nserviceCIDRs: ['fd00:3::/112']\napiServers: ['https://[2001:db8::10]:6443']",
+    ),
     ("rsa", "certificates: {keyAlgorithm: rsa-2048}\netcd: {servers: ['http://127.0.0.1:2379']}"),
     (
         "changed",
@@ -38,21 +42,19 @@ const VARIANTS: [(&str, &str); 5] = [
     ),
 ];
 
-/// The asset directories, by variant. They live as long as the process.
+/// The asset directories, by variant.
 fn variants() -> &'static BTreeMap<&'static str, PathBuf> {
-    static RENDERED: OnceLock<(TempDir, BTreeMap<&str, PathBuf>)> = OnceLock::new();
-    let (_, variants) = RENDERED.get_or_init(|| {
-        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    static RENDERED: OnceLock<BTreeMap<&str, PathBuf>> = OnceLock::new();
+    RENDERED.get_or_init(|| {
+        let root = folder("variants");
         let render = |(name, fields): &(&'static str, &str)| {
-            let folder = folder.path().join(name);
+            let folder = root.join(name);
             std::fs::create_dir(&folder).unwrap();
             render(&folder, fields);
             (*name, folder.join("assets"))
         };
-        let variants = VARIANTS.iter().map(render).collect();
-        (folder, variants)
-    });
-    variants
+        VARIANTS.iter().map(render).collect()
+    })
 }
 
 /// Objects of a folder of one variant, with the path of their file. Empty where there is no such folder.
@@ -280,7 +282,7 @@ fn checksums(assets: &Path) -> BTreeMap<String, String> {
 
 /// Names of the workloads whose checksum differs after `fields` and a lost file are rendered into the same directory.
 fn rolled(lost: &[&str], fields: &str) -> Vec<String> {
-    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let folder = TempDir::new().unwrap();
     render(folder.path(), "");
     let assets = folder.path().join("assets");
     let before = checksums(&assets);

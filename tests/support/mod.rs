@@ -198,7 +198,7 @@ impl Drop for Api {
 }
 
 /// A fresh folder for this process; those of processes that are no more are removed.
-fn folder(name: &str) -> PathBuf {
+pub fn folder(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("api");
     fs::create_dir_all(&root).unwrap();
     for entry in fs::read_dir(&root).unwrap().flatten() {
