@@ -135,8 +135,10 @@ pub fn earlier_token(files: &BTreeMap<String, Vec<u8>>) -> Result<Option<Bootstr
 
 /// What this cluster was rendered from, for people and for later versions of bootkube. Nothing in it is secret.
 pub fn cluster_facts(config: &ClusterConfig, manifests: &mut Manifests) -> Result<(), Error> {
+    // Where the machine that rendered keeps its CA is no fact about the cluster.
+    let recorded = ClusterConfig { ca: None, ..config.clone() };
     let data = BTreeMap::from([
-        ("config.yaml".to_owned(), yaml::write(&config::to_value(config))),
+        ("config.yaml".to_owned(), yaml::write(&config::to_value(&recorded))),
         ("version".to_owned(), VERSION.to_owned()),
         // What `start` puts on this node, beside the label that the apiserver's manifest selects.
         ("controller-taint".to_owned(), config.control_plane.taint.clone().unwrap_or_default()),
