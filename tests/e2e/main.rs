@@ -6,10 +6,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test, with its place")]
 
+mod again;
 mod audit;
 mod checks;
 mod external_etcd;
-mod interrupted;
 mod kube;
 mod roll;
 mod static_etcd;
