@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bootkube::cluster::apply::{Item, Listener, Options, Outcome, apply_all};
 use bootkube::cluster::connect::{Readyz, probe};
-use bootkube::cluster::lease::{Release, lease_holder, release_lease};
+use bootkube::cluster::lease::{Release, leader, release_lease};
 use bootkube::cluster::node::{label_and_taint_node, wait_for_node};
 use bootkube::cluster::wait::{Progress, Scope, Seen, wait_for};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Taint};
@@ -237,13 +237,13 @@ async fn a_lease_is_let_go_only_for_its_expected_holder() {
     let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": {"name": "leader", "namespace": "kube-system"},
         "spec": {"holderIdentity": "n1_a", "leaseDurationSeconds": 15}});
-    assert_eq!(lease_holder(&client, "leader").await.unwrap(), None);
+    assert_eq!(leader(&client, "leader").await.unwrap(), None);
     assert_eq!(apply(vec![lease]).await, [Outcome::Created]);
-    assert_eq!(lease_holder(&client, "leader").await.unwrap().as_deref(), Some("n1_a"));
+    assert_eq!(leader(&client, "leader").await.unwrap().unwrap().holder, "n1_a");
     let held = Release::HeldBy("n1_a".into());
     assert_eq!(release_lease(&client, "leader", "n2_b").await.unwrap(), held);
     assert_eq!(release_lease(&client, "leader", "n1_a").await.unwrap(), Release::Released);
-    assert_eq!(lease_holder(&client, "leader").await.unwrap(), None);
+    assert_eq!(leader(&client, "leader").await.unwrap(), None);
     assert_eq!(release_lease(&client, "leader", "n1_a").await.unwrap(), Release::Free);
 }
 

@@ -5,12 +5,22 @@
 //! expected holder is let go, by a write that fails if anybody wrote since it was read.
 
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
 use kube::{Api, Client};
 
 use super::Error;
 use super::retry::{Expected, Failure, retrying};
 use crate::{FIELD_MANAGER, NAMESPACE};
+
+/// Who leads, and when it last said so. Two that differ are a sign of life in between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leader {
+    /// Its identity.
+    pub holder: String,
+    /// By its own clock.
+    pub renewed: Option<MicroTime>,
+}
 
 /// What became of a lease that was to be let go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,9 +34,9 @@ pub enum Release {
 }
 
 /// Who holds the lease `name` in kube-system, if anybody.
-pub async fn lease_holder(client: &Client, name: &str) -> Result<Option<String>, Error> {
+pub async fn leader(client: &Client, name: &str) -> Result<Option<Leader>, Error> {
     let api = leases(client);
-    let attempt = async || Ok::<_, Failure>(api.get_opt(name).await?.as_ref().and_then(holder));
+    let attempt = async || Ok::<_, Failure>(api.get_opt(name).await?.as_ref().and_then(leader_of));
     retrying(&Expected::default(), attempt, |reason| tracing::debug!(name, reason, "lease not read yet"))
         .await
         .map_err(|reason| refused("read", name, reason))
@@ -53,6 +63,11 @@ pub async fn release_lease(client: &Client, name: &str, expected: &str) -> Resul
 
 fn leases(client: &Client) -> Api<Lease> {
     Api::namespaced(client.clone(), NAMESPACE)
+}
+
+fn leader_of(lease: &Lease) -> Option<Leader> {
+    let renewed = lease.spec.as_ref()?.renew_time.clone();
+    holder(lease).map(|holder| Leader { holder, renewed })
 }
 
 fn holder(lease: &Lease) -> Option<String> {

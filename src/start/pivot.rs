@@ -13,8 +13,9 @@ use super::runner::{Progress, Runner};
 use super::{Error, Options, Report};
 use crate::assets;
 use crate::cluster::apply::{self, Item, Listener, Outcome};
+use crate::cluster::lease::{self, Leader};
 use crate::cluster::wait::{Workloads, wait_for_workloads};
-use crate::cluster::{connect, lease, node, wait};
+use crate::cluster::{connect, node, wait};
 use crate::host::addresses;
 use crate::ui::Sink;
 
@@ -47,11 +48,12 @@ pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> 
     let wait =
         async |progress: &Progress| wait_required(&plan.required, &applied, &api.client, progress).await;
     runner.phase("wait for the self-hosted control plane", wait).await?;
+    let mut last = Leaders::default();
     if !self_hosted {
         let hand_over = async |progress: &Progress| hand_over(&plan, &api, &applied, progress).await;
-        runner.phase("hand over", hand_over).await?;
+        last = runner.phase("hand over", hand_over).await?;
     }
-    runner.phase("verify", async |progress| verify(&plan, progress).await).await?;
+    runner.phase("verify", async |progress| verify(&plan, &last, progress).await).await?;
     Ok(Report { times: runner.times, applied: applied.total, refused: applied.refused, node: applied.node })
 }
 
@@ -177,34 +179,49 @@ async fn wait_required(
     Ok(())
 }
 
-/// Takes the bootstrap control plane away: first those that lead, so that the self-hosted ones can, then the apiserver.
-async fn hand_over(plan: &Plan, api: &Api, applied: &Applied, progress: &Progress<'_>) -> Result<(), Error> {
-    let mut holders = Vec::new();
-    for lease in LEADERS {
-        holders.push(lease::lease_holder(&api.client, lease).await?);
-    }
+/// Takes the bootstrap control plane away: first those that lead, so that the self-hosted ones can, then the apiserver. Returns what
+/// the leases said when those that led had ended.
+async fn hand_over(
+    plan: &Plan,
+    api: &Api,
+    applied: &Applied,
+    progress: &Progress<'_>,
+) -> Result<Leaders, Error> {
+    let before = leaders(&api.client).await?;
     machine::wait_self_hosted(plan, progress).await?;
     machine::remove_others(plan, progress).await?;
-    for (lease, holder) in LEADERS.into_iter().zip(holders) {
+    let last = leaders(&api.client).await?;
+    for (lease, leader) in LEADERS.into_iter().zip(before) {
         // Only a component that this run created cannot have led before the bootstrap one, which created its pods.
         let ours = applied.created.iter().any(|object| object.ends_with(&format!("/{lease}")));
-        if let (Some(holder), true) = (holder, ours) {
-            lease::release_lease(&api.client, lease, &holder).await?;
+        if let (Some(leader), true) = (leader, ours) {
+            lease::release_lease(&api.client, lease, &leader.holder).await?;
         }
     }
-    machine::remove_apiserver(plan, progress).await
+    machine::remove_apiserver(plan, progress).await?;
+    Ok(last)
 }
 
-/// Asks the API of this machine, over a fresh connection, and waits until the elected components lead. What the bootstrap pods read
-/// goes last, after their processes, also where an earlier run was interrupted before it.
-async fn verify(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
+/// Who leads, in the order of [`LEADERS`].
+type Leaders = [Option<Leader>; 2];
+
+async fn leaders(client: &Client) -> Result<Leaders, Error> {
+    let [manager, scheduler] = LEADERS.map(|name| lease::leader(client, name));
+    let (manager, scheduler) = futures::try_join!(manager, scheduler)?;
+    Ok([manager, scheduler])
+}
+
+/// Asks the API of this machine, over a fresh connection, and waits until the elected components lead: a lease that still says what it
+/// said when the bootstrap control plane ended may be that of a dead leader. What the bootstrap pods read goes last, after their
+/// processes, also where an earlier run was interrupted before it.
+async fn verify(plan: &Plan, last: &Leaders, progress: &Progress<'_>) -> Result<(), Error> {
     machine::remove_secrets()?;
     let api = connect(plan, progress).await?;
-    for lease in LEADERS {
-        while lease::lease_holder(&api.client, lease).await?.is_none() {
-            progress.waiting(format!("no {lease} leads yet"));
-            tokio::time::sleep(PROBE).await;
-        }
+    loop {
+        let now = leaders(&api.client).await?;
+        let leads = |(now, last): (&Option<Leader>, &Option<Leader>)| now.is_some() && now != last;
+        let Some(silent) = now.iter().zip(last).position(|pair| !leads(pair)) else { return Ok(()) };
+        progress.waiting(format!("no {} leads yet", LEADERS[silent]));
+        tokio::time::sleep(PROBE).await;
     }
-    Ok(())
 }

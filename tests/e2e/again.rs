@@ -1,0 +1,76 @@
+//! `start` is run again by the same command: after it was interrupted, after the machine lost its power, and after somebody changed
+//! what it had applied.
+
+use std::io::{BufRead, BufReader};
+
+use lab::cluster::ASSETS;
+use serde_json::json;
+
+use crate::checks::{Checks, eventually};
+use crate::world::{Started, World, record};
+
+#[test]
+fn start_is_run_again_after_an_interruption_a_power_cut_and_an_edit() {
+    let world = World::up("e2e-again", 1, |_| json!({}));
+    world.render_and_join();
+    let mut checks = Checks::default();
+    checks.that("start ends at SIGTERM, and what it placed stays", || {
+        interrupt(&world, "wait for the API", "TERM");
+        assert!(world.shell("ls /etc/kubernetes/manifests").contains("apiserver"));
+    });
+    checks.that("start that is killed leaves the bootstrap control plane", || {
+        interrupt(&world, "wait for the self-hosted control plane", "KILL");
+        assert!(world.shell("ls /etc/kubernetes/manifests").contains("apiserver"));
+    });
+    let interrupted = world.start();
+    interrupted.must_succeed();
+    checks.that("after an interruption the control plane runs itself", || runs_itself(&world));
+
+    world.n1().reboot().unwrap();
+    let rebooted = world.start();
+    rebooted.must_succeed();
+    checks.that("after a power cut the control plane runs itself", || runs_itself(&world));
+    let seconds = |started: &Started| started.took.as_secs_f64();
+    record("start-again", &json!({"interrupted": seconds(&interrupted), "power cut": seconds(&rebooted)}));
+
+    checks.that("what somebody changed with kubectl is reported and stays", || edited(&world));
+    checks.finish();
+}
+
+/// Sends a signal as soon as `start` says that it is in `phase`.
+fn interrupt(world: &World, phase: &str, signal: &str) {
+    let script = format!("echo $$ >/run/start.pid; exec bootkube start --asset-dir {ASSETS}");
+    let mut start = world.n1().spawn(&["bash", "-c", &script]).unwrap();
+    let mut lines = BufReader::new(start.stdout.take().unwrap()).lines();
+    let reached = lines.any(|line| line.unwrap().ends_with(phase));
+    assert!(reached, "start ended before: {:?}", start.wait_with_output());
+    world.shell(&format!("kill -{signal} $(cat /run/start.pid)"));
+    assert!(!start.wait().unwrap().success());
+}
+
+/// Nothing of the bootstrap control plane is left, the API answers, and the controller manager works: it makes a service account for
+/// every namespace.
+fn runs_itself(world: &World) {
+    assert_eq!(world.shell("ls -A /etc/kubernetes/manifests"), "etcd.yaml\n");
+    assert!(!world.n1().path("/etc/kubernetes/bootstrap-secrets").exists());
+    world.kubectl(&["create", "namespace", "proof"]);
+    eventually(15, || {
+        let account = world.kubectl(&["get", "serviceaccounts", "-n", "proof", "-o", "name"]);
+        (!account.is_empty()).then_some(()).ok_or("the controller manager does nothing".into())
+    });
+    world.kubectl(&["delete", "namespace", "proof"]);
+}
+
+fn edited(world: &World) {
+    let command = "/spec/template/spec/containers/0/command/-";
+    let patch = json!([{"op": "add", "path": command, "value": "--v=3"}]).to_string();
+    let scheduler = ["-n", "kube-system", "patch", "deployment/kube-scheduler", "--type=json", "-p", &patch];
+    world.kubectl(&scheduler);
+    let started = world.start();
+    started.must_succeed();
+    let said = started.stdout();
+    let names_it = |line: &str| line.contains("kube-scheduler.yaml: ") && line.contains("\"kubectl-patch\"");
+    assert!(said.lines().any(names_it), "{said}");
+    let command = world.get(&["deployment", "kube-scheduler", "-n", "kube-system"]);
+    assert!(command.to_string().contains("--v=3"), "{command}");
+}

@@ -1,0 +1,36 @@
+//! Who wrote to the cluster, by the apiservers' own word.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// What rendered kubeconfigs and Kubernetes itself are called.
+const SYSTEM: [&str; 4] =
+    ["system:apiserver", "system:kube-controller-manager", "system:kube-proxy", "system:kube-scheduler"];
+/// Programs that the administrator's kubeconfig is given to: ours, and the bootstrap pods that stand in for their own identities.
+const ADMINISTRATORS: [&str; 3] = ["bootkube/", "kube-controller-manager/", "kube-scheduler/"];
+
+/// Requests that changed something, counted by user and program. A kubelet whose token is not there yet is refused and nobody.
+pub fn writers(log: &str) -> BTreeMap<(String, String), usize> {
+    let mut writers = BTreeMap::new();
+    for line in log.lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        if event["responseStatus"]["code"].as_u64().is_some_and(|code| code >= 400) {
+            continue;
+        }
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        *writers.entry((text(&event["user"]["username"]), text(&event["userAgent"]))).or_default() += 1;
+    }
+    writers
+}
+
+/// Whether nobody but bootkube, a kubelet or a rendered identity is called so.
+pub fn is_expected(user: &str, agent: &str) -> bool {
+    match user {
+        "kubernetes-admin" => ADMINISTRATORS.iter().any(|program| agent.starts_with(program)),
+        user if user.starts_with("system:bootstrap:") || user.starts_with("system:node:") => {
+            agent.starts_with("kubelet/")
+        }
+        user => SYSTEM.contains(&user) || user.starts_with("system:serviceaccount:kube-system:"),
+    }
+}

@@ -1,0 +1,102 @@
+//! Questions to a cluster that tests share: which pods there are, whose they are, and whether they are Ready.
+
+use serde_json::Value;
+
+use crate::world::World;
+
+/// A pod, as much of it as tests look at.
+#[derive(Debug)]
+pub struct Pod {
+    /// Its name.
+    pub name: String,
+    /// Where it runs.
+    pub node: String,
+    /// `Kind/name` of the workload at the end of its owners.
+    pub owner: String,
+    /// Whether its condition says so.
+    pub ready: bool,
+    /// Command lines of its containers.
+    pub words: Vec<String>,
+    /// Its address.
+    pub ip: String,
+}
+
+impl World {
+    /// kubectl on the first controller, as administrator.
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        self.cluster.kubectl(arguments).unwrap()
+    }
+
+    /// What `kubectl get` finds.
+    pub fn get(&self, arguments: &[&str]) -> Value {
+        let words = [&["get", "-o", "json"], arguments].concat();
+        serde_json::from_str(&self.kubectl(&words)).unwrap()
+    }
+
+    /// Applies objects, as a user does.
+    pub fn apply(&self, manifest: &str) {
+        self.n1().write("/root/manifest.yaml", manifest.as_bytes(), 0o600).unwrap();
+        self.kubectl(&["apply", "-f", "/root/manifest.yaml"]);
+    }
+
+    /// Waits for a rollout in kube-system.
+    pub fn rolled_out(&self, workload: &str) {
+        self.kubectl(&["-n", "kube-system", "rollout", "status", "--timeout=120s", workload]);
+    }
+
+    /// The pods of a namespace.
+    pub fn pods(&self, namespace: &str) -> Vec<Pod> {
+        let sets = self.get(&["replicasets", "-n", namespace]);
+        let pods = self.get(&["pods", "-n", namespace]);
+        pods["items"].as_array().unwrap().iter().map(|pod| Pod::of(pod, &sets)).collect()
+    }
+
+    /// Pods of kube-system that belong to a workload.
+    pub fn pods_of(&self, workload: &str) -> Vec<Pod> {
+        self.pods("kube-system").into_iter().filter(|pod| pod.owner == workload).collect()
+    }
+
+    /// A pod of the default namespace that is Ready within half a minute.
+    pub fn ready_pod(&self, name: &str) -> Pod {
+        self.kubectl(&["wait", "--for=condition=Ready", "--timeout=30s", &format!("pod/{name}")]);
+        self.pods("default").into_iter().find(|pod| pod.name == name).unwrap()
+    }
+}
+
+impl Pod {
+    fn of(pod: &Value, sets: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+        let words = containers.filter_map(|container| container["command"].as_array()).flatten();
+        Self {
+            name: text(&pod["metadata"]["name"]),
+            node: text(&pod["spec"]["nodeName"]),
+            owner: owner(pod, sets),
+            ready: condition(pod, "Ready"),
+            words: words.map(text).collect(),
+            ip: text(&pod["status"]["podIP"]),
+        }
+    }
+}
+
+/// The end of the chain: a Deployment, where the owner is its ReplicaSet.
+fn owner(object: &Value, sets: &Value) -> String {
+    let owner = &object["metadata"]["ownerReferences"][0];
+    let (kind, name) =
+        (owner["kind"].as_str().unwrap_or_default(), owner["name"].as_str().unwrap_or_default());
+    let mut sets = sets["items"].as_array().into_iter().flatten();
+    match sets.find(|set| kind == "ReplicaSet" && set["metadata"]["uid"] == owner["uid"]) {
+        Some(set) => owner_of_set(set),
+        None => format!("{kind}/{name}"),
+    }
+}
+
+fn owner_of_set(set: &Value) -> String {
+    owner(set, &Value::Null)
+}
+
+/// Whether a condition of an object is True.
+pub fn condition(object: &Value, kind: &str) -> bool {
+    let mut conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.any(|condition| condition["type"] == kind && condition["status"] == "True")
+}

@@ -1,0 +1,17 @@
+//! End to end: clusters on machines of the lab, made as a user makes them, and held against what a user is promised.
+//!
+//! One test is one cluster, and one cluster is up at a time: what is measured here is measured on a machine that does nothing
+//! else. A cluster costs half a minute, so a test checks many sentences on it; each is named, and a failure says which does
+//! not hold. Figures go to `target/e2e/`.
+
+#![allow(clippy::unwrap_used, reason = "a failure here fails the test, with its place")]
+
+mod again;
+mod audit;
+mod checks;
+mod external_etcd;
+mod kube;
+mod roll;
+mod static_etcd;
+mod traffic;
+mod world;
