@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! argv ─ cli ─► config::resolve ─► ClusterConfig ─► pki::issue ─► Bundle ─► render ─► Assets ─► assets::write ─► directory
-//! directory ─ assets::load ─► Layout, ordered Objects ─► start::Pivot (host, cluster) ─► Report ─► exit code
+//! directory ─ assets::load ─► Layout, ordered Objects ─► start::start (host, cluster) ─► Report ─► exit code
 //! ```
 //!
 //! `config`, `pki`, `render` and `assets` are synchronous and know neither tokio nor a client. `cluster` alone speaks to
@@ -21,6 +21,10 @@ pub mod render;
 pub mod start;
 pub mod ui;
 
+/// Folder on the machine with the files that bootstrap pods read while they live: v0.14's, so that its manifests work.
+pub const BOOTSTRAP_SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
+/// Kubeconfig in it that leads to the bootstrap apiserver, written by `start` when it knows where that is.
+pub const LOCAL_KUBECONFIG: &str = "kubeconfig-local";
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Field manager of everything that bootkube applies, and value of the label `app.kubernetes.io/managed-by`.

@@ -1,6 +1,6 @@
 //! The command line: one file per subcommand, each turning arguments into one library call.
 //!
-//! Stdout carries data only; messages and logs go to stderr. Errors of usage end the program inside clap, with exit code 2.
+//! Stdout carries data and, of `start`, its progress, as v0.14's did; warnings about input, errors and logs go to stderr. Errors of usage end the program inside clap, with exit code 2.
 
 mod cluster;
 mod config;

@@ -10,7 +10,8 @@ use time::OffsetDateTime;
 use super::cluster::ClusterArgs;
 use super::output;
 use super::query::{self, Query};
-use crate::assets::write::{self, Written};
+use crate::assets::tree;
+use crate::assets::write::{self, Target, Written};
 use crate::config::{ClusterConfig, Finding, Findings};
 use crate::error::{ExitClass, Failure};
 use crate::pki::{self, Action, Note, Previous, Supplied};
@@ -63,7 +64,12 @@ pub(super) fn run(args: RenderArgs) -> Result<(), Failure> {
     let Query { config, files } = if json { read_query()? } else { Query::default() };
     let (config, warnings) = cluster.resolve(config)?;
     output::warn(&warnings);
-    let asset_dir = asset_dir.filter(|_| !json);
+    if let (Some(dir), true) = (&asset_dir, json) {
+        let cure = "leave it out, or name the directory in --reuse-from to keep its keys";
+        let finding =
+            Finding::new("--asset-dir", &dir.display().to_string(), "is not written by --output=json", cure);
+        return Err(output::refused(&Findings(vec![finding])));
+    }
     render(Job { config, asset_dir, reuse_from, reuse: files })
 }
 
@@ -90,34 +96,40 @@ fn render(job: Job) -> Result<(), Failure> {
     }
     let now = OffsetDateTime::now_utc();
     let supplied = Supplied::read(&config, now).map_err(|findings| output::refused(&findings))?;
-    let earlier = earlier_files(asset_dir.as_deref(), reuse_from.as_deref(), reuse)?;
+    let target = asset_dir.as_deref().map(Target::open).transpose().map_err(not_written)?;
+    let earlier = earlier_files(target.as_ref(), reuse_from.as_deref(), reuse)?;
     let previous = previous(earlier)?;
     let (bundle, notes) = pki::issue(&config, supplied, &previous, now).map_err(refused_pki)?;
     let assets =
         render::render(&config, &bundle).map_err(|error| Failure::new(ExitClass::Configuration, &error))?;
-    match asset_dir {
-        None => {
+    match (asset_dir, target) {
+        (Some(dir), Some(target)) => {
+            let written = target.write(&assets).map_err(not_written)?;
+            output::print(&summary(&dir, &written, &notes))
+        }
+        _ => {
             output::tell(&reused(&notes));
             output::print(&write::to_json(&assets))
         }
-        Some(dir) => {
-            let written = write::write(&dir, &assets).map_err(|error| match error {
-                write::Error::Refused(findings) => output::refused(&findings),
-                error => Failure::new(ExitClass::General, &error),
-            })?;
-            output::print(&summary(&dir, &written, &notes))
-        }
+    }
+}
+
+fn not_written(error: write::Error) -> Failure {
+    match error {
+        write::Error::Refused(findings) => output::refused(&findings),
+        error => Failure::new(ExitClass::General, &error),
     }
 }
 
 /// What an earlier render left, by path: of the target itself, else of `--reuse-from`, else what came with the query.
 fn earlier_files(
-    target: Option<&Path>,
+    target: Option<&Target>,
     reuse_from: Option<&Path>,
     query: BTreeMap<String, Vec<u8>>,
 ) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    let read = |dir| write::previous(dir).map_err(|error| Failure::new(ExitClass::Configuration, &error));
-    let of_target = target.map(read).transpose()?.unwrap_or_default();
+    let unreadable = |error: tree::Error| Failure::new(ExitClass::Configuration, &error);
+    let read = |dir| write::previous(dir).map_err(unreadable);
+    let of_target = target.map(Target::previous).transpose().map_err(unreadable)?.unwrap_or_default();
     match reuse_from {
         _ if !of_target.is_empty() => Ok(of_target),
         Some(dir) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 
 use crate::error::{ExitClass, Failure};
-use crate::start::{self, Options, Report};
+use crate::start::{self, Options, Report, RequiredPod};
 use crate::ui::{Console, Event, Sink as _};
 
 /// Bring up the cluster that `render` described: run on a controller as root, once its kubelet runs.
@@ -29,8 +29,8 @@ pub(super) struct StartArgs {
     /// Pods to wait for before the temporary control plane goes, as namespace/name-prefix, separated by commas
     /// [default: those of kube-system/pod-checkpointer, kube-apiserver, kube-scheduler and kube-controller-manager that
     /// manifests/ contains]
-    #[arg(long, value_name = "PODS", value_delimiter = ',', value_parser = required_pod)]
-    required_pods: Option<Vec<String>>,
+    #[arg(long, value_name = "PODS", value_delimiter = ',')]
+    required_pods: Option<Vec<RequiredPod>>,
     /// Take over fields of objects that another manager owns, instead of reporting the conflict
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false",
         default_missing_value = "true", action = ArgAction::Set, value_parser = BoolishValueParser::new(),
@@ -39,14 +39,6 @@ pub(super) struct StartArgs {
     /// Longest time that each wait may take
     #[arg(long, value_name = "DURATION", default_value = "20m", value_parser = timeout)]
     timeout: Duration,
-}
-
-/// `namespace/name-prefix`, as v0.14 took them.
-fn required_pod(text: &str) -> Result<String, String> {
-    match text.split('/').collect::<Vec<_>>().as_slice() {
-        [namespace, name] if !namespace.is_empty() && !name.is_empty() => Ok(text.into()),
-        _ => Err("write namespace/name, such as kube-system/kube-apiserver".into()),
-    }
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
@@ -75,13 +67,18 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
 fn summary(report: &Report) -> String {
     let Report { times, applied, refused, node } = report;
     let total: Duration = times.iter().map(|(_, elapsed)| *elapsed).sum();
-    let mut lines = vec![format!(
-        "the control plane runs itself on node {node}: {applied} objects applied, {:.1} s",
-        total.as_secs_f64()
-    )];
+    let phases: Vec<String> =
+        times.iter().map(|(phase, elapsed)| format!("{phase} {:.1} s", elapsed.as_secs_f64())).collect();
+    let mut lines = vec![
+        format!(
+            "the control plane runs itself on node {node}: {applied} objects, {:.1} s",
+            total.as_secs_f64()
+        ),
+        format!("  {}", phases.join(", ")),
+    ];
     if !refused.is_empty() {
-        lines.push(format!("{} objects were refused and are not there:", refused.len()));
-        lines.extend(refused.iter().map(|line| format!("  {line}")));
+        lines.push(format!("{} objects are not as their manifests say:", refused.len()));
+        lines.extend(refused.iter().map(|refused| format!("  {refused}")));
     }
     lines.join("\n")
 }

@@ -113,7 +113,7 @@ fn ca(access: &Access) -> Result<Vec<Vec<u8>>, Error> {
 }
 
 /// Whom the certificate must name: rustls wants IPv6 addresses without brackets.
-fn server_name(access: &Access) -> String {
+pub fn server_name(access: &Access) -> String {
     let host = access.server.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
     access.tls_server_name.clone().unwrap_or_else(|| host.to_owned())

@@ -277,6 +277,16 @@ impl ClusterConfig {
     }
 }
 
+/// Whether `url` leads to the machine itself, whichever it is.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 /// The `n`th address of a network. Host bits of the CIDR do not matter.
 pub fn offset(cidr: &IpNet, n: u32) -> IpAddr {
     match cidr.network() {

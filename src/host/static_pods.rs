@@ -63,8 +63,9 @@ fn ensure_dir(folder: &Path) -> Result<(), Error> {
     Ok(builder.create(folder).map_err(failed("create", folder))?)
 }
 
-/// Removes a static pod of ours; that it is gone already is fine.
-pub fn remove(path: &Path) -> Result<(), Error> {
+/// Removes a static pod of ours, if it still is what was placed; that it is gone already is fine.
+pub fn remove(path: &Path, content: &[u8]) -> Result<(), Error> {
+    check_free(path, content)?;
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error).into()),
         _ => Ok(()),
@@ -95,21 +96,35 @@ pub fn write_key_folder(folder: &Path, content: &BTreeMap<String, Vec<u8>>) -> R
     Ok(())
 }
 
-/// Adds one file to a folder of keys.
+/// Adds one file to a folder of keys, unless it is there just so.
 pub fn write_key(path: &Path, content: &[u8]) -> Result<(), Error> {
+    if fs::read(path).is_ok_and(|found| found == content) {
+        return Ok(());
+    }
     if let Some(folder) = path.parent() {
         ensure_dir(folder)?;
     }
     Ok(files::write_atomic(path, content, files::PRIVATE_FILE)?)
 }
 
-/// Removes a folder of keys, if it is ours.
+/// Removes a folder of keys, if it is ours, and what an interrupted removal left of it. It is renamed first: a part of it without its
+/// marker would pass for somebody else's.
 pub fn remove_key_folder(folder: &Path) -> Result<(), Error> {
     check_key_folder(folder)?;
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", folder)(error).into()),
-        _ => Ok(()),
+    if folder.exists() {
+        let dying = files::beside(folder);
+        fs::rename(folder, &dying).map_err(failed("rename", folder))?;
     }
+    let parent = files::parent(folder);
+    let entries = match fs::read_dir(parent) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed("read", parent))?,
+    };
+    let prefix = files::temporary_prefix(&folder.file_name().unwrap_or_default().to_string_lossy());
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)) {
+        fs::remove_dir_all(entry.path()).map_err(failed("remove", &entry.path()))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -134,8 +149,9 @@ mod tests {
         place(&path, b"ours").unwrap();
         place(&path, b"ours").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        remove(&path).unwrap();
-        remove(&path).unwrap();
+        assert!(remove(&path, b"edited since").is_err());
+        remove(&path, b"ours").unwrap();
+        remove(&path, b"ours").unwrap();
         assert!(!path.exists());
     }
 
@@ -156,7 +172,8 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&folder.join("etcd/server.key")), 0o600);
         assert_eq!([mode(&folder), mode(&folder.join("etcd"))], [0o700, 0o700]);
+        fs::create_dir(parent.path().join(".bootstrap-secrets.bootkube-interrupted")).unwrap();
         remove_key_folder(&folder).unwrap();
-        assert!(!folder.exists());
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
     }
 }

@@ -9,12 +9,9 @@ use super::args::Args;
 use super::control_plane::secret_file;
 use super::manifests::Manifests;
 use super::{Error, customize, objects};
-use crate::config::{ClusterConfig, Component};
+use crate::config::{ClusterConfig, Component, is_loopback};
+use crate::{BOOTSTRAP_SECRETS, LOCAL_KUBECONFIG};
 
-/// Folder on the machine with the files of the bootstrap pods while they live.
-const BOOTSTRAP_SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
-/// Kubeconfig that `start` writes there once it knows where the bootstrap apiserver listens.
-const LOCAL_KUBECONFIG: &str = "kubeconfig-local";
 /// Controllers a pivot needs; the rest waits for the self-hosted controller manager.
 const CONTROLLERS: &str = "certificatesigningrequest-approving-controller,\
      certificatesigningrequest-signing-controller,daemonset-controller,deployment-controller,\
@@ -73,12 +70,7 @@ pub fn bind_address(config: &ClusterConfig) -> &'static str {
 
 /// Whether clients find the API at a loopback address, which then is the specific one.
 pub fn binds_loopback(config: &ClusterConfig) -> bool {
-    match config.api_servers[0].host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
+    is_loopback(&config.api_servers[0])
 }
 
 fn static_pod(component: Component, template: &PodTemplateSpec, edit: impl FnOnce(&mut Args)) -> Pod {

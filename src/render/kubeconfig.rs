@@ -3,22 +3,21 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use url::Url;
 
 use crate::assets::yaml;
-use crate::config::ClusterConfig;
+use crate::config::{self, ClusterConfig};
 use crate::pki::Bundle;
 
 /// For people and for `start`: the first API URL, as administrator.
 pub fn admin(config: &ClusterConfig, bundle: &Bundle) -> String {
-    with_certificate(config, bundle, &url(&config.api_servers[0]), "admin")
+    with_certificate(config, bundle, &config::endpoint(&config.api_servers[0]), "admin")
 }
 
 /// For a joining kubelet: the first API URL, with the bootstrap token.
 pub fn kubelet(config: &ClusterConfig, bundle: &Bundle) -> String {
     let token = &bundle.bootstrap_token;
     let user = json!({"token": format!("{}.{}", token.id, token.secret)});
-    kubeconfig(config, bundle, &url(&config.api_servers[0]), "kubelet", &user)
+    kubeconfig(config, bundle, &config::endpoint(&config.api_servers[0]), "kubelet", &user)
 }
 
 /// For the controller manager and the scheduler: the apiserver of their own machine.
@@ -29,7 +28,7 @@ pub fn of_this_machine(config: &ClusterConfig, bundle: &Bundle, identity: &str) 
 
 /// For kube-proxy, which runs on every machine: the first API URL.
 pub fn of_any_machine(config: &ClusterConfig, bundle: &Bundle, identity: &str) -> String {
-    with_certificate(config, bundle, &url(&config.api_servers[0]), identity)
+    with_certificate(config, bundle, &config::endpoint(&config.api_servers[0]), identity)
 }
 
 fn with_certificate(config: &ClusterConfig, bundle: &Bundle, server: &str, identity: &str) -> String {
@@ -55,10 +54,4 @@ fn kubeconfig(config: &ClusterConfig, bundle: &Bundle, server: &str, name: &str,
         "contexts": [{"name": context, "context": {"cluster": cluster, "user": name}}],
         "current-context": context,
     }))
-}
-
-/// Without the slash that a URL without a path ends in, and with its port.
-fn url(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    format!("{}://{host}:{}", url.scheme(), url.port_or_known_default().unwrap_or(443))
 }

@@ -43,7 +43,14 @@ impl<'a> Manifests<'a> {
     }
 
     /// An object of `component` under `path`.
-    pub fn add<T: Object>(&mut self, path: &str, component: Component, mut object: T) -> Result<(), Error> {
+    pub fn add<T: Object>(&mut self, path: &str, component: Component, object: T) -> Result<(), Error> {
+        let object = self.finish_object(component, object)?;
+        self.file(path, customize::to_yaml(&object));
+        Ok(())
+    }
+
+    /// Labelled and patched.
+    fn finish_object<T: Object>(&mut self, component: Component, mut object: T) -> Result<T, Error> {
         let labels = object.metadata_mut().labels.get_or_insert_default();
         labels.insert("app.kubernetes.io/managed-by".to_owned(), FIELD_MANAGER.to_owned());
         let changes = self.config.component(component);
@@ -55,8 +62,7 @@ impl<'a> Manifests<'a> {
             })?;
             self.applied.push((component, index));
         }
-        self.file(path, customize::to_yaml(&object));
-        Ok(())
+        Ok(object)
     }
 
     /// A base manifest, as it is.
@@ -66,16 +72,20 @@ impl<'a> Manifests<'a> {
 
     /// A Secret; its digest goes into the templates that use it.
     pub fn add_secret(&mut self, path: &str, component: Component, secret: Secret) -> Result<(), Error> {
+        let secret = self.finish_object(component, secret)?;
         let entries = secret.data.iter().flatten().map(|(key, value)| (key.as_str(), value.0.as_slice()));
         self.remember("Secret", secret.metadata.name.as_deref(), entries);
-        self.add(path, component, secret)
+        self.file(path, customize::to_yaml(&secret));
+        Ok(())
     }
 
     /// A ConfigMap; its digest goes into the templates that use it.
     pub fn add_config_map(&mut self, path: &str, component: Component, map: ConfigMap) -> Result<(), Error> {
+        let map = self.finish_object(component, map)?;
         let entries = map.data.iter().flatten().map(|(key, value)| (key.as_str(), value.as_bytes()));
         self.remember("ConfigMap", map.metadata.name.as_deref(), entries);
-        self.add(path, component, map)
+        self.file(path, customize::to_yaml(&map));
+        Ok(())
     }
 
     /// Annotates a template with the digest of what it mounts. What it mounts is added before it.

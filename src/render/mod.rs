@@ -1,7 +1,7 @@
 //! From a configuration and its secrets to the files of an asset directory. Pure: the same input gives the same bytes.
 //!
 //! Objects start as base YAML (`manifests/`, `controller-manifests/`), are parsed into typed objects, changed as types, and
-//! written once by `Manifests`, which labels, checksums and patches them all alike. No text is ever templated.
+//! written once by `Manifests`, which labels, checksums and patches them all alike. No object is ever made from a text template.
 
 mod addons;
 mod args;

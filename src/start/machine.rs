@@ -1,21 +1,30 @@
 //! The machine's side of a pivot: static pods and keys in their folders, listeners on the API port.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::Error;
-use super::plan::{BOOTSTRAP_SECRETS, ETCD_KEYS, LOCAL_KUBECONFIG, Placement, Plan};
+use super::plan::{ETCD_KEYS, Placement, Plan};
 use super::runner::Progress;
 use crate::assets::yaml;
 use crate::cluster::connect::{self, Readyz};
 use crate::host::{addresses, listeners, static_pods};
+use crate::{BOOTSTRAP_SECRETS, LOCAL_KUBECONFIG};
 
 /// Between two looks at what cannot be watched: a port, a process.
 pub const PROBE: Duration = Duration::from_millis(50);
+
+/// Only root may write where kubelet reads.
+pub fn check_root() -> Result<(), Error> {
+    match rustix::process::geteuid().is_root() {
+        true => Ok(()),
+        false => Err(Error::NotRoot),
+    }
+}
 
 /// Finds everything in the way before anything is placed.
 pub fn check(plan: &Plan) -> Result<(), Error> {
@@ -29,10 +38,27 @@ pub fn check(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-/// etcd, where it is a static pod that stays.
-pub fn place_etcd(plan: &Plan) -> Result<(), Error> {
+/// Static pods that stay whose file on the machine is another than the rendered one.
+pub fn changed_staying(plan: &Plan) -> Result<Vec<PathBuf>, Error> {
+    let mut changed = Vec::new();
+    for pod in &plan.staying {
+        match static_pods::check_free(&pod.path, &pod.content) {
+            Ok(()) => {}
+            Err(static_pods::Error::Foreign { path }) => changed.push(path),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(changed)
+}
+
+/// etcd, where it is a static pod that stays: its keys, which it reads again when they are renewed, and, where there is none yet,
+/// the pod.
+pub fn place_etcd(plan: &Plan, is_running: bool) -> Result<(), Error> {
     static_pods::write_key_folder(Path::new(ETCD_KEYS), &plan.etcd_keys)?;
-    place(&plan.staying)
+    match is_running {
+        true => Ok(()),
+        false => place(&plan.staying),
+    }
 }
 
 /// The keys of the bootstrap pods, then the apiserver.
@@ -64,7 +90,7 @@ fn local_kubeconfig(plan: &Plan, endpoint: SocketAddr) -> Result<String, Error> 
     for entry in kubeconfig["clusters"].as_array_mut().into_iter().flatten() {
         if let Value::Object(cluster) = &mut entry["cluster"] {
             cluster.insert("server".to_owned(), json!(format!("https://{endpoint}")));
-            cluster.insert("tls-server-name".to_owned(), json!(plan.server_name()));
+            cluster.insert("tls-server-name".to_owned(), json!(connect::server_name(&plan.access)));
         }
     }
     Ok(yaml::write(&kubeconfig))
@@ -83,6 +109,13 @@ fn listening(plan: &Plan) -> Result<Vec<SocketAddr>, Error> {
 /// An address of this machine at which the API is ready now; if there is none, why.
 pub async fn serving(plan: &Plan) -> Result<Result<SocketAddr, String>, Error> {
     ask(plan, &listening(plan)?).await
+}
+
+/// Whether an apiserver other than the bootstrap one is ready. Where that one holds the wildcard, any counts.
+pub async fn is_served_by_another(plan: &Plan) -> Result<bool, Error> {
+    let bound = on_port(plan.api_port())?;
+    let another = bound.iter().any(|address| !plan.bootstrap_listens_at(*address));
+    Ok((another || plan.bootstrap_holds_wildcard()) && serving(plan).await?.is_ok())
 }
 
 async fn ask(plan: &Plan, endpoints: &[SocketAddr]) -> Result<Result<SocketAddr, String>, Error> {
@@ -130,7 +163,7 @@ pub async fn wait_api(plan: &Plan, progress: &Progress<'_>) -> Result<SocketAddr
 /// Removes the bootstrap pods other than the apiserver and waits until they have let go of their ports.
 pub async fn remove_others(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
     for pod in &plan.others {
-        static_pods::remove(&pod.path)?;
+        static_pods::remove(&pod.path, &pod.content)?;
     }
     for pod in &plan.others {
         let Some(port) = pod.port else { continue };
@@ -145,7 +178,7 @@ pub async fn remove_others(plan: &Plan, progress: &Progress<'_>) -> Result<(), E
 /// Removes the bootstrap apiserver and waits until its listener is gone.
 pub async fn remove_apiserver(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
     let before = bootstrap_listeners(plan)?.len();
-    static_pods::remove(&plan.apiserver.path)?;
+    static_pods::remove(&plan.apiserver.path, &plan.apiserver.content)?;
     if before == 1 && plan.bootstrap_holds_wildcard() {
         return Ok(()); // the other one takes the port in the moment it is free: who listens does not tell
     }

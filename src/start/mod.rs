@@ -9,11 +9,12 @@ mod plan;
 mod required;
 mod runner;
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
+use std::{fmt, io};
 
 pub use pivot::start;
+pub use required::RequiredPod;
 
 use crate::config::Findings;
 use crate::error::{ExitClass, Failure};
@@ -28,8 +29,8 @@ pub struct Options {
     pub pod_manifest_path: PathBuf,
     /// Whether the first refused object ends the work.
     pub strict: bool,
-    /// Pods that must be Ready, as `namespace/name-prefix`, in place of the default ones.
-    pub required_pods: Option<Vec<String>>,
+    /// Pods that must be Ready, in place of the default ones.
+    pub required_pods: Option<Vec<RequiredPod>>,
     /// Whether fields of other managers are taken over.
     pub force_conflicts: bool,
     /// How long a phase may take.
@@ -43,8 +44,8 @@ pub struct Report {
     pub times: Vec<(&'static str, Duration)>,
     /// How many objects were applied.
     pub applied: usize,
-    /// Objects that the API refused: file, object and reason.
-    pub refused: Vec<String>,
+    /// Objects that the API refused, or that were in conflict with another manager's.
+    pub refused: Vec<Refused>,
     /// The node of this machine.
     pub node: String,
 }
@@ -64,14 +65,6 @@ pub enum Error {
     /// Several bootstrap pods are.
     #[error("bootstrap-manifests/: more than one pod runs an apiserver; leave one")]
     ManyApiservers,
-    /// `--required-pods` is not understood; nothing was touched.
-    #[error(
-        "--required-pods: {value}: not of the form namespace/name; write for example kube-system/kube-apiserver"
-    )]
-    RequiredPod {
-        /// What was given.
-        value: String,
-    },
     /// The administrator's kubeconfig cannot be used; nothing was touched.
     #[error(transparent)]
     Kubeconfig(#[from] cluster::kubeconfig::Error),
@@ -89,20 +82,15 @@ pub enum Error {
         /// The reason.
         source: io::Error,
     },
-    /// Objects were refused, and the user wants none to be (`--strict`), or the control plane cannot come up without them.
-    #[error("refused by the API:\n{}", .0.join("\n"))]
-    Refused(
-        /// File, object, reason.
-        Vec<String>,
-    ),
-    /// The object behind a required pod is not there, because the API refused it.
-    #[error("{required} cannot come up: the API refused its object:\n{}", refused.join("\n"))]
-    RequiredRefused {
-        /// Namespace and name.
-        required: String,
-        /// File, object, reason.
-        refused: Vec<String>,
-    },
+    /// Objects were refused that the control plane cannot come up without, or any at all where the user wants none to be (`--strict`).
+    #[error("refused by the API:\n{}", lines(.0))]
+    Refused(Vec<Refused>),
+    /// This machine is not ready; nothing was touched.
+    #[error(transparent)]
+    Unready(Box<Error>),
+    /// Only root may write where kubelet reads.
+    #[error("not run as root; run it with sudo")]
+    NotRoot,
     /// A phase took too long.
     #[error("{phase}: not done after {} s: {}", after.as_secs(), if last.is_empty() { "nothing answered" } else { last })]
     Timeout {
@@ -115,6 +103,27 @@ pub enum Error {
     },
 }
 
+/// An object that is not as its manifest says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The manifest's file.
+    pub file: String,
+    /// `Kind namespace/name`.
+    pub object: String,
+    /// In the API's words.
+    pub reason: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.file, self.object, self.reason)
+    }
+}
+
+fn lines(refused: &[Refused]) -> String {
+    refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let class = match &error {
@@ -122,11 +131,8 @@ impl From<Error> for Failure {
             | Error::Yaml(_)
             | Error::Kubeconfig(_)
             | Error::NoApiserver
-            | Error::ManyApiservers
-            | Error::RequiredPod { .. } => ExitClass::Configuration,
-            Error::Place(
-                host::static_pods::Error::Foreign { .. } | host::static_pods::Error::ForeignFolder { .. },
-            ) => ExitClass::Preflight,
+            | Error::ManyApiservers => ExitClass::Configuration,
+            Error::Unready(_) => ExitClass::Preflight,
             _ => ExitClass::General,
         };
         let failure = Self::new(class, &error);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Taint;
 use kube::Client;
@@ -10,15 +11,18 @@ use super::machine::{self, PROBE};
 use super::plan::Plan;
 use super::required::Required;
 use super::runner::{Progress, Runner};
-use super::{Error, Options, Report};
+use super::{Error, Options, Refused, Report};
+use crate::NAMESPACE;
 use crate::assets;
 use crate::cluster::apply::{self, Item, Listener, Outcome};
 use crate::cluster::lease::{self, Leader};
 use crate::cluster::wait::{Workloads, wait_for_workloads};
 use crate::cluster::{connect, node, wait};
 use crate::host::addresses;
-use crate::ui::Sink;
+use crate::ui::{Event, Sink};
 
+/// For all objects together. What is still refused then is reported, and does not hold up the rest.
+const APPLY_DEADLINE: Duration = Duration::from_secs(300);
 /// Elected components, by the name of their lease.
 const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 
@@ -29,15 +33,12 @@ const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> {
     let layout = assets::load::load(&options.asset_dir).map_err(Error::Assets)?;
     for warning in &layout.warnings {
-        sink.tell(crate::ui::Event::Warning(warning.clone()));
+        sink.tell(Event::Warning(warning.clone()));
     }
     let plan = Plan::new(layout, options)?;
-    machine::check(&plan)?;
+    let self_hosted = examine(&plan, sink).await.map_err(|error| Error::Unready(Box::new(error)))?;
     let mut runner = Runner::new(sink, options.timeout);
-    let self_hosted = is_self_hosted(&plan).await?;
-    if !self_hosted {
-        bring_up(&plan, &mut runner).await?;
-    }
+    bring_up(&plan, self_hosted, &mut runner).await?;
     let api = runner.phase("wait for the API", async |progress| connect(&plan, progress).await).await?;
     if !self_hosted {
         let place = async |_: &Progress| machine::place_others(&plan, api.endpoint);
@@ -54,20 +55,36 @@ pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> 
         last = runner.phase("hand over", hand_over).await?;
     }
     runner.phase("verify", async |progress| verify(&plan, &last, progress).await).await?;
-    Ok(Report { times: runner.times, applied: applied.total, refused: applied.refused, node: applied.node })
+    let Applied { count, refused, node, created: _ } = applied;
+    Ok(Report { times: runner.times, applied: count, refused, node })
 }
 
-/// Whether this machine's API is served by something other than our bootstrap pods.
-async fn is_self_hosted(plan: &Plan) -> Result<bool, Error> {
+/// Looks at the machine before it is touched; says whether it is past its pivot: an apiserver other than the bootstrap one serves.
+async fn examine(plan: &Plan, sink: &dyn Sink) -> Result<bool, Error> {
+    machine::check_root()?;
     let bootstrapping = plan.temporary().any(|pod| pod.path.exists());
-    Ok(!bootstrapping && machine::serving(plan).await?.is_ok())
+    if bootstrapping || !machine::is_served_by_another(plan).await? {
+        machine::check(plan)?;
+        return Ok(false);
+    }
+    for path in machine::changed_staying(plan)? {
+        let warning = format!("{} differs from what was rendered and is left as it is", path.display());
+        sink.tell(Event::Warning(warning));
+    }
+    Ok(true)
 }
 
-async fn bring_up(plan: &Plan, runner: &mut Runner<'_>) -> Result<(), Error> {
+async fn bring_up(plan: &Plan, self_hosted: bool, runner: &mut Runner<'_>) -> Result<(), Error> {
     if !plan.staying.is_empty() {
-        runner.phase("place etcd", async |_| machine::place_etcd(plan)).await?;
+        let place = async |_: &Progress| machine::place_etcd(plan, self_hosted);
+        runner.phase("place etcd", place).await?;
     }
-    runner.phase("place the bootstrap apiserver", async |_| machine::place_apiserver(plan)).await
+    match self_hosted {
+        true => Ok(()),
+        false => {
+            runner.phase("place the bootstrap apiserver", async |_| machine::place_apiserver(plan)).await
+        }
+    }
 }
 
 /// The API of this machine.
@@ -84,10 +101,11 @@ async fn connect(plan: &Plan, progress: &Progress<'_>) -> Result<Api, Error> {
 
 /// What came of applying.
 struct Applied {
-    total: usize,
-    refused: Vec<String>,
+    /// How many are as they should be.
+    count: usize,
+    refused: Vec<Refused>,
     node: String,
-    /// Workloads that did not exist before.
+    /// Labels of objects that did not exist before.
     created: Vec<String>,
 }
 
@@ -101,38 +119,67 @@ async fn apply(
     let settings = apply::Options {
         force_conflicts: options.force_conflicts,
         strict: options.strict,
-        deadline: options.timeout,
+        deadline: options.timeout.mul_f32(0.5).min(APPLY_DEADLINE),
         ..apply::Options::default()
     };
     let listener = Listener {
-        outcome: &|item, outcome| tracing::debug!(object = item.label(), ?outcome, "applied"),
-        waiting: &|item, why| tracing::debug!(object = item.label(), why, "not yet"),
+        outcome: &|item, outcome| {
+            if let Some(refused) = Refused::of(item, outcome) {
+                progress.warn(refused.to_string());
+            }
+        },
+        waiting: &|item, why| progress.waiting(format!("{}: {why}", item.label())),
     };
-    let apply = async { Ok(apply::apply_all(client, &plan.stages, &settings, listener).await) };
-    let (outcomes, node) = futures::try_join!(apply, mark_node(plan, client, progress))?;
-    let mut applied = Applied { total: 0, refused: Vec::new(), node, created: Vec::new() };
-    for (item, outcome) in plan.stages.iter().flatten().zip(outcomes.iter().flatten()) {
-        applied.take(item, outcome);
-    }
-    applied.refused.iter().for_each(|line| progress.warn(line.clone()));
-    let Applied { total, refused, created, .. } = &applied;
-    progress.info(format!("{total} objects applied: {} new, {} refused", created.len(), refused.len()));
-    match options.strict && !applied.refused.is_empty() {
-        true => Err(Error::Refused(applied.refused)),
-        false => Ok(applied),
-    }
+    let apply = async {
+        let applied = Applied::of(plan, &apply::apply_all(client, &plan.stages, &settings, listener).await);
+        match options.strict && !applied.refused.is_empty() {
+            true => Err(Error::Refused(applied.refused)),
+            false => Ok(applied),
+        }
+    };
+    let (mut applied, node) = futures::try_join!(apply, mark_node(plan, client, progress))?;
+    applied.node = node;
+    let Applied { count, refused, created, .. } = &applied;
+    progress.info(format!(
+        "{count} objects applied, {} of them new; {} refused",
+        created.len(),
+        refused.len()
+    ));
+    Ok(applied)
 }
 
 impl Applied {
-    fn take(&mut self, item: &Item, outcome: &Outcome) {
-        self.total += 1;
-        let refused = match outcome {
-            Outcome::Created => return self.created.push(item.label()),
-            Outcome::Configured | Outcome::Unchanged => return,
-            Outcome::Failed { reason } => reason,
-            Outcome::Skipped => "not tried",
+    fn of(plan: &Plan, outcomes: &[Vec<Outcome>]) -> Self {
+        let mut applied = Self { count: 0, refused: Vec::new(), node: String::new(), created: Vec::new() };
+        for (item, outcome) in plan.stages.iter().flatten().zip(outcomes.iter().flatten()) {
+            match Refused::of(item, outcome) {
+                Some(refused) => applied.refused.push(refused),
+                None => applied.count += 1,
+            }
+            if *outcome == Outcome::Created {
+                applied.created.push(item.label());
+            }
+        }
+        applied
+    }
+
+    /// Whether this run made the workload called `name` in kube-system.
+    fn has_created(&self, name: &str) -> bool {
+        let is_it = |label: &String| {
+            ["DaemonSet", "Deployment"].iter().any(|kind| *label == format!("{kind} {NAMESPACE}/{name}"))
         };
-        self.refused.push(format!("{}: {}: {refused}", item.file, item.label()));
+        self.created.iter().any(is_it)
+    }
+}
+
+impl Refused {
+    fn of(item: &Item, outcome: &Outcome) -> Option<Self> {
+        let reason = match outcome {
+            Outcome::Created | Outcome::Configured | Outcome::Unchanged => return None,
+            Outcome::Failed { reason } => reason.clone(),
+            Outcome::Skipped => "not tried, because an earlier one was refused".to_owned(),
+        };
+        Some(Self { file: item.file.clone(), object: item.label(), reason })
     }
 }
 
@@ -162,9 +209,9 @@ async fn wait_required(
         let here = || required.iter().filter(|required| required.namespace == namespace);
         let is_done = |seen: &Workloads| {
             if let Some(missing) = here().find(|required| !required.is_there(seen)) {
-                return match applied.refused.is_empty() {
-                    true => wait::Progress::Not(format!("{missing} is not there")),
-                    false => wait::Progress::Done(Err(missing.to_string())),
+                return match applied.refused.iter().find(|refused| missing.is_object(&refused.object)) {
+                    None => wait::Progress::Not(format!("{missing} is not there")),
+                    Some(refused) => wait::Progress::Done(Err(refused.clone())),
                 };
             }
             match here().map(|required| required.is_ready(&applied.node, seen)).find_map(Result::err) {
@@ -174,7 +221,7 @@ async fn wait_required(
         };
         wait_for_workloads(client, namespace, is_done, &mut |why| progress.waiting(why))
             .await
-            .map_err(|required| Error::RequiredRefused { required, refused: applied.refused.clone() })?;
+            .map_err(|refused| Error::Refused(vec![refused]))?;
     }
     Ok(())
 }
@@ -193,9 +240,9 @@ async fn hand_over(
     let last = leaders(&api.client).await?;
     for (lease, leader) in LEADERS.into_iter().zip(before) {
         // Only a component that this run created cannot have led before the bootstrap one, which created its pods.
-        let ours = applied.created.iter().any(|object| object.ends_with(&format!("/{lease}")));
-        if let (Some(leader), true) = (leader, ours) {
-            lease::release_lease(&api.client, lease, &leader.holder).await?;
+        if let (Some(leader), true) = (leader, applied.has_created(lease)) {
+            let release = lease::release_lease(&api.client, lease, &leader.holder).await?;
+            tracing::debug!(lease, ?release, "lease of the bootstrap control plane");
         }
     }
     machine::remove_apiserver(plan, progress).await?;

@@ -14,12 +14,8 @@ use crate::assets::order;
 use crate::cluster::apply::Item;
 use crate::cluster::kubeconfig::{self, Access};
 
-/// Folder with the files that bootstrap pods read. Rendered manifests name it.
-pub const BOOTSTRAP_SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
 /// Folder with the keys of an etcd that is a static pod. Rendered manifests name it.
 pub const ETCD_KEYS: &str = "/etc/kubernetes/etcd";
-/// Kubeconfig among the bootstrap secrets that leads to the bootstrap apiserver.
-pub const LOCAL_KUBECONFIG: &str = "kubeconfig-local";
 
 /// A static pod to place, with what `start` must know of it.
 pub struct Placement {
@@ -74,7 +70,7 @@ impl Plan {
         let (apiserver, others) = bootstrap_pods(&layout.bootstrap_manifests, pod_manifest_path)?;
         let staying =
             layout.controller_manifests.iter().map(|pod| placement(pod, pod_manifest_path)).collect();
-        let required = required::resolve(required_pods.as_deref(), &layout.objects)?;
+        let required = required::resolve(required_pods.as_deref(), &layout.objects);
         let marks = node_marks(&layout.objects);
         let mut secrets = layout.tls.clone();
         secrets.insert("kubeconfig".to_owned(), layout.kubeconfig.clone());
@@ -99,12 +95,6 @@ impl Plan {
     /// The port of this machine's apiservers.
     pub fn api_port(&self) -> u16 {
         self.apiserver.port.or(self.access.server.port_or_known_default()).unwrap_or(443)
-    }
-
-    /// The name that the API's certificate is verified under, wherever it is asked.
-    pub fn server_name(&self) -> &str {
-        let host = self.access.server.host_str().unwrap_or_default();
-        self.access.tls_server_name.as_deref().unwrap_or(host.trim_matches(['[', ']']))
     }
 
     /// Whether the bootstrap apiserver is the one that listens at `address`. Where both hold the wildcard, it counts as its own.

@@ -1,11 +1,11 @@
 //! Which pods must be Ready before the bootstrap control plane goes.
 
 use std::fmt;
+use std::str::FromStr;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
-use super::Error;
 use crate::NAMESPACE;
 use crate::assets::object::Object;
 use crate::cluster::pods;
@@ -29,24 +29,35 @@ pub struct Required {
     pub workload: Option<Kind>,
 }
 
-/// The pods asked for, or those of the default ones that the manifests contain.
-pub fn resolve(asked: Option<&[String]>, objects: &[Object]) -> Result<Vec<Required>, Error> {
-    match asked {
-        Some(asked) => asked.iter().map(|text| parse(text, objects)).collect(),
-        None => Ok(DEFAULT
-            .iter()
-            .map(|name| required(NAMESPACE, name, objects))
-            .filter(|required| required.workload.is_some())
-            .collect()),
+/// What a user asks for: `namespace/name`, where the name is the beginning of the pods' names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequiredPod {
+    namespace: String,
+    prefix: String,
+}
+
+impl FromStr for RequiredPod {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split('/').collect::<Vec<_>>().as_slice() {
+            [namespace, prefix] if !namespace.is_empty() && !prefix.is_empty() => {
+                Ok(Self { namespace: (*namespace).to_owned(), prefix: (*prefix).to_owned() })
+            }
+            _ => Err("write namespace/name, such as kube-system/kube-apiserver"),
+        }
     }
 }
 
-fn parse(text: &str, objects: &[Object]) -> Result<Required, Error> {
-    match text.split_once('/') {
-        Some((namespace, prefix)) if !namespace.is_empty() && !prefix.is_empty() && !prefix.contains('/') => {
-            Ok(required(namespace, prefix, objects))
-        }
-        _ => Err(Error::RequiredPod { value: text.to_owned() }),
+/// The pods asked for, or those of the default ones that the manifests contain.
+pub fn resolve(asked: Option<&[RequiredPod]>, objects: &[Object]) -> Vec<Required> {
+    match asked {
+        Some(asked) => asked.iter().map(|pod| required(&pod.namespace, &pod.prefix, objects)).collect(),
+        None => DEFAULT
+            .iter()
+            .map(|name| required(NAMESPACE, name, objects))
+            .filter(|required| required.workload.is_some())
+            .collect(),
     }
 }
 
@@ -85,6 +96,11 @@ impl Required {
             Some(Kind::Deployment) => seen.deployments.get(namespace, prefix).is_some(),
             None => true,
         }
+    }
+
+    /// Whether `label` (`Kind namespace/name`) names the workload.
+    pub fn is_object(&self, label: &str) -> bool {
+        self.workload.is_some_and(|kind| label == format!("{kind:?} {self}"))
     }
 
     fn wanted(&self, kind: Kind, node: &str) -> Wanted {

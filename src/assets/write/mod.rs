@@ -58,16 +58,40 @@ pub struct Written {
     pub carried: Vec<String>,
 }
 
+/// A directory that nobody else renders into while this lives: whoever makes keys asks here for the earlier ones first.
+pub struct Target {
+    dir: PathBuf,
+    _lock: Option<File>,
+}
+
+impl Target {
+    /// Takes `dir` for this render, once others that write beside it are done.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let dir = resolve(dir).map_err(Error::Write)?;
+        let lock = lock(&dir).map_err(Error::Write)?;
+        Ok(Self { dir, _lock: lock })
+    }
+
+    /// See [`previous`].
+    pub fn previous(&self) -> Result<BTreeMap<String, Vec<u8>>, tree::Error> {
+        previous(&self.dir)
+    }
+
+    /// Writes `assets`.
+    pub fn write(&self, assets: &Assets) -> Result<Written, Error> {
+        let dir = &self.dir;
+        let survey = Survey::of(dir)?;
+        let index = Index::of(&assets.files);
+        let written = plan::plan(dir, &survey, &index)?;
+        let job = Job { dir, survey, index: index.to_bytes(), assets, plan: &written };
+        job.run().map_err(Error::Write)?;
+        Ok(written)
+    }
+}
+
 /// Writes `assets` to `dir`.
 pub fn write(dir: &Path, assets: &Assets) -> Result<Written, Error> {
-    let dir = resolve(dir).map_err(Error::Write)?;
-    let _lock = lock(&dir).map_err(Error::Write)?;
-    let survey = Survey::of(&dir)?;
-    let index = Index::of(&assets.files);
-    let written = plan::plan(&dir, &survey, &index)?;
-    let job = Job { dir: &dir, survey, index: index.to_bytes(), assets, plan: &written };
-    job.run().map_err(Error::Write)?;
-    Ok(written)
+    Target::open(dir)?.write(assets)
 }
 
 /// Whether [`write()`] would refuse `dir` as not ours: asked before keys are made.

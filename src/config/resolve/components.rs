@@ -87,6 +87,18 @@ fn flag_name(part: Component, flag: &str) -> Checked<()> {
     if flag.is_empty() || !flag.bytes().all(inner) {
         return fault("is not a flag name", "use letters, digits and dashes");
     }
+    if is_leader(part) && flag == "secure-port" {
+        return fault(
+            "is set by bootkube: the probes of the bootstrap and of the self-hosted one go to ports of their own",
+            "remove it; 10257 and 10259 are the usual ports",
+        );
+    }
+    if part == Component::Apiserver && (flag == "anonymous-auth" || flag.starts_with("oidc-")) {
+        return fault(
+            "excludes --authentication-config, which bootkube sets so that anonymous requests reach health paths only",
+            "set authentication-config to a file of your own (extraVolumes) that says the same, with your JWT issuers in it",
+        );
+    }
     if part == Component::Apiserver && OWNED.contains(&flag) {
         return fault(
             "is set by bootkube: bootstrap and self-hosted apiserver share a port while one hands over to the other, \
@@ -95,6 +107,10 @@ fn flag_name(part: Component, flag: &str) -> Checked<()> {
         );
     }
     Ok(())
+}
+
+fn is_leader(part: Component) -> bool {
+    matches!(part, Component::ControllerManager | Component::Scheduler)
 }
 
 fn extra_volumes(given: &ComponentSettings, report: &mut Report) -> Vec<ExtraVolume> {

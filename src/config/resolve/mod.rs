@@ -51,6 +51,11 @@ fn build(settings: Settings, report: &mut Report) -> ClusterConfig {
     if etcd == Etcd::StaticPod && control_plane.controllers > 1 {
         refuse_lonely_etcd(&settings, report);
     }
+    let has_other_machines = control_plane.workers || control_plane.controllers > 1;
+    if has_other_machines && super::is_loopback(&api_servers[0]) {
+        let at = settings.api_servers.as_ref().map_or("apiServers", |list| list.at.as_str());
+        report.warn(at, "is a loopback address: every other machine needs a proxy of its own there");
+    }
     let networks = network::read(&settings, control_plane.controllers, report);
     let trusted_certs_dir = settings.trusted_certs_dir.as_ref();
     ClusterConfig {
