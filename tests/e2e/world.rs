@@ -49,14 +49,11 @@ impl World {
         self.cluster.join(&self.n1()).unwrap();
     }
 
-    /// `start` by `words` on the first controller. What it says is kept for a dump.
+    /// `start` by `words` on the first controller.
     pub fn start_by(&self, words: &[&str]) -> Started {
         let begun = Instant::now();
-        let output = self.n1().exec(words).unwrap();
-        let took = begun.elapsed();
-        let said = [output.stdout.as_slice(), &output.stderr].concat();
-        self.n1().write("/var/log/lab/bootkube.log", &said, 0o600).unwrap();
-        Started { output, took }
+        let output = self.cluster.start_by(words).unwrap();
+        Started { output, took: begun.elapsed() }
     }
 
     /// `bootkube start` on the first controller.

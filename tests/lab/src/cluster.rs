@@ -111,11 +111,11 @@ impl Cluster {
         machine.start_kubelet()
     }
 
-    /// Runs `start` on the first controller to its end, whatever its status. Its output is kept for a dump.
-    pub fn start(&self, arguments: &[&str]) -> Result<Output> {
+    /// Runs `words`, a command that starts the cluster, on the first controller to its end, whatever its status. What it says is kept
+    /// for a dump.
+    pub fn start_by(&self, words: &[&str]) -> Result<Output> {
         let controller = self.controller()?;
-        let words = ["bootkube", "start", "--asset-dir", ASSETS];
-        let output = controller.exec(&[&words, arguments].concat())?;
+        let output = controller.exec(words)?;
         let log = [output.stdout.as_slice(), &output.stderr].concat();
         controller.write("/var/log/lab/bootkube.log", &log, 0o600)?;
         Ok(output)
