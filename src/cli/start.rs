@@ -59,26 +59,20 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::new(ExitClass::General, &error))?;
     let console = Console::new();
     let report = runtime.block_on(start::start(&options, &console))?;
-    console.tell(Event::Info(summary(&report)));
+    summary(&report).into_iter().for_each(|line| console.tell(Event::Info(line)));
     Ok(())
 }
 
-/// The end of a successful start, in a few lines.
-fn summary(report: &Report) -> String {
+/// The end of a successful start, line by line; the last says what there is now.
+fn summary(report: &Report) -> Vec<String> {
     let Report { times, applied, refused, node } = report;
-    let total: Duration = times.iter().map(|(_, elapsed)| *elapsed).sum();
+    let mut lines: Vec<String> =
+        refused.iter().map(|refused| format!("not as its manifest says: {refused}")).collect();
     let phases: Vec<String> =
         times.iter().map(|(phase, elapsed)| format!("{phase} {:.1} s", elapsed.as_secs_f64())).collect();
-    let mut lines = vec![
-        format!(
-            "the control plane runs itself on node {node}: {applied} objects, {:.1} s",
-            total.as_secs_f64()
-        ),
-        format!("  {}", phases.join(", ")),
-    ];
-    if !refused.is_empty() {
-        lines.push(format!("{} objects are not as their manifests say:", refused.len()));
-        lines.extend(refused.iter().map(|refused| format!("  {refused}")));
-    }
-    lines.join("\n")
+    lines.push(phases.join(", "));
+    let total: Duration = times.iter().map(|(_, elapsed)| *elapsed).sum();
+    let total = total.as_secs_f64();
+    lines.push(format!("the control plane runs itself on node {node}: {applied} objects, {total:.1} s"));
+    lines
 }
