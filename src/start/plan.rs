@@ -44,7 +44,7 @@ pub struct Plan {
     pub access: Access,
     /// The kubeconfig that `access` came from.
     pub kubeconfig: Vec<u8>,
-    /// Files of [`BOOTSTRAP_SECRETS`].
+    /// Files of [`crate::BOOTSTRAP_SECRETS`].
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Static pods that stay on the machine: etcd.
     pub staying: Vec<Placement>,
