@@ -109,9 +109,12 @@ fn every_mistake_is_reported_at_once_with_its_place() {
         ("manifests/c.yaml", "a: 1\na: 2\n"),
         ("manifests/d.yaml", "just text"),
         ("bootstrap-manifests/two.yaml", "{a: 1}\n---\n{b: 2}\n"),
+        ("bootstrap-manifests/x/apiserver.yaml", "{a: 1}"),
+        ("bootstrap-manifests/y/apiserver.yaml", "{a: 2}"),
     ]);
     let starts = [
         "bootstrap-manifests/two.yaml: it does not hold exactly one document",
+        "bootstrap-manifests/y/apiserver.yaml: a static pod of the same name is in bootstrap-manifests/x/apiserver.yaml",
         "manifests/a.yaml:2:4: ",
         "manifests/b.yaml: document 1: apiVersion is missing",
         "manifests/b.yaml: document 2: kind is missing",

@@ -46,6 +46,13 @@ pub struct StaticPod {
     pub value: Value,
 }
 
+impl StaticPod {
+    /// What it is called in kubelet's folder.
+    pub fn file_name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+}
+
 /// Names and numbers only: contents are secret.
 impl fmt::Debug for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -160,7 +167,20 @@ impl Loader<'_> {
         if paths.is_empty() && self.dir.join(folder).is_dir() {
             self.find(folder, "", "there is no static pod in it", RENDER);
         }
-        paths.into_iter().filter_map(|path| self.static_pod(folder, &path)).collect()
+        let pods: Vec<_> = paths.into_iter().filter_map(|path| self.static_pod(folder, &path)).collect();
+        self.refuse_one_name_twice(folder, &pods);
+        pods
+    }
+
+    /// On the machine they are in one folder.
+    fn refuse_one_name_twice(&mut self, folder: &str, pods: &[StaticPod]) {
+        let mut seen = BTreeMap::new();
+        for pod in pods {
+            if let Some(other) = seen.insert(pod.file_name(), &pod.path) {
+                let problem = format!("a static pod of the same name is in {folder}/{other}");
+                self.find(&format!("{folder}/{}", pod.path), "", &problem, "rename one of the two");
+            }
+        }
     }
 
     fn static_pod(&mut self, folder: &str, path: &str) -> Option<StaticPod> {

@@ -19,14 +19,6 @@ pub fn is_pod_of(uid: &str, pod: &Pod) -> bool {
     !is_mirror(pod) && owners.any(|owner| owner.uid == uid)
 }
 
-/// Whether `pod` was made by the object with `uid` and is ready; if not, why.
-pub fn is_ready_pod_of(uid: &str, pod: &Pod) -> Result<(), String> {
-    match is_pod_of(uid, pod) {
-        true => is_ready_pod(pod),
-        false => Err("belongs to something else".into()),
-    }
-}
-
 /// Whether `pod` is ready and means to stay; if not, why.
 pub fn is_ready_pod(pod: &Pod) -> Result<(), String> {
     if pod.metadata.deletion_timestamp.is_some() {

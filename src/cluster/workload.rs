@@ -142,18 +142,6 @@ pub fn is_ready(wanted: &Wanted, seen: &Workloads) -> Progress<Vec<ReadyPod>> {
     }
 }
 
-/// Whether all of `wanted` are ready; if not, the reason of the first that is not.
-pub fn are_ready(wanted: &[Wanted], seen: &Workloads) -> Progress<Vec<Vec<ReadyPod>>> {
-    let mut proofs = Vec::new();
-    for one in wanted {
-        match is_ready(one, seen) {
-            Progress::Done(pods) => proofs.push(pods),
-            Progress::Not(why) => return Progress::Not(why),
-        }
-    }
-    Progress::Done(proofs)
-}
-
 /// What is known about a workload.
 struct Found<'a> {
     /// How many pods it asks for.

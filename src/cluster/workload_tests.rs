@@ -156,14 +156,3 @@ fn what_is_missing_is_named() {
     let fresh = world(None, Some(fresh), vec![]);
     assert_eq!(why(&kcm(Need::All), &fresh), "Deployment n/kcm: its ReplicaSet is not there yet");
 }
-
-#[test]
-fn all_wanted_must_be_ready_and_the_first_that_is_not_is_told() {
-    let pods = vec![pod("p", "ds", "2", "n1", "True"), pod("q", "rs2", "", "n1", "False")];
-    let seen = world(Some(daemon_set(2, 1, 1, 1)), Some(deployment(2, 1, 1, 0)), pods);
-    let both = [api(Need::All), kcm(Need::One)];
-    assert_eq!(are_ready(&both, &seen), Progress::Not("pod q starting".into()));
-    let proof = ReadyPod { name: "p".into(), uid: "p".into(), node: "n1".into() };
-    assert_eq!(are_ready(&both[..1], &seen), Progress::Done(vec![vec![proof]]));
-    assert_eq!(are_ready(&[], &seen), Progress::Done(vec![]));
-}

@@ -10,7 +10,7 @@ pub fn local() -> io::Result<Vec<IpAddr>> {
         .filter(|interface| !interface.is_link_local())
         .map(|interface| interface.ip())
         .collect();
-    addresses.sort_by_key(IpAddr::is_loopback);
+    addresses.sort_by_key(|address| (address.is_loopback(), *address));
     addresses.dedup();
     Ok(addresses)
 }

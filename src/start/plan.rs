@@ -134,9 +134,8 @@ fn bootstrap_pods(pods: &[StaticPod], folder: &Path) -> Result<(Placement, Vec<P
 }
 
 fn placement(pod: &StaticPod, folder: &Path) -> Placement {
-    let name = pod.path.rsplit('/').next().unwrap_or(&pod.path);
     Placement {
-        path: folder.join(name),
+        path: folder.join(pod.file_name()),
         content: pod.bytes.clone(),
         port: flag(&pod.value, "secure-port").and_then(|port| port.parse().ok()),
         bind_address: flag(&pod.value, "bind-address"),
