@@ -15,6 +15,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod error;
+pub mod handover;
 pub mod host;
 pub mod pki;
 pub mod render;

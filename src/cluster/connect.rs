@@ -76,14 +76,14 @@ async fn ask(client: &Client, path: &str) -> Result<Readyz, kube::Error> {
 }
 
 /// The failed checks (`[-]name failed: …`) of a verbose answer, else its first lines.
-fn telling_lines(body: &str) -> Vec<String> {
+pub(super) fn telling_lines(body: &str) -> Vec<String> {
     let failed: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("[-]")).collect();
     let lines = if failed.is_empty() { body.lines().collect() } else { failed };
     let lines = lines.into_iter().map(|line| line.trim().trim_end_matches(": reason withheld"));
     lines.filter(|line| !line.is_empty()).take(PROBE_LINES).map(str::to_owned).collect()
 }
 
-fn config(access: &Access, endpoint: Option<SocketAddr>) -> Result<Config, Error> {
+pub(super) fn config(access: &Access, endpoint: Option<SocketAddr>) -> Result<Config, Error> {
     let server = access.server.as_str();
     let authority = endpoint.map(|endpoint| format!("https://{endpoint}"));
     let url = authority.as_deref().unwrap_or(server);

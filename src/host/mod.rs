@@ -1,6 +1,8 @@
-//! Everything that touches this machine: files, addresses, listeners. Nothing here speaks to the API.
+//! Everything that touches this machine: files, addresses, sockets, processes. Nothing here speaks to the API.
 
 pub mod addresses;
 pub mod files;
-pub mod listeners;
+pub mod processes;
+pub mod sockets;
 pub mod static_pods;
+pub mod steering;

@@ -12,7 +12,7 @@ use super::plan::{ETCD_KEYS, Placement, Plan};
 use super::runner::Progress;
 use crate::assets::yaml;
 use crate::cluster::connect::{self, Readyz};
-use crate::host::{addresses, listeners, static_pods};
+use crate::host::{addresses, sockets, static_pods};
 use crate::{BOOTSTRAP_SECRETS, LOCAL_KUBECONFIG};
 
 /// Between two looks at what cannot be watched: a port, a process.
@@ -202,7 +202,7 @@ fn bootstrap_listeners(plan: &Plan) -> Result<Vec<IpAddr>, Error> {
 }
 
 fn on_port(port: u16) -> Result<Vec<IpAddr>, Error> {
-    listeners::on_port(port)
+    sockets::on_port(port)
         .map_err(|source| Error::Host { act: "list the listeners of this machine", source })
 }
 
