@@ -10,6 +10,7 @@
 //! `config`, `pki`, `render` and `assets` are synchronous and know neither tokio nor a client. `cluster` alone speaks to
 //! the API, `host` alone touches the machine, `start` combines the two, and `ui` is told what happens and never asked.
 
+pub mod agent;
 pub mod assets;
 pub mod cli;
 pub mod cluster;

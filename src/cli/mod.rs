@@ -2,6 +2,7 @@
 //!
 //! Stdout carries data and, of `start`, its progress, as v0.14's did; warnings about input, errors and logs go to stderr. Errors of usage end the program inside clap, with exit code 2.
 
+mod agent;
 mod cluster;
 mod config;
 mod output;
@@ -49,6 +50,7 @@ struct Cli {
 enum Command {
     Render(Box<render::RenderArgs>),
     Start(start::StartArgs),
+    Agent(agent::AgentArgs),
     /// Show or check the configuration file.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -62,19 +64,22 @@ enum Command {
 /// Whatever the subcommand failed with, ready for the user.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     let Cli { command, verbose } = Cli::parse_from(args);
-    log_to_stderr(verbose)?;
+    log_to_stderr(verbose, matches!(command, Command::Agent(_)))?;
     match command {
         Command::Render(args) => render::run(*args),
         Command::Start(args) => start::run(args),
+        Command::Agent(args) => agent::run(args),
         Command::Config(command) => config::run(command),
         Command::Version => output::print(&format!("Version: {}\n", crate::VERSION)),
     }
 }
 
-fn log_to_stderr(verbose: bool) -> Result<(), Failure> {
+fn log_to_stderr(verbose: bool, is_service: bool) -> Result<(), Failure> {
     // The client logs every failed connection as an error, and waiting for an API is made of those.
     let usual = if verbose {
         "warn,bootkube=debug,kube_client=info"
+    } else if is_service {
+        "warn,bootkube=info,kube_client=off,kube_runtime=off"
     } else {
         "warn,kube_client=off,kube_runtime=off"
     };

@@ -14,6 +14,7 @@ pub mod apply;
 pub mod connect;
 pub mod crd;
 pub mod discovery;
+pub mod gate;
 pub mod kubeconfig;
 pub mod lease;
 pub mod node;
