@@ -38,7 +38,9 @@ pub async fn guard(client: &Client, node: &str) -> Result<(), Error> {
     let mut changes = follow(pods, &scope);
     let mut living = Living::new();
     loop {
-        living.find().map_err(|source| Error::Host { act: "look at the processes of this machine", source })?;
+        living
+            .find()
+            .map_err(|source| Error::Host { act: "look at the processes of this machine", source })?;
         tokio::select! {
             Some(_) = changes.next() => {}
             Some(ended) = living.ends.recv() => {
@@ -82,7 +84,11 @@ impl Living {
 }
 
 /// Tells when `process` has ended. A thread for each of the two or three: it sleeps in the kernel, and dies with this program.
-fn tell_end(end: OwnedFd, process: ContainerProcess, ended: UnboundedSender<ContainerProcess>) -> io::Result<()> {
+fn tell_end(
+    end: OwnedFd,
+    process: ContainerProcess,
+    ended: UnboundedSender<ContainerProcess>,
+) -> io::Result<()> {
     let wait = move || {
         let mut ends = [PollFd::new(&end, PollFlags::IN)];
         while let Err(Errno::INTR) = poll(&mut ends, None) {}

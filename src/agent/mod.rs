@@ -1,10 +1,9 @@
 //! The agent: on every controller, it lets control-plane pods be replaced without anybody noticing.
 //!
-//! `apiservers` steers new connections while one apiserver makes way for the next and opens the next one's readiness gate; `leaders` lets
-//! go of the lease of a controller manager or scheduler that has ended. It only ever looks at processes of its own machine, and writes
+//! [`handover::guard`] steers new connections while one apiserver makes way for the next and opens the next one's readiness gate;
+//! `leaders` lets go of the lease of a controller manager or scheduler that has ended. It only ever looks at processes of its own machine, and writes
 //! nothing but conditions of pods and leases. While it is away a roll waits, and the older apiserver serves.
 
-mod apiservers;
 mod leaders;
 
 use std::path::PathBuf;
@@ -65,9 +64,10 @@ pub async fn run(options: &Options) -> Result<(), Error> {
     let client = connect::connect(&access, None)?;
     let mut terminated = signal(SignalKind::terminate())
         .map_err(|source| Error::Host { act: "listen for signals", source })?;
+    let served = tokio::sync::watch::Sender::default();
     tracing::info!(node, server = %access.server, "watching over the control plane of this machine");
     tokio::select! {
-        () = apiservers::guard(port, &client, node) => {}
+        () = handover::guard(port, &client, node, &served) => {}
         result = leaders::guard(&client, node) => result?,
         _ = terminated.recv() => {}
     }

@@ -11,6 +11,7 @@ mod render;
 mod start;
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -91,6 +92,6 @@ fn log_to_stderr(verbose: bool, is_service: bool) -> Result<(), Failure> {
         })?,
         Err(_) => EnvFilter::new(usual),
     };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).init();
     Ok(())
 }

@@ -16,9 +16,9 @@ use tokio::net::TcpSocket;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
+use super::Error;
 use super::connect::{self, Readyz};
 use super::kubeconfig::{Access, Identity};
-use super::Error;
 use crate::error::chain;
 
 /// For everything about a question: whoever asks wants to ask again soon.
@@ -48,7 +48,8 @@ impl Questions {
         let config = connect::config(access, None)?;
         let tls = TlsConnector::from(Arc::new(config.rustls_client_config().map_err(setup)?));
         let name = connect::server_name(access);
-        let name = ServerName::try_from(name).map_err(|error| setup(kube::Error::Service(Box::new(error))))?;
+        let name =
+            ServerName::try_from(name).map_err(|error| setup(kube::Error::Service(Box::new(error))))?;
         let token = match &access.identity {
             Identity::Token(token) => Some(token.clone()),
             Identity::Certificate { .. } => None,
@@ -63,13 +64,13 @@ impl Questions {
 
     async fn open(&self, source: IpAddr, endpoint: SocketAddr) -> Result<Connection, String> {
         let failed = |error: std::io::Error| error.to_string();
-        let socket = if source.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
+        let socket =
+            if source.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
         socket.bind(SocketAddr::new(source, 0)).map_err(failed)?;
         let stream = socket.connect(endpoint).await.map_err(failed)?;
         let from = stream.local_addr().map_err(failed)?;
         let stream = self.tls.connect(self.name.clone(), stream).await.map_err(failed)?;
-        let (sender, driver) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| chain(&error))?;
+        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| chain(&error))?;
         // What ends the connection also ends the request on it, and is told there.
         let driver = tokio::spawn(driver.unwrap_or_else(drop)).abort_handle();
         let authority = endpoint.to_string();
@@ -94,7 +95,8 @@ impl Connection {
     }
 
     async fn get(&mut self, path: &str) -> Result<(http::StatusCode, Bytes), String> {
-        let mut request = http::Request::get(format!("{path}?verbose")).header(http::header::HOST, &self.authority);
+        let mut request =
+            http::Request::get(format!("{path}?verbose")).header(http::header::HOST, &self.authority);
         if let Some(token) = &self.token {
             request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
         }

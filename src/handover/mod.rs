@@ -11,9 +11,11 @@
 //! Both may be at work at once: each question is asked under a lock of the network namespace, and both come to the same decision.
 
 pub mod decide;
+mod guard;
 mod lock;
 mod port;
 
+pub use guard::guard;
 pub use port::{Answer, Error, Port};
 
 /// Condition of an apiserver's pod: it has answered for itself, and new connections of its machine go to it. Only then is the pod Ready,

@@ -28,6 +28,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The processes of this machine cannot be listed.
+    #[error("failed to look at the processes of this machine")]
+    Processes(#[source] io::Error),
     /// The way to the API cannot be used.
     #[error(transparent)]
     Access(#[from] cluster::Error),
@@ -123,7 +126,9 @@ impl Port {
         aim: Aim,
         is_its: impl Fn(u32) -> bool,
     ) -> Result<(), Error> {
-        self.steer(listeners, aim).await?;
+        let address = self.shared_address(listeners)?;
+        let _alone = self.lock().await?;
+        self.attach(address, aim)?;
         for _ in 0..VERIFIED {
             let look = |socket| if is_its(socket) { Ok(()) } else { Err(socket) };
             if let Some(Err(got)) = self.served_by(look).await? {

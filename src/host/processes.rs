@@ -31,10 +31,11 @@ impl ContainerProcess {
     /// Numbers of the sockets it holds; none if it has ended.
     pub fn sockets(&self) -> BTreeSet<u32> {
         let descriptors = Process::new(self.pid).and_then(|process| process.fd());
-        let sockets = descriptors.into_iter().flatten().flatten().filter_map(|descriptor| match descriptor.target {
-            FDTarget::Socket(inode) => u32::try_from(inode).ok(),
-            _ => None,
-        });
+        let sockets =
+            descriptors.into_iter().flatten().flatten().filter_map(|descriptor| match descriptor.target {
+                FDTarget::Socket(inode) => u32::try_from(inode).ok(),
+                _ => None,
+            });
         sockets.collect()
     }
 

@@ -133,7 +133,7 @@ async fn ask(plan: &Plan, endpoints: &[SocketAddr]) -> Result<Result<SocketAddr,
 
 /// Waits until the self-hosted apiserver itself says that it is ready, asked where the bootstrap one does not listen. Where both
 /// share every address, kubelet's word must do.
-pub async fn wait_self_hosted(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
+pub async fn wait_self_hosted(plan: &Plan, waiting: &dyn Fn(String)) -> Result<(), Error> {
     let bootstrap = bootstrap_listeners(plan)?;
     if bootstrap.iter().any(IpAddr::is_unspecified) {
         return Ok(());
@@ -143,7 +143,7 @@ pub async fn wait_self_hosted(plan: &Plan, progress: &Progress<'_>) -> Result<()
         own.retain(|endpoint| !bootstrap.contains(&endpoint.ip()));
         match ask(plan, &own).await? {
             Ok(_) => return Ok(()),
-            Err(reason) => progress.waiting(format!("the self-hosted apiserver: {reason}")),
+            Err(reason) => waiting(format!("the self-hosted apiserver: {reason}")),
         }
         tokio::time::sleep(PROBE).await;
     }
@@ -202,8 +202,7 @@ fn bootstrap_listeners(plan: &Plan) -> Result<Vec<IpAddr>, Error> {
 }
 
 fn on_port(port: u16) -> Result<Vec<IpAddr>, Error> {
-    sockets::on_port(port)
-        .map_err(|source| Error::Host { act: "list the listeners of this machine", source })
+    sockets::on_port(port).map_err(|source| Error::Host { act: "list the listeners of this machine", source })
 }
 
 fn name(path: &Path) -> String {

@@ -4,6 +4,7 @@
 //! that replace it are known to be Ready; on any failure before that it stays, and `start` can be run again.
 
 mod machine;
+mod newcomer;
 mod pivot;
 mod plan;
 mod required;
@@ -18,7 +19,7 @@ pub use required::RequiredPod;
 
 use crate::config::Findings;
 use crate::error::{ExitClass, Failure};
-use crate::{assets, cluster, host};
+use crate::{assets, cluster, handover, host};
 
 /// What `start` was asked to do.
 #[derive(Clone, Debug)]
@@ -71,6 +72,12 @@ pub enum Error {
     /// The way to the API is wrong or lost.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
+    /// Whoever steers has ended without a word.
+    #[error("connections are not steered any more; run the same command again")]
+    Unserved,
+    /// The port of the API cannot be handed over.
+    #[error(transparent)]
+    Handover(#[from] handover::Error),
     /// A static pod or key could not be placed or removed.
     #[error(transparent)]
     Place(#[from] host::static_pods::Error),

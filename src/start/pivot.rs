@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Taint;
 use kube::Client;
+use tokio::sync::watch;
 
 use super::machine::{self, PROBE};
+use super::newcomer;
 use super::plan::Plan;
 use super::required::Required;
 use super::runner::{Progress, Runner};
@@ -18,11 +20,14 @@ use crate::cluster::apply::{self, Item, Listener, Outcome};
 use crate::cluster::lease::{self, Leader};
 use crate::cluster::wait::{Workloads, wait_for_workloads};
 use crate::cluster::{connect, node, wait};
-use crate::host::addresses;
+use crate::host::{addresses, steering};
 use crate::ui::{Event, Sink};
 
 /// For all objects together. What is still refused then is reported, and does not hold up the rest.
 const APPLY_DEADLINE: Duration = Duration::from_secs(300);
+/// Said where the kernel refuses.
+const UNSTEERED: &str = "this machine does not steer connections, so a few may fail when the bootstrap apiserver goes, and more in every \
+    later roll of the apiserver";
 /// Elected components, by the name of their lease.
 const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 
@@ -35,24 +40,29 @@ pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> 
     for warning in &layout.warnings {
         sink.tell(Event::Warning(warning.clone()));
     }
-    let plan = Plan::new(layout, options)?;
+    let mut plan = Plan::new(layout, options)?;
+    if let (true, Err(error)) = (plan.is_steered, steering::check()) {
+        sink.tell(Event::Warning(format!("{UNSTEERED}: {error}")));
+        plan.step_aside();
+    }
     let self_hosted = examine(&plan, sink).await.map_err(|error| Error::Unready(Box::new(error)))?;
     let mut runner = Runner::new(sink, options.timeout);
     bring_up(&plan, self_hosted, &mut runner).await?;
     let api = runner.phase("wait for the API", async |progress| connect(&plan, progress).await).await?;
     if !self_hosted {
+        newcomer::hold(&plan).await?;
         let place = async |_: &Progress| machine::place_others(&plan, api.endpoint);
         runner.phase("place the other bootstrap pods", place).await?;
     }
     let apply = async |progress: &Progress| apply(&plan, options, &api.client, progress).await;
     let applied = runner.phase("apply objects", apply).await?;
-    let wait =
-        async |progress: &Progress| wait_required(&plan.required, &applied, &api.client, progress).await;
-    runner.phase("wait for the self-hosted control plane", wait).await?;
     let mut last = Leaders::default();
-    if !self_hosted {
-        let hand_over = async |progress: &Progress| hand_over(&plan, &api, &applied, progress).await;
-        last = runner.phase("hand over", hand_over).await?;
+    if self_hosted {
+        let wait =
+            async |progress: &Progress| wait_required(&plan.required, &applied, &api.client, progress).await;
+        runner.phase("wait for the self-hosted control plane", wait).await?;
+    } else {
+        last = take_over(&plan, &api, &applied, &mut runner).await?;
     }
     runner.phase("verify", async |progress| verify(&plan, &last, progress).await).await?;
     let Applied { count, refused, node, created: _ } = applied;
@@ -226,16 +236,58 @@ async fn wait_required(
     Ok(())
 }
 
+/// From the first self-hosted pod to the last bootstrap one. All the while new connections go to whoever is ready.
+async fn take_over(
+    plan: &Plan,
+    api: &Api,
+    applied: &Applied,
+    runner: &mut Runner<'_>,
+) -> Result<Leaders, Error> {
+    let served = watch::Sender::default();
+    let introduce = newcomer::introduce(plan, &api.client, &applied.node, &served);
+    let mut introduce = std::pin::pin!(introduce);
+    let wait =
+        async |progress: &Progress| wait_required(&plan.required, applied, &api.client, progress).await;
+    runner
+        .phase("wait for the self-hosted control plane", async |progress| {
+            beside(&mut introduce, wait(progress)).await
+        })
+        .await?;
+    let hand_over = async |progress: &Progress| hand_over(plan, api, applied, &served, progress).await;
+    runner.phase("hand over", async |progress| beside(&mut introduce, hand_over(progress)).await).await
+}
+
+/// Does `work`, and `aside` as long as that takes. Only a failure of `aside` is of interest.
+async fn beside<T>(
+    aside: &mut (impl Future<Output = Result<(), Error>> + Unpin),
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => done,
+        failed = aside => match failed {
+            Err(error) => Err(error),
+            Ok(()) => work.await,
+        },
+    }
+}
+
 /// Takes the bootstrap control plane away: first those that lead, so that the self-hosted ones can, then the apiserver. Returns what
 /// the leases said when those that led had ended.
 async fn hand_over(
     plan: &Plan,
     api: &Api,
     applied: &Applied,
+    served: &watch::Sender<Option<String>>,
     progress: &Progress<'_>,
 ) -> Result<Leaders, Error> {
     let before = leaders(&api.client).await?;
-    machine::wait_self_hosted(plan, progress).await?;
+    if plan.is_steered {
+        progress.waiting("new connections do not go to the self-hosted apiserver yet");
+        served.subscribe().wait_for(Option::is_some).await.map_err(|_| Error::Unserved)?;
+    }
+    machine::wait_self_hosted(plan, &|why| progress.waiting(why)).await?;
     machine::remove_others(plan, progress).await?;
     let last = leaders(&api.client).await?;
     for (lease, leader) in LEADERS.into_iter().zip(before) {

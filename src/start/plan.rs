@@ -13,7 +13,10 @@ use crate::assets::object::Object;
 use crate::assets::order;
 use crate::cluster::apply::Item;
 use crate::cluster::kubeconfig::{self, Access};
+use crate::handover::SERVING;
 
+/// What kubelet replaces by this machine's address in rendered pods.
+const NODE_ADDRESS: &str = "$(HOST_IP)";
 /// Folder with the keys of an etcd that is a static pod. Rendered manifests name it.
 pub const ETCD_KEYS: &str = "/etc/kubernetes/etcd";
 
@@ -27,6 +30,8 @@ pub struct Placement {
     pub port: Option<u16>,
     /// `--bind-address`, if it says one.
     pub bind_address: Option<String>,
+    /// Whether it says `--permit-port-sharing`.
+    pub shares_port: bool,
 }
 
 /// The label and, maybe, the taint that make a node a controller.
@@ -60,6 +65,8 @@ pub struct Plan {
     pub required: Vec<Required>,
     /// What makes this node a controller.
     pub marks: NodeMarks,
+    /// Whether new connections can be steered from the bootstrap apiserver to the self-hosted one.
+    pub is_steered: bool,
 }
 
 impl Plan {
@@ -72,6 +79,7 @@ impl Plan {
             layout.controller_manifests.iter().map(|pod| placement(pod, pod_manifest_path)).collect();
         let required = required::resolve(required_pods.as_deref(), &layout.objects);
         let marks = node_marks(&layout.objects);
+        let is_steered = shares_wildcard(&apiserver) && has_gate(&layout.objects);
         let mut secrets = layout.tls.clone();
         secrets.insert("kubeconfig".to_owned(), layout.kubeconfig.clone());
         let keys = layout.tls.iter().filter_map(|(path, key)| Some((path.strip_prefix("etcd/")?, key)));
@@ -89,7 +97,18 @@ impl Plan {
             stages,
             required,
             marks,
+            is_steered,
         })
+    }
+
+    /// For a machine whose kernel does not steer: the bootstrap apiserver binds this machine's address instead of all of them. Linux gives
+    /// a connection to the most specific listener, so nobody reaches the newcomer before the bootstrap one is gone.
+    pub fn step_aside(&mut self) {
+        self.is_steered = false;
+        let Some(bound) = self.apiserver.bind_address.replace(NODE_ADDRESS.to_owned()) else { return };
+        let text = String::from_utf8_lossy(&self.apiserver.content);
+        let (from, to) = (format!("--bind-address={bound}"), format!("--bind-address={NODE_ADDRESS}"));
+        self.apiserver.content = text.replace(&from, &to).into_bytes();
     }
 
     /// The port of this machine's apiservers.
@@ -101,7 +120,7 @@ impl Plan {
     pub fn bootstrap_listens_at(&self, address: IpAddr) -> bool {
         match self.apiserver.bind_address.as_deref().map(str::parse::<IpAddr>) {
             Some(Ok(bound)) => bound == address || bound.is_unspecified() && address.is_unspecified(),
-            Some(Err(_)) => !address.is_unspecified(), // $(HOST_IP)
+            Some(Err(_)) => !address.is_unspecified(), // NODE_ADDRESS
             None => address.is_unspecified(),
         }
     }
@@ -116,6 +135,21 @@ impl Plan {
     pub fn temporary(&self) -> impl Iterator<Item = &Placement> {
         std::iter::once(&self.apiserver).chain(&self.others)
     }
+}
+
+/// Whether a self-hosted apiserver can listen beside `apiserver`, at every address.
+fn shares_wildcard(apiserver: &Placement) -> bool {
+    let bound = apiserver.bind_address.as_deref().map(str::parse::<IpAddr>);
+    apiserver.shares_port && bound.is_none_or(|bound| bound.is_ok_and(|bound| bound.is_unspecified()))
+}
+
+/// Whether the self-hosted apiserver's pods wait for their turn.
+fn has_gate(objects: &[Object]) -> bool {
+    let is_apiserver = |object: &&Object| object.kind() == "DaemonSet" && object.name() == "kube-apiserver";
+    let gates = objects.iter().filter(is_apiserver).flat_map(|object| {
+        object.value["spec"]["template"]["spec"]["readinessGates"].as_array().into_iter().flatten()
+    });
+    gates.into_iter().any(|gate| gate["conditionType"] == SERVING)
 }
 
 fn items(objects: Vec<Object>) -> Vec<Item> {
@@ -139,6 +173,7 @@ fn placement(pod: &StaticPod, folder: &Path) -> Placement {
         content: pod.bytes.clone(),
         port: flag(&pod.value, "secure-port").and_then(|port| port.parse().ok()),
         bind_address: flag(&pod.value, "bind-address"),
+        shares_port: flag(&pod.value, "permit-port-sharing").is_some_and(|value| value == "true"),
     }
 }
 

@@ -12,8 +12,7 @@ use super::program::{Aim, Instruction, build};
 /// Attaches `program` to the listeners at `address` and `port`.
 pub fn attach(address: IpAddr, port: u16, program: &[Instruction]) -> io::Result<()> {
     let socket = shared(address)?;
-    // What comes in while this socket is one of the group is dropped, and sent again to one of the others.
-    socket.attach_filter(&[socket2::SockFilter::new(0x06, 0, 0, 0)])?;
+    deafen(&socket, address)?;
     socket.bind(&SocketAddr::new(address, port).into())?;
     socket.listen(1)?;
     let filters: Vec<_> = program.iter().map(filter).collect();
@@ -32,6 +31,17 @@ fn shared(address: IpAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// What comes in while this socket is one of the group is dropped, and sent again to one of the others: it has not the highest number of
+/// hops left. (A filter would do so too, but Linux 6.18 wants CAP_NET_ADMIN for one.)
+fn deafen(socket: &Socket, address: IpAddr) -> io::Result<()> {
+    const MOST_HOPS: libc::c_int = 255;
+    set_option(socket, libc::IPPROTO_IP, libc::IP_MINTTL, &MOST_HOPS)?;
+    match address.is_ipv6() {
+        true => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, &MOST_HOPS),
+        false => Ok(()),
+    }
+}
+
 fn filter(instruction: &Instruction) -> libc::sock_filter {
     let Instruction { code, jt, jf, k } = *instruction;
     libc::sock_filter { code, jt, jf, k }
@@ -39,16 +49,20 @@ fn filter(instruction: &Instruction) -> libc::sock_filter {
 
 fn set_program(socket: &Socket, filters: &[libc::sock_filter]) -> io::Result<()> {
     let length = u16::try_from(filters.len()).map_err(io::Error::other)?;
+    // The kernel copies what this points to, `len` filters, before the call returns; `filters` outlives it.
     let program = libc::sock_fprog { len: length, filter: filters.as_ptr().cast_mut() };
-    // SAFETY: the descriptor is open, the kernel copies `program` and the filters behind it, which both outlive the call, and it reads
-    // as many filters as `len` says.
+    set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
+}
+
+fn set_option<T>(socket: &Socket, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
+    // SAFETY: the descriptor is open, and the kernel reads as many bytes of `value` as it has.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ATTACH_REUSEPORT_CBPF,
-            (&raw const program).cast(),
-            size_of::<libc::sock_fprog>() as libc::socklen_t,
+            level,
+            name,
+            std::ptr::from_ref(value).cast(),
+            size_of::<T>() as libc::socklen_t,
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
@@ -162,6 +176,24 @@ mod tests {
         let alone = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = alone.local_addr().unwrap();
         assert!(steer(address.ip(), address.port(), Aim { serving: 0, asked: 0, starting: 0 }).is_err());
+    }
+
+    #[test]
+    fn a_socket_that_only_attaches_takes_nothing() {
+        for (any, local) in [
+            (IpAddr::V4(Ipv4Addr::UNSPECIFIED), V4),
+            (Ipv6Addr::UNSPECIFIED.into(), V4),
+            (Ipv6Addr::UNSPECIFIED.into(), V6),
+        ] {
+            let socket = shared(any).unwrap();
+            deafen(&socket, any).unwrap();
+            socket.bind(&SocketAddr::new(any, 0).into()).unwrap();
+            socket.listen(1).unwrap();
+            let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+            let result =
+                TcpStream::connect_timeout(&SocketAddr::new(local, port), Duration::from_millis(100));
+            assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
     }
 
     #[test]

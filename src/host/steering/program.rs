@@ -57,7 +57,11 @@ fn ipv4(address: IpAddr, aim: Aim) -> Vec<Instruction> {
     let mut program = vec![load(IPV4_SOURCE), jump(ASKING.to_bits(), 0, 1), give(aim.asked)];
     if address.is_ipv4() {
         // Without IPv6 an apiserver calls itself here.
-        program.extend([load(IPV4_DESTINATION), jump(Ipv4Addr::LOCALHOST.to_bits(), 0, 1), give(aim.starting)]);
+        program.extend([
+            load(IPV4_DESTINATION),
+            jump(Ipv4Addr::LOCALHOST.to_bits(), 0, 1),
+            give(aim.starting),
+        ]);
     }
     program.push(give(aim.serving));
     program
@@ -117,7 +121,8 @@ mod tests {
     }
 
     fn expected(address: IpAddr, aim: Aim, source: IpAddr, destination: IpAddr) -> u32 {
-        let own = if address.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
+        let own =
+            if address.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
         match () {
             () if source == IpAddr::V4(ASKING) => aim.asked,
             () if destination == own => aim.starting,
@@ -131,7 +136,8 @@ mod tests {
     }
 
     fn v6() -> impl Strategy<Value = IpAddr> {
-        let known = ["::1", "::", "fd00::1", "::1:0:0:1", "1::1", "0:0:1::1"].map(|text| text.parse().unwrap());
+        let known =
+            ["::1", "::", "fd00::1", "::1:0:0:1", "1::1", "0:0:1::1"].map(|text| text.parse().unwrap());
         prop_oneof![prop::sample::select(known.to_vec()), any::<Ipv6Addr>()].prop_map(IpAddr::V6)
     }
 

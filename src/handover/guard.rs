@@ -1,4 +1,5 @@
-//! Rolls of the apiserver: sees who listens, asks each, steers, and opens and closes gates, as [`handover::decide`] says.
+//! Watches over the apiservers of a machine while one makes way for the next: sees who listens, asks each, steers, and opens and closes
+//! gates, as [`decide`] says. The agent does so all the time, `start` during a pivot.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -6,15 +7,15 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _};
+use tokio::sync::watch;
 
-use super::Error;
+use super::decide::{Candidate, Decision, Seated, decide};
+use super::{Error, Port, SERVING};
 use crate::NAMESPACE;
 use crate::cluster::connect::Readyz;
 use crate::cluster::gate;
 use crate::cluster::wait::{Scope, follow};
 use crate::error::chain;
-use crate::handover::decide::{Candidate, Decision, Seated, decide};
-use crate::handover::{self, Port, SERVING};
 use crate::host::processes::{self, ContainerProcess};
 use crate::host::sockets::Listener;
 use crate::host::steering::Aim;
@@ -28,17 +29,19 @@ const IDLE: Duration = Duration::from_secs(1);
 /// Where connections cannot be steered: how long a newer apiserver listens before the older one may go.
 const UNSTEERED: Duration = Duration::from_secs(10);
 
-/// Watches over the apiservers of `node`, for ever.
-pub async fn guard(port: Port, client: &Client, node: &str) {
+/// Watches over the apiservers of `node`, for ever. `served` is told which pod has new connections and an open gate.
+pub async fn guard(port: Port, client: &Client, node: &str, served: &watch::Sender<Option<String>>) {
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-    let scope = Scope {
-        labels: Some(format!("k8s-app={APISERVER}")),
-        fields: Some(format!("spec.nodeName={node}")),
-    };
+    let scope =
+        Scope { labels: Some(format!("k8s-app={APISERVER}")), fields: Some(format!("spec.nodeName={node}")) };
     let mut changes = follow(pods.clone(), &scope);
     let mut guard = Guard { port, pods, seen: Vec::new(), group: Group::default(), complaint: String::new() };
     loop {
         let pause = guard.look().await;
+        served.send_if_modified(|told| {
+            let now = guard.served();
+            std::mem::replace(told, now.clone()) != now
+        });
         tokio::select! {
             Some(now) = changes.next() => match now {
                 Ok(pods) => guard.seen = pods,
@@ -84,6 +87,12 @@ impl Guard {
         }
     }
 
+    /// Pod that has new connections and an open gate.
+    fn served(&self) -> Option<String> {
+        let serving = self.group.serving.as_ref()?;
+        candidates(&self.seen).iter().any(|pod| pod.is_open && pod.uid == *serving).then(|| serving.clone())
+    }
+
     fn complain(&mut self, complaint: String) {
         if self.complaint != complaint {
             tracing::warn!("{complaint}");
@@ -123,7 +132,7 @@ impl Guard {
     }
 
     /// Asks those who are not known to be ready, or not known at all.
-    async fn ask(&mut self) -> Result<(), handover::Error> {
+    async fn ask(&mut self) -> Result<(), Error> {
         let Self { port, group, .. } = self;
         let aim = match group.aim {
             Some(aim) => aim,
@@ -135,8 +144,7 @@ impl Guard {
                 continue;
             }
             let processes = &group.processes;
-            let answer =
-                port.ask(&group.listeners, aim, index, |socket| holder(processes, socket)).await?;
+            let answer = port.ask(&group.listeners, aim, index, |socket| holder(processes, socket)).await?;
             tracing::debug!(index, ?answer, "asked");
             let before = known.and_then(|seat| seat.pod.clone());
             let is_ready = answer.readyz == Readyz::Ready;
@@ -145,6 +153,7 @@ impl Guard {
             group.seats.push(seat);
         }
         group.seats.sort_by_key(|seat| seat.index);
+        group.assume_order(&candidates(&self.seen));
         Ok(())
     }
 
@@ -153,7 +162,8 @@ impl Guard {
             self.set_gate(uid, false, "its apiserver does not listen").await;
         }
         let aim = decision.aim();
-        let pod = self.group.seats.iter().find(|seat| seat.index == aim.serving).and_then(|seat| seat.pod.clone());
+        let pod =
+            self.group.seats.iter().find(|seat| seat.index == aim.serving).and_then(|seat| seat.pod.clone());
         if self.group.aim.map(|aim| (aim.serving, aim.starting)) != Some((aim.serving, aim.starting)) {
             let Group { listeners, processes, .. } = &self.group;
             let is_its = |socket| pod.is_none() || holder(processes, socket) == pod;
@@ -170,11 +180,7 @@ impl Guard {
 
     /// Where the kernel does not steer, or the apiservers are bound to different addresses: a newer one that has listened for a while is
     /// let go ahead, and whoever waits for the roll is told of the gap.
-    async fn without_steering(
-        &mut self,
-        candidates: &[Candidate],
-        error: handover::Error,
-    ) -> Result<Duration, Error> {
+    async fn without_steering(&mut self, candidates: &[Candidate], error: Error) -> Result<Duration, Error> {
         let why = format!("requests may fail in this roll: {}", chain(&error));
         self.complain(why.clone());
         let Group { listeners, processes, since, .. } = &self.group;
@@ -202,8 +208,7 @@ impl Guard {
 impl Group {
     /// Others listen now. What the kernel was told still holds for the indices that were there before.
     fn meet(&mut self, listeners: Vec<Listener>) -> Result<(), Error> {
-        let all = processes::of_container(APISERVER)
-            .map_err(|source| Error::Host { act: "look at the processes of this machine", source })?;
+        let all = processes::of_container(APISERVER).map_err(Error::Processes)?;
         self.processes = all;
         tracing::info!(listeners = listeners.len(), processes = self.processes.len(), "listeners changed");
         let has_lost = self.listeners.iter().any(|listener| !listeners.contains(listener));
@@ -216,8 +221,17 @@ impl Group {
         Ok(())
     }
 
+    /// Where processes cannot be seen: of two the first was there first, and has no pod of ours; the second one is the newest pod. Should
+    /// that be wrong, both are ready before anybody goes.
+    fn assume_order(&mut self, candidates: &[Candidate]) {
+        let are_ready = self.seats.iter().all(|seat| seat.is_ready);
+        if let ([_, newer], true, true) = (self.seats.as_mut_slice(), self.processes.is_empty(), are_ready) {
+            newer.pod = candidates.iter().max_by_key(|pod| pod.age_rank).map(|pod| pod.uid.clone());
+        }
+    }
+
     /// Where connections go at present, as an index: whoever takes one, by its age among those who listen. Exact while nobody has gone.
-    async fn guess(&self, port: &Port) -> Result<Aim, handover::Error> {
+    async fn guess(&self, port: &Port) -> Result<Aim, Error> {
         let serving = port.served_by(|socket| holder(&self.processes, socket)).await?.flatten();
         let inodes: BTreeSet<u32> = self.listeners.iter().map(|listener| listener.inode).collect();
         let mut listening = self.processes.iter().filter(|process| !process.sockets().is_disjoint(&inodes));
