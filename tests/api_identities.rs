@@ -57,6 +57,7 @@ enum Who {
     ControllerManager,
     Scheduler,
     Proxy,
+    Agent,
     Apiserver,
     Kubelet,
 }
@@ -70,6 +71,7 @@ impl Who {
             Self::ControllerManager => of_secret(assets, "kube-controller-manager"),
             Self::Scheduler => of_secret(assets, "kube-scheduler"),
             Self::Proxy => of_secret(assets, "kube-proxy"),
+            Self::Agent => of_secret(assets, "pod-checkpointer"),
             Self::Apiserver => {
                 Access { identity: certificate("apiserver-kubelet-client"), ..Self::Admin.access() }
             }
@@ -154,6 +156,13 @@ const CAN_I: &[(Who, &str, &str, bool)] = &[
     (Who::Proxy, "list", "pods", false),
     (Who::Proxy, "update patch", "nodes", false),
     (Who::Proxy, "create update", "default:services", false),
+    (Who::Agent, "get list watch", "kube-system:pods", true),
+    (Who::Agent, "patch", "kube-system:pods/status", true),
+    (Who::Agent, "get update", "kube-system:leases.coordination.k8s.io=kube-scheduler", true),
+    (Who::Agent, "patch delete create", "kube-system:pods", false),
+    (Who::Agent, "get list", "kube-system:secrets", false),
+    (Who::Agent, "list", "default:pods", false),
+    (Who::Agent, "update", "kube-system:leases.coordination.k8s.io=other", false),
     (Who::Apiserver, "create get", "nodes/proxy", true),
     (Who::Apiserver, "get", "nodes/log", true),
     (Who::Apiserver, "get", "nodes/stats", true),

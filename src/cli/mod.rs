@@ -92,6 +92,10 @@ fn log_to_stderr(verbose: bool, is_service: bool) -> Result<(), Failure> {
         })?,
         Err(_) => EnvFilter::new(usual),
     };
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     Ok(())
 }

@@ -101,7 +101,7 @@ impl Guard {
     }
 
     async fn round(&mut self) -> Result<Duration, Error> {
-        let listeners = self.port.listeners()?;
+        let listeners = self.port.listeners().await?;
         if listeners.is_empty() {
             self.group = Group::default();
             return Ok(BUSY);
@@ -166,7 +166,8 @@ impl Guard {
             self.group.seats.iter().find(|seat| seat.index == aim.serving).and_then(|seat| seat.pod.clone());
         if self.group.aim.map(|aim| (aim.serving, aim.starting)) != Some((aim.serving, aim.starting)) {
             let Group { listeners, processes, .. } = &self.group;
-            let is_its = |socket| pod.is_none() || holder(processes, socket) == pod;
+            let is_blind = processes.is_empty() || pod.is_none();
+            let is_its = |socket| is_blind || holder(processes, socket) == pod;
             self.port.flip(listeners, aim, is_its).await?;
             tracing::info!(?aim, pod = pod.as_deref().unwrap_or("unknown"), "new connections are steered");
             self.group.aim = Some(aim);

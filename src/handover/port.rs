@@ -78,8 +78,9 @@ impl Port {
         Ok(Self { port, questions: Questions::new(access)? })
     }
 
-    /// Who listens, by number.
-    pub fn listeners(&self) -> Result<Vec<Listener>, Error> {
+    /// Who listens, by number. Not in the moment in which somebody steers, and is one of them.
+    pub async fn listeners(&self) -> Result<Vec<Listener>, Error> {
+        let _alone = self.lock().await?;
         sockets::listeners(self.port).map_err(self.failed("list the listeners"))
     }
 

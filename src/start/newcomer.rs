@@ -17,7 +17,7 @@ use k8s_openapi::api::core::v1::Pod;
 pub async fn hold(plan: &Plan) -> Result<(), Error> {
     if plan.is_steered {
         let port = Port::new(plan.api_port(), &plan.access)?;
-        port.steer(&port.listeners()?, Aim { serving: 0, asked: 0, starting: 1 }).await?;
+        port.steer(&port.listeners().await?, Aim { serving: 0, asked: 0, starting: 1 }).await?;
     }
     Ok(())
 }
