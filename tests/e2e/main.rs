@@ -10,6 +10,7 @@ mod again;
 mod audit;
 mod checks;
 mod external_etcd;
+mod handover;
 mod kube;
 mod roll;
 mod static_etcd;
