@@ -11,6 +11,7 @@
 //! the API, `host` alone touches the machine, `start` combines the two, and `ui` is told what happens and never asked.
 
 pub mod assets;
+pub mod checkpoint;
 pub mod cli;
 pub mod cluster;
 pub mod config;
