@@ -4,7 +4,8 @@
 //! have been so, so an agent that starts again needs nothing but the disk. Actions are repeated until the disk shows them done.
 //!
 //! What holds, whatever is seen:
-//! - An observation that failed is [`Unknown`](Api::Unknown). It starts nothing, stops nothing, removes nothing, and stops the clocks.
+//! - An observation that failed is [`Unknown`](Api::Unknown). It starts nothing, stops nothing, removes nothing, and stops the clocks;
+//!   that of removal begins anew.
 //! - A copy replaces the kept one only after its very pod, started with these very files, has been healthy for [`Timing::soak`].
 //! - The copy of a pod that may share its machine with it ([`Role::Apiserver`], [`Role::Leader`]) goes when the pod has been
 //!   healthy for a while; the leaders' before the apiserver's.
@@ -117,7 +118,7 @@ pub struct Timing {
     pub settle: Duration,
     /// A pod has been healthy this long before its copy becomes the one to use.
     pub soak: Duration,
-    /// A workload has been unwanted this long before its copy is removed. v0.14's `--checkpoint-grace-period`.
+    /// A workload has been unwanted this long, without a break, before its copy is removed. v0.14's `--checkpoint-grace-period`.
     pub grace: Duration,
     /// The apiserver's copy waits at most this long for those of the leaders to go.
     pub order: Duration,
@@ -277,9 +278,6 @@ impl<'a> Node<'a> {
                 return Some((Act::Remove, Why::Retiring));
             }
         }
-        if self.retiring {
-            return None;
-        }
         let moved = match (seen.role, &disk.active, &disk.kept) {
             (Role::Exclusive, Some(_), _) => yields(seen),
             (Role::Exclusive, None, Some(_)) => self.stands_in_alone(memory, seen),
@@ -287,6 +285,9 @@ impl<'a> Node<'a> {
             (_, None, Some(_)) => self.stands_in(memory, seen),
             (_, None, None) => None,
         };
+        if self.retiring {
+            return moved.filter(|(act, _)| *act == Act::Deactivate);
+        }
         moved.or_else(|| self.save(disk, memory, seen))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::decide::{Api, Observed, Offer, Parent};
+use super::decide::{Observed, Offer, Parent};
 
 /// Since how long a condition holds. `None`: it does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,22 +50,19 @@ impl Memory {
         self.healthy.see(known.then_some(*parent == Parent::Healthy), elapsed);
         self.unhealthy.see(known.then_some(*parent != Parent::Healthy), elapsed);
         self.stopped.see(known.then_some(*parent == Parent::Stopped), elapsed);
-        self.unwanted.see((*api != Api::Unknown).then(|| api.is_unwanted()), elapsed);
+        // Of all things removal is the least urgent: it takes the API's word without a break.
+        self.unwanted.see(Some(api.is_unwanted()), elapsed);
         self.was_alive |= matches!(parent, Parent::Healthy | Parent::Unhealthy);
-        self.see_offer(offer.as_ref(), known && *api != Api::Unknown, elapsed);
+        self.see_offer(offer.as_ref(), elapsed);
     }
 
-    /// Another pod, or another revision, starts anew; that the offer cannot be known stops the clock.
-    fn see_offer(&mut self, offer: Option<&Offer>, known: bool, elapsed: Duration) {
+    /// Another pod, another revision, or a second without either starts anew: neither is this urgent.
+    fn see_offer(&mut self, offer: Option<&Offer>, elapsed: Duration) {
         let same = offer.is_some() && offer == self.offer.as_ref();
-        match offer {
-            None if !known => {}
-            _ if same => self.offered.see(Some(true), elapsed),
-            None => self.offered = Held::default(),
-            Some(offer) => {
-                self.offer = Some(offer.clone());
-                self.offered = Held(Some(Duration::ZERO));
-            }
+        if !same {
+            self.offered = Held::default();
+            self.offer = offer.cloned();
         }
+        self.offered.see(Some(offer.is_some()), elapsed);
     }
 }

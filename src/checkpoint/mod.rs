@@ -13,6 +13,8 @@
 
 pub mod copy;
 pub mod decide;
+#[cfg(test)]
+mod decide_tests;
 mod memory;
 pub mod parent;
 pub mod store;
