@@ -28,10 +28,7 @@ pub fn literal(draft: &mut Draft, spec: &mut PodSpec) {
 fn whole(draft: &mut Draft, container: &Container, from: &EnvFromSource) -> Vec<EnvVar> {
     let prefix = from.prefix.as_deref().unwrap_or_default();
     let entries = if let Some(source) = &from.secret_ref {
-        draft.note(Note::SecretInEnvironment {
-            secret: source.name.clone(),
-            container: container.name.clone(),
-        });
+        note_secret(draft, container, &source.name, |_| true);
         draft.sources.secrets.get(&source.name).map(secret_entries).ok_or((&source.name, source.optional))
     } else if let Some(source) = &from.config_map_ref {
         draft.sources.config_maps.get(&source.name).map(config_entries).ok_or((&source.name, source.optional))
@@ -51,6 +48,13 @@ fn whole(draft: &mut Draft, container: &Container, from: &EnvFromSource) -> Vec<
             ));
             Vec::new()
         }
+    }
+}
+
+/// Tells of a Secret that has what is asked for.
+fn note_secret(draft: &mut Draft, container: &Container, name: &str, has: impl FnOnce(&Secret) -> bool) {
+    if draft.sources.secrets.get(name).is_some_and(has) {
+        draft.note(Note::SecretInEnvironment { secret: name.to_owned(), container: container.name.clone() });
     }
 }
 
@@ -74,7 +78,7 @@ fn one(draft: &mut Draft, container: &Container, variable: EnvVar) -> Option<Env
         resource_field_ref: _,
     } = source;
     let (name, key, optional, entry) = if let Some(key) = secret_key_ref {
-        draft.note(Note::SecretInEnvironment { secret: key.name.clone(), container: container.name.clone() });
+        note_secret(draft, container, &key.name, |secret| secret_entries(secret).contains_key(&key.key));
         let entry =
             draft.sources.secrets.get(&key.name).and_then(|secret| secret_entries(secret).remove(&key.key));
         (&key.name, &key.key, key.optional, entry)

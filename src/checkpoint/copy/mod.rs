@@ -187,3 +187,6 @@ fn revision(pod: &Pod, spec: &PodSpec, folders: &BTreeMap<String, Folder>) -> Re
     let digest = digest.finalize();
     Revision(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
 }
+
+#[cfg(test)]
+mod tests;

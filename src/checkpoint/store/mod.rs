@@ -98,7 +98,10 @@ impl Store {
     /// Makes `copy` the one to use. The active one, if there is one, stays what it is.
     pub fn save(&self, copy: &Copy, reason: &str, now: OffsetDateTime) -> Result<(), Error> {
         let path = self.kept(&copy.id);
-        check(&path, &copy.id)?;
+        match check(&path, &copy.id) {
+            Err(Error::Foreign { .. }) if is_damaged(&path)? => {}
+            checked => checked?,
+        }
         let mut pod = copy.pod.clone();
         let stamp = now.format(&Rfc3339).expect("invariant: a year of four digits, no sub-minute offset");
         let annotations = pod.metadata.annotations.get_or_insert_default();
@@ -215,6 +218,11 @@ fn check(path: &Path, id: &Id) -> Result<(), Error> {
     }
 }
 
+/// Whether a file is not even JSON: among the kept copies nobody else's, but one that the file system lost.
+fn is_damaged(path: &Path) -> Result<bool, Error> {
+    Ok(read(path)?.is_some_and(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).is_err()))
+}
+
 fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -222,3 +230,6 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
         Err(error) => Err(failed("read", path)(error).into()),
     }
 }
+
+#[cfg(test)]
+mod tests;
