@@ -17,6 +17,8 @@ pub mod decide;
 mod decide_tests;
 mod memory;
 pub mod parent;
+#[cfg(test)]
+mod parent_tests;
 pub mod store;
 
 use std::fmt;
