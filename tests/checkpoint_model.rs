@@ -349,8 +349,8 @@ impl World {
     fn calm(&mut self, wanted: bool) -> Result<(), TestCaseError> {
         (self.api, self.runtime, self.kubelet) = (true, true, true);
         (self.disk_reads, self.actions_work) = (true, true);
-        for which in 0..ROLES.len() {
-            self.happen(&Event::Wanted(which, wanted || ROLES[which].1 != Role::Own));
+        for (which, (_, role)) in ROLES.iter().enumerate() {
+            self.happen(&Event::Wanted(which, wanted || *role != Role::Own));
             self.happen(&Event::Edit(which, Quality::Good));
         }
         for _ in 0..300 {

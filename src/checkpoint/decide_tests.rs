@@ -1,4 +1,4 @@
-//! The tables of v0.14, what differs from them on purpose, and its defects.
+//! The tables of v0.14, and what differs from them on purpose.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::decide::{
 };
 use super::{Id, Revision, Role};
 
-fn revision(text: &str) -> Option<Revision> {
+pub(super) fn revision(text: &str) -> Option<Revision> {
     Some(Revision(text.to_owned()))
 }
 
@@ -22,30 +22,30 @@ fn id(name: &str) -> Id {
 /// Nothing is on disk.
 const NOTHING: [&str; 2] = ["", ""];
 /// A copy is kept.
-const KEPT: [&str; 2] = ["good", ""];
+pub(super) const KEPT: [&str; 2] = ["good", ""];
 /// A copy is kept and active.
-const ACTIVE: [&str; 2] = ["good", "good"];
+pub(super) const ACTIVE: [&str; 2] = ["good", "good"];
 
-fn seen(role: Role, disk: [&str; 2], api: Api, parent: Parent) -> Observed {
+pub(super) fn seen(role: Role, disk: [&str; 2], api: Api, parent: Parent) -> Observed {
     let [kept, active] = disk.map(|text| revision(text).filter(|_| !text.is_empty()));
     Observed { role, api, parent, kubelet: Kubelet::Lacks, disk: Some(Disk { kept, active }), offer: None }
 }
 
 /// A machine whose agent does at once what is decided.
 #[derive(Default)]
-struct Machine {
+pub(super) struct Machine {
     state: State,
     now: u64,
     world: Observation,
 }
 
 impl Machine {
-    fn with(workloads: impl IntoIterator<Item = (&'static str, Observed)>) -> Self {
+    pub(super) fn with(workloads: impl IntoIterator<Item = (&'static str, Observed)>) -> Self {
         let world = workloads.into_iter().map(|(name, observed)| (id(name), observed)).collect();
         Self { world, ..Self::default() }
     }
 
-    fn of(&mut self, name: &str) -> &mut Observed {
+    pub(super) fn of(&mut self, name: &str) -> &mut Observed {
         self.world.get_mut(&id(name)).expect("a workload of the test")
     }
 
@@ -60,7 +60,7 @@ impl Machine {
     }
 
     /// `seconds` pass; everything is done. Returns when what was done.
-    fn run(&mut self, seconds: u64) -> Vec<(u64, String, Act)> {
+    pub(super) fn run(&mut self, seconds: u64) -> Vec<(u64, String, Act)> {
         let mut log = Vec::new();
         for _ in 0..seconds {
             let now = self.now;
@@ -331,68 +331,6 @@ fn the_last_apiserver_does_not_go_because_the_agent_is_unwanted() {
     machine.of("kube-apiserver").parent = Parent::Healthy;
     let done: Vec<String> = machine.run(20).into_iter().map(|(_, id, _)| id).collect();
     assert_eq!(done, ["kube-apiserver", "own"].map(String::from));
-}
-
-/// v0.14's checkpointer, as far as its defects need it: see the tables in its `pkg/checkpoint/state.go`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Old {
-    Inactive,
-    Active,
-    ActiveGrace,
-    Own,
-}
-
-impl Old {
-    /// `api`: down, or whether the pod is in the list. A runtime that fails "runs" nothing.
-    fn step(self, api: Option<bool>, runs: bool) -> Self {
-        match (self, api, runs) {
-            (Self::Own, Some(false), _) => Self::ActiveGrace,
-            (Self::Own, ..) => Self::Own,
-            (Self::Inactive, None | Some(true), false) => Self::Active,
-            (Self::Active | Self::ActiveGrace, None | Some(true), true) => Self::Inactive,
-            (Self::Active, Some(false), _) => Self::ActiveGrace,
-            (Self::ActiveGrace, Some(true), false) => Self::Active,
-            (state, ..) => state,
-        }
-    }
-}
-
-#[test]
-fn defect_of_v0_14_one_list_without_the_own_pod_made_it_inactive_for_good() {
-    let old = Old::Own.step(Some(false), true).step(Some(true), true);
-    assert_eq!(old, Old::Inactive, "from here on it stopped itself and everything else");
-
-    let mut machine = Machine::with([
-        ("own", seen(Role::Own, ACTIVE, Api::Gone, Parent::Healthy)),
-        ("kube-apiserver", seen(Role::Apiserver, KEPT, Api::Here, Parent::Healthy)),
-    ]);
-    assert_eq!(machine.run(50), []);
-    machine.of("own").api = Api::Here;
-    assert_eq!(machine.run(500), []);
-    *machine.of("kube-apiserver") = seen(Role::Apiserver, KEPT, Api::Unknown, Parent::Stopped);
-    assert!(matches!(machine.run(5)[..], [(_, _, Act::Activate)]), "a later outage finds it awake");
-}
-
-#[test]
-fn defect_of_v0_14_a_runtime_that_failed_to_answer_activated_everything() {
-    assert_eq!(Old::Inactive.step(Some(true), false), Old::Active);
-    let names = ["a", "b", "c"].map(|name| (name, seen(Role::Leader, KEPT, Api::Here, Parent::Unknown)));
-    assert_eq!(Machine::with(names).run(500), []);
-}
-
-#[test]
-fn defect_of_v0_14_a_broken_pod_was_kept_in_place_of_the_good_one() {
-    // v0.14 wrote a copy of every pod in the list, and again when it changed. Here a pod is offered only while it is healthy.
-    let mut machine = Machine::with([("one", seen(Role::Apiserver, KEPT, Api::Here, Parent::Unhealthy))]);
-    machine.run(500);
-    assert_eq!(machine.of("one").disk.as_ref().unwrap().kept, revision("good"));
-}
-
-#[test]
-fn defect_of_v0_14_when_all_pods_of_a_deployment_were_deleted_its_copy_went_too() {
-    // To v0.14 no pod was no parent: grace, then removal, and nobody left to make a pod.
-    let mut machine = Machine::with([("one", seen(Role::Leader, KEPT, Api::Wanted, Parent::Stopped))]);
-    assert_eq!(machine.run(500), [(10, "one".to_owned(), Act::Activate)]);
 }
 
 #[test]

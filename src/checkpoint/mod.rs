@@ -15,6 +15,8 @@ pub mod copy;
 pub mod decide;
 #[cfg(test)]
 mod decide_tests;
+#[cfg(test)]
+mod defects_tests;
 mod memory;
 pub mod parent;
 #[cfg(test)]

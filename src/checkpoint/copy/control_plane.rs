@@ -84,3 +84,52 @@ fn set_flag(container: &mut Container, name: &str, value: &str) {
         (args, None) => *args = Some(vec![wanted]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::tests::{copy_with, pod, spec};
+    use super::*;
+    use crate::checkpoint::Id;
+
+    #[test]
+    fn the_copy_of_a_leader_listens_elsewhere_and_is_probed_there() {
+        let probe = json!({"httpGet": {"path": "/healthz", "port": "https", "host": "127.0.0.1"}});
+        let other = json!({"tcpSocket": {"port": 9}});
+        let pod = pod(json!({"hostNetwork": true, "containers": [{
+            "name": "kcm", "image": "i", "command": ["/usr/bin/kube-controller-manager", "--secure-port=10257", "--v=2"],
+            "ports": [{"name": "https", "containerPort": 10257}], "livenessProbe": probe, "readinessProbe": other,
+        }]}));
+        let id = Id::new("prod", "web");
+        assert_eq!(parent::role(&id, pod.spec.as_ref().unwrap(), &Id::new("a", "b")), Role::Leader);
+        let spec = spec(&copy_with(Role::Leader, &pod).unwrap());
+        let container = &spec["containers"][0];
+        assert_eq!(
+            container["command"],
+            json!(["/usr/bin/kube-controller-manager", "--v=2", "--secure-port=10457"])
+        );
+        assert_eq!(container["livenessProbe"]["httpGet"]["port"], 10457);
+        assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], 9);
+        assert!(container.get("ports").is_none());
+    }
+
+    #[test]
+    fn the_copy_of_the_apiserver_keeps_out_of_the_service_and_has_no_probes() {
+        let pod = pod(json!({"hostNetwork": true, "containers": [{
+            "name": "apiserver", "image": "i", "command": ["kube-apiserver"],
+            "args": ["--permit-port-sharing", "--endpoint-reconciler-type", "lease", "--secure-port=6443"],
+            "readinessProbe": {"httpGet": {"port": 6443}}, "lifecycle": {"preStop": {"sleep": {"seconds": 4}}},
+        }]}));
+        let role = parent::role(&Id::new("prod", "web"), pod.spec.as_ref().unwrap(), &Id::new("a", "b"));
+        assert_eq!(role, Role::Apiserver);
+        let spec = spec(&copy_with(role, &pod).unwrap());
+        let container = &spec["containers"][0];
+        assert_eq!(
+            container["args"],
+            json!(["--permit-port-sharing", "--secure-port=6443", "--endpoint-reconciler-type=none"])
+        );
+        assert!(container.get("readinessProbe").is_none());
+        assert_eq!(container["lifecycle"], json!({"preStop": {"sleep": {"seconds": 4}}}));
+    }
+}

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 use kube::ResourceExt as _;
 
-use super::{Draft, Note};
+use super::{Draft, Note, Sources};
 
 /// Makes the environment of every container literal.
 pub fn literal(draft: &mut Draft, spec: &mut PodSpec) {
@@ -26,36 +26,28 @@ pub fn literal(draft: &mut Draft, spec: &mut PodSpec) {
 
 /// Every entry of a Secret or ConfigMap.
 fn whole(draft: &mut Draft, container: &Container, from: &EnvFromSource) -> Vec<EnvVar> {
-    let prefix = from.prefix.as_deref().unwrap_or_default();
-    let entries = if let Some(source) = &from.secret_ref {
-        note_secret(draft, container, &source.name, |_| true);
-        draft.sources.secrets.get(&source.name).map(secret_entries).ok_or((&source.name, source.optional))
-    } else if let Some(source) = &from.config_map_ref {
-        draft.sources.config_maps.get(&source.name).map(config_entries).ok_or((&source.name, source.optional))
-    } else {
-        Ok(BTreeMap::new())
-    };
-    match entries {
-        Ok(entries) => entries
-            .into_iter()
-            .filter_map(|(key, value)| variable(draft, container, &format!("{prefix}{key}"), value))
-            .collect(),
-        Err((_, Some(true))) => Vec::new(),
-        Err((name, _)) => {
-            draft.problem(format!(
-                "container `{}` takes its environment from `{name}`, which does not exist",
-                container.name
-            ));
-            Vec::new()
+    let (name, optional, entries) = if let Some(source) = &from.secret_ref {
+        let entries = draft.sources.secrets.get(&source.name).map(secret_entries);
+        if entries.is_some() {
+            note_secret(draft, container, &source.name);
         }
+        (&source.name, source.optional, entries)
+    } else if let Some(source) = &from.config_map_ref {
+        (&source.name, source.optional, draft.sources.config_maps.get(&source.name).map(config_entries))
+    } else {
+        return Vec::new();
+    };
+    if entries.is_none() && optional != Some(true) {
+        let text = "takes its environment from";
+        draft.problem(format!("container `{}` {text} `{name}`, which does not exist", container.name));
     }
+    let prefix = from.prefix.as_deref().unwrap_or_default();
+    let entries = entries.into_iter().flatten();
+    entries.filter_map(|(key, value)| variable(draft, container, &format!("{prefix}{key}"), value)).collect()
 }
 
-/// Tells of a Secret that has what is asked for.
-fn note_secret(draft: &mut Draft, container: &Container, name: &str, has: impl FnOnce(&Secret) -> bool) {
-    if draft.sources.secrets.get(name).is_some_and(has) {
-        draft.note(Note::SecretInEnvironment { secret: name.to_owned(), container: container.name.clone() });
-    }
+fn note_secret(draft: &mut Draft, container: &Container, secret: &str) {
+    draft.note(Note::SecretInEnvironment { secret: secret.to_owned(), container: container.name.clone() });
 }
 
 fn secret_entries(secret: &Secret) -> BTreeMap<String, &[u8]> {
@@ -70,41 +62,47 @@ fn config_entries(map: &ConfigMap) -> BTreeMap<String, &[u8]> {
 /// One variable; `None` where it refers to something optional that is not there.
 fn one(draft: &mut Draft, container: &Container, variable: EnvVar) -> Option<EnvVar> {
     let Some(source) = &variable.value_from else { return Some(variable) };
-    let EnvVarSource {
-        config_map_key_ref,
-        field_ref,
-        secret_key_ref,
-        file_key_ref: _,
-        resource_field_ref: _,
-    } = source;
-    let (name, key, optional, entry) = if let Some(key) = secret_key_ref {
-        note_secret(draft, container, &key.name, |secret| secret_entries(secret).contains_key(&key.key));
-        let entry =
-            draft.sources.secrets.get(&key.name).and_then(|secret| secret_entries(secret).remove(&key.key));
-        (&key.name, &key.key, key.optional, entry)
-    } else if let Some(key) = config_map_key_ref {
-        let entry =
-            draft.sources.config_maps.get(&key.name).and_then(|map| config_entries(map).remove(&key.key));
-        (&key.name, &key.key, key.optional, entry)
-    } else if let Some(field) = field_ref {
-        return match identity(draft.pod, &field.field_path) {
-            Some(value) => Some(EnvVar { value: Some(escape(&value)), value_from: None, ..variable }),
-            None => Some(variable), // kubelet knows it
-        };
-    } else {
-        return Some(variable); // of this machine, or of a volume
-    };
-    match entry {
-        Some(bytes) => self::variable(draft, container, &variable.name, bytes),
-        None if optional == Some(true) => None,
+    let own = source.field_ref.as_ref().and_then(|field| identity(draft.pod, &field.field_path));
+    if let Some(value) = own {
+        return Some(EnvVar { value: Some(escape(&value)), value_from: None, ..variable });
+    }
+    // What is left is of this machine, or of a volume: kubelet knows it.
+    let Some(entry) = look_up(draft.sources, source) else { return Some(variable) };
+    match entry.value {
+        Some(bytes) => {
+            if source.secret_key_ref.is_some() {
+                note_secret(draft, container, entry.object);
+            }
+            self::variable(draft, container, &variable.name, bytes)
+        }
+        None if entry.optional == Some(true) => None,
         None => {
             draft.problem(format!(
-                "variable `{}` of container `{}` takes `{key}` of `{name}`, which does not exist",
-                variable.name, container.name
+                "variable `{}` of container `{}` takes `{}` of `{}`, which does not exist",
+                variable.name, container.name, entry.key, entry.object
             ));
             None
         }
     }
+}
+
+/// An entry of a Secret or ConfigMap.
+struct Entry<'s> {
+    object: &'s str,
+    key: &'s str,
+    optional: Option<bool>,
+    value: Option<&'s [u8]>,
+}
+
+fn look_up<'s>(sources: &'s Sources, from: &'s EnvVarSource) -> Option<Entry<'s>> {
+    if let Some(from) = &from.secret_key_ref {
+        let object = sources.secrets.get(&from.name);
+        let value = object.and_then(|secret| secret_entries(secret).remove(&from.key));
+        return Some(Entry { object: &from.name, key: &from.key, optional: from.optional, value });
+    }
+    let from = from.config_map_key_ref.as_ref()?;
+    let value = sources.config_maps.get(&from.name).and_then(|map| config_entries(map).remove(&from.key));
+    Some(Entry { object: &from.name, key: &from.key, optional: from.optional, value })
 }
 
 fn variable(draft: &mut Draft, container: &Container, name: &str, bytes: &[u8]) -> Option<EnvVar> {

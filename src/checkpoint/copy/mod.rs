@@ -3,7 +3,7 @@
 //! Only what must change is changed. Kubelet refuses a static pod that names an object of the API, so:
 //!
 //! - Secrets, ConfigMaps and projected volumes become folders of this machine, mounted read-only. Their files are 0600 of whoever
-//!   reads them (see [`folder`]).
+//!   reads them (see `folder.rs`).
 //! - `env` and `envFrom` become literal values. **These stand in the manifest, which is 0600 root, and, while the copy is active and
 //!   the API answers, in its mirror pod, where who may read pods reads them.** A [`Note`] says which. No other way leads a value into the
 //!   environment of a static pod; a mounted Secret has no such leak.
@@ -17,7 +17,7 @@
 //! - On the host network no port is declared, or kubelet would not admit the pod beside its copy; probes name numbers.
 //! - Hooks stay as they are: `preStop: sleep` of the apiserver delays SIGTERM until new connections go to the other one.
 //!
-//! What the control plane needs beyond that is in [`control_plane`]. What cannot be made static (a claim, a driver, a runtime class,
+//! What the control plane needs beyond that is in `control_plane.rs`. What cannot be made static (a claim, a driver, a runtime class,
 //! a device) is refused, every reason at once.
 
 mod control_plane;

@@ -18,7 +18,7 @@ fn sources() -> Sources {
     Sources { secrets: [("s".into(), secret)].into(), config_maps: [("c".into(), map)].into() }
 }
 
-fn pod(spec: Value) -> Pod {
+pub(super) fn pod(spec: Value) -> Pod {
     serde_json::from_value(json!({
         "metadata": {
             "name": "web-x7z2k", "namespace": "prod", "uid": "1-2-3", "labels": {"app": "web"},
@@ -33,7 +33,7 @@ fn pod(spec: Value) -> Pod {
     .unwrap()
 }
 
-fn copy_with(role: Role, pod: &Pod) -> Result<Copy, Unfit> {
+pub(super) fn copy_with(role: Role, pod: &Pod) -> Result<Copy, Unfit> {
     make(pod, &Id::new("prod", "web"), role, &sources(), "/secrets/prod/web")
 }
 
@@ -41,7 +41,7 @@ fn copy(spec: Value) -> Copy {
     copy_with(Role::Exclusive, &pod(spec)).unwrap()
 }
 
-fn spec(copy: &Copy) -> Value {
+pub(super) fn spec(copy: &Copy) -> Value {
     serde_json::to_value(copy.pod.spec.as_ref()).unwrap()
 }
 
@@ -319,46 +319,6 @@ fn what_cannot_be_static_is_refused_with_every_reason() {
     ];
     assert_eq!(unfit.problems, expected);
     assert!(unfit.to_string().starts_with("pod web-x7z2k of prod/web cannot be kept: kubelet asks"));
-}
-
-#[test]
-fn the_copy_of_a_leader_listens_elsewhere_and_is_probed_there() {
-    let probe = json!({"httpGet": {"path": "/healthz", "port": "https", "host": "127.0.0.1"}});
-    let other = json!({"tcpSocket": {"port": 9}});
-    let pod = pod(json!({"hostNetwork": true, "containers": [{
-        "name": "kcm", "image": "i", "command": ["/usr/bin/kube-controller-manager", "--secure-port=10257", "--v=2"],
-        "ports": [{"name": "https", "containerPort": 10257}], "livenessProbe": probe, "readinessProbe": other,
-    }]}));
-    let id = Id::new("prod", "web");
-    assert_eq!(parent::role(&id, pod.spec.as_ref().unwrap(), &Id::new("a", "b")), Role::Leader);
-    let spec = spec(&copy_with(Role::Leader, &pod).unwrap());
-    let container = &spec["containers"][0];
-    assert_eq!(
-        container["command"],
-        json!(["/usr/bin/kube-controller-manager", "--v=2", "--secure-port=10457"])
-    );
-    assert_eq!(container["livenessProbe"]["httpGet"]["port"], 10457);
-    assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], 9);
-    assert!(container.get("ports").is_none());
-}
-
-#[test]
-fn the_copy_of_the_apiserver_keeps_out_of_the_service_and_has_no_probes() {
-    let pod = pod(json!({"hostNetwork": true, "containers": [{
-        "name": "apiserver", "image": "i", "command": ["kube-apiserver"],
-        "args": ["--permit-port-sharing", "--endpoint-reconciler-type", "lease", "--secure-port=6443"],
-        "readinessProbe": {"httpGet": {"port": 6443}}, "lifecycle": {"preStop": {"sleep": {"seconds": 4}}},
-    }]}));
-    let role = parent::role(&Id::new("prod", "web"), pod.spec.as_ref().unwrap(), &Id::new("a", "b"));
-    assert_eq!(role, Role::Apiserver);
-    let spec = spec(&copy_with(role, &pod).unwrap());
-    let container = &spec["containers"][0];
-    assert_eq!(
-        container["args"],
-        json!(["--permit-port-sharing", "--secure-port=6443", "--endpoint-reconciler-type=none"])
-    );
-    assert!(container.get("readinessProbe").is_none());
-    assert_eq!(container["lifecycle"], json!({"preStop": {"sleep": {"seconds": 4}}}));
 }
 
 #[test]
