@@ -7,11 +7,12 @@
 //! directory ─ assets::load ─► Layout, ordered Objects ─► start::start (host, cluster) ─► Report ─► exit code
 //! ```
 //!
-//! `config`, `pki`, `render` and `assets` are synchronous and know neither tokio nor a client. `cluster` alone speaks to
+//! `config`, `pki`, `render`, `assets` and `checkpoint` are synchronous and know neither tokio nor a client. `cluster` alone speaks to
 //! the API, `host` alone touches the machine, `start` combines the two, and `ui` is told what happens and never asked.
 
 pub mod agent;
 pub mod assets;
+pub mod checkpoint;
 pub mod cli;
 pub mod cluster;
 pub mod config;
