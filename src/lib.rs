@@ -18,6 +18,7 @@ pub mod error;
 pub mod host;
 pub mod pki;
 pub mod render;
+pub mod report;
 pub mod start;
 pub mod ui;
 
