@@ -14,9 +14,9 @@ use super::story::{Outcome, Phase, Story, Wait};
 use crate::ui::PodLife;
 
 /// Characters of a label that fit on a narrow screen, and on a wide one.
-const FIT: [(&str, usize); 2] = [("narrow", 44), ("wide", 120)];
+const FIT: [(&str, usize); 2] = [("narrow", 46), ("wide", 130)];
 /// Most lines that the grid has beside the first.
-const TICKS: u64 = 6;
+const TICKS: u64 = 4;
 /// Seconds between lines of the grid.
 const STEPS: [u64; 10] = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600];
 /// What is drawn of requests and waits is no finer than this part of the width.
@@ -72,25 +72,25 @@ impl Chart {
             @for tick in ticks {
                 @let x = self.place(Duration::from_secs(tick));
                 line.grid x1=(percent(x)) x2=(percent(x)) y1="16" y2=(self.y) {}
-                // The last label stands left of its line, or it would leave the drawing.
-                text.tick x=(percent(x)) y="11" text-anchor=(if x > 0.93 { "end" } else { "start" }) { (tick) " s" }
+                // Labels at the edges stand inside.
+                text.tick x=(percent(x)) y="11" text-anchor=(anchor(x)) { (tick) " s" }
             }
         }
     }
 
     fn heading(&mut self, text: &str) {
-        self.y += 26;
+        self.y += 28;
         self.parts.push(html! { text.heading x="0" y=(self.y) { (text) } });
-        self.y += 6;
+        self.y += 8;
     }
 
-    fn label(&mut self, class: &str, text: &str) {
-        self.y += 15;
-        let y = self.y;
+    /// What is long in a label comes first, what must be seen last.
+    fn label(&mut self, class: &str, text: &str, end: &str) {
+        let y = self.y + 12;
         self.parts.push(html! {
-            @for (screen, fit) in FIT { text class={ (class) " " (screen) } x="0" y=(y) { (shortened(text, fit)) } }
+            @for (screen, fit) in FIT { text class={ (class) " " (screen) } x="0" y=(y) { (shortened(text, fit - end.chars().count())) (end) } }
         });
-        self.y += 5;
+        self.y += 17;
     }
 
     /// A bar in the present row. One too short to be seen is drawn by its edge.
@@ -109,10 +109,10 @@ impl Chart {
             Outcome::Failed => ("failed", ": failed"),
             Outcome::CutOff => ("failed", ": cut off"),
         };
-        let text = format!("{name} · {}{remark}", seconds(*took));
-        self.label("label", &text);
-        self.bar(class, *start, *start + *took, 10, &text);
-        self.y += 12;
+        let end = format!(" · {}{remark}", seconds(*took));
+        self.label("label", name, &end);
+        self.bar(class, *start, *start + *took, 10, &format!("{name}{end}"));
+        self.y += 13;
         let Some(longest) = waits.iter().max_by_key(|wait| wait.took) else { return };
         for wait in waits {
             if self.place(wait.took) < GRAIN {
@@ -122,7 +122,8 @@ impl Chart {
             self.bar("wait", wait.start, wait.start + wait.took, 4, &about);
         }
         self.y += 4;
-        self.label("waited", &waited(longest, waits.len()));
+        self.label("waited", &waited(longest, waits.len()), "");
+        self.y += 3;
     }
 
     fn pod(&mut self, began: OffsetDateTime, pod: &PodLife) {
@@ -132,7 +133,7 @@ impl Chart {
             (Some(created), Some(ready)) => format!("{} s", (ready - created).whole_seconds()),
             _ => "not ready".to_owned(),
         };
-        self.label("label", &format!("{} · {ready}", pod.name));
+        self.label("label", &pod.name, &format!(" · {ready}"));
         let stretches =
             [("scheduling", "waits for a node"), ("starting", "starts"), ("probing", "waits to be ready")];
         for ((class, what), (from, to)) in stretches.iter().zip(moments.iter().zip(&moments[1..])) {
@@ -141,7 +142,7 @@ impl Chart {
             let about = format!("{}: {what}, {}", pod.name, seconds(to.saturating_sub(*from)));
             self.bar(class, *from, to, 10, &about);
         }
-        self.y += 12;
+        self.y += 14;
     }
 
     fn listeners(&mut self, story: &Story) {
@@ -190,6 +191,14 @@ fn waited(longest: &Wait, count: usize) -> String {
         several => format!(" (and {} more)", several - 1),
     };
     format!("{}{others}: {}", seconds(longest.took), longest.on)
+}
+
+fn anchor(place: f64) -> &'static str {
+    match place {
+        left if left < 0.01 => "start",
+        right if right > 0.93 => "end",
+        _ => "middle",
+    }
 }
 
 fn percent(place: f64) -> String {

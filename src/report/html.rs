@@ -76,7 +76,7 @@ fn figures(figures: &Figures) -> Markup {
     let rows = [
         ("objects applied", Some(objects_applied.to_string())),
         ("objects refused", Some(objects_refused.to_string())),
-        ("change to next act, 95 %", ms(transition_overhead_ms)),
+        ("from a change to the next act (95\u{a0}%)", ms(transition_overhead_ms)),
         ("requests answered / failed", requests.map(|(ok, failed)| format!("{ok} / {failed}"))),
         ("slowest request", ms(&figures.slowest_request_ms)),
         ("longest gap", ms(&figures.longest_gap_ms)),
@@ -115,14 +115,18 @@ fn legend(story: &Story) -> Markup {
     }
 }
 
-/// A table, unless it would be empty. Its first row is the heading.
+/// A table, unless it would be empty. Each cell carries its column's name, for a screen too narrow for columns.
 fn table(heading: &str, columns: &[&str], rows: Vec<Vec<String>>) -> Markup {
     html! {
         @if !rows.is_empty() {
             h2 { (heading) }
             table {
                 thead { tr { @for column in columns { th scope="col" { (column) } } } }
-                tbody { @for row in rows { tr { @for cell in row { td { (cell) } } } } }
+                tbody {
+                    @for row in rows {
+                        tr { @for (column, cell) in columns.iter().zip(row) { td data-column=(column) { (cell) } } }
+                    }
+                }
             }
         }
     }
@@ -134,10 +138,12 @@ fn waits(story: &Story) -> Markup {
         waits.sort_by_key(|wait| std::cmp::Reverse(wait.took));
         waits.truncate(ROWS);
         waits.sort_by_key(|wait| wait.start);
-        let row = |(from, took, on)| vec![phase.name.to_owned(), seconds(from), seconds(took), on];
-        let whole = (phase.start, phase.took, "the whole phase".to_owned());
-        let waits = waits.into_iter().map(|wait| (wait.start, wait.took, wait.on.clone()));
-        std::iter::once(whole).chain(waits).map(row).collect::<Vec<_>>()
+        let row = |name: &str, from, took, on: &str| {
+            vec![name.to_owned(), seconds(from), seconds(took), on.to_owned()]
+        };
+        let whole = row(phase.name, phase.start, phase.took, "");
+        let waits = waits.into_iter().map(|wait| row("", wait.start, wait.took, &wait.on));
+        std::iter::once(whole).chain(waits).collect::<Vec<_>>()
     });
     let columns = ["phase", "from", "took", "waited for"];
     table("Phases, and what each waited for", &columns, rows.collect())

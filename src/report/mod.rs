@@ -7,7 +7,7 @@
 //!                                └─► report.html        one file: style and drawing inside, no script, nothing fetched
 //! ```
 //!
-//! Everything but [`write`] is pure. Nothing secret is told in events, so the files are for everybody to read.
+//! Everything but [`write()`] is pure. Nothing secret is told in events, so the files are for everybody to read.
 
 mod chart;
 mod figures;

@@ -20,6 +20,10 @@ use crate::ui::{Event, Probed};
 const INTERVAL: Duration = Duration::from_millis(50);
 /// What takes longer is told although it succeeded.
 pub const SLOW: Duration = Duration::from_millis(250);
+/// Whether it is ready, as it says itself.
+const READY: &str = "/readyz";
+/// What RBAC lets everybody see who is authenticated.
+const ALLOWED: &str = "/api";
 /// In whose name RBAC is put to the test. Nobody has given it anything.
 const USER: &str = "bootkube-probe";
 
@@ -52,8 +56,8 @@ impl Target {
         let began = Instant::now();
         let (access, endpoint) = (&self.access, Some(self.endpoint));
         let (path, answer) = match turn.is_multiple_of(2) {
-            true => ("/readyz", connect::probe(access, endpoint, "/readyz").await),
-            false => ("/api", connect::probe_as(USER, access, endpoint, "/api").await),
+            true => (READY, connect::probe(access, endpoint, READY).await),
+            false => (ALLOWED, connect::probe_as(USER, access, endpoint, ALLOWED).await),
         };
         let error = match answer {
             Ok(Readyz::Ready) => None,
@@ -90,34 +94,35 @@ pub async fn run(target: Target, mut over: watch::Receiver<bool>, told: Unbounde
     told.send(Event::Probed(tally.sum(Instant::now()))).ok(); // nobody is left to be told
 }
 
-/// What has been seen.
+/// What has been seen, from the moment on when the API said for the first time that it is ready: before, nothing was promised.
 #[derive(Default)]
 struct Tally {
     sum: Probed,
-    /// When the first and the last success had come.
+    /// When it was first ready, and when the last success came.
     answered: Option<(Instant, Instant)>,
 }
 
 impl Tally {
     fn add(&mut self, sample: Sample, told: &UnboundedSender<Event>) {
         let Sample { path, began, took, error } = sample;
-        let counts = match &error {
-            None => self.succeeded(began + took, took),
-            Some(_) => self.answered.is_some_and(|(first, _)| began >= first),
-        };
-        self.sum.failed += u64::from(counts && error.is_some());
-        if counts && (error.is_some() || took >= SLOW) {
+        let end = began + took;
+        if self.answered.is_none() && path == READY && error.is_none() {
+            self.answered = Some((end, end));
+        }
+        let Some((first, last)) = self.answered else { return };
+        match &error {
+            Some(_) if began < first => return,
+            Some(_) => self.sum.failed += 1,
+            None => {
+                self.sum.ok += 1;
+                self.sum.slowest = self.sum.slowest.max(took);
+                self.sum.longest_gap = self.sum.longest_gap.max(end.saturating_duration_since(last));
+                self.answered = Some((first, last.max(end)));
+            }
+        }
+        if error.is_some() || took >= SLOW {
             told.send(Event::Request { path: path.to_owned(), error, took }).ok(); // nobody is left to be told
         }
-    }
-
-    fn succeeded(&mut self, at: Instant, took: Duration) -> bool {
-        let (first, last) = self.answered.unwrap_or((at, at));
-        self.sum.ok += 1;
-        self.sum.slowest = self.sum.slowest.max(took);
-        self.sum.longest_gap = self.sum.longest_gap.max(at.saturating_duration_since(last));
-        self.answered = Some((first, last.max(at)));
-        true
     }
 
     /// A silence at the end is a gap too.
@@ -134,31 +139,40 @@ mod tests {
 
     use super::*;
 
-    /// Samples as (began, took, failed), in milliseconds, in the order in which they end.
-    fn tally(samples: &[(u64, u64, bool)], end: u64) -> (Probed, usize) {
+    /// Samples as (path, began, took, failed), in milliseconds, in the order in which they end.
+    fn tally(samples: &[(&'static str, u64, u64, bool)], end: u64) -> (Probed, usize) {
         let zero = Instant::now();
         let at = |ms| zero + Duration::from_millis(ms);
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let mut tally = Tally::default();
-        for &(began, took, failed) in samples {
+        for &(path, began, took, failed) in samples {
             let error = failed.then(|| "403".to_owned());
             let took = Duration::from_millis(took);
-            tally.add(Sample { path: "/api", began: at(began), took, error }, &sender);
+            tally.add(Sample { path, began: at(began), took, error }, &sender);
         }
         let told = std::iter::from_fn(|| receiver.try_recv().ok()).count();
         (tally.sum(at(end)), told)
     }
 
     #[test]
-    fn what_fails_before_the_first_success_is_neither_counted_nor_told() {
-        let (sum, told) = tally(&[(0, 5, true), (50, 10, false), (55, 10, true), (100, 10, true)], 110);
-        assert_eq!((sum.ok, sum.failed, told), (1, 1, 1), "the second failure began before the success");
+    fn what_happens_before_it_is_ready_is_neither_counted_nor_told() {
+        let samples = [
+            (READY, 0, 5, true),
+            (ALLOWED, 20, 5, false),
+            (READY, 50, 10, false),
+            (ALLOWED, 55, 10, true),
+            (ALLOWED, 100, 10, true),
+        ];
+        let (sum, told) = tally(&samples, 110);
+        assert_eq!((sum.ok, sum.failed, told), (1, 1, 1), "the second failure began before it was ready");
     }
 
     #[test]
     fn gaps_lie_between_answers_and_reach_to_the_end() {
-        let (sum, told) = tally(&[(0, 10, false), (50, 300, false), (100, 10, true)], 900);
+        let samples = [(READY, 0, 10, false), (ALLOWED, 50, 300, false), (READY, 100, 10, true)];
+        let (sum, told) = tally(&samples, 900);
         assert_eq!((sum.slowest.as_millis(), sum.longest_gap.as_millis(), told), (300, 550, 2));
-        assert_eq!(tally(&[(0, 10, true)], 900).0, Probed::default(), "without an answer there is no gap");
+        let never = tally(&[(READY, 0, 10, true)], 900).0;
+        assert_eq!(never, Probed::default(), "without an answer there is no gap");
     }
 }

@@ -91,7 +91,7 @@ impl Progress<'_> {
     /// A look found the `change` that was waited for; the look before, which led to [`Self::waiting`], had not. Without one before
     /// nothing was waited for.
     pub fn found(&self, change: impl Into<String>) {
-        let Some(since) = lock(&self.last).looked else { return };
+        let Some(since) = lock(&self.last).looked.take() else { return };
         *lock(self.change) = Some(Change { what: change.into(), since, basis: Basis::LastLook });
     }
 
@@ -174,13 +174,14 @@ mod tests {
             progress.waiting("nobody listens");
             tokio::time::sleep(Duration::from_millis(20)).await;
             progress.found("somebody listens");
+            progress.found("this was so at the first look, and not waited for");
             Ok(())
         };
         runner.phase("wait", wait).await.unwrap();
         let act = async |progress: &Progress| {
             progress.acts("place");
             progress.acts("place more");
-            progress.found("there was no look before, so nothing was waited for");
+            progress.found("neither was this");
             progress.acts("place yet more");
             Ok(())
         };

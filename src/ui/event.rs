@@ -126,12 +126,12 @@ pub struct PodLife {
     pub ready: Option<OffsetDateTime>,
 }
 
-/// What a probe saw. What failed before the first success is not counted: nothing was promised yet.
+/// What a probe saw from the moment on when the API first said that it is ready: before, nothing was promised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Probed {
     /// Answered with success.
     pub ok: u64,
-    /// Begun after the first success was seen, and not answered with success.
+    /// Not answered with success.
     pub failed: u64,
     /// The slowest success.
     #[serde(rename = "slowest_ms", serialize_with = "as_ms")]

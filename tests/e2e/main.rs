@@ -13,5 +13,6 @@ mod external_etcd;
 mod kube;
 mod roll;
 mod static_etcd;
+mod told;
 mod traffic;
 mod world;

@@ -99,7 +99,7 @@ impl Browser {
     fn read(&mut self) -> Value {
         let mut message = Vec::new();
         self.from.read_until(0, &mut message).unwrap();
-        assert_eq!(message.pop(), Some(0), "chromium ended; is the Debian package installed (make tools)?");
+        assert_eq!(message.pop(), Some(0), "chromium ended; is the Debian package installed (make browser)?");
         let message: Value = serde_json::from_slice(&message).unwrap();
         if message["method"] == "Network.requestWillBeSent" {
             self.fetched.extend(message["params"]["request"]["url"].as_str().map(str::to_owned));

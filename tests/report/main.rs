@@ -1,6 +1,6 @@
 //! The report of a `start`: what it says, and how it looks in a real browser.
 //!
-//! Tier: no cluster, no root; needs Debian's chromium (`make tools`). Pictures for a person are left in `target/report/`.
+//! Tier: no cluster, no root; needs Debian's chromium (`make browser`). Pictures for a person are left in `target/report/`.
 #![allow(clippy::unwrap_used)] // helpers of tests fail like tests
 
 mod browser;
@@ -36,6 +36,12 @@ const CUT_OFF: &str = "(() => {
         const own = text.getBoundingClientRect();
         return own.width > 0 && (own.left < box.left - 1 || own.right > box.right + 1 || own.bottom > box.bottom + 1);
     }).map(text => text.textContent);
+})()";
+
+/// Labels of the time that run into one another.
+const CROWDED: &str = "(() => {
+    const ticks = [...document.querySelectorAll('svg .tick')].map(tick => tick.getBoundingClientRect());
+    return ticks.filter((tick, i) => i > 0 && tick.left < ticks[i - 1].right + 2).length;
 })()";
 
 /// Texts with a contrast below 4.5 : 1, the least that WCAG asks for.
@@ -74,9 +80,11 @@ fn the_page_fits_every_screen_in_both_schemes_without_scripts() {
 }
 
 fn fits(browser: &mut Browser, screen: Screen) {
-    let scroll = browser.ask("document.documentElement.scrollWidth").as_u64().unwrap();
-    assert!(scroll <= u64::from(screen.width), "{screen:?}: {scroll} px wide");
+    let [scroll, shown] = ["scrollWidth", "clientWidth"]
+        .map(|width| browser.ask(&format!("document.documentElement.{width}")).as_u64().unwrap());
+    assert!(scroll <= shown && shown <= u64::from(screen.width), "{screen:?}: {scroll} of {shown} px");
     assert_eq!(browser.ask("innerWidth"), screen.width);
+    assert_eq!(browser.ask(CROWDED), 0, "{screen:?}");
     assert_eq!(browser.ask(CUT_OFF), serde_json::json!([]), "{screen:?}");
     assert_eq!(browser.ask(FAINT), serde_json::json!([]), "{screen:?}");
     let shown = browser.ask("getComputedStyle(document.body).backgroundColor");
