@@ -16,7 +16,8 @@ pub fn check(world: &World, checks: &mut Checks) {
     let report: Value = serde_json::from_str(&read("report.json")).unwrap();
     let events: Vec<Value> =
         read("events.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    record("start-report", &report);
+    record("start-figures", &report["figures"]);
+    fs::write(lab::workspace().join("target/e2e/start-report.html"), read("report.html")).unwrap();
     checks.that("the phases of the report are those that the events tell", || {
         let told = |kind: &str| {
             let of_kind = events.iter().filter(|event| event["event"] == kind);
@@ -46,7 +47,6 @@ pub fn check(world: &World, checks: &mut Checks) {
     });
     checks.that("the report has figures of the probe, and of what was done after a change", || {
         let figures = &report["figures"];
-        eprintln!("e2e: {figures}");
         assert!(figures["ok_requests"].as_u64().unwrap() > 50, "{figures}");
         assert!(list(&report, "transitions").len() >= 3, "{report:#}");
         assert!(figures["transition_overhead_ms"].as_f64().unwrap() < 1000.0, "{figures}");
