@@ -21,6 +21,7 @@ pub mod handover;
 pub mod host;
 pub mod pki;
 pub mod render;
+pub mod report;
 pub mod start;
 pub mod ui;
 

@@ -8,6 +8,7 @@ mod support;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -30,7 +31,7 @@ fn rendered() -> Vec<Vec<Item>> {
 }
 
 async fn apply() -> Vec<Outcome> {
-    let outcome = |item: &Item, outcome: &Outcome| {
+    let outcome = |item: &Item, outcome: &Outcome, _: Duration| {
         if let Outcome::Failed { .. } | Outcome::Configured = outcome {
             println!("{}: {outcome:?}", item.label());
         }

@@ -13,7 +13,7 @@ mod start;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::error::{ExitClass, Failure};
@@ -45,6 +45,22 @@ struct Cli {
     /// Log what is done, step by step, on stderr. The variable BOOTKUBE_LOG chooses more finely, as RUST_LOG does.
     #[arg(short, long, global = true)]
     verbose: bool,
+    /// How the log on stderr is written: `text`, or `json` with one object a line
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORM",
+        default_value = "text",
+        hide_possible_values = true
+    )]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(Subcommand)]
@@ -64,8 +80,8 @@ enum Command {
 /// # Errors
 /// Whatever the subcommand failed with, ready for the user.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
-    let Cli { command, verbose } = Cli::parse_from(args);
-    log_to_stderr(verbose, matches!(command, Command::Agent(_)))?;
+    let Cli { command, verbose, log_format } = Cli::parse_from(args);
+    log_to_stderr(verbose, matches!(command, Command::Agent(_)), log_format)?;
     match command {
         Command::Render(args) => render::run(*args),
         Command::Start(args) => start::run(args),
@@ -75,7 +91,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     }
 }
 
-fn log_to_stderr(verbose: bool, is_service: bool) -> Result<(), Failure> {
+fn log_to_stderr(verbose: bool, is_service: bool, format: LogFormat) -> Result<(), Failure> {
     // The client logs every failed connection as an error, and waiting for an API is made of those.
     let usual = if verbose {
         "warn,bootkube=debug,kube_client=info"
@@ -92,10 +108,10 @@ fn log_to_stderr(verbose: bool, is_service: bool) -> Result<(), Failure> {
         })?,
         Err(_) => EnvFilter::new(usual),
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().init(),
+    }
     Ok(())
 }

@@ -153,7 +153,10 @@ pub async fn wait_self_hosted(plan: &Plan, waiting: &dyn Fn(String)) -> Result<(
 pub async fn wait_api(plan: &Plan, progress: &Progress<'_>) -> Result<SocketAddr, Error> {
     loop {
         match serving(plan).await? {
-            Ok(endpoint) => return Ok(endpoint),
+            Ok(endpoint) => {
+                progress.found(format!("the API is ready at {endpoint}"));
+                return Ok(endpoint);
+            }
             Err(reason) => progress.waiting(reason),
         }
         tokio::time::sleep(PROBE).await;
@@ -162,6 +165,7 @@ pub async fn wait_api(plan: &Plan, progress: &Progress<'_>) -> Result<SocketAddr
 
 /// Removes the bootstrap pods other than the apiserver and waits until they have let go of their ports.
 pub async fn remove_others(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
+    progress.acts("remove the other bootstrap pods");
     for pod in &plan.others {
         static_pods::remove(&pod.path, &pod.content)?;
     }
@@ -171,6 +175,7 @@ pub async fn remove_others(plan: &Plan, progress: &Progress<'_>) -> Result<(), E
             progress.waiting(format!("{} has not ended yet", name(&pod.path)));
             tokio::time::sleep(PROBE).await;
         }
+        progress.found(format!("{} has ended", name(&pod.path)));
     }
     Ok(())
 }
@@ -178,6 +183,7 @@ pub async fn remove_others(plan: &Plan, progress: &Progress<'_>) -> Result<(), E
 /// Removes the bootstrap apiserver and waits until its listener is gone.
 pub async fn remove_apiserver(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
     let before = bootstrap_listeners(plan)?.len();
+    progress.acts("remove the bootstrap apiserver");
     static_pods::remove(&plan.apiserver.path, &plan.apiserver.content)?;
     if before == 1 && plan.bootstrap_holds_wildcard() {
         return Ok(()); // the other one takes the port in the moment it is free: who listens does not tell
@@ -186,6 +192,7 @@ pub async fn remove_apiserver(plan: &Plan, progress: &Progress<'_>) -> Result<()
         progress.waiting("the bootstrap apiserver has not ended yet");
         tokio::time::sleep(PROBE).await;
     }
+    progress.found("the bootstrap apiserver has ended");
     Ok(())
 }
 
@@ -201,7 +208,8 @@ fn bootstrap_listeners(plan: &Plan) -> Result<Vec<IpAddr>, Error> {
     Ok(bound)
 }
 
-fn on_port(port: u16) -> Result<Vec<IpAddr>, Error> {
+/// Addresses that `port` is listened on, one for each listener.
+pub fn on_port(port: u16) -> Result<Vec<IpAddr>, Error> {
     sockets::on_port(port).map_err(|source| Error::Host { act: "list the listeners of this machine", source })
 }
 

@@ -3,10 +3,13 @@
 //! Everything is read, parsed and ordered before the machine is touched. The bootstrap control plane is removed only when the pods
 //! that replace it are known to be Ready; on any failure before that it stays, and `start` can be run again.
 
+mod lives;
 mod machine;
 mod newcomer;
+mod observe;
 mod pivot;
 mod plan;
+mod probe;
 mod required;
 mod runner;
 
@@ -36,6 +39,8 @@ pub struct Options {
     pub force_conflicts: bool,
     /// How long a phase may take.
     pub timeout: Duration,
+    /// Whether the API is asked all the time, to see what its clients see.
+    pub probe: bool,
 }
 
 /// What came of it.

@@ -8,8 +8,10 @@ use k8s_openapi::api::core::v1::Taint;
 use kube::Client;
 use tokio::sync::watch;
 
+use super::lives::Lives;
 use super::machine::{self, PROBE};
 use super::newcomer;
+use super::observe::{self, Observed};
 use super::plan::Plan;
 use super::required::Required;
 use super::runner::{Progress, Runner};
@@ -45,13 +47,21 @@ pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> 
         sink.tell(Event::Warning(format!("{UNSTEERED}: {error}")));
         plan.step_aside();
     }
+    observe::beside(Observed::of(&plan, options)?, sink, pivot(plan, options, sink)).await
+}
+
+/// The phases.
+async fn pivot(plan: Plan, options: &Options, sink: &dyn Sink) -> Result<Report, Error> {
     let self_hosted = examine(&plan, sink).await.map_err(|error| Error::Unready(Box::new(error)))?;
     let mut runner = Runner::new(sink, options.timeout);
     bring_up(&plan, self_hosted, &mut runner).await?;
     let api = runner.phase("wait for the API", async |progress| connect(&plan, progress).await).await?;
     if !self_hosted {
         newcomer::hold(&plan).await?;
-        let place = async |_: &Progress| machine::place_others(&plan, api.endpoint);
+        let place = async |progress: &Progress| {
+            progress.acts("place the other bootstrap pods");
+            machine::place_others(&plan, api.endpoint)
+        };
         runner.phase("place the other bootstrap pods", place).await?;
     }
     let apply = async |progress: &Progress| apply(&plan, options, &api.client, progress).await;
@@ -133,7 +143,8 @@ async fn apply(
         ..apply::Options::default()
     };
     let listener = Listener {
-        outcome: &|item, outcome| {
+        outcome: &|item, outcome, took| {
+            progress.object(item, outcome, took);
             if let Some(refused) = Refused::of(item, outcome) {
                 progress.warn(refused.to_string());
             }
@@ -197,11 +208,13 @@ async fn mark_node(plan: &Plan, client: &Client, progress: &Progress<'_>) -> Res
     let local = addresses::local()
         .map_err(|source| Error::Host { act: "list the addresses of this machine", source })?;
     let name = node::wait_for_node(client, &local, &mut |why| progress.waiting(why)).await;
+    progress.observed(format!("node {name} registered"));
     let taint = plan.marks.taint.as_ref().map(|key| Taint {
         key: key.clone(),
         effect: "NoSchedule".to_owned(),
         ..Taint::default()
     });
+    progress.acts(format!("label node {name}"));
     node::label_and_taint_node(client, &name, &plan.marks.labels, taint.as_ref()).await?;
     Ok(name)
 }
@@ -216,8 +229,10 @@ async fn wait_required(
 ) -> Result<(), Error> {
     let namespaces: BTreeSet<&str> = required.iter().map(|required| required.namespace.as_str()).collect();
     for namespace in namespaces {
+        let mut lives = Lives::default();
         let here = || required.iter().filter(|required| required.namespace == namespace);
         let is_done = |seen: &Workloads| {
+            lives.see(seen.pods.iter().filter(|pod| here().any(|required| required.names(pod))), progress);
             if let Some(missing) = here().find(|required| !required.is_there(seen)) {
                 return match applied.refused.iter().find(|refused| missing.is_object(&refused.object)) {
                     None => wait::Progress::Not(format!("{missing} is not there")),
@@ -225,7 +240,10 @@ async fn wait_required(
                 };
             }
             match here().map(|required| required.is_ready(&applied.node, seen)).find_map(Result::err) {
-                None => wait::Progress::Done(Ok(())),
+                None => {
+                    progress.observed(format!("the pods required of {namespace} are Ready"));
+                    wait::Progress::Done(Ok(()))
+                }
                 Some(why) => wait::Progress::Not(why),
             }
         };
@@ -293,6 +311,7 @@ async fn hand_over(
     for (lease, leader) in LEADERS.into_iter().zip(before) {
         // Only a component that this run created cannot have led before the bootstrap one, which created its pods.
         if let (Some(leader), true) = (leader, applied.has_created(lease)) {
+            progress.acts(format!("release the lease of {lease}"));
             let release = lease::release_lease(&api.client, lease, &leader.holder).await?;
             tracing::debug!(lease, ?release, "lease of the bootstrap control plane");
         }
@@ -314,6 +333,7 @@ async fn leaders(client: &Client) -> Result<Leaders, Error> {
 /// said when the bootstrap control plane ended may be that of a dead leader. What the bootstrap pods read goes last, after their
 /// processes, also where an earlier run was interrupted before it.
 async fn verify(plan: &Plan, last: &Leaders, progress: &Progress<'_>) -> Result<(), Error> {
+    progress.acts("remove what the bootstrap pods read");
     machine::remove_secrets()?;
     let api = connect(plan, progress).await?;
     loop {

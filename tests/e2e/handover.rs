@@ -20,7 +20,10 @@ fn the_api_answers_whatever_dies_in_a_roll() {
     checks.that("without an agent a roll waits, and goes on when it is back", || waits_for_the_agent(&world));
     checks.that("an agent that is killed again and again does no harm", || agent_dies(&world));
     checks.that("an apiserver that never gets ready gets no request, and undoing it converges", || {
-        never_ready(&world)
+        bad_edit(&world, "never-ready", &etcd_servers(&world, "https://127.0.0.1:1"));
+    });
+    checks.that("an apiserver that crashes at once gets no request, and undoing it converges", || {
+        bad_edit(&world, "crashes", &add(COMMAND, "--no-such-flag"));
     });
     checks.that("when the newer one dies after it took over, the older one serves", || newer_dies(&world));
     checks
@@ -61,12 +64,12 @@ fn agent_dies(world: &World) {
     unnoticed(&answered);
 }
 
-fn never_ready(world: &World) {
+fn bad_edit(world: &World, name: &str, edit: &Value) {
     let before = names(world);
-    let answered = with_traffic(world, "never-ready", || {
-        edit(world, COMMAND, "--etcd-servers=https://127.0.0.1:1");
-        eventually(30, || (listeners(world) == 2).then_some(()).ok_or("no second apiserver yet".into()));
-        std::thread::sleep(std::time::Duration::from_secs(10));
+    let answered = with_traffic(world, name, || {
+        patch(world, edit);
+        eventually(30, || (names(world).len() == 2).then_some(()).ok_or("no second apiserver yet".into()));
+        std::thread::sleep(std::time::Duration::from_secs(12)); // longer than a good one takes
         assert!(names(world).contains(&before[0]), "the older one stays");
         world.kubectl(&["-n", "kube-system", "rollout", "undo", "daemonset/kube-apiserver"]);
         eventually(60, || {
@@ -134,27 +137,37 @@ fn hardly_noticed(answered: &[Answered]) {
 }
 
 fn edit(world: &World, path: &str, value: &str) {
-    let patch: Value = json!([{"op": "add", "path": path, "value": value}]);
+    patch(world, &add(path, value));
+}
+
+fn add(path: &str, value: &str) -> Value {
+    json!([{"op": "add", "path": path, "value": value}])
+}
+
+/// The flag is a list: another one of its name would add to it.
+fn etcd_servers(world: &World, value: &str) -> Value {
+    let set = world.get(&["daemonset", "kube-apiserver", "-n", "kube-system"]);
+    let command = set["spec"]["template"]["spec"]["containers"][0]["command"].as_array().unwrap();
+    let is_it = |word: &Value| word.as_str().unwrap().starts_with("--etcd-servers=");
+    let path = COMMAND.replace('-', &command.iter().position(is_it).unwrap().to_string());
+    json!([{"op": "replace", "path": path, "value": format!("--etcd-servers={value}")}])
+}
+
+fn patch(world: &World, patch: &Value) {
     let words = ["-n", "kube-system", "patch", "daemonset/kube-apiserver", "--type=json", "-p"];
     world.kubectl(&[&words[..], &[&patch.to_string()]].concat());
 }
 
-/// Waits until one apiserver is left, Ready, which is none of `before`, and rolled out.
+/// Waits until one apiserver is left, Ready, which is none of `before`, and rolled out. The API may be away for a moment.
 fn settled(world: &World, before: &[String]) {
+    let words =
+        ["kubectl", "-n", "kube-system", "rollout", "status", "--timeout=1s", "daemonset/kube-apiserver"];
     eventually(90, || {
-        let pods = world
-            .n1()
-            .exec(&[
-                "kubectl",
-                "-n",
-                "kube-system",
-                "rollout",
-                "status",
-                "--timeout=1s",
-                "daemonset/kube-apiserver",
-            ])
-            .unwrap();
-        let pods = pods.status.success().then(|| world.pods_of(APISERVERS)).ok_or("not rolled out")?;
+        let status = world.n1().exec(&words).unwrap();
+        if !status.status.success() {
+            return Err(String::from_utf8_lossy(&status.stderr).into_owned());
+        }
+        let pods = world.pods_of(APISERVERS);
         let is_well = matches!(pods.as_slice(), [pod] if pod.ready && !before.contains(&pod.name));
         (is_well && listeners(world) == 1).then_some(()).ok_or(format!("{pods:#?}"))
     });

@@ -14,5 +14,6 @@ mod handover;
 mod kube;
 mod roll;
 mod static_etcd;
+mod told;
 mod traffic;
 mod world;
