@@ -64,10 +64,12 @@ impl Figure {
 }
 
 /// All figures, in the order of the page.
-pub const FIGURES: [Figure; 19] = [
+pub const FIGURES: [Figure; 21] = [
     figure("start_over_kubeadm", "time of `start` over that of `kubeadm init`", 2).at_most(1.3).stretch(1.0),
     figure("start_seconds", "`start`: from kubelet's start until Node and control plane are Ready", 1),
     figure("kubeadm_seconds", "`kubeadm init`: the same", 1),
+    figure("start_over_kubeadm_exit", "the same of the commands alone, until each has ended", 2),
+    figure("kubeadm_exit_seconds", "`kubeadm init`: until it has ended", 1),
     figure("failed_requests", "requests over fresh connections that failed, of all pivots and rolls", 0)
         .at_most(0.0)
         .stretch(0.0),

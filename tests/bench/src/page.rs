@@ -55,7 +55,9 @@ const METHOD: &str = "\
   audit log, as kubeadm's does not; etcd syncs to disk on both sides.
 - `start` and `kubeadm init` take turns. Both clocks run from the moment before kubelet is started until the command has ended and
   the Node and every pod of etcd, apiserver, controller manager and scheduler are Ready. What `bootkube render` does before that,
-  kubeadm's phases `certs`, `kubeconfig` and `kubelet-start` do before it as well; `preflight` is skipped.
+  kubeadm's phases `certs`, `kubeconfig` and `kubelet-start` do before it as well; `preflight` is skipped. kubeadm's static pods have
+  startup probes that first ask after ten seconds, so they serve long before kubelet calls them Ready: `start_over_kubeadm_exit`
+  leaves that out and compares when the commands ended.
 - Under load two machines ask the API of the first, as administrator and as a user whom RBAC has to allow: four clients with a new TLS
   connection for each request and no second try, together more than 200 a second, and four that are client-go itself, over
   HTTP/2 and HTTP/1.1, and try again what client-go tries again. They ask from before the pivot until after three rolls of the

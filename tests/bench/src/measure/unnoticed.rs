@@ -82,10 +82,10 @@ fn pivot_and_rolls(lab: &Lab, bench: &Bench) -> Result<Outcome> {
     wait_ready(&rendered.kubectl, ended)?;
     spans.push(Span { name: "pivot".into(), begin, end: now() });
     for roll in roll::ROLLS {
+        roll::settle(&rendered)?;
         let begin = now();
         roll::run(roll, &rendered)?;
         spans.push(Span { name: roll.name.into(), begin, end: now() });
-        roll::settle(&rendered)?;
     }
     outcome(probers, spans)
 }
