@@ -21,6 +21,8 @@ pub struct Host {
     pub memory_mib: u64,
     /// Its release.
     pub kernel: String,
+    /// What else was going on: the load average of the last minute, before anything was measured.
+    pub load_before: f64,
     /// Of the binary.
     pub bootkube: String,
     /// How often each figure was measured.
@@ -32,13 +34,14 @@ impl Host {
     pub fn detect(bench: &Bench) -> Result<Self> {
         let day = OffsetDateTime::now_utc().format(format_description!("[year]-[month]-[day]"));
         let cores = std::thread::available_parallelism().map_err(Error::file("count", "the processors"))?;
-        let version = command::run(bench.bootkube().arg("version"))?;
+        let version = command::run(bench.bootkube().arg("--version"))?;
         Ok(Self {
             date: day.map_err(|error| Error::parse("the clock", error))?,
             processor: field("/proc/cpuinfo", "model name")?,
             cores: cores.get(),
             memory_mib: kibibytes("/proc/meminfo", "MemTotal")? / 1024,
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+            load_before: load()?,
             bootkube: version.lines().next().unwrap_or_default().to_owned(),
             repetitions: bench.repetitions,
         })
@@ -46,18 +49,26 @@ impl Host {
 
     /// Flat, as results.json is.
     pub fn as_json(&self) -> Map<String, Value> {
-        let Self { date, processor, cores, memory_mib, kernel, bootkube, repetitions } = self;
+        let Self { date, processor, cores, memory_mib, kernel, load_before, bootkube, repetitions } = self;
         let fields = [
             ("date", json!(date)),
             ("processor", json!(processor)),
             ("cores", json!(cores)),
             ("memory_mib", json!(memory_mib)),
             ("kernel", json!(kernel)),
+            ("load_before", json!(load_before)),
             ("bootkube", json!(bootkube)),
             ("repetitions", json!(repetitions)),
         ];
         fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
     }
+}
+
+fn load() -> Result<f64> {
+    let file = "/proc/loadavg";
+    let text = std::fs::read_to_string(file).map_err(Error::file("read", file))?;
+    let first = text.split(' ').next().unwrap_or_default().parse();
+    first.map_err(|error| Error::parse(file, error))
 }
 
 /// A figure in KiB of a file in /proc.

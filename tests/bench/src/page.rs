@@ -23,15 +23,16 @@ fn write_file(path: &Path, text: &str) -> Result<()> {
 }
 
 fn page(results: &Results, host: &Host) -> String {
-    let Host { date, processor, cores, memory_mib, kernel, bootkube, repetitions } = host;
+    let Host { date, processor, cores, memory_mib, kernel, load_before, bootkube, repetitions } = host;
     let rows: String = FIGURES.iter().map(|figure| row(results, figure)).collect();
     let memory = *memory_mib as f64 / 1024.0;
     format!(
         "# Benchmarks\n\n\
-         `make bench` measures what is below and writes this page and `target/bench/results.json`. Taken on {date} (UTC) with {bootkube}: \
-         {cores} × {processor}, {memory:.0} GiB of memory, Linux {kernel}. Each figure is the median of {repetitions} measurements, but \
-         requests are summed and the slowest one is the slowest of all. Whatever is compared was measured in turns, in the same \
-         run, on the same machine.\n\n\
+         `make bench` measures what is below and writes this page and `target/bench/results.json`. Each figure is the median of\n\
+         {repetitions} measurements, but requests are summed and the slowest one is the slowest of all. Whatever is compared was measured in\n\
+         turns, in the same run, on the same machine.\n\n\
+         Taken on {date} (UTC) with {bootkube}: {cores} × {processor}, {memory:.0} GiB of memory, Linux {kernel}, load average before\n\
+         the run {load_before:.1} (others at work make every time longer).\n\n\
          | figure | | goal | stretch | measured | |\n|---|---|---|---|---|---|\n{rows}\n\
          ![Where the time goes]({TIMELINE})\n\n\
          ## How it is measured\n\n{METHOD}"

@@ -17,6 +17,8 @@ const OURS: RGBColor = RGBColor(31, 119, 180);
 const THEIRS: RGBColor = RGBColor(140, 140, 140);
 const BAD: RGBColor = RGBColor(214, 39, 40);
 const SHADE: RGBColor = RGBColor(232, 240, 248);
+/// Of kubeadm's many phases those that take no time are left out.
+const LEAST: f64 = 0.005;
 const FONT: &str = "sans-serif";
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -26,17 +28,21 @@ pub fn draw(timeline: &Timeline) -> Result<String> {
     let failed = |error: &dyn std::fmt::Display| Error::Plot(error.to_string());
     let Timeline { start, kubeadm, session } = timeline;
     let height = |phases: &[Span]| FRAME + ROW * phases.len() as u32;
-    let (ours, theirs) = (height(start), height(kubeadm));
+    let kubeadm: Vec<Span> = kubeadm.iter().filter(|span| span.end - span.begin >= LEAST).cloned().collect();
+    let (ours, theirs) = (height(start), height(&kubeadm));
+    let below = if session.slices.is_empty() { 0 } else { REQUESTS };
     let mut svg = String::new();
     {
-        let area = SVGBackend::with_string(&mut svg, (WIDTH, ours + theirs + REQUESTS)).into_drawing_area();
+        let area = SVGBackend::with_string(&mut svg, (WIDTH, ours + theirs + below)).into_drawing_area();
         area.fill(&WHITE).map_err(|error| failed(&error))?;
         let (top, rest) = area.split_vertically(ours);
         let (middle, bottom) = rest.split_vertically(theirs);
-        let end = start.iter().chain(kubeadm).map(|span| span.end).fold(1.0, f64::max);
+        let end = start.iter().chain(&kubeadm).map(|span| span.end).fold(1.0, f64::max);
         phases(&top, "bootkube start: seconds since kubelet was started", start, end, OURS)?;
-        phases(&middle, "kubeadm init: seconds since kubelet was started", kubeadm, end, THEIRS)?;
-        requests(&bottom, session).map_err(|error| failed(&error))?;
+        phases(&middle, "kubeadm init: seconds since kubelet was started", &kubeadm, end, THEIRS)?;
+        if !session.slices.is_empty() {
+            requests(&bottom, session).map_err(|error| failed(&error))?;
+        }
         area.present().map_err(|error| failed(&error))?;
     }
     Ok(svg)

@@ -8,7 +8,6 @@ use lab::{Cluster, Kubeadm, Lab, Machine};
 use serde_json::json;
 
 use super::Bench;
-use super::overhead::{self, Overhead};
 use crate::command::{Line, listen};
 use crate::error::{Error, Result};
 use crate::kube::{Kubectl, Seen, is_ready};
@@ -36,8 +35,6 @@ pub struct Started {
     pub ended: Instant,
     /// Peak memory, in MiB.
     pub peak_mib: f64,
-    /// Its own reaction times, if it reports them.
-    pub overhead: Option<Overhead>,
 }
 
 impl Rendered {
@@ -58,12 +55,17 @@ impl Rendered {
 
     /// Runs `start` to its end, which must be a good one.
     pub fn start(&self, bench: &Bench) -> Result<Started> {
+        self.start_with(bench, &[])
+    }
+
+    /// The same, with more flags.
+    pub fn start_with(&self, bench: &Bench, flags: &[&str]) -> Result<Started> {
         let mut command = self.machine.command("time")?;
         command.args(["--format=%M", "--output", PEAK, "bootkube", "start", "--asset-dir", ASSETS]);
+        command.args(flags);
         let lines = listen(&mut command, &bench.file("start.log"))?;
         let ended = Instant::now();
-        let overhead = overhead::of_last_start(&self.machine)?;
-        Ok(Started { lines, ended, peak_mib: peak_mib(&self.machine)?, overhead })
+        Ok(Started { lines, ended, peak_mib: peak_mib(&self.machine)? })
     }
 }
 

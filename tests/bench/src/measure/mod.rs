@@ -67,10 +67,11 @@ struct Measurement {
     measure: fn(&Bench, &mut Results) -> Result<()>,
 }
 
-const MEASUREMENTS: [Measurement; 6] = [
+const MEASUREMENTS: [Measurement; 7] = [
     Measurement { names: &size::NAMES, measure: size::measure },
     Measurement { names: &render::NAMES, measure: render::measure },
     Measurement { names: &race::NAMES, measure: race::measure },
+    Measurement { names: &overhead::NAMES, measure: overhead::measure },
     Measurement { names: &apply::NAMES, measure: apply::measure },
     Measurement { names: &agent::NAMES, measure: agent::measure },
     Measurement { names: &unnoticed::NAMES, measure: unnoticed::measure },

@@ -13,14 +13,13 @@ use crate::results::Results;
 use crate::timeline::{Span, phases_of_kubeadm, phases_of_start};
 
 /// What this yields.
-pub const NAMES: [&str; 7] = [
+pub const NAMES: [&str; 6] = [
     "start_over_kubeadm",
     "start_seconds",
     "kubeadm_seconds",
     "start_over_kubeadm_exit",
     "kubeadm_exit_seconds",
     "start_peak_rss_mib",
-    "transition_overhead_ms",
 ];
 
 struct Run {
@@ -47,13 +46,6 @@ pub fn measure(bench: &Bench, results: &mut Results) -> Result<()> {
     }
     set_times(&ours, &theirs, results)?;
     results.set("start_peak_rss_mib", median(started.iter().map(|start| start.peak_mib))?);
-    let overheads: Vec<_> = started.iter().filter_map(|start| start.overhead).collect();
-    match overheads.is_empty() {
-        true => results.not_yet("transition_overhead_ms"),
-        false => {
-            results.set("transition_overhead_ms", median(overheads.iter().map(|overhead| overhead.p95_ms))?)
-        }
-    }
     let shown = |runs| typical(runs, |run: &Run| run.seconds).map(|run| run.phases).unwrap_or_default();
     (results.timeline.start, results.timeline.kubeadm) = (shown(ours), shown(theirs));
     Ok(())

@@ -1,6 +1,7 @@
 //! Pivots and rolls under load: two machines ask the API of the first, as administrator and as one whom RBAC has to allow, over
 //! fresh connections without a second try and over kept ones as client-go does, from before the pivot until after the last roll.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -42,7 +43,11 @@ struct Outcome {
     roll_seconds: Vec<f64>,
     slowest_ms: f64,
     session: Session,
+    failures: Failures,
 }
+
+/// How often a client failed in the same way during the same act: what to look at when there are any.
+type Failures = BTreeMap<(String, String), u64>;
 
 #[derive(Clone, Copy, Default)]
 struct Tally {
@@ -55,10 +60,7 @@ pub fn measure(bench: &Bench, results: &mut Results) -> Result<()> {
     let mut outcomes = Vec::new();
     for _ in 0..bench.repetitions {
         outcomes.push(bench.on_machines(2, |lab| pivot_and_rolls(lab, bench))?);
-        if let Some(Outcome { fresh, kept, roll_seconds, .. }) = outcomes.last() {
-            let (of, failed) = (fresh.requests + kept.requests, (fresh.failed, kept.failed));
-            eprintln!("bench: {failed:?} of {of} requests failed; rolls took {roll_seconds:.1?} s");
-        }
+        outcomes.last().into_iter().for_each(tell);
     }
     let sum = |tally: fn(&Outcome) -> u64| outcomes.iter().map(tally).sum::<u64>() as f64;
     results.set("failed_requests", sum(|outcome| outcome.fresh.failed));
@@ -70,6 +72,17 @@ pub fn measure(bench: &Bench, results: &mut Results) -> Result<()> {
     results.set("roll_slowest_request_ms", slowest);
     results.timeline.session = outcomes.pop().map(|outcome| outcome.session).unwrap_or_default();
     Ok(())
+}
+
+fn tell(outcome: &Outcome) {
+    let Outcome { fresh, kept, roll_seconds, failures, .. } = outcome;
+    let Tally { requests, failed } = fresh;
+    eprintln!("bench: {failed} of {requests} requests failed; rolls took {roll_seconds:.1?} s");
+    let Tally { requests, failed } = kept;
+    eprintln!("bench: {failed} of {requests} requests over kept connections failed");
+    for ((during, how), count) in failures {
+        eprintln!("bench: {during}: {count} × {how}");
+    }
 }
 
 fn pivot_and_rolls(lab: &Lab, bench: &Bench) -> Result<Outcome> {
@@ -92,10 +105,12 @@ fn pivot_and_rolls(lab: &Lab, bench: &Bench) -> Result<Outcome> {
 
 fn outcome(probers: Vec<(Connections, Prober)>, spans: Vec<Span>) -> Result<Outcome> {
     let (mut fresh, mut kept, mut samples) = (Tally::default(), Tally::default(), Vec::new());
+    let mut failures = Failures::new();
     let mut rate = 0.0;
     for (connections, prober) in probers {
         let (made, Summary { ok, failed, .. }) = prober.finish()?;
         let tally = if connections == Connections::Fresh { &mut fresh } else { &mut kept };
+        failed_during(&made, &spans, connections).for_each(|kind| *failures.entry(kind).or_default() += 1);
         *tally = Tally { requests: tally.requests + ok + failed, failed: tally.failed + failed };
         if connections == Connections::Fresh {
             rate += rate_of(&made);
@@ -108,7 +123,28 @@ fn outcome(probers: Vec<(Connections, Prober)>, spans: Vec<Span>) -> Result<Outc
     let rolls = spans.iter().skip(1);
     let slowest_ms = rolls.clone().map(|roll| slowest_ms(&samples, roll)).fold(0.0, f64::max);
     let roll_seconds = rolls.map(|roll| roll.end - roll.begin).collect();
-    Ok(Outcome { fresh, kept, roll_seconds, slowest_ms, session: session(&samples, spans) })
+    Ok(Outcome { fresh, kept, roll_seconds, slowest_ms, session: session(&samples, spans), failures })
+}
+
+/// For each request that failed: during what, and how.
+fn failed_during(
+    samples: &[Sample],
+    spans: &[Span],
+    connections: Connections,
+) -> impl Iterator<Item = (String, String)> {
+    let first = first_success(samples);
+    let failed = samples.iter().filter(move |sample| sample.status != Some(200) && sample.at >= first);
+    failed.map(move |Sample { at, status, error, .. }| {
+        let span = spans.iter().find(|span| (span.begin..span.end).contains(at));
+        let answer = status.map(|status| format!("HTTP {status}")).or(error.clone()).unwrap_or_default();
+        (span.map_or("between rolls", |span| &span.name).to_owned(), format!("{connections:?}: {answer}"))
+    })
+}
+
+/// When the first good answer was complete; never, if there was none.
+fn first_success(samples: &[Sample]) -> f64 {
+    let good = samples.iter().filter(|sample| sample.status == Some(200));
+    good.map(|sample| sample.at + sample.took).fold(f64::MAX, f64::min)
 }
 
 fn rate_of(samples: &[Sample]) -> f64 {
@@ -124,8 +160,7 @@ fn slowest_ms(samples: &[Sample], roll: &Span) -> f64 {
 
 /// From the first answer on: before it nothing was promised.
 fn session(samples: &[Sample], spans: Vec<Span>) -> Session {
-    let good = samples.iter().filter(|sample| sample.status == Some(200));
-    let begun = good.map(|sample| sample.at + sample.took).fold(f64::MAX, f64::min);
+    let begun = first_success(samples);
     let since = |span: Span| Span { begin: (span.begin - begun).max(0.0), end: span.end - begun, ..span };
     Session { spans: spans.into_iter().map(since).collect(), slices: slices(samples, begun, SLICE) }
 }
