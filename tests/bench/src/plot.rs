@@ -78,13 +78,16 @@ fn draw_phases(
     Ok(())
 }
 
-/// The slowest request of each moment, and how many failed in it; pivot and rolls are shaded.
+/// The slowest request of each moment, and where some failed; pivot and rolls are shaded and say how many failed in them.
 fn requests(area: &Area, session: &Session) -> Result<(), Box<dyn std::error::Error>> {
     let Session { spans, slices } = session;
     let end = slices.last().map_or(1.0, |slice| slice.at);
     let most = slices.iter().map(|slice| slice.slowest_ms).fold(100.0, f64::max) * 1.15;
     let mut chart = ChartBuilder::on(area)
-        .caption("a pivot and three rolls under load: slowest request (ms), and how many failed", (FONT, 16))
+        .caption(
+            "a pivot and three rolls under load: slowest request (ms); crosses where requests failed",
+            (FONT, 16),
+        )
         .margin(12)
         .x_label_area_size(26)
         .y_label_area_size(48)
@@ -92,7 +95,7 @@ fn requests(area: &Area, session: &Session) -> Result<(), Box<dyn std::error::Er
     for span in spans {
         chart.draw_series([Rectangle::new([(span.begin, 0.0), (span.end, most)], SHADE.filled())])?;
         chart.draw_series([Text::new(
-            span.name.clone(),
+            format!("{}: {} failed", span.name, failed_in(span, slices)),
             (span.begin + end * 0.004, most * 0.97),
             (FONT, 12),
         )])?;
@@ -100,15 +103,15 @@ fn requests(area: &Area, session: &Session) -> Result<(), Box<dyn std::error::Er
     chart.configure_mesh().disable_x_mesh().x_labels(12).y_labels(6).label_style((FONT, 12)).draw()?;
     let points = slices.iter().map(|Slice { at, slowest_ms, .. }| (*at, *slowest_ms));
     chart.draw_series(LineSeries::new(points, OURS))?;
-    for Slice { at, slowest_ms, failed } in slices.iter().filter(|slice| slice.failed > 0) {
+    for Slice { at, slowest_ms, .. } in slices.iter().filter(|slice| slice.failed > 0) {
         chart.draw_series([Cross::new((*at, *slowest_ms), 4, BAD)])?;
-        chart.draw_series([Text::new(
-            failed.to_string(),
-            (*at, slowest_ms + most * 0.06),
-            (FONT, 11).into_font().color(&BAD),
-        )])?;
     }
     Ok(())
+}
+
+fn failed_in(span: &Span, slices: &[Slice]) -> u64 {
+    let during = slices.iter().filter(|slice| (span.begin..span.end).contains(&slice.at));
+    during.map(|slice| slice.failed).sum()
 }
 
 #[cfg(test)]
@@ -128,7 +131,7 @@ mod tests {
             },
         };
         let svg = draw(&timeline).unwrap();
-        for text in ["wait for the API 3.50 s", "certs 1.00 s", "pivot", "\n7\n"] {
+        for text in ["wait for the API 3.50 s", "certs 1.00 s", "pivot: 7 failed"] {
             assert!(svg.contains(text), "{text:?} is not in {svg}");
         }
     }

@@ -114,7 +114,8 @@ fn outcome(probers: Vec<(Connections, Prober)>, spans: Vec<Span>) -> Result<Outc
         *tally = Tally { requests: tally.requests + ok + failed, failed: tally.failed + failed };
         if connections == Connections::Fresh {
             rate += rate_of(&made);
-            samples.extend(made);
+            let first = first_success(&made);
+            samples.extend(made.into_iter().filter(|sample| sample.at >= first));
         }
     }
     if rate < f64::from(LEAST_RATE) {
