@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Taint;
 use kube::Client;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use super::kubelet;
 use super::lives::Lives;
 use super::machine::{self, PROBE};
 use super::newcomer;
@@ -55,7 +56,9 @@ async fn pivot(plan: Plan, options: &Options, sink: &dyn Sink) -> Result<Report,
     let self_hosted = examine(&plan, sink).await.map_err(|error| Error::Unready(Box::new(error)))?;
     let mut runner = Runner::new(sink, options.timeout);
     bring_up(&plan, self_hosted, &mut runner).await?;
-    let api = runner.phase("wait for the API", async |progress| connect(&plan, progress).await).await?;
+    let api = runner
+        .phase("wait for the API", async |progress| connect(&plan, machine::USABLE, progress).await)
+        .await?;
     if !self_hosted {
         newcomer::hold(&plan).await?;
         let place = async |progress: &Progress| {
@@ -64,7 +67,8 @@ async fn pivot(plan: Plan, options: &Options, sink: &dyn Sink) -> Result<Report,
         };
         runner.phase("place the other bootstrap pods", place).await?;
     }
-    let apply = async |progress: &Progress| apply(&plan, options, &api.client, progress).await;
+    let restart = options.restart_kubelet.as_deref().filter(|_| !self_hosted);
+    let apply = async |progress: &Progress| apply(&plan, options, restart, &api.client, progress).await;
     let applied = runner.phase("apply objects", apply).await?;
     let mut last = Leaders::default();
     if self_hosted {
@@ -113,8 +117,8 @@ struct Api {
     client: Client,
 }
 
-async fn connect(plan: &Plan, progress: &Progress<'_>) -> Result<Api, Error> {
-    let endpoint = machine::wait_api(plan, progress).await?;
+async fn connect(plan: &Plan, path: &str, progress: &Progress<'_>) -> Result<Api, Error> {
+    let endpoint = machine::wait_api(plan, path, progress).await?;
     let client = connect::connect(&plan.access, Some(endpoint))?;
     Ok(Api { endpoint, client })
 }
@@ -133,9 +137,11 @@ struct Applied {
 async fn apply(
     plan: &Plan,
     options: &Options,
+    restart_kubelet: Option<&str>,
     client: &Client,
     progress: &Progress<'_>,
 ) -> Result<Applied, Error> {
+    let token_is_there = Notify::new();
     let settings = apply::Options {
         force_conflicts: options.force_conflicts,
         strict: options.strict,
@@ -145,6 +151,9 @@ async fn apply(
     let listener = Listener {
         outcome: &|item, outcome, took| {
             progress.object(item, outcome, took);
+            if item.value["type"] == kubelet::BOOTSTRAP_TOKEN {
+                token_is_there.notify_one();
+            }
             if let Some(refused) = Refused::of(item, outcome) {
                 progress.warn(refused.to_string());
             }
@@ -158,7 +167,13 @@ async fn apply(
             false => Ok(applied),
         }
     };
-    let (mut applied, node) = futures::try_join!(apply, mark_node(plan, client, progress))?;
+    let restart = async {
+        match restart_kubelet {
+            Some(command) => kubelet::restart(plan, command, &token_is_there, progress).await,
+            None => Ok(()),
+        }
+    };
+    let (mut applied, node, ()) = futures::try_join!(apply, mark_node(plan, client, progress), restart)?;
     applied.node = node;
     let Applied { count, refused, created, .. } = &applied;
     progress.info(format!(
@@ -335,7 +350,7 @@ async fn leaders(client: &Client) -> Result<Leaders, Error> {
 async fn verify(plan: &Plan, last: &Leaders, progress: &Progress<'_>) -> Result<(), Error> {
     progress.acts("remove what the bootstrap pods read");
     machine::remove_secrets()?;
-    let api = connect(plan, progress).await?;
+    let api = connect(plan, machine::READY, progress).await?;
     loop {
         let now = leaders(&api.client).await?;
         let leads = |(now, last): (&Option<Leader>, &Option<Leader>)| now.is_some() && now != last;
