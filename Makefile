@@ -56,6 +56,10 @@ bench: tools build ## Measure, and write docs/benchmarks.md anew (half an hour; 
 	cargo build --release -p lab
 	cargo run --release -p bench -- --bootkube $(BOOTKUBE) $(BENCH)
 
+.PHONY: soak
+soak: tools ## Pivot and roll ten machines and write the result to docs/reliability.md
+	cargo test --test e2e ten_machines -- --ignored --nocapture
+
 .PHONY: lint
 lint: tools ## Check format, lints, documentation, licences and sources of dependencies
 	cargo fmt --all --check

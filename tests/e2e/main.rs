@@ -13,6 +13,7 @@ mod external_etcd;
 mod handover;
 mod kube;
 mod roll;
+mod soak;
 mod static_etcd;
 mod told;
 mod traffic;

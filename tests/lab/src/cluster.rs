@@ -13,6 +13,8 @@ use crate::quirks;
 
 /// Where assets are on a machine.
 pub const ASSETS: &str = "/opt/bootkube/assets";
+/// `bootkube start` on a machine whose kubelet it may restart, after the program's name.
+pub const START: [&str; 5] = ["start", "--asset-dir", ASSETS, "--restart-kubelet", "pkill -f ^kubelet"];
 /// The image of the binary under test, on every machine.
 pub const IMAGE: &str = "quay.io/bootkube/bootkube:lab";
 /// The configuration file on the first machine.
