@@ -279,15 +279,50 @@ async fn take_over(
     let served = watch::Sender::default();
     let introduce = newcomer::introduce(plan, &api.client, &applied.node, &served);
     let mut introduce = std::pin::pin!(introduce);
-    let wait =
-        async |progress: &Progress| wait_required(&plan.required, applied, &api.client, progress).await;
+    let mut last = None;
+    let mut wait = async |progress: &Progress| {
+        let all = wait_required(&plan.required, applied, &api.client, progress);
+        let leaders = async {
+            last = early_leaders(plan, api, applied, progress).await?;
+            Ok(())
+        };
+        futures::try_join!(all, leaders).map(drop)
+    };
     runner
         .phase("wait for the self-hosted control plane", async |progress| {
             beside(&mut introduce, wait(progress)).await
         })
         .await?;
-    let hand_over = async |progress: &Progress| hand_over(plan, api, applied, &served, progress).await;
+    let hand_over = async |progress: &Progress| {
+        let last = match last {
+            Some(last) => last,
+            None => hand_over_leaders(plan, api, applied, progress).await?,
+        };
+        hand_over_apiserver(plan, &served, progress).await?;
+        Ok(last)
+    };
     runner.phase("hand over", async |progress| beside(&mut introduce, hand_over(progress)).await).await
+}
+
+/// The controller manager and the scheduler need not wait for the self-hosted apiserver: the bootstrap one serves both of each. None
+/// where they are not required by name; then they go last.
+async fn early_leaders(
+    plan: &Plan,
+    api: &Api,
+    applied: &Applied,
+    progress: &Progress<'_>,
+) -> Result<Option<Leaders>, Error> {
+    let is_leader = |required: &&Required| {
+        required.namespace == NAMESPACE
+            && LEADERS.contains(&required.prefix.as_str())
+            && required.workload.is_some()
+    };
+    let required: Vec<Required> = plan.required.iter().filter(is_leader).cloned().collect();
+    if required.len() < LEADERS.len() {
+        return Ok(None);
+    }
+    wait_required(&required, applied, &api.client, progress).await?;
+    hand_over_leaders(plan, api, applied, progress).await.map(Some)
 }
 
 /// Does `work`, and `aside` as long as that takes. Only a failure of `aside` is of interest.
@@ -306,21 +341,15 @@ async fn beside<T>(
     }
 }
 
-/// Takes the bootstrap control plane away: first those that lead, so that the self-hosted ones can, then the apiserver. Returns what
-/// the leases said when those that led had ended.
-async fn hand_over(
+/// Takes those of the bootstrap control plane away that lead, so that the self-hosted ones can. Returns what the leases said when they
+/// had ended.
+async fn hand_over_leaders(
     plan: &Plan,
     api: &Api,
     applied: &Applied,
-    served: &watch::Sender<Option<String>>,
     progress: &Progress<'_>,
 ) -> Result<Leaders, Error> {
     let before = leaders(&api.client).await?;
-    if plan.is_steered {
-        progress.waiting("new connections do not go to the self-hosted apiserver yet");
-        served.subscribe().wait_for(Option::is_some).await.map_err(|_| Error::Unserved)?;
-    }
-    machine::wait_self_hosted(plan, &|why| progress.waiting(why)).await?;
     machine::remove_others(plan, progress).await?;
     let last = leaders(&api.client).await?;
     for (lease, leader) in LEADERS.into_iter().zip(before) {
@@ -331,8 +360,21 @@ async fn hand_over(
             tracing::debug!(lease, ?release, "lease of the bootstrap control plane");
         }
     }
-    machine::remove_apiserver(plan, progress).await?;
     Ok(last)
+}
+
+/// Takes the bootstrap apiserver away, once another one serves.
+async fn hand_over_apiserver(
+    plan: &Plan,
+    served: &watch::Sender<Option<String>>,
+    progress: &Progress<'_>,
+) -> Result<(), Error> {
+    if plan.is_steered {
+        progress.waiting("new connections do not go to the self-hosted apiserver yet");
+        served.subscribe().wait_for(Option::is_some).await.map_err(|_| Error::Unserved)?;
+    }
+    machine::wait_self_hosted(plan, &|why| progress.waiting(why)).await?;
+    machine::remove_apiserver(plan, progress).await
 }
 
 /// Who leads, in the order of [`LEADERS`].
