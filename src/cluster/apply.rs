@@ -11,12 +11,13 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use http::StatusCode;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
-use kube::api::{DynamicObject, GetParams, Patch, PatchParams, Request, Resource as _};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, Request, Resource as _};
 use kube::client::Body;
 use kube::core::Status;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::crd;
@@ -164,10 +165,12 @@ impl<'a> Applier<'a> {
     async fn stage(&self, items: &[Item]) -> Vec<Outcome> {
         let mut outcomes = vec![Outcome::Skipped; items.len()];
         let began = Instant::now();
+        let before = OnceCell::new();
+        let before = &before;
         // Every object at once: what limits the requests in flight is `permits`, held only during one.
         let mut done = FuturesUnordered::new();
         for (index, item) in items.iter().enumerate() {
-            done.push(async move { (index, self.item(item).await) });
+            done.push(async move { (index, self.item(item, before).await) });
         }
         while let Some((index, outcome)) = done.next().await {
             (self.listener.outcome)(&items[index], &outcome, began.elapsed());
@@ -180,7 +183,7 @@ impl<'a> Applier<'a> {
         outcomes
     }
 
-    async fn item(&self, item: &Item) -> Outcome {
+    async fn item(&self, item: &Item, before: &Revision) -> Outcome {
         let last = Mutex::new(String::from("no answer yet"));
         let told = |reason: &str| {
             if let Ok(mut last) = last.lock() {
@@ -188,7 +191,7 @@ impl<'a> Applier<'a> {
             }
             (self.listener.waiting)(item, reason);
         };
-        let failed = match timeout_at(self.deadline, self.persist(item, &told)).await {
+        let failed = match timeout_at(self.deadline, self.persist(item, before, &told)).await {
             Ok(Ok(outcome)) => return outcome,
             Ok(Err(reason)) => reason,
             Err(_) => {
@@ -199,42 +202,53 @@ impl<'a> Applier<'a> {
         Outcome::Failed { reason: failed }
     }
 
-    async fn persist(&self, item: &Item, told: &(dyn Fn(&str) + Sync)) -> Result<Outcome, String> {
+    async fn persist(
+        &self,
+        item: &Item,
+        before: &Revision,
+        told: &(dyn Fn(&str) + Sync),
+    ) -> Result<Outcome, String> {
         let identity = Identity::of(&item.value)?;
-        let outcome = retrying(&self.expected, || self.attempt(&identity, &item.value), told).await?;
+        let outcome = retrying(&self.expected, || self.attempt(&identity, &item.value, before), told).await?;
         if identity.kind == crd::KIND {
             crd::wait_served(self.client, &item.value, told).await?;
         }
         Ok(outcome)
     }
 
-    async fn attempt(&self, identity: &Identity, value: &Value) -> Result<Outcome, Failure> {
+    async fn attempt(
+        &self,
+        identity: &Identity,
+        value: &Value,
+        before: &Revision,
+    ) -> Result<Outcome, Failure> {
         let _permit = self.permits.acquire().await.map_err(|error| Failure::Malformed(error.to_string()))?;
         let target = self.discovery.resolve(&identity.api_version, &identity.kind).await?;
         let namespace = target.namespaced.then_some(identity.namespace.as_deref().unwrap_or("default"));
         let requests = Request::new(DynamicObject::url_path(&target.resource, namespace));
         let body = normalised(value, &target, namespace);
-        let before = self.version_of(&requests, &identity.name).await?;
+        let before = *before.get_or_try_init(|| self.revision()).await?;
         let patch = requests.patch(&identity.name, &self.params, &Patch::Apply(&body)).map_err(malformed)?;
         let (status, answer) = send(self.client, patch).await?;
-        let after = version(&answer);
         Ok(match status {
             StatusCode::CREATED => Outcome::Created,
-            _ if before.is_some() && before == after => Outcome::Unchanged,
+            _ if version(&answer).is_some_and(|after| Some(after) <= before) => Outcome::Unchanged,
             _ => Outcome::Configured,
         })
     }
 
-    /// The version of the object before it is touched: the answer to an apply alone does not tell whether it changed anything.
-    async fn version_of(&self, requests: &Request, name: &str) -> Result<Option<String>, Failure> {
-        let request = requests.get_metadata(name, &GetParams::default()).map_err(malformed)?;
-        match send(self.client, request).await {
-            Ok((_, answer)) => Ok(version(&answer)),
-            Err(Failure::Api { status, .. }) if status.code == 404 => Ok(None),
-            Err(failure) => Err(failure),
-        }
+    /// How far the store is. The answer to an apply does not tell whether it changed anything; that the object's version is older than this
+    /// does, and costs one request for all of them. Versions of one cluster can be compared: Kubernetes KEP-5504.
+    async fn revision(&self) -> Result<Option<u64>, Failure> {
+        let namespaces = Request::new(Namespace::url_path(&(), None));
+        let request = namespaces.list(&ListParams::default().limit(1)).map_err(malformed)?;
+        let (_, answer) = send(self.client, request).await?;
+        Ok(version(&answer))
     }
 }
+
+/// How far the store was before a stage.
+type Revision = OnceCell<Option<u64>>;
 
 /// What an object is called.
 struct Identity {
@@ -288,8 +302,8 @@ fn normalised(value: &Value, target: &Target, namespace: Option<&str>) -> Value 
     value
 }
 
-fn version(answer: &Value) -> Option<String> {
-    answer.pointer("/metadata/resourceVersion").and_then(Value::as_str).map(str::to_owned)
+fn version(answer: &Value) -> Option<u64> {
+    answer.pointer("/metadata/resourceVersion")?.as_str()?.parse().ok()
 }
 
 fn malformed(error: impl std::error::Error) -> Failure {

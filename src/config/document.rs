@@ -172,7 +172,7 @@ const COMMENTS: &[(&str, bool, &str)] = &[
     ("images.flannel-cni-plugin", true, ""),
     ("images.bootkube", true, "Runs on the cluster's machines."),
     ("components", false, "Changes to single components (kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, \
-        coredns, etcd, flannel), for example:\n\
+        coredns, etcd, flannel, pod-checkpointer), for example:\n\
         kube-apiserver:\n\
         \x20 extraArgs: {audit-log-path: /var/log/audit.log, profiling: null}  # null removes a flag\n\
         \x20 extraVolumes: [{name: audit, hostPath: /var/log, mountPath: /var/log, readOnly: false, pathType: Directory}]\n\
