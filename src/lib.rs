@@ -17,13 +17,16 @@ pub mod config;
 pub mod error;
 pub mod host;
 pub mod pki;
+pub mod preflight;
 pub mod render;
 pub mod start;
 pub mod ui;
 
 /// Folder on the machine with the files that bootstrap pods read while they live: v0.14's, so that its manifests work.
 pub const BOOTSTRAP_SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
-/// Kubeconfig in it that leads to the bootstrap apiserver, written by `start` when it knows where that is.
+/// Folder with the keys of an etcd that is a static pod. Rendered manifests name it.
+pub const ETCD_KEYS: &str = "/etc/kubernetes/etcd";
+/// Kubeconfig in `BOOTSTRAP_SECRETS` that leads to the bootstrap apiserver, written by `start` when it knows where that is.
 pub const LOCAL_KUBECONFIG: &str = "kubeconfig-local";
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

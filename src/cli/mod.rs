@@ -5,6 +5,7 @@
 mod cluster;
 mod config;
 mod output;
+mod preflight;
 pub mod query;
 mod render;
 mod start;
@@ -48,6 +49,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Render(Box<render::RenderArgs>),
+    Preflight(preflight::PreflightArgs),
     Start(start::StartArgs),
     /// Show or check the configuration file.
     #[command(subcommand)]
@@ -65,6 +67,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     log_to_stderr(verbose)?;
     match command {
         Command::Render(args) => render::run(*args),
+        Command::Preflight(args) => preflight::run(args),
         Command::Start(args) => start::run(args),
         Command::Config(command) => config::run(command),
         Command::Version => output::print(&format!("Version: {}\n", crate::VERSION)),

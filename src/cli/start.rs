@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 
-use crate::error::{ExitClass, Failure};
+use super::output;
+use super::preflight::IgnoreArgs;
+use crate::error::Failure;
 use crate::start::{self, Options, Report, RequiredPod};
 use crate::ui::{Console, Event, Sink as _};
 
@@ -36,6 +38,8 @@ pub(super) struct StartArgs {
         default_missing_value = "true", action = ArgAction::Set, value_parser = BoolishValueParser::new(),
         hide_possible_values = true)]
     force_conflicts: bool,
+    #[command(flatten)]
+    ignore: IgnoreArgs,
     /// Longest time that each wait may take
     #[arg(long, value_name = "DURATION", default_value = "20m", value_parser = timeout)]
     timeout: Duration,
@@ -50,13 +54,12 @@ fn timeout(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
-    let StartArgs { asset_dir, pod_manifest_path, strict, required_pods, force_conflicts, timeout } = args;
-    let options = Options { asset_dir, pod_manifest_path, strict, required_pods, force_conflicts, timeout };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(ExitClass::General, &error))?;
+    let StartArgs { asset_dir, pod_manifest_path, strict, required_pods, force_conflicts, ignore, timeout } =
+        args;
+    let ignored = ignore.ignored();
+    let options =
+        Options { asset_dir, pod_manifest_path, strict, required_pods, force_conflicts, ignored, timeout };
+    let runtime = output::runtime()?;
     let console = Console::new();
     let report = runtime.block_on(start::start(&options, &console))?;
     summary(&report).into_iter().for_each(|line| console.tell(Event::Info(line)));

@@ -230,7 +230,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("runtime.sock");
         let error = version(&socket).await.unwrap_err();
-        assert!(matches!(error, Error::Connect { .. }) && error.to_string().contains("runtime.sock"), "{error}");
+        assert!(
+            matches!(error, Error::Connect { .. }) && error.to_string().contains("runtime.sock"),
+            "{error}"
+        );
         drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
         assert!(matches!(version(&socket).await.unwrap_err(), Error::Connect { .. }));
     }

@@ -67,6 +67,6 @@ impl Problem {
 }
 
 /// How moments are written in messages.
-pub(super) fn rfc3339(moment: OffsetDateTime) -> String {
+pub(crate) fn rfc3339(moment: OffsetDateTime) -> String {
     moment.format(&Rfc3339).unwrap_or_else(|_| moment.to_string())
 }

@@ -15,9 +15,6 @@ use crate::assets::order;
 use crate::cluster::apply::Item;
 use crate::cluster::kubeconfig::{self, Access};
 
-/// Folder with the keys of an etcd that is a static pod. Rendered manifests name it.
-pub const ETCD_KEYS: &str = "/etc/kubernetes/etcd";
-
 /// A static pod to place, with what `start` must know of it.
 pub struct Placement {
     /// Where kubelet finds it.
@@ -49,7 +46,7 @@ pub struct Plan {
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Static pods that stay on the machine: etcd.
     pub staying: Vec<Placement>,
-    /// Files of [`ETCD_KEYS`].
+    /// Files of [`crate::ETCD_KEYS`].
     pub etcd_keys: BTreeMap<String, Vec<u8>>,
     /// The bootstrap apiserver.
     pub apiserver: Placement,
