@@ -20,6 +20,7 @@ pub mod pki;
 pub mod preflight;
 pub mod render;
 pub mod start;
+pub mod status;
 pub mod ui;
 
 /// Folder on the machine with the files that bootstrap pods read while they live: v0.14's, so that its manifests work.

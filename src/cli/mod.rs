@@ -9,6 +9,7 @@ mod preflight;
 pub mod query;
 mod render;
 mod start;
+mod status;
 
 use std::ffi::OsString;
 
@@ -51,6 +52,7 @@ enum Command {
     Render(Box<render::RenderArgs>),
     Preflight(preflight::PreflightArgs),
     Start(start::StartArgs),
+    Status(status::StatusArgs),
     /// Show or check the configuration file.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -69,6 +71,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Command::Render(args) => render::run(*args),
         Command::Preflight(args) => preflight::run(args),
         Command::Start(args) => start::run(args),
+        Command::Status(args) => status::run(args),
         Command::Config(command) => config::run(command),
         Command::Version => output::print(&format!("Version: {}\n", crate::VERSION)),
     }

@@ -51,3 +51,8 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = builder.worker_threads(2).enable_all().build();
     runtime.map_err(|error| Failure::new(ExitClass::General, &error))
 }
+
+/// A number of things, such as `2 problems`.
+pub(super) fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
