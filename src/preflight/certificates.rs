@@ -2,6 +2,7 @@
 
 use time::OffsetDateTime;
 
+use super::machine::is_behind;
 use super::report::{Outcome, Problem};
 use super::seen::Seen;
 use super::subject::Subject;
@@ -22,8 +23,11 @@ struct Named {
     chain: Vec<Examined>,
 }
 
-pub fn validity(subject: &Subject<'_>, _: &Seen) -> Outcome {
+pub fn validity(subject: &Subject<'_>, seen: &Seen) -> Outcome {
     let now = subject.options.now;
+    if is_behind(subject, seen) {
+        return Outcome::Unknown("this machine's clock is behind, see clock".into());
+    }
     let (files, mut problems) = all(subject);
     problems.extend(files.iter().filter_map(|file| invalid(file, now)));
     let first = files.iter().flat_map(|file| &file.chain).map(Examined::not_after).min();

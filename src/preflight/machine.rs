@@ -22,15 +22,20 @@ pub fn root(_: &Subject<'_>, seen: &Seen) -> Outcome {
 }
 
 pub fn clock(subject: &Subject<'_>, seen: &Seen) -> Outcome {
-    let now = subject.options.now;
+    let now = rfc3339(subject.options.now);
     match &seen.newest {
-        Some((path, changed)) if *changed > now + SLACK => Outcome::fail(
+        Some((path, changed)) if is_behind(subject, seen) => Outcome::fail(
             "this machine's clock is behind",
-            format!("it says {}, and {} is of {}", rfc3339(now), path.display(), rfc3339(*changed)),
+            format!("it says {now}, and {} is of {}", path.display(), rfc3339(*changed)),
             "set the clock (timedatectl set-ntp true), then run this again",
         ),
-        _ => Outcome::Pass(format!("it says {}", rfc3339(now))),
+        _ => Outcome::Pass(format!("it says {now}")),
     }
+}
+
+/// Whether a file is from the future.
+pub fn is_behind(subject: &Subject<'_>, seen: &Seen) -> bool {
+    seen.newest.as_ref().is_some_and(|(_, changed)| *changed > subject.options.now + SLACK)
 }
 
 pub fn space(_: &Subject<'_>, seen: &Seen) -> Outcome {

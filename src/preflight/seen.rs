@@ -55,8 +55,8 @@ pub struct Kubelet {
     /// Its configuration file, with what is laid over it; else why that cannot be read.
     pub config: Result<Value, String>,
     pub watched: Watched,
-    /// Whether it has a kubeconfig already.
-    pub has_kubeconfig: bool,
+    /// Whether it has credentials of its own already, so that it need not ask for any.
+    pub has_credentials: bool,
 }
 
 /// Where a kubelet looks for static pods.

@@ -3,10 +3,13 @@
 use std::fs;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use time::{Duration, OffsetDateTime};
 
+use crate::assets::yaml;
 use crate::cluster::kubeconfig::{Access, Identity};
 use crate::pki::{examine, rfc3339};
 
@@ -61,10 +64,10 @@ pub(super) fn certificates(access: &Access, secrets: &[Secret], etcd_keys: &Path
     if let Identity::Certificate { certificate, .. } = &access.identity {
         add(&mut found, "kubeconfig", certificate);
     }
-    for secret in secrets {
-        let data =
-            secret.data.iter().flatten().filter(|(key, _)| key.ends_with(".crt") || key.ends_with(".pem"));
-        data.for_each(|(key, pem)| add(&mut found, &format!("Secret {}, {key}", secret.name_any()), &pem.0));
+    for (secret, key, content) in secrets.iter().flat_map(entries) {
+        for pem in certificates_in(key, content) {
+            add(&mut found, &format!("Secret {secret}, {key}"), &pem);
+        }
     }
     // On another machine than a controller, and without its root, there is nothing to be seen.
     for path in fs::read_dir(etcd_keys).into_iter().flatten().flatten().map(|entry| entry.path()) {
@@ -76,6 +79,27 @@ pub(super) fn certificates(access: &Access, secrets: &[Secret], etcd_keys: &Path
     }
     found.sort_by(|one, other| (one.not_after, &one.name).cmp(&(other.not_after, &other.name)));
     found
+}
+
+fn entries(secret: &Secret) -> impl Iterator<Item = (String, &String, &[u8])> {
+    let data = secret.data.iter().flatten();
+    data.map(|(key, content)| (secret.name_any(), key, content.0.as_slice()))
+}
+
+/// A certificate by itself, or in a kubeconfig.
+fn certificates_in(key: &str, content: &[u8]) -> Vec<Vec<u8>> {
+    match key {
+        key if key.ends_with(".crt") || key.ends_with(".pem") => vec![content.to_vec()],
+        "kubeconfig" => of_users(content).unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+fn of_users(kubeconfig: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let documents = yaml::parse(std::str::from_utf8(kubeconfig).ok()?, "kubeconfig").ok()?;
+    let users = documents.first()?["users"].as_array()?.iter();
+    let data = users.filter_map(|user| user["user"]["client-certificate-data"].as_str());
+    Some(data.filter_map(|data| STANDARD.decode(data).ok()).collect())
 }
 
 fn add(found: &mut Vec<Certificate>, place: &str, pem: &[u8]) {
@@ -118,6 +142,16 @@ mod tests {
         assert!(problem(datetime!(2026-12-20 0:00 UTC)).unwrap().contains("expires in 12 d"));
         assert!(problem(datetime!(2027-01-02 0:00 UTC)).unwrap().contains("expired at 2027-01-01T00:00:00Z"));
         assert!(problem(datetime!(2025-12-31 0:00 UTC)).unwrap().contains("not valid before"));
+    }
+
+    #[test]
+    fn certificates_are_found_by_themselves_and_in_kubeconfigs() {
+        let kubeconfig =
+            format!("users: [{{name: u, user: {{client-certificate-data: {}}}}}]", STANDARD.encode("PEM"));
+        assert_eq!(certificates_in("kubeconfig", kubeconfig.as_bytes()), [b"PEM".to_vec()]);
+        assert_eq!(certificates_in("ca.crt", b"PEM"), [b"PEM".to_vec()]);
+        assert_eq!(certificates_in("ca.key", b"KEY"), [] as [Vec<u8>; 0]);
+        assert_eq!(certificates_in("kubeconfig", b"users: 5"), [] as [Vec<u8>; 0]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod audit;
 mod checks;
 mod external_etcd;
 mod kube;
+mod preflight;
 mod roll;
 mod static_etcd;
 mod traffic;

@@ -85,7 +85,7 @@ fn waits_for_certificate(kubelet: &Kubelet) -> bool {
     kubelet.flag("bootstrap-kubeconfig").is_some()
         && kubelet.config.is_ok()
         && !rotates
-        && !kubelet.has_kubeconfig
+        && !kubelet.has_credentials
 }
 
 pub fn runtime(_: &Subject<'_>, seen: &Seen) -> Outcome {

@@ -54,11 +54,26 @@ pub fn find_kubelet(processes: &[Process], folder: &Path) -> Option<Kubelet> {
     let is_kubelet = |process: &&Process| runs(process.words.iter().map(String::as_str), "kubelet");
     let process = processes.iter().find(is_kubelet)?.clone();
     let config = config(&process);
-    let mut kubelet = Kubelet { process, config, watched: Watched::Nothing, has_kubeconfig: false };
+    let mut kubelet = Kubelet { process, config, watched: Watched::Nothing, has_credentials: false };
     kubelet.watched = watched(&kubelet, folder);
-    let kubeconfig = kubelet.flag("kubeconfig");
-    kubelet.has_kubeconfig = kubeconfig.is_some_and(|path| within(&kubelet.process, &path).exists());
+    kubelet.has_credentials =
+        kubelet.flag("kubeconfig").is_some_and(|path| leads_in(&kubelet.process, &path));
     Some(kubelet)
+}
+
+/// Whether a kubeconfig is there with credentials. Kubelet writes it first and gets its certificate later.
+fn leads_in(process: &Process, path: &str) -> bool {
+    let Ok(kubeconfig) = parse(&within(process, path)) else { return false };
+    let users = kubeconfig["users"].as_array().into_iter().flatten().map(|user| &user["user"]);
+    let has = |user: &Value, field: &str| user[field].as_str().is_some_and(|text| !text.is_empty());
+    let has_file = |user: &Value| {
+        let file = user["client-certificate"].as_str();
+        file.is_some_and(|file| Path::new(file).is_absolute() && within(process, file).exists())
+    };
+    let inline = ["client-certificate-data", "token", "tokenFile"];
+    users
+        .into_iter()
+        .any(|user| inline.iter().any(|field| has(user, field)) || user["exec"].is_object() || has_file(user))
 }
 
 /// The configuration file and what a folder of such files lays over it, as kubelet does.
@@ -218,6 +233,20 @@ mod tests {
         assert_eq!(kubelet(&["hyperkube", "kubelet"], &ours).watched, Watched::Nothing);
         let missing = kubelet(&["kubelet", "--config=/none.yaml"], &ours);
         assert!(matches!(missing.watched, Watched::Unknown(_)));
+    }
+
+    #[test]
+    fn a_kubeconfig_whose_certificate_is_still_to_come_leads_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let flag = format!("--kubeconfig={}", path("kubeconfig"));
+        let has_credentials = || kubelet(&["kubelet", &flag], Path::new("/")).has_credentials;
+        assert!(!has_credentials());
+        let user = json!({"client-certificate": path("client.pem"), "client-key": path("client.pem")});
+        fs::write(path("kubeconfig"), json!({"users": [{"name": "u", "user": user}]}).to_string()).unwrap();
+        assert!(!has_credentials());
+        fs::write(path("client.pem"), "PEM").unwrap();
+        assert!(has_credentials());
     }
 
     #[tokio::test]
