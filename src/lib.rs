@@ -4,11 +4,13 @@
 //!
 //! ```text
 //! argv ─ cli ─► config::resolve ─► ClusterConfig ─► pki::issue ─► Bundle ─► render ─► Assets ─► assets::write ─► directory
+//! directory ─ assets::load ─► Layout ─► preflight::run ─► Checks
 //! directory ─ assets::load ─► Layout, ordered Objects ─► start::start (host, cluster) ─► Report ─► exit code
 //! ```
 //!
 //! `config`, `pki`, `render` and `assets` are synchronous and know neither tokio nor a client. `cluster` alone speaks to
-//! the API, `host` alone touches the machine, `start` combines the two, and `ui` is told what happens and never asked.
+//! the API, `host` alone changes the machine, `start` combines the two, `preflight` and `status` only look, and `ui` is told what
+//! happens and never asked.
 
 pub mod assets;
 pub mod cli;

@@ -23,6 +23,8 @@ mod ports;
 mod report;
 mod seen;
 mod subject;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
