@@ -82,6 +82,9 @@ fn classify(why: &str) -> Etcd {
 
 pub fn etcd(subject: &Subject<'_>, seen: &Seen) -> Outcome {
     let members = &seen.etcd;
+    if members.is_empty() {
+        return Outcome::Unknown("the apiserver's command line names no etcd (--etcd-servers)".into());
+    }
     let healthy = members.iter().any(|member| member.answer == Etcd::Healthy);
     let is_to_come = subject.etcd_pod().is_some();
     if let (true, Some(member)) = (members.iter().all(is_unaskable), members.first()) {

@@ -312,6 +312,7 @@ fn what_a_container_cannot_see_is_unknown() {
 #[test]
 fn a_kubelet_elsewhere_and_images_that_may_come_are_unknown() {
     assert_eq!(unknown(|seen| seen.health = Health::Off), ["kubelet"]);
+    assert_eq!(unknown(|seen| seen.etcd.clear()), ["etcd"]);
     assert_eq!(
         unknown(|seen| seen.health = Health::Silent("refused".into())),
         ["kubelet"],
