@@ -10,6 +10,17 @@ LAB      := cargo run -q -p lab --
 # What the lab stands on: Debian's containerd, runc and CNI plugins, and the tools that kubelet and kube-proxy call.
 LAB_PACKAGES := bash busybox-static ca-certificates conntrack containerd containernetworking-plugins coreutils curl \
 	findutils iproute2 iptables mount nftables openssl procps runc util-linux
+# What tests look at pages with.
+BROWSER_PACKAGES := chromium fonts-dejavu-core
+# Installs the packages given, if any is missing.
+define install
+	@missing=$$(for p in $(1); do \
+		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+		apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+			apt-get install -q -y --no-install-recommends $$missing; \
+	fi
+endef
 
 .PHONY: help
 help: ## List the targets
@@ -17,12 +28,11 @@ help: ## List the targets
 
 .PHONY: tools
 tools: ## Install the Debian packages that the lab needs, if any is missing (root)
-	@missing=$$(for p in $(LAB_PACKAGES); do \
-		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
-	if [ -n "$$missing" ]; then \
-		apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-			apt-get install -q -y --no-install-recommends $$missing; \
-	fi
+	$(call install,$(LAB_PACKAGES))
+
+.PHONY: browser
+browser: ## Install the browser that the tests of the report need, if it is missing (root)
+	$(call install,$(BROWSER_PACKAGES))
 
 .PHONY: lab-images
 lab-images: tools ## Build Kubernetes, CoreDNS and all images of the lab (cached; minutes the first time)
@@ -37,7 +47,7 @@ demo: tools build ## Render and start a one-machine cluster in the lab
 	$(LAB) demo --bootkube $(BOOTKUBE)
 
 .PHONY: test
-test: tools ## Run every test, the end-to-end ones on lab machines included
+test: tools browser ## Run every test, the end-to-end ones on lab machines included
 	cargo test --workspace --no-fail-fast
 
 .PHONY: lint

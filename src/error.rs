@@ -19,6 +19,18 @@ pub enum ExitClass {
     Preflight = 4,
 }
 
+impl ExitClass {
+    /// What programs call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::General => "general",
+            Self::Usage => "usage",
+            Self::Configuration => "configuration",
+            Self::Preflight => "preflight",
+        }
+    }
+}
+
 /// A failure as a person sees it.
 #[derive(Debug)]
 pub struct Failure {

@@ -8,19 +8,23 @@
 //! directory ─ assets::load ─► Layout, ordered Objects ─► start::start (host, cluster) ─► Report ─► exit code
 //! ```
 //!
-//! `config`, `pki`, `render` and `assets` are synchronous and know neither tokio nor a client. `cluster` alone speaks to
+//! `config`, `pki`, `render`, `assets` and `checkpoint` are synchronous and know neither tokio nor a client. `cluster` alone speaks to
 //! the API, `host` alone changes the machine, `start` combines the two, `preflight` and `status` only look, and `ui` is told what
 //! happens and never asked.
 
+pub mod agent;
 pub mod assets;
+pub mod checkpoint;
 pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod error;
+pub mod handover;
 pub mod host;
 pub mod pki;
 pub mod preflight;
 pub mod render;
+pub mod report;
 pub mod start;
 pub mod status;
 pub mod ui;

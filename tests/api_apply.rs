@@ -32,7 +32,7 @@ fn may_be_spawned<F: Future + Send>(work: F) -> F {
 
 async fn apply_with(client: &Client, objects: Vec<Value>, options: &Options) -> Vec<Outcome> {
     let told = Mutex::new(0);
-    let outcome = |_: &Item, _: &Outcome| *told.lock().unwrap() += 1;
+    let outcome = |_: &Item, _: &Outcome, _: Duration| *told.lock().unwrap() += 1;
     let waiting = |item: &Item, why: &str| println!("{}: {why}", item.label());
     let stages = [objects.into_iter().map(item).collect::<Vec<_>>()];
     let listener = Listener { outcome: &outcome, waiting: &waiting };
@@ -164,7 +164,7 @@ async fn strict_stops_at_the_first_refused_object() {
     let client = shared().client();
     let strict = Options { strict: true, ..Options::default() };
     let stages = [vec![item(with_a_typing_error())], vec![item(config_map("after-strict", json!({})))]];
-    let listener = Listener { outcome: &|_, _| {}, waiting: &|_, _| {} };
+    let listener = Listener { outcome: &|_, _, _| {}, waiting: &|_, _| {} };
     let outcomes = apply_all(&client, &stages, &strict, listener).await;
     assert!(reason(&outcomes[0][0]).contains("replcias"));
     assert_eq!(outcomes[1], [Outcome::Skipped]);

@@ -8,6 +8,7 @@ mod support;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -30,7 +31,7 @@ fn rendered() -> Vec<Vec<Item>> {
 }
 
 async fn apply() -> Vec<Outcome> {
-    let outcome = |item: &Item, outcome: &Outcome| {
+    let outcome = |item: &Item, outcome: &Outcome, _: Duration| {
         if let Outcome::Failed { .. } | Outcome::Configured = outcome {
             println!("{}: {outcome:?}", item.label());
         }
@@ -57,6 +58,7 @@ enum Who {
     ControllerManager,
     Scheduler,
     Proxy,
+    Agent,
     Apiserver,
     Kubelet,
 }
@@ -70,6 +72,7 @@ impl Who {
             Self::ControllerManager => of_secret(assets, "kube-controller-manager"),
             Self::Scheduler => of_secret(assets, "kube-scheduler"),
             Self::Proxy => of_secret(assets, "kube-proxy"),
+            Self::Agent => of_secret(assets, "pod-checkpointer"),
             Self::Apiserver => {
                 Access { identity: certificate("apiserver-kubelet-client"), ..Self::Admin.access() }
             }
@@ -154,6 +157,13 @@ const CAN_I: &[(Who, &str, &str, bool)] = &[
     (Who::Proxy, "list", "pods", false),
     (Who::Proxy, "update patch", "nodes", false),
     (Who::Proxy, "create update", "default:services", false),
+    (Who::Agent, "get list watch", "kube-system:pods", true),
+    (Who::Agent, "patch", "kube-system:pods/status", true),
+    (Who::Agent, "get update", "kube-system:leases.coordination.k8s.io=kube-scheduler", true),
+    (Who::Agent, "patch delete create", "kube-system:pods", false),
+    (Who::Agent, "get list", "kube-system:secrets", false),
+    (Who::Agent, "list", "default:pods", false),
+    (Who::Agent, "update", "kube-system:leases.coordination.k8s.io=other", false),
     (Who::Apiserver, "create get", "nodes/proxy", true),
     (Who::Apiserver, "get", "nodes/log", true),
     (Who::Apiserver, "get", "nodes/stats", true),

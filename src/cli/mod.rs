@@ -2,6 +2,7 @@
 //!
 //! Stdout carries data and, of `start`, its progress, as v0.14's did; warnings about input, errors and logs go to stderr. Errors of usage end the program inside clap, with exit code 2.
 
+mod agent;
 mod cluster;
 mod config;
 mod output;
@@ -12,8 +13,9 @@ mod start;
 mod status;
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::error::{ExitClass, Failure};
@@ -45,6 +47,22 @@ struct Cli {
     /// Log what is done, step by step, on stderr. The variable BOOTKUBE_LOG chooses more finely, as RUST_LOG does.
     #[arg(short, long, global = true)]
     verbose: bool,
+    /// How the log on stderr is written: `text`, or `json` with one object a line
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORM",
+        default_value = "text",
+        hide_possible_values = true
+    )]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(Subcommand)]
@@ -53,6 +71,7 @@ enum Command {
     Preflight(preflight::PreflightArgs),
     Start(start::StartArgs),
     Status(status::StatusArgs),
+    Agent(agent::AgentArgs),
     /// Show or check the configuration file.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -65,22 +84,25 @@ enum Command {
 /// # Errors
 /// Whatever the subcommand failed with, ready for the user.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
-    let Cli { command, verbose } = Cli::parse_from(args);
-    log_to_stderr(verbose)?;
+    let Cli { command, verbose, log_format } = Cli::parse_from(args);
+    log_to_stderr(verbose, matches!(command, Command::Agent(_)), log_format)?;
     match command {
         Command::Render(args) => render::run(*args),
         Command::Preflight(args) => preflight::run(args),
         Command::Start(args) => start::run(args),
         Command::Status(args) => status::run(args),
+        Command::Agent(args) => agent::run(args),
         Command::Config(command) => config::run(command),
         Command::Version => output::print(&format!("Version: {}\n", crate::VERSION)),
     }
 }
 
-fn log_to_stderr(verbose: bool) -> Result<(), Failure> {
+fn log_to_stderr(verbose: bool, is_service: bool, format: LogFormat) -> Result<(), Failure> {
     // The client logs every failed connection as an error, and waiting for an API is made of those.
     let usual = if verbose {
         "warn,bootkube=debug,kube_client=info"
+    } else if is_service {
+        "warn,bootkube=info,kube_client=off,kube_runtime=off"
     } else {
         "warn,kube_client=off,kube_runtime=off"
     };
@@ -92,6 +114,10 @@ fn log_to_stderr(verbose: bool) -> Result<(), Failure> {
         })?,
         Err(_) => EnvFilter::new(usual),
     };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().init(),
+    }
     Ok(())
 }

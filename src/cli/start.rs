@@ -1,15 +1,16 @@
 //! `bootkube start`: from an asset directory to a control plane that runs itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 
 use super::output;
 use super::preflight::IgnoreArgs;
-use crate::error::Failure;
+use crate::error::{ExitClass, Failure, chain};
+use crate::report::{self, Recorder, Story};
 use crate::start::{self, Options, Report, RequiredPod};
-use crate::ui::{Console, Event, Sink as _};
+use crate::ui::{Console, End, Event, EventLines, Hub, Output, Problem, Sink as _};
 
 /// Bring up the cluster that `render` described: run on a controller as root, once its kubelet runs.
 ///
@@ -43,6 +44,17 @@ pub(super) struct StartArgs {
     /// Longest time that each wait may take
     #[arg(long, value_name = "DURATION", default_value = "20m", value_parser = timeout)]
     timeout: Duration,
+    /// Write report.json and report.html, a picture of what happened, into this directory, also when start fails
+    #[arg(long, value_name = "DIR", help_heading = "What happened")]
+    report: Option<PathBuf>,
+    /// Write what happens as one JSON object a line, to a file or, with `-`, to standard output, which then holds nothing else
+    #[arg(long, value_name = "FILE", help_heading = "What happened")]
+    events: Option<PathBuf>,
+    /// Ask the API of this machine twenty times a second, each time over a new connection, and tell how it answered
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", action = ArgAction::Set, value_parser = BoolishValueParser::new(),
+        hide_possible_values = true, help_heading = "What happened")]
+    probe: bool,
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
@@ -54,16 +66,87 @@ fn timeout(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
-    let StartArgs { asset_dir, pod_manifest_path, strict, required_pods, force_conflicts, ignore, timeout } =
-        args;
+    let StartArgs {
+        asset_dir,
+        pod_manifest_path,
+        strict,
+        required_pods,
+        force_conflicts,
+        ignore,
+        timeout,
+        report,
+        events,
+        probe,
+    } = args;
     let ignored = ignore.ignored();
-    let options =
-        Options { asset_dir, pod_manifest_path, strict, required_pods, force_conflicts, ignored, timeout };
-    let runtime = output::runtime()?;
-    let console = Console::new();
-    let report = runtime.block_on(start::start(&options, &console))?;
-    summary(&report).into_iter().for_each(|line| console.tell(Event::Info(line)));
-    Ok(())
+    let options = Options {
+        asset_dir,
+        pod_manifest_path,
+        strict,
+        required_pods,
+        force_conflicts,
+        ignored,
+        timeout,
+        probe,
+    };
+    let lines = events.as_deref().map(open_events).transpose()?;
+    let console = match &events {
+        Some(path) if path == Path::new("-") => Console::on_stderr(),
+        _ => Console::new(),
+    };
+    let recorder = Recorder::default();
+    let result = told(&options, &console, lines.as_ref(), &recorder);
+    let story = recorder.story();
+    story.lines().iter().for_each(|line| console.print(line));
+    if let Some(dir) = &report {
+        write_report(&story, dir, &console);
+    }
+    result.map(|report| summary(&report).iter().for_each(|line| console.print(line)))
+}
+
+/// Starts, and tells everybody from beginning to end.
+fn told(
+    options: &Options,
+    console: &Console,
+    lines: Option<&EventLines>,
+    recorder: &Recorder,
+) -> Result<Report, Failure> {
+    let mut outputs: Vec<&dyn Output> = vec![console, recorder];
+    outputs.extend(lines.map(|lines| lines as &dyn Output));
+    let hub = Hub::new(outputs);
+    hub.tell(Event::Begun { bootkube: crate::VERSION });
+    let result = start(options, &hub);
+    hub.tell(Event::Ended(end(&result)));
+    result
+}
+
+fn start(options: &Options, hub: &Hub<'_>) -> Result<Report, Failure> {
+    Ok(output::runtime()?.block_on(start::start(options, hub))?)
+}
+
+fn end(result: &Result<Report, Failure>) -> End {
+    match result {
+        Ok(report) => End { exit_code: 0, node: Some(report.node.clone()), error: None },
+        Err(Failure { class, message, hint }) => {
+            let problem = Problem { class: class.name(), message: message.clone(), hint: hint.clone() };
+            End { exit_code: *class as u8, node: None, error: Some(problem) }
+        }
+    }
+}
+
+fn open_events(path: &Path) -> Result<EventLines, Failure> {
+    EventLines::open(path).map_err(|error| {
+        let message = format!("--events: failed to open `{}`: {error}", path.display());
+        Failure { class: ExitClass::Configuration, message, hint: Some("nothing was touched".into()) }
+    })
+}
+
+/// A report that cannot be written does not undo what was done.
+fn write_report(story: &Story, dir: &Path, console: &Console) {
+    match report::write(story, dir) {
+        Ok(page) => console.print(&format!("report: {}", page.display())),
+        Err(error) => console.print(&format!("warning: no report: {}", chain(&error))),
+    }
 }
 
 /// The end of a successful start, line by line; the last says what there is now.
@@ -71,9 +154,6 @@ fn summary(report: &Report) -> Vec<String> {
     let Report { times, applied, refused, node } = report;
     let mut lines: Vec<String> =
         refused.iter().map(|refused| format!("not as its manifest says: {refused}")).collect();
-    let phases: Vec<String> =
-        times.iter().map(|(phase, elapsed)| format!("{phase} {:.1} s", elapsed.as_secs_f64())).collect();
-    lines.push(phases.join(", "));
     let total: Duration = times.iter().map(|(_, elapsed)| *elapsed).sum();
     let total = total.as_secs_f64();
     lines.push(format!("the control plane runs itself on node {node}: {applied} objects, {total:.1} s"));

@@ -86,8 +86,8 @@ impl Default for Options {
 /// Who is told what happens, while it happens.
 #[derive(Clone, Copy)]
 pub struct Listener<'a> {
-    /// An object is done with.
-    pub outcome: &'a (dyn Fn(&Item, &Outcome) + Sync),
+    /// An object is done with, so long after its turn came.
+    pub outcome: &'a (dyn Fn(&Item, &Outcome, Duration) + Sync),
     /// An object will be tried again, and why.
     pub waiting: &'a (dyn Fn(&Item, &str) + Sync),
 }
@@ -163,13 +163,14 @@ impl<'a> Applier<'a> {
 
     async fn stage(&self, items: &[Item]) -> Vec<Outcome> {
         let mut outcomes = vec![Outcome::Skipped; items.len()];
+        let began = Instant::now();
         // Every object at once: what limits the requests in flight is `permits`, held only during one.
         let mut done = FuturesUnordered::new();
         for (index, item) in items.iter().enumerate() {
             done.push(async move { (index, self.item(item).await) });
         }
         while let Some((index, outcome)) = done.next().await {
-            (self.listener.outcome)(&items[index], &outcome);
+            (self.listener.outcome)(&items[index], &outcome, began.elapsed());
             let stop = self.strict && is_failure(&outcome);
             outcomes[index] = outcome;
             if stop {

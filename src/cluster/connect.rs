@@ -25,6 +25,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(35);
 /// Everything about a probe: whoever asks wants to ask again soon.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The group of everybody whose name is known.
+const AUTHENTICATED: &str = "system:authenticated";
 /// Lines of a verbose answer that are worth a person's time.
 const PROBE_LINES: usize = 3;
 
@@ -56,7 +58,25 @@ pub enum Readyz {
 
 /// Asks `path` (`/readyz`, `/healthz`) once, on a connection of its own, within two seconds.
 pub async fn probe(access: &Access, endpoint: Option<SocketAddr>, path: &str) -> Result<Readyz, Error> {
-    let client = build(access, config(access, endpoint)?)?;
+    question(access, config(access, endpoint)?, path).await
+}
+
+/// As [`probe`], but in the name of `user`, of whom nothing is known but that it is authenticated. An administrator passes without a
+/// look at RBAC; this one does not.
+pub async fn probe_as(
+    user: &str,
+    access: &Access,
+    endpoint: Option<SocketAddr>,
+    path: &str,
+) -> Result<Readyz, Error> {
+    let mut config = config(access, endpoint)?;
+    config.auth_info.impersonate = Some(user.to_owned());
+    config.auth_info.impersonate_groups = Some(vec![AUTHENTICATED.to_owned()]);
+    question(access, config, path).await
+}
+
+async fn question(access: &Access, config: Config, path: &str) -> Result<Readyz, Error> {
+    let client = build(access, config)?;
     match tokio::time::timeout(PROBE_TIMEOUT, ask(&client, path)).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Ok(Readyz::Unreachable(retry::describe(&error))),
@@ -76,14 +96,14 @@ async fn ask(client: &Client, path: &str) -> Result<Readyz, kube::Error> {
 }
 
 /// The failed checks (`[-]name failed: …`) of a verbose answer, else its first lines.
-fn telling_lines(body: &str) -> Vec<String> {
+pub(super) fn telling_lines(body: &str) -> Vec<String> {
     let failed: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("[-]")).collect();
     let lines = if failed.is_empty() { body.lines().collect() } else { failed };
     let lines = lines.into_iter().map(|line| line.trim().trim_end_matches(": reason withheld"));
     lines.filter(|line| !line.is_empty()).take(PROBE_LINES).map(str::to_owned).collect()
 }
 
-fn config(access: &Access, endpoint: Option<SocketAddr>) -> Result<Config, Error> {
+pub(super) fn config(access: &Access, endpoint: Option<SocketAddr>) -> Result<Config, Error> {
     let server = access.server.as_str();
     let authority = endpoint.map(|endpoint| format!("https://{endpoint}"));
     let url = authority.as_deref().unwrap_or(server);

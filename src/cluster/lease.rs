@@ -20,6 +20,8 @@ pub struct Leader {
     pub holder: String,
     /// By its own clock.
     pub renewed: Option<MicroTime>,
+    /// Since when it leads, by its own clock.
+    pub acquired: Option<MicroTime>,
 }
 
 /// What became of a lease that was to be let go.
@@ -66,8 +68,9 @@ fn leases(client: &Client) -> Api<Lease> {
 }
 
 fn leader_of(lease: &Lease) -> Option<Leader> {
-    let renewed = lease.spec.as_ref()?.renew_time.clone();
-    holder(lease).map(|holder| Leader { holder, renewed })
+    let spec = lease.spec.as_ref()?;
+    let (renewed, acquired) = (spec.renew_time.clone(), spec.acquire_time.clone());
+    holder(lease).map(|holder| Leader { holder, renewed, acquired })
 }
 
 fn holder(lease: &Lease) -> Option<String> {

@@ -3,6 +3,7 @@
 //! ```text
 //! kubeconfig ─► Access ─ connect ─► Client ─► apply (discovery, crd, retry)   objects in, an outcome for each out
 //!                        probe ─► Readyz      wait (workload, pods, node)     why not yet, until it is
+//!                        question: to one of several apiservers on a port
 //!                                             node, lease                     the few writes that are not an apply
 //! ```
 //!
@@ -13,10 +14,12 @@ pub mod apply;
 pub mod connect;
 pub mod crd;
 pub mod discovery;
+pub mod gate;
 pub mod kubeconfig;
 pub mod lease;
 pub mod node;
 pub mod pods;
+pub mod question;
 pub mod retry;
 pub mod wait;
 pub mod workload;

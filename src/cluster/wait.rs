@@ -114,6 +114,24 @@ where
     watcher(api, scope.config()).backoff(Reconnect::default()).boxed()
 }
 
+/// The objects in `scope`, again whenever one of them changes; while the API does not answer, why. Never ends.
+pub fn follow<K>(api: Api<K>, scope: &Scope) -> BoxStream<'static, Result<Vec<K>, String>>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let take = |seen: &mut Seen<K>, event: watcher::Result<Event<K>>| {
+        let now = match event {
+            Err(error) => Some(Err(why(error))),
+            Ok(event) => {
+                seen.take(event);
+                seen.is_complete.then(|| Ok(seen.iter().cloned().collect()))
+            }
+        };
+        futures::future::ready(Some(now))
+    };
+    watch(api, scope).scan(Seen::default(), take).filter_map(futures::future::ready).boxed()
+}
+
 /// Waits until `is_done` of the objects in `scope`. `on_reason` is told each new reason why not.
 pub async fn wait_for<K, T>(
     api: Api<K>,

@@ -140,6 +140,8 @@ pub enum Component {
     CoreDns,
     Etcd,
     Flannel,
+    /// bootkube's agent on controllers.
+    Agent,
 }
 
 /// Image references, fully qualified.

@@ -66,7 +66,7 @@ impl PatchType {
 
 impl Component {
     /// Every component.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Apiserver,
         Self::ControllerManager,
         Self::Scheduler,
@@ -74,6 +74,7 @@ impl Component {
         Self::CoreDns,
         Self::Etcd,
         Self::Flannel,
+        Self::Agent,
     ];
 
     /// Its name in files, images and labels.
@@ -86,6 +87,7 @@ impl Component {
             Self::CoreDns => "coredns",
             Self::Etcd => "etcd",
             Self::Flannel => "flannel",
+            Self::Agent => "pod-checkpointer",
         }
     }
 }

@@ -1,9 +1,11 @@
-//! Everything that touches this machine: files, addresses, listeners. Nothing here speaks to the API.
+//! Everything that touches this machine: files, addresses, sockets, processes. Nothing here speaks to the API.
 
 pub mod addresses;
 pub mod cri;
 pub mod files;
-pub mod listeners;
 pub mod processes;
+pub mod programs;
 pub mod routes;
+pub mod sockets;
 pub mod static_pods;
+pub mod steering;

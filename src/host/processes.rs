@@ -1,114 +1,103 @@
-//! Programs that run on this machine, as far as /proc shows them: a container sees its own, unless it shares the host's process IDs.
+//! Processes of containers: of which pod, since when, and which sockets they hold.
+//!
+//! A container is known by the file that kubelet gives it for its last words, whose path names pod and container. Needs the host's PID
+//! namespace; of what it cannot see it says nothing.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::{fs, io};
 
-/// State `LISTEN` in /proc/net/tcp.
-const LISTEN: &str = "0A";
+use procfs::process::{FDTarget, Process, all_processes};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// A program that runs.
+/// Where kubelet mounts that file.
+const LAST_WORDS: &str = "/dev/termination-log";
+
+/// The first process of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Process {
-    /// By the numbers that we see.
-    pub pid: u32,
-    /// Its command line, the program's name first.
-    pub words: Vec<String>,
+pub struct ContainerProcess {
+    /// Its number.
+    pub pid: i32,
+    /// When it began, in clock ticks since the machine did.
+    pub began: u64,
+    /// UID of the pod. A static pod's is the digest of its file.
+    pub pod: String,
+    /// Name of the container in the pod.
+    pub container: String,
 }
 
-impl Process {
-    /// Name of the program without its folder.
-    pub fn program(&self) -> &str {
-        let word = self.words.first().map_or("", String::as_str);
-        word.rsplit('/').next().unwrap_or(word)
+impl ContainerProcess {
+    /// Numbers of the sockets it holds; none if it has ended.
+    pub fn sockets(&self) -> BTreeSet<u32> {
+        let descriptors = Process::new(self.pid).and_then(|process| process.fd());
+        let sockets =
+            descriptors.into_iter().flatten().flatten().filter_map(|descriptor| match descriptor.target {
+                FDTarget::Socket(inode) => u32::try_from(inode).ok(),
+                _ => None,
+            });
+        sockets.collect()
     }
 
-    /// The folder under which its files are for us.
-    pub fn root(&self) -> PathBuf {
-        self.folder().join("root")
-    }
-
-    /// Whether its files are ours: no container lies between.
-    pub fn shares_our_files(&self) -> bool {
-        let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
-        let ours = identity(Path::new("/"));
-        ours.is_some() && ours == identity(&self.root().join("."))
-    }
-
-    /// Whether it has one of these variables in its environment.
-    pub fn has_variable(&self, names: &[&str]) -> bool {
-        let environment = fs::read(self.folder().join("environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| {
-            let name = variable.split(|byte| *byte == b'=').next().unwrap_or_default();
-            names.iter().any(|wanted| wanted.as_bytes() == name)
-        })
-    }
-
-    fn folder(&self) -> PathBuf {
-        Path::new("/proc").join(self.pid.to_string())
-    }
-
-    fn shares_our_network(&self) -> bool {
-        let network = |folder: &Path| fs::read_link(folder.join("ns/net")).ok();
-        network(&self.folder()) == network(Path::new("/proc/self"))
-    }
-
-    fn holds_any(&self, sockets: &BTreeSet<String>) -> bool {
-        let files = fs::read_dir(self.folder().join("fd")).into_iter().flatten().flatten();
-        let mut targets = files.filter_map(|file| fs::read_link(file.path()).ok());
-        targets.any(|target| sockets.contains(&*target.to_string_lossy()))
+    /// Something that can be waited on: readable once the process has ended.
+    pub fn end(&self) -> io::Result<OwnedFd> {
+        let pid = Pid::from_raw(self.pid).ok_or(io::ErrorKind::NotFound)?;
+        Ok(pidfd_open(pid, PidfdFlags::NONBLOCK)?)
     }
 }
 
-/// Every program in our network that we may look at. Those that end meanwhile are left out, and so are threads of the kernel.
-pub fn all() -> io::Result<Vec<Process>> {
-    let entries = fs::read_dir("/proc")?.flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    Ok(pids.filter_map(process).filter(Process::shares_our_network).collect())
+/// Processes of containers called `container`, whatever their pods, the oldest first.
+pub fn of_container(container: &str) -> io::Result<Vec<ContainerProcess>> {
+    let all = all_processes().map_err(io::Error::other)?;
+    let mut found: Vec<_> = all.flatten().filter_map(|process| read(&process)).collect();
+    found.retain(|process| process.container == container);
+    found.sort_by_key(|process| process.began);
+    Ok(found)
 }
 
-fn process(pid: u32) -> Option<Process> {
-    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let words = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
-    let words: Vec<String> = words.filter(|word| !word.is_empty()).collect();
-    (!words.is_empty()).then_some(Process { pid, words })
+/// When this machine began, to compare with clocks.
+pub fn machine_began() -> io::Result<std::time::SystemTime> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let seconds = stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok());
+    let seconds = seconds.ok_or_else(|| io::Error::other("/proc/stat has no btime"))?;
+    Ok(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds))
 }
 
-/// Those of `processes` that listen on `port`.
-pub fn listening(processes: &[Process], port: u16) -> io::Result<Vec<Process>> {
-    let mut sockets = BTreeSet::new();
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        match fs::read_to_string(table) {
-            Ok(table) => sockets.extend(table.lines().skip(1).filter_map(|line| socket(line, port))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {} // IPv6 is disabled
-            Err(error) => return Err(error),
-        }
+fn read(process: &Process) -> Option<ContainerProcess> {
+    let mounts = process.mountinfo().ok()?; // it may have ended since it was listed
+    let file = mounts.into_iter().find(|mount| mount.mount_point == Path::new(LAST_WORDS))?;
+    let (pod, container) = pod_and_container(&file.root)?;
+    let began = process.stat().ok()?.starttime;
+    Some(ContainerProcess { pid: process.pid(), began, pod, container })
+}
+
+/// From `…/pods/UID/containers/NAME/ID`.
+fn pod_and_container(path: &str) -> Option<(String, String)> {
+    let parts: Vec<&str> = path.rsplit('/').collect();
+    match parts.as_slice() {
+        [_id, container, "containers", pod, "pods", ..] => Some(((*pod).to_owned(), (*container).to_owned())),
+        _ => None,
     }
-    Ok(processes.iter().filter(|process| process.holds_any(&sockets)).cloned().collect())
-}
-
-/// What a file descriptor of the socket in this line is called, if it listens on `port`.
-fn socket(line: &str, port: u16) -> Option<String> {
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    let (_, local_port) = fields.get(1)?.split_once(':')?;
-    let matches = fields.get(3) == Some(&LISTEN) && u16::from_str_radix(local_port, 16) == Ok(port);
-    matches.then(|| fields.get(9).map(|inode| format!("socket:[{inode}]"))).flatten()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
-
     use super::*;
 
     #[test]
-    fn who_listens_on_a_port_is_found_by_its_process() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let found = listening(&all().unwrap(), listener.local_addr().unwrap().port()).unwrap();
-        assert!(found.iter().any(|process| process.pid == std::process::id()), "{found:?}");
-        let own = found.iter().find(|process| process.pid == std::process::id()).unwrap();
-        assert!(own.program().starts_with("bootkube") && own.shares_our_files());
-        assert!(own.has_variable(&["PATH"]) && !own.has_variable(&["PAT", "PATH="]));
+    fn a_path_of_kubelets_names_pod_and_container() {
+        let path = "/disk/kubelet/pods/5f2c-1/containers/kube-apiserver/0a1b";
+        assert_eq!(pod_and_container(path), Some(("5f2c-1".into(), "kube-apiserver".into())));
+        assert_eq!(pod_and_container("/etc/hosts"), None);
+    }
+
+    #[test]
+    fn the_sockets_of_a_process_are_those_the_kernel_knows() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let inode = crate::host::sockets::listeners(port).unwrap()[0].inode;
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let this = ContainerProcess { pid, began: 0, pod: String::new(), container: String::new() };
+        assert!(this.sockets().contains(&inode));
     }
 }

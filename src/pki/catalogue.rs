@@ -90,6 +90,8 @@ fn kubernetes(config: &ClusterConfig) -> Vec<Spec> {
         client("controller-manager", "system:kube-controller-manager", None, "ca"),
         client("scheduler", "system:kube-scheduler", None, "ca"),
         client("kube-proxy", "system:kube-proxy", None, "ca"),
+        // No group: RBAC gives this user the pods and leases that it looks after.
+        client("agent", "bootkube-agent", None, "ca"),
     ]
 }
 

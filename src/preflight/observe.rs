@@ -15,8 +15,8 @@ use super::seen::{Api, DataFolder, Manifest, Registry, Room, Runtime, Seen, Take
 use super::subject::{Subject, registry};
 use crate::cluster::connect::{self, Readyz};
 use crate::error::chain;
-use crate::host::processes::{self, Process};
-use crate::host::{addresses, listeners, routes, static_pods};
+use crate::host::programs::{self, Program};
+use crate::host::{addresses, routes, sockets, static_pods};
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS};
 
 /// Where a kubelet listens for the API.
@@ -33,7 +33,7 @@ const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "
 
 /// Everything, at once.
 pub async fn observe(subject: &Subject<'_>) -> Seen {
-    let processes = processes::all().unwrap_or_default();
+    let processes = programs::all().unwrap_or_default();
     let kubelet = find_kubelet(&processes, &subject.options.pod_manifest_path);
     let local = addresses::local().unwrap_or_default();
     let ports = taken(subject, &processes);
@@ -48,7 +48,7 @@ pub async fn observe(subject: &Subject<'_>) -> Seen {
         is_root: rustix::process::geteuid().is_root(),
         newest: newest(&subject.options.asset_dir),
         health,
-        kubelet_listens: listeners::on_port(KUBELET_PORT).is_ok_and(|found| !found.is_empty()),
+        kubelet_listens: sockets::on_port(KUBELET_PORT).is_ok_and(|found| !found.is_empty()),
         runtime,
         registries,
         taken: ports.map_err(|error| error.to_string()),
@@ -66,13 +66,13 @@ pub async fn observe(subject: &Subject<'_>) -> Seen {
     }
 }
 
-fn taken(subject: &Subject<'_>, processes: &[Process]) -> io::Result<Vec<Taken>> {
+fn taken(subject: &Subject<'_>, processes: &[Program]) -> io::Result<Vec<Taken>> {
     let mut taken = Vec::new();
     for claim in subject.claims() {
-        let mut addresses = listeners::on_port(claim.port)?;
+        let mut addresses = sockets::on_port(claim.port)?;
         addresses.retain(|address| claim.collides_with(*address));
         if !addresses.is_empty() {
-            let holders = processes::listening(processes, claim.port)?;
+            let holders = programs::listening(processes, claim.port)?;
             taken.push(Taken { port: claim.port, addresses, holders });
         }
     }
@@ -82,7 +82,7 @@ fn taken(subject: &Subject<'_>, processes: &[Process]) -> io::Result<Vec<Taken>>
 /// Asks whoever listens on the API's port, at each of our addresses, and verifies the answer with our CA.
 async fn ask_api(subject: &Subject<'_>, local: &[std::net::IpAddr]) -> Api {
     let port = subject.api_port();
-    let bound = listeners::on_port(port).unwrap_or_default();
+    let bound = sockets::on_port(port).unwrap_or_default();
     let reached =
         |address: &&std::net::IpAddr| bound.iter().any(|bound| bound == *address || bound.is_unspecified());
     let endpoints = local.iter().filter(reached).map(|address| SocketAddr::new(*address, port));
@@ -100,15 +100,15 @@ async fn ask_api(subject: &Subject<'_>, local: &[std::net::IpAddr]) -> Api {
 
 async fn runtime_and_registries(
     subject: &Subject<'_>,
-    kubelet: Option<&Process>,
-    processes: &[Process],
+    kubelet: Option<&Program>,
+    processes: &[Program],
 ) -> (Runtime, BTreeMap<String, Registry>) {
     let runtime = runtime(kubelet).await;
     let Runtime::Answers { images: Ok(present), .. } = &runtime else { return (runtime, BTreeMap::new()) };
     let images = subject.images();
     let missing = images.iter().filter(|wanted| !wanted.never_pulled && !present.contains(&wanted.reference));
     let hosts: BTreeMap<&str, ()> = missing.map(|wanted| (registry(&wanted.reference), ())).collect();
-    let root = kubelet.map_or_else(|| PathBuf::from("/"), Process::root);
+    let root = kubelet.map_or_else(|| PathBuf::from("/"), Program::root);
     let asked = hosts.keys().map(async |host| {
         let told = reach_registry(host).await;
         let told = told.map_or_else(|why| around(&root, host, processes, why), |()| Registry::Reached);
@@ -124,10 +124,10 @@ async fn reach_registry(host: &str) -> Result<(), String> {
 }
 
 /// A mirror or a proxy that the runtime may use instead of a registry.
-fn around(root: &Path, host: &str, processes: &[Process], why: String) -> Registry {
+fn around(root: &Path, host: &str, processes: &[Program], why: String) -> Registry {
     let has = |path: &str| root.join(path).exists();
     let config = fs::read_to_string(root.join("etc/containerd/config.toml")).unwrap_or_default();
-    let runtimes = || processes.iter().filter(|process| ["containerd", "crio"].contains(&process.program()));
+    let runtimes = || processes.iter().filter(|process| ["containerd", "crio"].contains(&process.name()));
     let is_mirrored = ["etc/containerd/certs.d/_default", "etc/containers/registries.conf"].map(has);
     let has_detour = is_mirrored.contains(&true)
         || has(&format!("etc/containerd/certs.d/{host}"))

@@ -4,7 +4,7 @@ use super::report::{Outcome, Problem};
 use super::seen::{Api, Seen, Taken};
 use super::subject::{Claim, Subject};
 use crate::assets::command::runs;
-use crate::host::processes::Process;
+use crate::host::programs::Program;
 
 pub fn ports(subject: &Subject<'_>, seen: &Seen) -> Outcome {
     let taken = match &seen.taken {
@@ -38,7 +38,7 @@ fn are_all(taken: &Taken, claim: &Claim) -> bool {
 }
 
 /// The right program, on a machine of this cluster or with the very flags that were rendered.
-fn is_own(holder: &Process, claim: &Claim, is_ours: bool) -> bool {
+fn is_own(holder: &Program, claim: &Claim, is_ours: bool) -> bool {
     let has_flags = |command: &Vec<String>| {
         let mut plain = command.iter().skip(1).filter(|word| !word.contains("$("));
         plain.all(|word| holder.words.contains(word))
@@ -46,7 +46,7 @@ fn is_own(holder: &Process, claim: &Claim, is_ours: bool) -> bool {
     runs(words(holder), claim.program) && (is_ours || claim.commands.iter().any(has_flags))
 }
 
-fn words(process: &Process) -> impl Iterator<Item = &str> {
+fn words(process: &Program) -> impl Iterator<Item = &str> {
     process.words.iter().map(String::as_str)
 }
 
@@ -54,7 +54,7 @@ fn problem(taken: &Taken, claim: &Claim, api: &Api) -> Problem {
     let Taken { port, addresses, holders } = taken;
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     let named: Vec<String> =
-        holders.iter().map(|holder| format!("{} (process {})", holder.program(), holder.pid)).collect();
+        holders.iter().map(|holder| format!("{} (process {})", holder.name(), holder.pid)).collect();
     let why = match (named.is_empty(), api) {
         (false, _) => format!("{} listens on {}", named.join(" and "), addresses.join(", ")),
         (true, Api::Other(answer)) if claim.program == "kube-apiserver" => {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::host::cri::Condition;
-use crate::host::processes::Process;
+use crate::host::programs::Program;
 use crate::host::routes::Route;
 
 /// Everything that was looked at.
@@ -51,7 +51,7 @@ impl Seen {
 
 /// A kubelet whose process can be seen.
 pub struct Kubelet {
-    pub process: Process,
+    pub process: Program,
     /// Its configuration file, with what is laid over it; else why that cannot be read.
     pub config: Result<Value, String>,
     pub watched: Watched,
@@ -113,7 +113,7 @@ pub struct Taken {
     pub port: u16,
     pub addresses: Vec<IpAddr>,
     /// Programs that do, as far as they can be seen.
-    pub holders: Vec<Process>,
+    pub holders: Vec<Program>,
 }
 
 /// Who answers at the API's port of this machine.

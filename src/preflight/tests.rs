@@ -12,7 +12,7 @@ use super::seen::{
 use super::*;
 use crate::assets::load::StaticPod;
 use crate::host::cri::Condition;
-use crate::host::processes::Process;
+use crate::host::programs::Program;
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS};
 
 const IMAGE: &str = "registry.k8s.io/kube-apiserver:v1.36.3";
@@ -68,8 +68,8 @@ fn options() -> Options {
 }
 
 /// This process: its files are ours.
-fn process(words: &[&str]) -> Process {
-    Process { pid: std::process::id(), words: words.iter().map(|word| (*word).to_owned()).collect() }
+fn process(words: &[&str]) -> Program {
+    Program { pid: std::process::id(), words: words.iter().map(|word| (*word).to_owned()).collect() }
 }
 
 fn kubelet() -> Kubelet {

@@ -27,6 +27,9 @@ base!(CSR_BOOTSTRAP, "manifests/csr-bootstrap-role-binding.yaml");
 base!(CSR_APPROVER, "manifests/csr-approver-role-binding.yaml");
 base!(CSR_RENEWAL, "manifests/csr-renewal-role-binding.yaml");
 base!(KUBELET_CLIENT, "manifests/kube-apiserver-kubelet-client-role-binding.yaml");
+base!(AGENT, "manifests/pod-checkpointer.yaml");
+base!(AGENT_ROLE, "manifests/pod-checkpointer-role.yaml");
+base!(AGENT_ROLE_BINDING, "manifests/pod-checkpointer-role-binding.yaml");
 base!(ETCD, "controller-manifests/etcd.yaml");
 
 impl Base {

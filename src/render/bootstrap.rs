@@ -9,7 +9,7 @@ use super::args::Args;
 use super::control_plane::secret_file;
 use super::manifests::Manifests;
 use super::{Error, customize, objects};
-use crate::config::{ClusterConfig, Component, is_loopback};
+use crate::config::Component;
 use crate::{BOOTSTRAP_SECRETS, LOCAL_KUBECONFIG};
 
 /// Controllers a pivot needs; the rest waits for the self-hosted controller manager.
@@ -19,15 +19,10 @@ const CONTROLLERS: &str = "certificatesigningrequest-approving-controller,\
      root-ca-certificate-publisher-controller,serviceaccount-controller";
 
 /// The bootstrap apiserver.
-pub fn apiserver(
-    config: &ClusterConfig,
-    template: &PodTemplateSpec,
-    manifests: &mut Manifests,
-) -> Result<(), Error> {
+pub fn apiserver(template: &PodTemplateSpec, manifests: &mut Manifests) -> Result<(), Error> {
     let pod = static_pod(Component::Apiserver, template, |args| {
-        args.set("bind-address", bind_address(config))
-            // Else its exit removes the address that it shares with the self-hosted one from the kubernetes Service.
-            .set("endpoint-reconciler-type", "none");
+        // Else its exit removes the address that it shares with the self-hosted one from the kubernetes Service.
+        args.set("endpoint-reconciler-type", "none");
     });
     manifests.add("bootstrap-manifests/bootstrap-apiserver.yaml", Component::Apiserver, pod)
 }
@@ -58,21 +53,6 @@ pub fn leader(
     manifests.add(&format!("bootstrap-manifests/{file}.yaml"), component, pod)
 }
 
-/// Linux gives a connection to the most specific listener, so the one that leaves must hold the specific address and the one
-/// that stays the wildcard: nobody reaches the newcomer before it is ready, and everybody once the other is gone.
-pub fn bind_address(config: &ClusterConfig) -> &'static str {
-    match (binds_loopback(config), config.is_ipv6()) {
-        (false, _) => "$(HOST_IP)",
-        (true, false) => "127.0.0.1",
-        (true, true) => "::1",
-    }
-}
-
-/// Whether clients find the API at a loopback address, which then is the specific one.
-pub fn binds_loopback(config: &ClusterConfig) -> bool {
-    is_loopback(&config.api_servers[0])
-}
-
 fn static_pod(component: Component, template: &PodTemplateSpec, edit: impl FnOnce(&mut Args)) -> Pod {
     let mut spec = template.spec.clone().unwrap_or_default();
     customize::edit_args(&mut spec, edit);
@@ -90,11 +70,13 @@ fn detach(spec: &mut PodSpec) {
     spec.affinity = None;
     spec.dns_policy = None;
     spec.enable_service_links = Some(false);
+    spec.readiness_gates = None;
     spec.termination_grace_period_seconds = Some(10);
     for container in &mut spec.containers {
         // Kubelet would restart a bootstrap pod that is slow to come up; `start` watches it closer than that.
         container.liveness_probe = None;
         container.readiness_probe = None;
+        container.lifecycle = None;
     }
     for volume in spec.volumes.iter_mut().flatten() {
         if volume.secret.take().is_some() {

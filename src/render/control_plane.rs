@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodTemplateSpec};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::args::Args;
@@ -30,7 +31,7 @@ pub fn apiserver(config: &ClusterConfig, bundle: &Bundle, manifests: &mut Manife
     customize::edit_args(pod, |args| apiserver_args(config, args));
     probe_apiserver(config, pod);
     customize::pod(pod, &config.component(component));
-    bootstrap::apiserver(config, &spec.template, manifests)?;
+    bootstrap::apiserver(&spec.template, manifests)?;
     manifests.stamp(&mut spec.template);
     manifests.add("manifests/kube-apiserver.yaml", component, daemon_set)
 }
@@ -83,18 +84,11 @@ fn etcd_servers(config: &ClusterConfig) -> String {
     }
 }
 
-/// During a pivot the bootstrap apiserver holds the specific address (see [`bootstrap::bind_address`]) and the self-hosted one
-/// the wildcard: its probes go where the other one does not listen, or they would be answered by it.
+/// While two share the port probes are answered by the one that has new connections: whether the other one is ready, its gate says.
 fn probe_apiserver(config: &ClusterConfig, pod: &mut PodSpec) {
-    let host = match (bootstrap::binds_loopback(config), config.is_ipv6()) {
-        (true, _) => None, // kubelet's default: the node's address
-        (false, false) => Some("127.0.0.1".to_owned()),
-        (false, true) => Some("::1".to_owned()),
-    };
     let Some(container) = pod.containers.first_mut() else { return };
     for probe in [&mut container.readiness_probe, &mut container.liveness_probe].into_iter().flatten() {
         if let Some(http) = &mut probe.http_get {
-            http.host.clone_from(&host);
             http.port = IntOrString::Int(i32::from(config.secure_port));
         }
     }
@@ -157,6 +151,26 @@ fn leader(
     bootstrap::leader(component, &spec.template, manifests)?;
     manifests.stamp(&mut spec.template);
     manifests.add(&format!("manifests/{name}.yaml"), component, deployment)
+}
+
+/// bootkube's agent, on every controller.
+pub fn agent(config: &ClusterConfig, bundle: &Bundle, manifests: &mut Manifests) -> Result<(), Error> {
+    let component = Component::Agent;
+    let name = component.name();
+    let kubeconfig = kubeconfig::of_this_machine(config, bundle, "agent");
+    let secret = objects::secret(name, [("kubeconfig".to_owned(), kubeconfig.into())]);
+    manifests.add_secret("manifests/pod-checkpointer-secret.yaml", component, secret)?;
+    objects::service_account(component, name, "manifests/pod-checkpointer-sa.yaml", manifests)?;
+    manifests.add_base::<Role>(component, &base::AGENT_ROLE)?;
+    manifests.add_base::<RoleBinding>(component, &base::AGENT_ROLE_BINDING)?;
+
+    let mut daemon_set: DaemonSet = base::AGENT.parse();
+    let template = &mut daemon_set.spec.get_or_insert_default().template;
+    let pod = controller_pod(config, template);
+    set_image(pod, &config.images.bootkube);
+    customize::pod(pod, &config.component(component));
+    manifests.stamp(template);
+    manifests.add("manifests/pod-checkpointer.yaml", component, daemon_set)
 }
 
 /// etcd on the controller, which `start` places first and never removes.

@@ -20,10 +20,9 @@ pub fn kubelet(config: &ClusterConfig, bundle: &Bundle) -> String {
     kubeconfig(config, bundle, &config::endpoint(&config.api_servers[0]), "kubelet", &user)
 }
 
-/// For the controller manager and the scheduler: the apiserver of their own machine.
+/// For what runs on controllers: the apiserver of their own machine. Not by `::1`, where an apiserver that starts calls itself.
 pub fn of_this_machine(config: &ClusterConfig, bundle: &Bundle, identity: &str) -> String {
-    let host = if config.is_ipv6() { "[::1]" } else { "127.0.0.1" };
-    with_certificate(config, bundle, &format!("https://{host}:{}", config.secure_port), identity)
+    with_certificate(config, bundle, &format!("https://127.0.0.1:{}", config.secure_port), identity)
 }
 
 /// For kube-proxy, which runs on every machine: the first API URL.

@@ -42,6 +42,7 @@ pub fn render(config: &ClusterConfig, bundle: &Bundle) -> Result<Assets, Error> 
     control_plane::apiserver(config, bundle, &mut manifests)?;
     control_plane::controller_manager(config, bundle, &mut manifests)?;
     control_plane::scheduler(config, bundle, &mut manifests)?;
+    control_plane::agent(config, bundle, &mut manifests)?;
     addons::proxy(config, bundle, &mut manifests)?;
     addons::core_dns(config, &mut manifests)?;
     if config.networking == Networking::Flannel {

@@ -12,7 +12,7 @@ use super::plan::{Placement, Plan};
 use super::runner::Progress;
 use crate::assets::yaml;
 use crate::cluster::connect::{self, Readyz};
-use crate::host::{addresses, listeners, static_pods};
+use crate::host::{addresses, sockets, static_pods};
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS, LOCAL_KUBECONFIG};
 
 /// Between two looks at what cannot be watched: a port, a process.
@@ -133,7 +133,7 @@ async fn ask(plan: &Plan, endpoints: &[SocketAddr]) -> Result<Result<SocketAddr,
 
 /// Waits until the self-hosted apiserver itself says that it is ready, asked where the bootstrap one does not listen. Where both
 /// share every address, kubelet's word must do.
-pub async fn wait_self_hosted(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
+pub async fn wait_self_hosted(plan: &Plan, waiting: &dyn Fn(String)) -> Result<(), Error> {
     let bootstrap = bootstrap_listeners(plan)?;
     if bootstrap.iter().any(IpAddr::is_unspecified) {
         return Ok(());
@@ -143,7 +143,7 @@ pub async fn wait_self_hosted(plan: &Plan, progress: &Progress<'_>) -> Result<()
         own.retain(|endpoint| !bootstrap.contains(&endpoint.ip()));
         match ask(plan, &own).await? {
             Ok(_) => return Ok(()),
-            Err(reason) => progress.waiting(format!("the self-hosted apiserver: {reason}")),
+            Err(reason) => waiting(format!("the self-hosted apiserver: {reason}")),
         }
         tokio::time::sleep(PROBE).await;
     }
@@ -153,7 +153,10 @@ pub async fn wait_self_hosted(plan: &Plan, progress: &Progress<'_>) -> Result<()
 pub async fn wait_api(plan: &Plan, progress: &Progress<'_>) -> Result<SocketAddr, Error> {
     loop {
         match serving(plan).await? {
-            Ok(endpoint) => return Ok(endpoint),
+            Ok(endpoint) => {
+                progress.found(format!("the API is ready at {endpoint}"));
+                return Ok(endpoint);
+            }
             Err(reason) => progress.waiting(reason),
         }
         tokio::time::sleep(PROBE).await;
@@ -162,6 +165,7 @@ pub async fn wait_api(plan: &Plan, progress: &Progress<'_>) -> Result<SocketAddr
 
 /// Removes the bootstrap pods other than the apiserver and waits until they have let go of their ports.
 pub async fn remove_others(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
+    progress.acts("remove the other bootstrap pods");
     for pod in &plan.others {
         static_pods::remove(&pod.path, &pod.content)?;
     }
@@ -171,6 +175,7 @@ pub async fn remove_others(plan: &Plan, progress: &Progress<'_>) -> Result<(), E
             progress.waiting(format!("{} has not ended yet", name(&pod.path)));
             tokio::time::sleep(PROBE).await;
         }
+        progress.found(format!("{} has ended", name(&pod.path)));
     }
     Ok(())
 }
@@ -178,6 +183,7 @@ pub async fn remove_others(plan: &Plan, progress: &Progress<'_>) -> Result<(), E
 /// Removes the bootstrap apiserver and waits until its listener is gone.
 pub async fn remove_apiserver(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
     let before = bootstrap_listeners(plan)?.len();
+    progress.acts("remove the bootstrap apiserver");
     static_pods::remove(&plan.apiserver.path, &plan.apiserver.content)?;
     if before == 1 && plan.bootstrap_holds_wildcard() {
         return Ok(()); // the other one takes the port in the moment it is free: who listens does not tell
@@ -186,6 +192,7 @@ pub async fn remove_apiserver(plan: &Plan, progress: &Progress<'_>) -> Result<()
         progress.waiting("the bootstrap apiserver has not ended yet");
         tokio::time::sleep(PROBE).await;
     }
+    progress.found("the bootstrap apiserver has ended");
     Ok(())
 }
 
@@ -201,9 +208,9 @@ fn bootstrap_listeners(plan: &Plan) -> Result<Vec<IpAddr>, Error> {
     Ok(bound)
 }
 
-fn on_port(port: u16) -> Result<Vec<IpAddr>, Error> {
-    listeners::on_port(port)
-        .map_err(|source| Error::Host { act: "list the listeners of this machine", source })
+/// Addresses that `port` is listened on, one for each listener.
+pub fn on_port(port: u16) -> Result<Vec<IpAddr>, Error> {
+    sockets::on_port(port).map_err(|source| Error::Host { act: "list the listeners of this machine", source })
 }
 
 fn name(path: &Path) -> String {

@@ -3,9 +3,13 @@
 //! Everything is read, parsed and ordered before the machine is touched. The bootstrap control plane is removed only when the pods
 //! that replace it are known to be Ready; on any failure before that it stays, and `start` can be run again.
 
+mod lives;
 mod machine;
+mod newcomer;
+mod observe;
 mod pivot;
 mod plan;
+mod probe;
 mod required;
 mod runner;
 
@@ -18,7 +22,7 @@ pub use required::RequiredPod;
 
 use crate::config::Findings;
 use crate::error::{ExitClass, Failure};
-use crate::{assets, cluster, host, preflight};
+use crate::{assets, cluster, handover, host, preflight};
 
 /// What `start` was asked to do.
 #[derive(Clone, Debug)]
@@ -37,6 +41,8 @@ pub struct Options {
     pub ignored: preflight::Ignored,
     /// How long a phase may take.
     pub timeout: Duration,
+    /// Whether the API is asked all the time, to see what its clients see.
+    pub probe: bool,
 }
 
 /// What came of it.
@@ -73,6 +79,12 @@ pub enum Error {
     /// The way to the API is wrong or lost.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
+    /// Whoever steers has ended without a word.
+    #[error("connections are not steered any more; run the same command again")]
+    Unserved,
+    /// The port of the API cannot be handed over.
+    #[error(transparent)]
+    Handover(#[from] handover::Error),
     /// A static pod or key could not be placed or removed.
     #[error(transparent)]
     Place(#[from] host::static_pods::Error),

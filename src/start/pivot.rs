@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Taint;
 use kube::Client;
+use tokio::sync::watch;
 
+use super::lives::Lives;
 use super::machine::{self, PROBE};
+use super::newcomer;
+use super::observe::{self, Observed};
 use super::plan::Plan;
 use super::required::Required;
 use super::runner::{Progress, Runner};
@@ -18,12 +22,15 @@ use crate::cluster::apply::{self, Item, Listener, Outcome};
 use crate::cluster::lease::{self, Leader};
 use crate::cluster::wait::{Workloads, wait_for_workloads};
 use crate::cluster::{connect, node, wait};
-use crate::host::addresses;
+use crate::host::{addresses, steering};
 use crate::preflight;
 use crate::ui::{Event, Sink};
 
 /// For all objects together. What is still refused then is reported, and does not hold up the rest.
 const APPLY_DEADLINE: Duration = Duration::from_secs(300);
+/// Said where the kernel refuses.
+const UNSTEERED: &str = "this machine does not steer connections, so a few may fail when the bootstrap apiserver goes, and more in every \
+    later roll of the apiserver";
 /// Elected components, by the name of their lease.
 const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 
@@ -38,23 +45,41 @@ pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> 
     }
     let mut runner = Runner::new(sink, options.timeout);
     runner.phase("preflight", async |progress| preflight(&layout, options, progress).await).await?;
-    let plan = Plan::new(layout, options)?;
+    let mut plan = Plan::new(layout, options)?;
+    if let (true, Err(error)) = (plan.is_steered, steering::check()) {
+        sink.tell(Event::Warning(format!("{UNSTEERED}: {error}")));
+        plan.step_aside();
+    }
+    observe::beside(Observed::of(&plan, options)?, sink, pivot(plan, options, sink, runner)).await
+}
+
+/// The phases.
+async fn pivot(
+    plan: Plan,
+    options: &Options,
+    sink: &dyn Sink,
+    mut runner: Runner<'_>,
+) -> Result<Report, Error> {
     let self_hosted = examine(&plan, sink).await.map_err(|error| Error::Unready(Box::new(error)))?;
     bring_up(&plan, self_hosted, &mut runner).await?;
     let api = runner.phase("wait for the API", async |progress| connect(&plan, progress).await).await?;
     if !self_hosted {
-        let place = async |_: &Progress| machine::place_others(&plan, api.endpoint);
+        newcomer::hold(&plan).await?;
+        let place = async |progress: &Progress| {
+            progress.acts("place the other bootstrap pods");
+            machine::place_others(&plan, api.endpoint)
+        };
         runner.phase("place the other bootstrap pods", place).await?;
     }
     let apply = async |progress: &Progress| apply(&plan, options, &api.client, progress).await;
     let applied = runner.phase("apply objects", apply).await?;
-    let wait =
-        async |progress: &Progress| wait_required(&plan.required, &applied, &api.client, progress).await;
-    runner.phase("wait for the self-hosted control plane", wait).await?;
     let mut last = Leaders::default();
-    if !self_hosted {
-        let hand_over = async |progress: &Progress| hand_over(&plan, &api, &applied, progress).await;
-        last = runner.phase("hand over", hand_over).await?;
+    if self_hosted {
+        let wait =
+            async |progress: &Progress| wait_required(&plan.required, &applied, &api.client, progress).await;
+        runner.phase("wait for the self-hosted control plane", wait).await?;
+    } else {
+        last = take_over(&plan, &api, &applied, &mut runner).await?;
     }
     runner.phase("verify", async |progress| verify(&plan, &last, progress).await).await?;
     let Applied { count, refused, node, created: _ } = applied;
@@ -139,7 +164,8 @@ async fn apply(
         ..apply::Options::default()
     };
     let listener = Listener {
-        outcome: &|item, outcome| {
+        outcome: &|item, outcome, took| {
+            progress.object(item, outcome, took);
             if let Some(refused) = Refused::of(item, outcome) {
                 progress.warn(refused.to_string());
             }
@@ -203,11 +229,13 @@ async fn mark_node(plan: &Plan, client: &Client, progress: &Progress<'_>) -> Res
     let local = addresses::local()
         .map_err(|source| Error::Host { act: "list the addresses of this machine", source })?;
     let name = node::wait_for_node(client, &local, &mut |why| progress.waiting(why)).await;
+    progress.observed(format!("node {name} registered"));
     let taint = plan.marks.taint.as_ref().map(|key| Taint {
         key: key.clone(),
         effect: "NoSchedule".to_owned(),
         ..Taint::default()
     });
+    progress.acts(format!("label node {name}"));
     node::label_and_taint_node(client, &name, &plan.marks.labels, taint.as_ref()).await?;
     Ok(name)
 }
@@ -222,8 +250,10 @@ async fn wait_required(
 ) -> Result<(), Error> {
     let namespaces: BTreeSet<&str> = required.iter().map(|required| required.namespace.as_str()).collect();
     for namespace in namespaces {
+        let mut lives = Lives::default();
         let here = || required.iter().filter(|required| required.namespace == namespace);
         let is_done = |seen: &Workloads| {
+            lives.see(seen.pods.iter().filter(|pod| here().any(|required| required.names(pod))), progress);
             if let Some(missing) = here().find(|required| !required.is_there(seen)) {
                 return match applied.refused.iter().find(|refused| missing.is_object(&refused.object)) {
                     None => wait::Progress::Not(format!("{missing} is not there")),
@@ -231,7 +261,10 @@ async fn wait_required(
                 };
             }
             match here().map(|required| required.is_ready(&applied.node, seen)).find_map(Result::err) {
-                None => wait::Progress::Done(Ok(())),
+                None => {
+                    progress.observed(format!("the pods required of {namespace} are Ready"));
+                    wait::Progress::Done(Ok(()))
+                }
                 Some(why) => wait::Progress::Not(why),
             }
         };
@@ -242,21 +275,64 @@ async fn wait_required(
     Ok(())
 }
 
+/// From the first self-hosted pod to the last bootstrap one. All the while new connections go to whoever is ready.
+async fn take_over(
+    plan: &Plan,
+    api: &Api,
+    applied: &Applied,
+    runner: &mut Runner<'_>,
+) -> Result<Leaders, Error> {
+    let served = watch::Sender::default();
+    let introduce = newcomer::introduce(plan, &api.client, &applied.node, &served);
+    let mut introduce = std::pin::pin!(introduce);
+    let wait =
+        async |progress: &Progress| wait_required(&plan.required, applied, &api.client, progress).await;
+    runner
+        .phase("wait for the self-hosted control plane", async |progress| {
+            beside(&mut introduce, wait(progress)).await
+        })
+        .await?;
+    let hand_over = async |progress: &Progress| hand_over(plan, api, applied, &served, progress).await;
+    runner.phase("hand over", async |progress| beside(&mut introduce, hand_over(progress)).await).await
+}
+
+/// Does `work`, and `aside` as long as that takes. Only a failure of `aside` is of interest.
+async fn beside<T>(
+    aside: &mut (impl Future<Output = Result<(), Error>> + Unpin),
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => done,
+        failed = aside => match failed {
+            Err(error) => Err(error),
+            Ok(()) => work.await,
+        },
+    }
+}
+
 /// Takes the bootstrap control plane away: first those that lead, so that the self-hosted ones can, then the apiserver. Returns what
 /// the leases said when those that led had ended.
 async fn hand_over(
     plan: &Plan,
     api: &Api,
     applied: &Applied,
+    served: &watch::Sender<Option<String>>,
     progress: &Progress<'_>,
 ) -> Result<Leaders, Error> {
     let before = leaders(&api.client).await?;
-    machine::wait_self_hosted(plan, progress).await?;
+    if plan.is_steered {
+        progress.waiting("new connections do not go to the self-hosted apiserver yet");
+        served.subscribe().wait_for(Option::is_some).await.map_err(|_| Error::Unserved)?;
+    }
+    machine::wait_self_hosted(plan, &|why| progress.waiting(why)).await?;
     machine::remove_others(plan, progress).await?;
     let last = leaders(&api.client).await?;
     for (lease, leader) in LEADERS.into_iter().zip(before) {
         // Only a component that this run created cannot have led before the bootstrap one, which created its pods.
         if let (Some(leader), true) = (leader, applied.has_created(lease)) {
+            progress.acts(format!("release the lease of {lease}"));
             let release = lease::release_lease(&api.client, lease, &leader.holder).await?;
             tracing::debug!(lease, ?release, "lease of the bootstrap control plane");
         }
@@ -278,6 +354,7 @@ async fn leaders(client: &Client) -> Result<Leaders, Error> {
 /// said when the bootstrap control plane ended may be that of a dead leader. What the bootstrap pods read goes last, after their
 /// processes, also where an earlier run was interrupted before it.
 async fn verify(plan: &Plan, last: &Leaders, progress: &Progress<'_>) -> Result<(), Error> {
+    progress.acts("remove what the bootstrap pods read");
     machine::remove_secrets()?;
     let api = connect(plan, progress).await?;
     loop {

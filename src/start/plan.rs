@@ -14,6 +14,10 @@ use crate::assets::object::Object;
 use crate::assets::order;
 use crate::cluster::apply::Item;
 use crate::cluster::kubeconfig::{self, Access};
+use crate::handover::SERVING;
+
+/// What kubelet replaces by this machine's address in rendered pods.
+const NODE_ADDRESS: &str = "$(HOST_IP)";
 
 /// A static pod to place, with what `start` must know of it.
 pub struct Placement {
@@ -25,6 +29,8 @@ pub struct Placement {
     pub port: Option<u16>,
     /// `--bind-address`, if it says one.
     pub bind_address: Option<String>,
+    /// Whether it says `--permit-port-sharing`.
+    pub shares_port: bool,
 }
 
 /// The label and, maybe, the taint that make a node a controller.
@@ -58,6 +64,8 @@ pub struct Plan {
     pub required: Vec<Required>,
     /// What makes this node a controller.
     pub marks: NodeMarks,
+    /// Whether new connections can be steered from the bootstrap apiserver to the self-hosted one.
+    pub is_steered: bool,
 }
 
 impl Plan {
@@ -70,6 +78,7 @@ impl Plan {
             layout.controller_manifests.iter().map(|pod| placement(pod, pod_manifest_path)).collect();
         let required = required::resolve(required_pods.as_deref(), &layout.objects);
         let marks = node_marks(&layout.objects);
+        let is_steered = shares_wildcard(&apiserver) && has_gate(&layout.objects);
         let mut secrets = layout.tls.clone();
         secrets.insert("kubeconfig".to_owned(), layout.kubeconfig.clone());
         let keys = layout.tls.iter().filter_map(|(path, key)| Some((path.strip_prefix("etcd/")?, key)));
@@ -87,7 +96,18 @@ impl Plan {
             stages,
             required,
             marks,
+            is_steered,
         })
+    }
+
+    /// For a machine whose kernel does not steer: the bootstrap apiserver binds this machine's address instead of all of them. Linux gives
+    /// a connection to the most specific listener, so nobody reaches the newcomer before the bootstrap one is gone.
+    pub fn step_aside(&mut self) {
+        self.is_steered = false;
+        let Some(bound) = self.apiserver.bind_address.replace(NODE_ADDRESS.to_owned()) else { return };
+        let text = String::from_utf8_lossy(&self.apiserver.content);
+        let (from, to) = (format!("--bind-address={bound}"), format!("--bind-address={NODE_ADDRESS}"));
+        self.apiserver.content = text.replace(&from, &to).into_bytes();
     }
 
     /// The port of this machine's apiservers.
@@ -99,7 +119,7 @@ impl Plan {
     pub fn bootstrap_listens_at(&self, address: IpAddr) -> bool {
         match self.apiserver.bind_address.as_deref().map(str::parse::<IpAddr>) {
             Some(Ok(bound)) => bound == address || bound.is_unspecified() && address.is_unspecified(),
-            Some(Err(_)) => !address.is_unspecified(), // $(HOST_IP)
+            Some(Err(_)) => !address.is_unspecified(), // NODE_ADDRESS
             None => address.is_unspecified(),
         }
     }
@@ -114,6 +134,21 @@ impl Plan {
     pub fn temporary(&self) -> impl Iterator<Item = &Placement> {
         std::iter::once(&self.apiserver).chain(&self.others)
     }
+}
+
+/// Whether a self-hosted apiserver can listen beside `apiserver`, at every address.
+fn shares_wildcard(apiserver: &Placement) -> bool {
+    let bound = apiserver.bind_address.as_deref().map(str::parse::<IpAddr>);
+    apiserver.shares_port && bound.is_none_or(|bound| bound.is_ok_and(|bound| bound.is_unspecified()))
+}
+
+/// Whether the self-hosted apiserver's pods wait for their turn.
+fn has_gate(objects: &[Object]) -> bool {
+    let is_apiserver = |object: &&Object| object.kind() == "DaemonSet" && object.name() == "kube-apiserver";
+    let gates = objects.iter().filter(is_apiserver).flat_map(|object| {
+        object.value["spec"]["template"]["spec"]["readinessGates"].as_array().into_iter().flatten()
+    });
+    gates.into_iter().any(|gate| gate["conditionType"] == SERVING)
 }
 
 fn items(objects: Vec<Object>) -> Vec<Item> {
@@ -135,13 +170,18 @@ fn placement(pod: &StaticPod, folder: &Path) -> Placement {
     Placement {
         path: folder.join(pod.file_name()),
         content: pod.bytes.clone(),
-        port: command::flag(command::words(&pod.value), "secure-port").and_then(|port| port.parse().ok()),
-        bind_address: command::flag(command::words(&pod.value), "bind-address"),
+        port: flag(&pod.value, "secure-port").and_then(|port| port.parse().ok()),
+        bind_address: flag(&pod.value, "bind-address"),
+        shares_port: flag(&pod.value, "permit-port-sharing").is_some_and(|value| value == "true"),
     }
 }
 
 fn is_apiserver(pod: &Value) -> bool {
     command::words(pod).any(|word| !word.starts_with('-') && word.ends_with("apiserver"))
+}
+
+fn flag(pod: &Value, name: &str) -> Option<String> {
+    command::flag(command::words(pod), name)
 }
 
 /// The label that the apiserver's manifest selects, and the taint that the recorded configuration asks for.

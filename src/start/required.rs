@@ -98,6 +98,11 @@ impl Required {
         }
     }
 
+    /// Whether `pod`, which is of its namespace, is called as its pods are.
+    pub fn names(&self, pod: &Pod) -> bool {
+        pod.name_any().starts_with(&self.prefix) && !pods::is_mirror(pod)
+    }
+
     /// Whether `label` (`Kind namespace/name`) names the workload.
     pub fn is_object(&self, label: &str) -> bool {
         self.workload.is_some_and(|kind| label == format!("{kind:?} {self}"))
@@ -114,9 +119,8 @@ impl Required {
     /// Without a workload to go by, any pod of that name which is no static pod.
     fn is_ready_by_name(&self, seen: &Workloads) -> Result<(), String> {
         let Self { namespace, prefix, workload: _ } = self;
-        let named = |pod: &&Pod| pod.name_any().starts_with(prefix.as_str()) && !pods::is_mirror(pod);
         let mut why = format!("no pod {namespace}/{prefix}… yet");
-        for pod in seen.pods.iter().filter(named) {
+        for pod in seen.pods.iter().filter(|pod| self.names(pod)) {
             match pods::is_ready_pod(pod) {
                 Ok(()) => return Ok(()),
                 Err(reason) => why = format!("pod {namespace}/{} {reason}", pod.name_any()),

@@ -1,10 +1,11 @@
 //! Runs phases one after the other: tells of them, times them, ends those that take too long. Phases themselves only work.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Error;
-use crate::ui::{Event, Sink};
+use crate::cluster::apply::{Item, Outcome};
+use crate::ui::{Basis, Event, PodLife, Sink};
 
 /// Runs phases and remembers how long each took.
 pub struct Runner<'a> {
@@ -12,19 +13,37 @@ pub struct Runner<'a> {
     timeout: Duration,
     /// Finished phases.
     pub times: Vec<(&'static str, Duration)>,
+    /// What the last wait ended with, until it is acted upon.
+    change: Mutex<Option<Change>>,
+}
+
+/// A change in the world, as far as we know when it was.
+struct Change {
+    what: String,
+    since: Instant,
+    basis: Basis,
 }
 
 /// How a phase says what it is waiting for.
 pub struct Progress<'a> {
     phase: &'static str,
     sink: &'a dyn Sink,
-    last: Mutex<String>,
+    last: Mutex<Last>,
+    change: &'a Mutex<Option<Change>>,
+}
+
+/// What was waited for last.
+#[derive(Default)]
+struct Last {
+    on: String,
+    /// When it was still so.
+    looked: Option<Instant>,
 }
 
 impl<'a> Runner<'a> {
     /// No phase has run; each may take `timeout`.
     pub fn new(sink: &'a dyn Sink, timeout: Duration) -> Self {
-        Self { sink, timeout, times: Vec::new() }
+        Self { sink, timeout, times: Vec::new(), change: Mutex::default() }
     }
 
     /// Runs one phase. If it takes too long, the error holds the last thing it waited for.
@@ -35,11 +54,12 @@ impl<'a> Runner<'a> {
     ) -> Result<T, Error> {
         let started = Instant::now();
         self.sink.tell(Event::PhaseStarted { phase });
-        let progress = Progress { phase, sink: self.sink, last: Mutex::default() };
+        let progress = Progress { phase, sink: self.sink, last: Mutex::default(), change: &self.change };
         let result = tokio::time::timeout(self.timeout, work(&progress)).await;
-        let value =
-            result.map_err(|_| Error::Timeout { phase, after: self.timeout, last: progress.last() })??;
+        let result = result
+            .unwrap_or_else(|_| Err(Error::Timeout { phase, after: self.timeout, last: progress.last() }));
         let elapsed = started.elapsed();
+        let value = result.inspect_err(|_| self.sink.tell(Event::PhaseFailed { phase, elapsed }))?;
         self.times.push((phase, elapsed));
         self.sink.tell(Event::PhaseFinished { phase, elapsed });
         Ok(value)
@@ -50,19 +70,54 @@ impl Progress<'_> {
     /// Says what is waited for, once for each change.
     pub fn waiting(&self, on: impl Into<String>) {
         let on = on.into();
-        let last = std::mem::replace(&mut *self.lock(), on.clone());
-        if last != on {
+        let now = Last { on: on.clone(), looked: Some(Instant::now()) };
+        let last = std::mem::replace(&mut *lock(&self.last), now);
+        if last.on != on {
             self.sink.tell(Event::Waiting { phase: self.phase, on });
         }
     }
 
     /// What was said last.
     fn last(&self) -> String {
-        self.lock().clone()
+        lock(&self.last).on.clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, String> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A watch has just told of the `change` that was waited for.
+    pub fn observed(&self, change: impl Into<String>) {
+        let change = Change { what: change.into(), since: Instant::now(), basis: Basis::Arrival };
+        *lock(self.change) = Some(change);
+    }
+
+    /// A look found the `change` that was waited for; the look before, which led to [`Self::waiting`], had not. Without one before
+    /// nothing was waited for.
+    pub fn found(&self, change: impl Into<String>) {
+        let Some(since) = lock(&self.last).looked.take() else { return };
+        *lock(self.change) = Some(Change { what: change.into(), since, basis: Basis::LastLook });
+    }
+
+    /// Something is done to the world now: `act`. Tells how long that came after the change that was waited for.
+    pub fn acts(&self, act: impl Into<String>) {
+        if let Some(Change { what: change, since, basis }) = lock(self.change).take() {
+            self.sink.tell(Event::Transition { change, act: act.into(), basis, took: since.elapsed() });
+        }
+    }
+
+    /// A pod that is waited for got further.
+    pub fn pod(&self, life: PodLife) {
+        self.sink.tell(Event::Pod(life));
+    }
+
+    /// What became of an object.
+    pub fn object(&self, item: &Item, outcome: &Outcome, took: Duration) {
+        let (name, reason) = match outcome {
+            Outcome::Created => ("created", None),
+            Outcome::Configured => ("configured", None),
+            Outcome::Unchanged => ("unchanged", None),
+            Outcome::Failed { reason } => ("failed", Some(reason.clone())),
+            Outcome::Skipped => ("skipped", None),
+        };
+        let (file, object) = (item.file.clone(), item.label());
+        self.sink.tell(Event::ObjectApplied { file, object, outcome: name, reason, took });
     }
 
     /// Says what was done.
@@ -74,6 +129,10 @@ impl Progress<'_> {
     pub fn warn(&self, text: impl Into<String>) {
         self.sink.tell(Event::Warning(text.into()));
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -102,6 +161,37 @@ mod tests {
             .await;
         let message = result.unwrap_err().to_string();
         assert!(message.contains("wait") && message.contains("the apiserver is silent"), "{message}");
-        assert_eq!(sink.0.lock().unwrap().len(), 2, "each change is told once");
+        let events = sink.0.into_inner().unwrap();
+        assert_eq!(events.len(), 3, "each change is told once: {events:?}");
+        assert!(matches!(events[2], Event::PhaseFailed { phase: "wait", .. }));
+    }
+
+    #[tokio::test]
+    async fn the_time_to_the_next_act_counts_from_the_last_look_that_found_nothing() {
+        let sink = Recorder(Mutex::default());
+        let mut runner = Runner::new(&sink, Duration::from_secs(1));
+        let wait = async |progress: &Progress| {
+            progress.waiting("nobody listens");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            progress.found("somebody listens");
+            progress.found("this was so at the first look, and not waited for");
+            Ok(())
+        };
+        runner.phase("wait", wait).await.unwrap();
+        let act = async |progress: &Progress| {
+            progress.acts("place");
+            progress.acts("place more");
+            progress.found("neither was this");
+            progress.acts("place yet more");
+            Ok(())
+        };
+        runner.phase("act", act).await.unwrap();
+        let events = sink.0.into_inner().unwrap();
+        let told: Vec<_> = events.iter().filter(|e| matches!(e, Event::Transition { .. })).collect();
+        let [Event::Transition { change, act, basis: Basis::LastLook, took }] = told[..] else {
+            panic!("{told:?}")
+        };
+        assert_eq!((change.as_str(), act.as_str()), ("somebody listens", "place"));
+        assert!((20..1000).contains(&took.as_millis()), "{took:?}");
     }
 }

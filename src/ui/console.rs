@@ -1,4 +1,4 @@
-//! Standard output: on a terminal finished phases stay and the running one counts its seconds; in a pipe every change is a line.
+//! For a person: on a terminal finished phases stay and the running one counts its seconds; in a pipe every change is a line.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Event, Sink};
+use super::{Event, Output, Told};
 
 /// How often a terminal's elapsed time moves.
 const TICK: Duration = Duration::from_millis(100);
 /// The running phase, and below it what it waits for.
 const RUNNING: &str = "{spinner} {prefix} ({elapsed})\n  {wide_msg}";
 
-/// Tells a person on standard output.
+/// Tells a person, on standard output or, where that holds data, on standard error.
 pub struct Console {
     started: Instant,
     is_terminal: bool,
+    on_stderr: bool,
     /// The running phase, on a terminal.
     running: Mutex<Option<ProgressBar>>,
 }
@@ -24,8 +25,16 @@ pub struct Console {
 impl Console {
     /// For standard output as it is: terminal or pipe.
     pub fn new() -> Self {
-        let is_terminal = io::stdout().is_terminal();
-        Self { started: Instant::now(), is_terminal, running: Mutex::default() }
+        Self::on(io::stdout().is_terminal(), false)
+    }
+
+    /// For standard error, likewise.
+    pub fn on_stderr() -> Self {
+        Self::on(io::stderr().is_terminal(), true)
+    }
+
+    fn on(is_terminal: bool, on_stderr: bool) -> Self {
+        Self { started: Instant::now(), is_terminal, on_stderr, running: Mutex::default() }
     }
 
     fn running(&self) -> MutexGuard<'_, Option<ProgressBar>> {
@@ -33,18 +42,22 @@ impl Console {
     }
 
     /// One line that stays. A closed pipe is not the work's concern: `start` goes on when nobody reads along.
-    fn print(&self, text: &str) {
+    pub fn print(&self, text: &str) {
         let elapsed = self.started.elapsed().as_secs_f64();
         match &*self.running() {
             Some(line) => line.println(text),
-            None if self.is_terminal => writeln!(io::stdout().lock(), "{text}").unwrap_or_default(),
-            None => writeln!(io::stdout().lock(), "[{elapsed:7.2}s] {text}").unwrap_or_default(),
+            None if self.is_terminal => writeln!(self.stream(), "{text}").unwrap_or_default(),
+            None => writeln!(self.stream(), "[{elapsed:7.2}s] {text}").unwrap_or_default(),
         }
+    }
+
+    fn stream(&self) -> Box<dyn Write> {
+        if self.on_stderr { Box::new(io::stderr().lock()) } else { Box::new(io::stdout().lock()) }
     }
 
     fn start(&self, phase: &'static str) {
         match self.is_terminal {
-            true => *self.running() = Some(live_line(phase)),
+            true => *self.running() = Some(self.live_line(phase)),
             false => self.print(phase),
         }
     }
@@ -52,6 +65,12 @@ impl Console {
     fn finish(&self, phase: &'static str, elapsed: Duration) {
         self.clear();
         self.print(&format!("{phase}: done in {:.2} s", elapsed.as_secs_f64()));
+    }
+
+    /// The last thing waited for stays to be read.
+    fn fail(&self, phase: &'static str, elapsed: Duration) {
+        self.abandon();
+        self.print(&format!("{phase}: failed after {:.2} s", elapsed.as_secs_f64()));
     }
 
     fn wait(&self, phase: &'static str, on: &str) {
@@ -66,6 +85,22 @@ impl Console {
             line.finish_and_clear();
         }
     }
+
+    fn abandon(&self) {
+        if let Some(line) = self.running().take() {
+            line.abandon();
+        }
+    }
+
+    fn live_line(&self, phase: &'static str) -> ProgressBar {
+        let target = if self.on_stderr { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::stdout() };
+        let line = ProgressBar::with_draw_target(None, target);
+        let style = ProgressStyle::with_template(RUNNING);
+        line.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        line.set_prefix(phase);
+        line.enable_steady_tick(TICK);
+        line
+    }
 }
 
 impl Default for Console {
@@ -74,32 +109,31 @@ impl Default for Console {
     }
 }
 
-fn live_line(phase: &'static str) -> ProgressBar {
-    let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
-    let style = ProgressStyle::with_template(RUNNING);
-    line.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    line.set_prefix(phase);
-    line.enable_steady_tick(TICK);
-    line
-}
-
-impl Sink for Console {
-    fn tell(&self, event: Event) {
-        match event {
+impl Output for Console {
+    /// Figures are for programs and for the report: their sum is told at the end.
+    fn hear(&self, told: &Told) {
+        match &told.event {
             Event::PhaseStarted { phase } => self.start(phase),
-            Event::PhaseFinished { phase, elapsed } => self.finish(phase, elapsed),
-            Event::Waiting { phase, on } => self.wait(phase, &on),
-            Event::Info(text) => self.print(&text),
+            Event::PhaseFinished { phase, elapsed } => self.finish(phase, *elapsed),
+            Event::PhaseFailed { phase, elapsed } => self.fail(phase, *elapsed),
+            Event::Waiting { phase, on } => self.wait(phase, on),
+            Event::Info(text) => self.print(text),
             Event::Warning(text) => self.print(&format!("warning: {text}")),
+            Event::Begun { .. }
+            | Event::ObjectApplied { .. }
+            | Event::Pod(_)
+            | Event::Listeners { .. }
+            | Event::Request { .. }
+            | Event::Probed(_)
+            | Event::Transition { .. }
+            | Event::Ended(_) => {}
         }
     }
 }
 
 impl Drop for Console {
-    /// After a failure the last thing waited for stays to be read.
+    /// However the work ends, the terminal is left as it should be.
     fn drop(&mut self) {
-        if let Some(line) = self.running().take() {
-            line.abandon();
-        }
+        self.abandon();
     }
 }

@@ -1,42 +1,68 @@
-//! What happens, told to a person: typed events become a live line on a terminal or plain lines in a pipe. Nobody asks the ui
-//! anything.
+//! What happens, told to whoever listens: typed events become a live line on a terminal, plain lines in a pipe, JSON lines in a
+//! file, and the story that a report tells. Nobody asks the ui anything.
+//!
+//! ```text
+//! start ─ Event ─► Hub: stamps it ─ Told ─► Console, EventLines, report::Recorder
+//! ```
 
 mod console;
+mod event;
+mod lines;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use time::macros::format_description;
 
 pub use console::Console;
+pub use event::{Basis, End, Event, PodLife, Probed, Problem, ms};
+pub use lines::{EventLines, SCHEMA_VERSION};
 
-/// Something worth telling.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// A phase began.
-    PhaseStarted {
-        /// Its name.
-        phase: &'static str,
-    },
-    /// A phase ended well.
-    PhaseFinished {
-        /// Its name.
-        phase: &'static str,
-        /// How long it took.
-        elapsed: Duration,
-    },
-    /// What the phase is waiting for changed: the first thing not yet ready, and why.
-    Waiting {
-        /// Its name.
-        phase: &'static str,
-        /// What is not ready and why, as a sentence without its full stop.
-        on: String,
-    },
-    /// Something done, in one line.
-    Info(String),
-    /// Something odd, or refused, that does not stop the work.
-    Warning(String),
-}
-
-/// Where events go.
+/// Where those who work tell what happens.
 pub trait Sink: Send + Sync {
     /// Tells `event`.
     fn tell(&self, event: Event);
+}
+
+/// An event, and when it was told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// By the clock on the wall.
+    pub at: OffsetDateTime,
+    /// Since the command began, by a clock that is never set.
+    pub elapsed: Duration,
+    /// What.
+    pub event: Event,
+}
+
+/// Somebody who is told everything, in order.
+pub trait Output: Send + Sync {
+    /// Takes notice of `told`. Whatever goes wrong with that is its own concern: the work goes on.
+    fn hear(&self, told: &Told);
+}
+
+/// Stamps events and passes them on.
+pub struct Hub<'a> {
+    began: Instant,
+    outputs: Vec<&'a dyn Output>,
+}
+
+impl<'a> Hub<'a> {
+    /// The command begins now.
+    pub fn new(outputs: Vec<&'a dyn Output>) -> Self {
+        Self { began: Instant::now(), outputs }
+    }
+}
+
+impl Sink for Hub<'_> {
+    fn tell(&self, event: Event) {
+        let told = Told { at: OffsetDateTime::now_utc(), elapsed: self.began.elapsed(), event };
+        self.outputs.iter().for_each(|output| output.hear(&told));
+    }
+}
+
+/// RFC 3339 in UTC, to the millisecond.
+pub fn moment(at: OffsetDateTime) -> String {
+    let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    at.to_offset(time::UtcOffset::UTC).format(form).unwrap_or_else(|_| at.unix_timestamp().to_string())
 }

@@ -31,6 +31,7 @@ pub fn is_expected(user: &str, agent: &str) -> bool {
         user if user.starts_with("system:bootstrap:") || user.starts_with("system:node:") => {
             agent.starts_with("kubelet/")
         }
+        "bootkube-agent" => agent.starts_with("bootkube/"),
         user => SYSTEM.contains(&user) || user.starts_with("system:serviceaccount:kube-system:"),
     }
 }

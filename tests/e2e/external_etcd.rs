@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::checks::{Checks, eventually};
 use crate::kube::condition;
+use crate::told;
 use crate::world::World;
 
 #[test]
@@ -24,6 +25,7 @@ fn the_image_alone_makes_a_cluster_with_an_external_etcd() {
     world.n1().write(&format!("{ASSETS}/manifests/refused.yaml"), REFUSED.as_bytes(), 0o600).unwrap();
     world.cluster.start_etcd().unwrap();
     world.cluster.join(&world.n1()).unwrap();
+    world.shell(&format!("mkdir -p {}", told::FOLDER));
     let started = world.start_by(&FROM_IMAGE.split_whitespace().collect::<Vec<_>>());
     started.must_succeed();
 
@@ -36,6 +38,7 @@ fn the_image_alone_makes_a_cluster_with_an_external_etcd() {
             assert!(said.lines().any(is_named), "{said}");
         },
     );
+    told::check(&world, &mut checks);
     checks.that("nothing of the bootstrap control plane is left", || {
         assert_eq!(world.shell("ls -A /etc/kubernetes/manifests"), "");
         assert!(!world.n1().path("/etc/kubernetes/bootstrap-secrets").exists());
@@ -109,11 +112,13 @@ metadata: {name: refused, namespace: default}
 spec: {template: {spec: {containers: [{name: none, image: none}]}}}
 ";
 
-/// Only /etc/kubernetes can be written to.
+/// Only /etc/kubernetes can be written to, and what is to hold the report.
 const FROM_IMAGE: &str = "ctr -n k8s.io run --rm --net-host --read-only
     --mount type=bind,src=/opt/bootkube/assets,dst=/assets,options=rbind:ro
     --mount type=bind,src=/etc/kubernetes,dst=/etc/kubernetes,options=rbind:rw
-    quay.io/bootkube/bootkube:lab bootkube /bootkube start --asset-dir=/assets";
+    --mount type=bind,src=/srv/report,dst=/report,options=rbind:rw
+    quay.io/bootkube/bootkube:lab bootkube /bootkube start --asset-dir=/assets
+    --report=/report --events=/report/events.jsonl --probe";
 const RENDER: &str = "ctr -n k8s.io run --rm --mount type=bind,src=/srv/rendered,dst=/out,options=rbind:rw \
     quay.io/bootkube/bootkube:lab render";
 const FLAGS: &str = "--api-servers=https://192.0.2.10:6443 --etcd-servers=https://192.0.2.10:2379";

@@ -19,6 +19,8 @@ pub struct Pod {
     pub words: Vec<String>,
     /// Its address.
     pub ip: String,
+    /// Image of its first container.
+    pub image: String,
 }
 
 impl World {
@@ -75,6 +77,7 @@ impl Pod {
             ready: condition(pod, "Ready"),
             words: words.map(text).collect(),
             ip: text(&pod["status"]["podIP"]),
+            image: text(&pod["spec"]["containers"][0]["image"]),
         }
     }
 }

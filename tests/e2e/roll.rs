@@ -1,6 +1,9 @@
-//! The control plane is changed like any other workload: with kubectl.
+//! The control plane is changed like any other workload: with kubectl, and nobody notices.
 
-use serde_json::json;
+use std::time::Instant;
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
 
 use crate::checks::{Checks, eventually};
 use crate::kube::Pod;
@@ -9,42 +12,86 @@ use crate::world::{World, record};
 
 /// A flag that no manifest has.
 const FLAG: &str = "--v=3";
+const IMAGE: &str = "registry.k8s.io/kube-apiserver:v1.36.3";
+const APISERVER: &str = "daemonset/kube-apiserver";
 
-/// Changes a flag of the scheduler and one of the apiserver.
+/// Changes a flag of the scheduler, and of the apiserver a flag, its image and a Secret.
 pub fn check(world: &World, checks: &mut Checks) {
     checks.that("a flag of the scheduler is changed with kubectl, and it schedules", || {
-        change(world, "deployment/kube-scheduler");
+        change(world, "deployment/kube-scheduler", &add_flag());
         world.rolled_out("deployment/kube-scheduler");
-        only_pod_has_the_flag(world, "Deployment/kube-scheduler");
+        only_pod(world, "Deployment/kube-scheduler", |pod| pod.words.iter().any(|word| word == FLAG));
         world.kubectl(&["delete", "pod", "-l", "app=web", "--wait=false"]);
         world.kubectl(&["rollout", "status", "--timeout=60s", "deployment/web"]);
     });
-    checks.that("a flag of the apiserver is changed with kubectl, and the API answers", || {
+    checks.that("the next scheduler leads within two seconds of the end of the one before", || {
+        let seconds = led_after(world, "kube-scheduler");
+        record("next-leader", &json!({"seconds": seconds}));
+        assert!((0.0..=2.0).contains(&seconds), "{seconds:.2} s");
+    });
+    checks.that("a flag, the image and a Secret of the apiserver are changed, and no request fails", || {
+        let image = format!("{IMAGE}-again");
+        world.shell(&format!("ctr -n k8s.io images tag {IMAGE} {image} >/dev/null"));
         let traffic = Traffic::start(world, "roll");
-        change(world, "daemonset/kube-apiserver");
-        // The only apiserver may be away for a moment, and a watch with it.
-        eventually(120, || {
-            let pods = world.n1().exec(&ROLLED_OUT).unwrap();
-            pods.status.success().then_some(()).ok_or(String::from_utf8_lossy(&pods.stderr).into_owned())
-        });
-        only_pod_has_the_flag(world, "DaemonSet/kube-apiserver");
-        record("apiserver-roll", &json!({"clients": traffic::figures(&traffic.finish())}));
+        let has_flag = |pod: &Pod| pod.words.iter().any(|word| word == FLAG);
+        let seconds = [
+            roll(world, &add_flag(), has_flag),
+            roll(world, &replace("/spec/template/spec/containers/0/image", &image), |pod| pod.image == image),
+            roll(world, &changed_secret(world), |_| true),
+        ];
+        let answered = traffic.finish();
+        record("apiserver-roll", &json!({"seconds": seconds, "clients": traffic::figures(&answered)}));
+        answered.iter().for_each(traffic::Answered::assert_unnoticed);
         assert_eq!(world.kubectl(&["get", "--raw", "/readyz"]), "ok");
     });
 }
 
-const ROLLED_OUT: [&str; 7] =
-    ["kubectl", "-n", "kube-system", "rollout", "status", "--timeout=60s", "daemonset/kube-apiserver"];
+fn add_flag() -> Value {
+    json!([{"op": "add", "path": "/spec/template/spec/containers/0/command/-", "value": FLAG}])
+}
 
-fn change(world: &World, workload: &str) {
-    let patch = json!([{"op": "add", "path": "/spec/template/spec/containers/0/command/-", "value": FLAG}]);
+fn replace(path: &str, value: &str) -> Value {
+    json!([{"op": "replace", "path": path, "value": value}])
+}
+
+/// A key more in the Secret, and the checksum of it in the template: as `bootkube render` and `start` do.
+fn changed_secret(world: &World) -> Value {
+    let data = json!({"stringData": {"note": "another"}}).to_string();
+    world.kubectl(&["-n", "kube-system", "patch", "secret", "kube-apiserver", "-p", &data]);
+    replace("/spec/template/metadata/annotations/bootkube.dev~1checksum", "another")
+}
+
+/// Rolls the apiserver and waits until the older one is gone; seconds until kubectl calls it rolled out.
+fn roll(world: &World, patch: &Value, is_new: impl Fn(&Pod) -> bool) -> f64 {
+    let before: Vec<String> =
+        world.pods_of("DaemonSet/kube-apiserver").into_iter().map(|pod| pod.name).collect();
+    let begun = Instant::now();
+    change(world, APISERVER, patch);
+    world.rolled_out(APISERVER);
+    let seconds = begun.elapsed().as_secs_f64();
+    only_pod(world, "DaemonSet/kube-apiserver", |pod| !before.contains(&pod.name) && is_new(pod));
+    seconds
+}
+
+fn change(world: &World, workload: &str, patch: &Value) {
     world.kubectl(&["-n", "kube-system", "patch", workload, "--type=json", "-p", &patch.to_string()]);
 }
 
 /// The older pod may need its grace period to end.
-fn only_pod_has_the_flag(world: &World, workload: &str) {
+fn only_pod(world: &World, workload: &str, is_new: impl Fn(&Pod) -> bool) {
     eventually(40, || match world.pods_of(workload).as_slice() {
-        [Pod { ready: true, words, .. }] if words.iter().any(|word| word == FLAG) => Ok(()),
+        [pod] if pod.ready && is_new(pod) => Ok(()),
         pods => Err(format!("{pods:#?}")),
     });
+}
+
+/// Seconds from the last end of a component's process, as the agent saw it, to the moment at which the present leader took over.
+fn led_after(world: &World, component: &str) -> f64 {
+    let log = world.kubectl(&["-n", "kube-system", "logs", "daemonset/pod-checkpointer"]);
+    let is_end = |line: &&str| line.contains(" ended ") && line.contains(component);
+    let end = log.lines().rfind(is_end).unwrap_or_else(|| panic!("nobody ended:\n{log}"));
+    let ended: Timestamp = end.split_whitespace().next().unwrap().parse().unwrap();
+    let lease = world.get(&["lease", component, "-n", "kube-system"]);
+    let led: Timestamp = lease["spec"]["acquireTime"].as_str().unwrap().parse().unwrap();
+    (led - ended).total(k8s_openapi::jiff::Unit::Second).unwrap()
 }

@@ -17,7 +17,7 @@ const LOOPBACK: &str = "localhost 127.0.0.1 ::1";
 /// Path, subject, issuer's CN, extended key usages, names. `+` marks a CA.
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
-const KUBERNETES: [Row; 7] = [
+const KUBERNETES: [Row; 8] = [
     ("ca.crt", "O=demo, CN=kubernetes-ca", "kubernetes-ca", "+", ""),
     ("apiserver.crt", "CN=kube-apiserver", "kubernetes-ca", "server", API),
     ("apiserver-kubelet-client.crt", "CN=kube-apiserver-kubelet-client", "kubernetes-ca", "client", ""),
@@ -25,6 +25,7 @@ const KUBERNETES: [Row; 7] = [
     ("controller-manager.crt", "CN=system:kube-controller-manager", "kubernetes-ca", "client", ""),
     ("scheduler.crt", "CN=system:kube-scheduler", "kubernetes-ca", "client", ""),
     ("kube-proxy.crt", "CN=system:kube-proxy", "kubernetes-ca", "client", ""),
+    ("agent.crt", "CN=bootkube-agent", "kubernetes-ca", "client", ""),
 ];
 const FRONT_PROXY: [Row; 2] = [
     ("front-proxy-ca.crt", "O=demo, CN=front-proxy-ca", "front-proxy-ca", "+", ""),

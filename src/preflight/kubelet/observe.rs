@@ -14,7 +14,7 @@ use crate::assets::command::{flag, runs};
 use crate::assets::yaml;
 use crate::error::chain;
 use crate::host::cri;
-use crate::host::processes::Process;
+use crate::host::programs::Program;
 
 const HEALTH_PORT: u16 = 10248;
 /// For a kubelet that is there but does not answer.
@@ -50,8 +50,8 @@ impl Kubelet {
 }
 
 /// Kubelet among `processes`, and whether it watches `folder`.
-pub fn find_kubelet(processes: &[Process], folder: &Path) -> Option<Kubelet> {
-    let is_kubelet = |process: &&Process| runs(process.words.iter().map(String::as_str), "kubelet");
+pub fn find_kubelet(processes: &[Program], folder: &Path) -> Option<Kubelet> {
+    let is_kubelet = |process: &&Program| runs(process.words.iter().map(String::as_str), "kubelet");
     let process = processes.iter().find(is_kubelet)?.clone();
     let config = config(&process);
     let mut kubelet = Kubelet { process, config, watched: Watched::Nothing, has_credentials: false };
@@ -62,7 +62,7 @@ pub fn find_kubelet(processes: &[Process], folder: &Path) -> Option<Kubelet> {
 }
 
 /// Whether a kubeconfig is there with credentials. Kubelet writes it first and gets its certificate later.
-fn leads_in(process: &Process, path: &str) -> bool {
+fn leads_in(process: &Program, path: &str) -> bool {
     let Ok(kubeconfig) = parse(&within(process, path)) else { return false };
     let users = kubeconfig["users"].as_array().into_iter().flatten().map(|user| &user["user"]);
     let has = |user: &Value, field: &str| user[field].as_str().is_some_and(|text| !text.is_empty());
@@ -77,7 +77,7 @@ fn leads_in(process: &Process, path: &str) -> bool {
 }
 
 /// The configuration file and what a folder of such files lays over it, as kubelet does.
-fn config(process: &Process) -> Result<Value, String> {
+fn config(process: &Program) -> Result<Value, String> {
     let named = |name: &str| flag(process.words.iter().map(String::as_str), name);
     let mut config = match named("config") {
         Some(path) => parse(&within(process, &path))?,
@@ -102,7 +102,7 @@ fn parse(path: &Path) -> Result<Value, String> {
 }
 
 /// A path as the process means it, relative ones left aside: kubelet's never are.
-fn within(process: &Process, path: &str) -> PathBuf {
+fn within(process: &Program, path: &str) -> PathBuf {
     process.root().join(path.trim_start_matches('/'))
 }
 
@@ -160,7 +160,7 @@ async fn ask_health(kubelet: Option<&Kubelet>) -> Health {
 }
 
 /// Asks the runtime that kubelet uses, else the one that is there.
-pub async fn runtime(kubelet: Option<&Process>) -> Runtime {
+pub async fn runtime(kubelet: Option<&Program>) -> Runtime {
     let words = || kubelet.into_iter().flat_map(|kubelet| kubelet.words.iter().map(String::as_str));
     let endpoint = flag(words(), "container-runtime-endpoint").or_else(|| {
         let config = config(kubelet?).ok()?;
@@ -207,7 +207,7 @@ mod tests {
     /// This process, with other words: its root is ours.
     fn kubelet(words: &[&str], folder: &Path) -> Kubelet {
         let words = words.iter().map(|word| (*word).to_owned()).collect();
-        find_kubelet(&[Process { pid: std::process::id(), words }], folder).unwrap()
+        find_kubelet(&[Program { pid: std::process::id(), words }], folder).unwrap()
     }
 
     #[test]

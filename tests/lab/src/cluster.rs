@@ -13,6 +13,8 @@ use crate::quirks;
 
 /// Where assets are on a machine.
 pub const ASSETS: &str = "/opt/bootkube/assets";
+/// The image of the binary under test, on every machine.
+pub const IMAGE: &str = "quay.io/bootkube/bootkube:lab";
 /// The configuration file on the first machine.
 pub const CONFIG: &str = "/opt/bootkube/cluster.yaml";
 /// The apiservers' audit log on a machine.
@@ -31,7 +33,7 @@ impl Cluster {
     pub fn prepare(lab: &Lab, binary: &Path, changes: &Value) -> Result<Self> {
         let cluster = Self { lab: lab.clone() };
         for machine in lab.machines() {
-            machine.install_bootkube(binary, "quay.io/bootkube/bootkube:lab")?;
+            machine.install_bootkube(binary, IMAGE)?;
             machine.write(AUDIT_POLICY, audit_policy().to_string().as_bytes(), 0o600)?;
         }
         let mut config = cluster.config()?;
@@ -58,6 +60,7 @@ impl Cluster {
             "apiServers": [format!("https://{}:6443", self.controller()?.ip())],
             "etcd": {"mode": "staticPod"},
             "networking": "none",
+            "images": {"bootkube": IMAGE},
             "components": {
                 "kube-apiserver": {
                     "extraArgs": {

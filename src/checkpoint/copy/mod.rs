@@ -1,0 +1,192 @@
+//! From a pod of the API, and what it refers to, to a static pod that kubelet runs without it.
+//!
+//! Only what must change is changed. Kubelet refuses a static pod that names an object of the API, so:
+//!
+//! - Secrets, ConfigMaps and projected volumes become folders of this machine, mounted read-only. Their files are 0600 of whoever
+//!   reads them (see `folder.rs`).
+//! - `env` and `envFrom` become literal values. **These stand in the manifest, which is 0600 root, and, while the copy is active and
+//!   the API answers, in its mirror pod, where who may read pods reads them.** A [`Note`] says which. No other way leads a value into the
+//!   environment of a static pod; a mounted Secret has no such leak.
+//! - What a pod says of itself (`metadata.name`, `metadata.uid`, annotations, the service account) becomes the value of the pod that was
+//!   copied; what it says of the machine (`status.hostIP`, `spec.nodeName`, limits) is left to kubelet.
+//! - The service account and the token that is mounted unasked are dropped. A token that the pod asks for is refused: the API issues
+//!   it, and it expires.
+//! - Image pull secrets are dropped, and `imagePullPolicy: Always` becomes `IfNotPresent`: the image is on this machine, the registry
+//!   may be as dark as the API.
+//! - `nodeSelector`, affinity, topology, gates and `nodeName` are dropped: kubelet without an API knows no labels, and would refuse.
+//! - On the host network no port is declared, or kubelet would not admit the pod beside its copy; probes name numbers.
+//! - Hooks stay as they are: `preStop: sleep` of the apiserver delays SIGTERM until new connections go to the other one.
+//!
+//! What the control plane needs beyond that is in `control_plane.rs`. What cannot be made static (a claim, a driver, a runtime class,
+//! a device) is refused, every reason at once.
+
+mod control_plane;
+mod env;
+mod folder;
+mod needs;
+mod spec;
+mod volumes;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodSpec, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt as _;
+use sha2::{Digest as _, Sha256};
+
+use super::{CHECKPOINT_OF, Id, Revision, Role};
+pub use folder::{File, Folder};
+pub use needs::{Needs, needs};
+
+/// Name of the workload, on a copy.
+pub const WORKLOAD: &str = "bootkube.dev/checkpoint-workload";
+/// The revision, on a copy.
+pub const REVISION: &str = "bootkube.dev/checkpoint-revision";
+
+/// What the pod refers to, by name, in its namespace. What is not in it does not exist.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// Secrets.
+    pub secrets: BTreeMap<String, Secret>,
+    /// ConfigMaps.
+    pub config_maps: BTreeMap<String, ConfigMap>,
+}
+
+/// A static pod and the files that it mounts.
+pub struct Copy {
+    /// What it is of.
+    pub id: Id,
+    /// What it is made of. Part of the path of its files.
+    pub revision: Revision,
+    /// The static pod.
+    pub pod: Pod,
+    /// Folder of files for each volume that has one.
+    pub folders: BTreeMap<String, Folder>,
+    /// What a person should know.
+    pub notes: Vec<Note>,
+}
+
+/// Shows names only.
+impl fmt::Debug for Copy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let volumes: Vec<&String> = self.folders.keys().collect();
+        f.debug_struct("Copy")
+            .field("id", &self.id)
+            .field("revision", &self.revision)
+            .field("volumes", &volumes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Something that is not quite as it was in the pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Note {
+    /// A value of a Secret stands in the manifest, and in the mirror pod while the copy is active.
+    SecretInEnvironment {
+        /// The Secret.
+        secret: String,
+        /// The container.
+        container: String,
+    },
+    /// The token that is mounted unasked is not there.
+    NoToken,
+    /// The image was pulled with a Secret of the API. Kubelet may want to see it again (`imagePullCredentialsVerificationPolicy`).
+    NoPullSecrets,
+    /// Nobody knows who reads this volume: its files have the modes that the pod asks for, in a folder for root only.
+    UnknownReader {
+        /// The volume.
+        volume: String,
+    },
+}
+
+/// Why a pod cannot be made static.
+#[derive(Debug, thiserror::Error)]
+#[error("pod {pod} of {id} cannot be kept: {}", problems.join("; "))]
+pub struct Unfit {
+    /// The workload.
+    pub id: Id,
+    /// The pod.
+    pub pod: String,
+    /// Every reason.
+    pub problems: Vec<String>,
+}
+
+/// What is gathered while a copy is made.
+struct Draft<'a> {
+    pod: &'a Pod,
+    sources: &'a Sources,
+    folders: BTreeMap<String, Folder>,
+    notes: Vec<Note>,
+    problems: Vec<String>,
+}
+
+impl Draft<'_> {
+    fn problem(&mut self, text: impl Into<String>) {
+        self.problems.push(text.into());
+    }
+
+    fn note(&mut self, note: Note) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+}
+
+/// Makes a copy of `pod`. `files` is the folder below which the files of this workload will be, in one named by the revision.
+pub fn make(pod: &Pod, id: &Id, role: Role, sources: &Sources, files: &str) -> Result<Copy, Unfit> {
+    let mut draft = Draft { pod, sources, folders: BTreeMap::new(), notes: Vec::new(), problems: Vec::new() };
+    let mut spec = pod.spec.clone().unwrap_or_default();
+    spec::detach(&mut draft, &mut spec);
+    env::literal(&mut draft, &mut spec);
+    volumes::local(&mut draft, &mut spec);
+    control_plane::adapt(&mut spec, role);
+    let Draft { folders, mut notes, problems, .. } = draft;
+    if !problems.is_empty() {
+        return Err(Unfit { id: id.clone(), pod: pod.name_any(), problems });
+    }
+    notes.sort();
+    let revision = revision(pod, &spec, &folders);
+    volumes::place(&mut spec, &folders, &format!("{files}/{revision}"));
+    let metadata = metadata(pod, id, &revision);
+    Ok(Copy {
+        id: id.clone(),
+        revision,
+        pod: Pod { metadata, spec: Some(spec), status: None },
+        folders,
+        notes,
+    })
+}
+
+/// Name and labels stay: Services and policies mean the copy too while it stands in.
+fn metadata(pod: &Pod, id: &Id, revision: &Revision) -> ObjectMeta {
+    let annotations =
+        [(CHECKPOINT_OF, pod.name_any()), (WORKLOAD, id.name.clone()), (REVISION, revision.to_string())];
+    ObjectMeta {
+        name: pod.metadata.name.clone(),
+        namespace: pod.metadata.namespace.clone(),
+        labels: pod.metadata.labels.clone(),
+        annotations: Some(annotations.map(|(key, value)| (key.to_owned(), value)).into()),
+        ..ObjectMeta::default()
+    }
+}
+
+/// The same for pods of one template with the same files, whatever they are called.
+fn revision(pod: &Pod, spec: &PodSpec, folders: &BTreeMap<String, Folder>) -> Revision {
+    let mut digest = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        digest.update((bytes.len() as u64).to_be_bytes());
+        digest.update(bytes);
+    };
+    let described = serde_json::to_vec(&(&pod.metadata.namespace, &pod.metadata.labels, spec));
+    add(&described.expect("invariant: Kubernetes objects have string keys"));
+    for (volume, folder) in folders {
+        add(volume.as_bytes());
+        folder.describe(&mut add);
+    }
+    let digest = digest.finalize();
+    Revision(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! What to do about the apiservers of a machine: a pure function of who listens and which pods there are.
+
+use crate::host::steering::Aim;
+
+/// A listener, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seated {
+    /// Which connections are steered by.
+    pub index: u32,
+    /// UID of its pod, where it could be seen.
+    pub pod: Option<String>,
+    /// Whether it takes requests.
+    pub is_ready: bool,
+}
+
+/// A pod of the apiserver on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its UID.
+    pub uid: String,
+    /// The more, the newer.
+    pub age_rank: usize,
+    /// Whether it is about to end.
+    pub is_leaving: bool,
+    /// Whether its gate is open.
+    pub is_open: bool,
+}
+
+/// What to do, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// Gates to close: of pods that do not listen (any more).
+    pub close: Vec<String>,
+    /// Index that new connections go to.
+    pub serving: u32,
+    /// Index that an apiserver's calls to itself go to.
+    pub starting: u32,
+    /// Gate to open, once connections are seen to go there.
+    pub open: Option<String>,
+}
+
+impl Decision {
+    /// As the kernel is told.
+    pub fn aim(&self) -> Aim {
+        Aim { serving: self.serving, asked: self.serving, starting: self.starting }
+    }
+}
+
+/// Decides. `serving` is the pod that has new connections now, as far as is known.
+///
+/// The newest pod that is ready and stays gets them. As long as none is, they stay where they are; where that one is gone too, they go to
+/// whoever is ready, else to the first.
+pub fn decide(seats: &[Seated], pods: &[Candidate], serving: Option<&str>) -> Decision {
+    let pod_of = |seat: &Seated| pods.iter().find(|pod| Some(&pod.uid) == seat.pod.as_ref());
+    let staying = seats.iter().filter(|seat| seat.is_ready);
+    let newest = staying
+        .filter_map(|seat| Some((seat, pod_of(seat)?)))
+        .filter(|(_, pod)| !pod.is_leaving)
+        .max_by_key(|(_, pod)| pod.age_rank);
+    let present = seats.iter().find(|seat| seat.pod.as_deref() == serving && serving.is_some());
+    let ready = seats.iter().find(|seat| seat.is_ready);
+    let chosen = newest.map(|(seat, _)| seat).or(present).or(ready).or(seats.first());
+    let is_listening = |pod: &&Candidate| seats.iter().any(|seat| seat.pod.as_ref() == Some(&pod.uid));
+    let is_identified = seats.iter().all(|seat| seat.pod.is_some());
+    let close = pods.iter().filter(|pod| pod.is_open && is_identified && !is_listening(pod));
+    Decision {
+        close: close.map(|pod| pod.uid.clone()).collect(),
+        serving: chosen.map_or(0, |seat| seat.index),
+        starting: starting(seats),
+        open: newest.filter(|(_, pod)| !pod.is_open).map(|(_, pod)| pod.uid.clone()),
+    }
+}
+
+/// The one that starts; if none does, the index that the next one will have.
+fn starting(seats: &[Seated]) -> u32 {
+    let unready = seats.iter().rfind(|seat| !seat.is_ready && seats.len() > 1);
+    unready.map_or(seats.len() as u32, |seat| seat.index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seat(index: u32, pod: &str, is_ready: bool) -> Seated {
+        let pod = Some(pod.to_owned()).filter(|pod| !pod.is_empty());
+        Seated { index, pod, is_ready }
+    }
+
+    /// Written as they are listed by age; `-` leaves, `+` has an open gate.
+    fn pods(names: &[&str]) -> Vec<Candidate> {
+        let pod = |(age_rank, name): (usize, &&str)| Candidate {
+            uid: name.trim_matches(['-', '+']).to_owned(),
+            age_rank,
+            is_leaving: name.contains('-'),
+            is_open: name.contains('+'),
+        };
+        names.iter().enumerate().map(pod).collect()
+    }
+
+    fn told(seats: &[Seated], names: &[&str], serving: &str) -> (u32, u32, Option<String>, Vec<String>) {
+        let Decision { close, serving, starting, open } =
+            decide(seats, &pods(names), Some(serving).filter(|serving| !serving.is_empty()));
+        (serving, starting, open, close)
+    }
+
+    fn name(name: &str) -> Option<String> {
+        Some(name.to_owned())
+    }
+
+    #[test]
+    fn a_sole_apiserver_is_opened_when_it_is_ready() {
+        assert_eq!(told(&[seat(0, "a", false)], &["a"], ""), (0, 1, None, vec![]));
+        assert_eq!(told(&[seat(0, "a", true)], &["a"], ""), (0, 1, name("a"), vec![]));
+        assert_eq!(told(&[seat(0, "a", true)], &["a+"], "a"), (0, 1, None, vec![]));
+    }
+
+    #[test]
+    fn a_newer_one_gets_connections_when_it_is_ready_and_not_before() {
+        let pods = ["a+", "b"];
+        assert_eq!(told(&[seat(0, "a", true), seat(1, "b", false)], &pods, "a"), (0, 1, None, vec![]));
+        assert_eq!(told(&[seat(0, "a", true), seat(1, "b", true)], &pods, "a"), (1, 2, name("b"), vec![]));
+    }
+
+    #[test]
+    fn an_index_is_no_age() {
+        // a crashed and came back: it is the younger listener, and still the older pod.
+        let seats = [seat(0, "b", true), seat(1, "a", true)];
+        assert_eq!(told(&seats, &["a+", "b"], "a"), (0, 2, name("b"), vec![]));
+        // Two quick edits: b goes while c starts, and the kernel has moved c.
+        let seats = [seat(0, "c", false), seat(1, "b", true)];
+        assert_eq!(told(&seats, &["b+", "c"], "b"), (1, 0, None, vec![]));
+    }
+
+    #[test]
+    fn one_that_leaves_is_left_once_another_is_ready() {
+        let seats = |ready| [seat(0, "a", true), seat(1, "b", ready)];
+        assert_eq!(told(&seats(false), &["a-+", "b"], "a"), (0, 1, None, vec![]));
+        assert_eq!(told(&seats(true), &["a-+", "b"], "a"), (1, 2, name("b"), vec![]));
+    }
+
+    #[test]
+    fn one_that_crashed_after_it_took_over_is_closed_and_loses_connections() {
+        assert_eq!(told(&[seat(0, "a", true)], &["a+", "b+"], "b"), (0, 1, None, vec!["b".into()]));
+        let back = [seat(0, "a", true), seat(1, "b", false)];
+        assert_eq!(told(&back, &["a+", "b"], "b").0, 0, "the older one is ready");
+    }
+
+    #[test]
+    fn somebody_whose_pod_is_not_seen_serves_until_one_of_ours_is_ready() {
+        assert_eq!(told(&[seat(0, "", true), seat(1, "b", false)], &["b"], ""), (0, 1, None, vec![]));
+        assert_eq!(told(&[seat(0, "", true), seat(1, "b", true)], &["b"], ""), (1, 2, name("b"), vec![]));
+        assert_eq!(told(&[seat(0, "", true)], &["b+"], ""), (0, 1, None, vec![]), "unknown is not gone");
+    }
+
+    #[test]
+    fn an_unready_newcomer_gets_nothing_while_nobody_else_is_known_to_serve() {
+        assert_eq!(told(&[seat(0, "b", false), seat(1, "a", true)], &["a+", "b"], "").0, 1);
+    }
+}

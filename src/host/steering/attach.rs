@@ -1,0 +1,203 @@
+//! The one place that speaks to the kernel in its own terms: no safe interface has SO_ATTACH_REUSEPORT_CBPF.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd as _;
+
+use socket2::{Domain, Socket, Type};
+
+use super::program::{Aim, Instruction, build};
+
+/// Attaches `program` to the listeners at `address` and `port`.
+pub fn attach(address: IpAddr, port: u16, program: &[Instruction]) -> io::Result<()> {
+    let socket = shared(address)?;
+    deafen(&socket, address)?;
+    socket.bind(&SocketAddr::new(address, port).into())?;
+    socket.listen(1)?;
+    let filters: Vec<_> = program.iter().map(filter).collect();
+    set_program(&socket, &filters)
+}
+
+/// A socket that can share its port.
+fn shared(address: IpAddr) -> io::Result<Socket> {
+    let domain = if address.is_ipv6() { Domain::IPV6 } else { Domain::IPV4 };
+    let socket = Socket::new(domain, Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    Ok(socket)
+}
+
+/// What comes in while this socket is one of the group is dropped, and sent again to one of the others: it has not the highest number of
+/// hops left. (A filter would do so too, but Linux 6.18 wants CAP_NET_ADMIN for one.)
+fn deafen(socket: &Socket, address: IpAddr) -> io::Result<()> {
+    const MOST_HOPS: libc::c_int = 255;
+    set_option(socket, libc::IPPROTO_IP, libc::IP_MINTTL, &MOST_HOPS)?;
+    match address.is_ipv6() {
+        true => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, &MOST_HOPS),
+        false => Ok(()),
+    }
+}
+
+fn filter(instruction: &Instruction) -> libc::sock_filter {
+    let Instruction { code, jt, jf, k } = *instruction;
+    libc::sock_filter { code, jt, jf, k }
+}
+
+fn set_program(socket: &Socket, filters: &[libc::sock_filter]) -> io::Result<()> {
+    let length = u16::try_from(filters.len()).map_err(io::Error::other)?;
+    // The kernel copies what this points to, `len` filters, before the call returns; `filters` outlives it.
+    let program = libc::sock_fprog { len: length, filter: filters.as_ptr().cast_mut() };
+    set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
+}
+
+fn set_option<T>(socket: &Socket, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
+    // SAFETY: the descriptor is open, and the kernel reads as many bytes of `value` as it has.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            std::ptr::from_ref(value).cast(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Two listeners, each of which must get what is steered to it.
+pub fn check() -> io::Result<()> {
+    let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let one = listen(any, 0)?;
+    let port = one.local_addr()?.port();
+    let two = listen(any, port)?;
+    for (index, chosen) in [one, two].iter().enumerate() {
+        let serving = index as u32;
+        attach(any, port, &build(any, Aim { serving, asked: serving, starting: serving }))?;
+        let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        chosen.set_nonblocking(true)?;
+        if chosen.accept()?.1 != client.local_addr()? {
+            return Err(io::Error::other("the kernel gave the connection to another listener"));
+        }
+    }
+    Ok(())
+}
+
+fn listen(address: IpAddr, port: u16) -> io::Result<TcpListener> {
+    let socket = shared(address)?;
+    socket.bind(&SocketAddr::new(address, port).into())?;
+    socket.listen(16)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+    use std::time::{Duration, Instant};
+
+    use super::super::{ASKING, steer};
+    use super::*;
+    use crate::host::sockets;
+
+    /// Whose the connection from `source` to `destination` is: its index among `listeners`.
+    fn taker(listeners: &[TcpListener], source: IpAddr, destination: IpAddr) -> usize {
+        let port = listeners[0].local_addr().unwrap().port();
+        let client = Socket::new(Domain::for_address((source, 0).into()), Type::STREAM, None).unwrap();
+        client.bind(&SocketAddr::new(source, 0).into()).unwrap();
+        client.connect(&SocketAddr::new(destination, port).into()).unwrap();
+        let peer = client.local_addr().unwrap().as_socket().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(2);
+        loop {
+            for (index, listener) in listeners.iter().enumerate() {
+                listener.set_nonblocking(true).unwrap();
+                if let Ok((_, from)) = listener.accept() {
+                    assert_eq!((from.ip().to_canonical(), from.port()), (peer.ip(), peer.port()));
+                    return index;
+                }
+            }
+            assert!(Instant::now() < deadline, "nobody took the connection");
+        }
+    }
+
+    fn group(address: IpAddr, count: usize) -> Vec<TcpListener> {
+        let first = listen(address, 0).unwrap();
+        let port = first.local_addr().unwrap().port();
+        let rest = (1..count).map(|_| listen(address, port).unwrap());
+        std::iter::once(first).chain(rest).collect()
+    }
+
+    const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+
+    #[test]
+    fn the_kernel_gives_every_connection_to_the_intended_listener() {
+        for count in 1..=3_u32 {
+            for address in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()] {
+                let listeners = group(address, count as usize);
+                let port = listeners[0].local_addr().unwrap().port();
+                for serving in 0..count {
+                    let aim = Aim { serving, asked: (serving + 1) % count, starting: count - 1 };
+                    steer(address, port, aim).unwrap();
+                    let local = if address.is_ipv4() { aim.starting } else { aim.serving };
+                    assert_eq!(taker(&listeners, V4, V4), local as usize);
+                    assert_eq!(taker(&listeners, ASKING.into(), V4), aim.asked as usize);
+                    if address.is_ipv6() {
+                        assert_eq!(taker(&listeners, V6, V6), aim.starting as usize);
+                    }
+                }
+                assert_eq!(sockets::listeners(port).unwrap().len(), count as usize, "nothing of ours stays");
+            }
+        }
+    }
+
+    #[test]
+    fn an_index_that_nobody_has_falls_back_to_who_is_there() {
+        let listeners = group(Ipv6Addr::UNSPECIFIED.into(), 1);
+        let port = listeners[0].local_addr().unwrap().port();
+        steer(Ipv6Addr::UNSPECIFIED.into(), port, Aim { serving: 7, asked: 7, starting: 7 }).unwrap();
+        assert_eq!(taker(&listeners, V4, V4), 0);
+    }
+
+    #[test]
+    fn when_one_goes_the_last_takes_its_place() {
+        let mut listeners = group(Ipv6Addr::UNSPECIFIED.into(), 3);
+        let port = listeners[0].local_addr().unwrap().port();
+        steer(Ipv6Addr::UNSPECIFIED.into(), port, Aim { serving: 0, asked: 1, starting: 1 }).unwrap();
+        drop(listeners.remove(0)); // [b, c], whom the kernel counts [c, b]
+        assert_eq!(taker(&listeners, V4, V4), 1);
+        assert_eq!(taker(&listeners, ASKING.into(), V4), 0);
+    }
+
+    #[test]
+    fn a_port_of_another_kind_is_refused() {
+        let alone = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = alone.local_addr().unwrap();
+        assert!(steer(address.ip(), address.port(), Aim { serving: 0, asked: 0, starting: 0 }).is_err());
+    }
+
+    #[test]
+    fn a_socket_that_only_attaches_takes_nothing() {
+        for (any, local) in [
+            (IpAddr::V4(Ipv4Addr::UNSPECIFIED), V4),
+            (Ipv6Addr::UNSPECIFIED.into(), V4),
+            (Ipv6Addr::UNSPECIFIED.into(), V6),
+        ] {
+            let socket = shared(any).unwrap();
+            deafen(&socket, any).unwrap();
+            socket.bind(&SocketAddr::new(any, 0).into()).unwrap();
+            socket.listen(1).unwrap();
+            let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+            let result =
+                TcpStream::connect_timeout(&SocketAddr::new(local, port), Duration::from_millis(100));
+            assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+    }
+
+    #[test]
+    fn this_kernel_steers() {
+        check().unwrap();
+    }
+}

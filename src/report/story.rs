@@ -1,0 +1,279 @@
+//! From events to a story: which phase when, and what it waited for; which pod, how many listeners, which requests.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use time::OffsetDateTime;
+
+use super::figures::Figures;
+use crate::ui::{Basis, End, Event, PodLife, Probed, Told, moment, ms};
+
+/// Version of report.json: counts changes that a reader of the last one would trip over.
+const VERSION: u32 = 1;
+
+/// A whole `start`, finished or not. Times are from its beginning.
+#[derive(Clone, Debug, Serialize)]
+pub struct Story {
+    /// Version of the program.
+    pub bootkube: &'static str,
+    /// When it began.
+    #[serde(serialize_with = "as_moment")]
+    pub began: OffsetDateTime,
+    /// How it ended; `None` for one that was cut off.
+    pub end: Option<End>,
+    /// In order.
+    pub phases: Vec<Phase>,
+    /// Objects, in the order in which they were done with.
+    pub objects: Vec<Object>,
+    /// Pods that were waited for, in the order of their creation.
+    pub pods: Vec<PodLife>,
+    /// How many listened on the API's port, from when on.
+    pub listeners: Vec<Listeners>,
+    /// The probe's sum, if there was one.
+    pub probe: Option<Probed>,
+    /// Its requests that failed or were slow.
+    pub requests: Vec<Request>,
+    /// Changes that were waited for, and how soon they were acted upon.
+    pub transitions: Vec<Transition>,
+    /// What was odd.
+    pub warnings: Vec<String>,
+    #[serde(skip)]
+    total: Duration,
+    /// Whether the last phase runs.
+    #[serde(skip)]
+    is_open: bool,
+}
+
+/// A phase.
+#[derive(Clone, Debug, Serialize)]
+pub struct Phase {
+    /// Its name.
+    pub name: &'static str,
+    /// When it began.
+    #[serde(rename = "start_ms", serialize_with = "as_ms")]
+    pub start: Duration,
+    /// How long it took, or has taken until now.
+    #[serde(rename = "took_ms", serialize_with = "as_ms")]
+    pub took: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it waited for, one after the other.
+    pub waits: Vec<Wait>,
+}
+
+/// How a phase ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Well.
+    Done,
+    /// With an error.
+    Failed,
+    /// Not at all.
+    CutOff,
+}
+
+/// Something waited for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Wait {
+    /// What, and why it was not there.
+    pub on: String,
+    /// When that was first said.
+    #[serde(rename = "start_ms", serialize_with = "as_ms")]
+    pub start: Duration,
+    /// Until something else was said, or the phase ended.
+    #[serde(rename = "took_ms", serialize_with = "as_ms")]
+    pub took: Duration,
+}
+
+/// An object of the manifests.
+#[derive(Clone, Debug, Serialize)]
+pub struct Object {
+    /// The manifest's file.
+    pub file: String,
+    /// `Kind namespace/name`.
+    pub object: String,
+    /// created, configured, unchanged, failed or skipped.
+    pub outcome: &'static str,
+    /// Why, if it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it was done with.
+    #[serde(rename = "end_ms", serialize_with = "as_ms")]
+    pub end: Duration,
+    /// From its turn until then.
+    #[serde(rename = "took_ms", serialize_with = "as_ms")]
+    pub took: Duration,
+}
+
+/// A number of listeners.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listeners {
+    /// From when on.
+    #[serde(rename = "start_ms", serialize_with = "as_ms")]
+    pub start: Duration,
+    /// On which port.
+    pub port: u16,
+    /// How many.
+    pub count: usize,
+}
+
+/// A request that failed or was slow.
+#[derive(Clone, Debug, Serialize)]
+pub struct Request {
+    /// What was asked.
+    pub path: String,
+    /// Why it failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// When it began.
+    #[serde(rename = "start_ms", serialize_with = "as_ms")]
+    pub start: Duration,
+    /// How long it took.
+    #[serde(rename = "took_ms", serialize_with = "as_ms")]
+    pub took: Duration,
+}
+
+/// A change and the act that followed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Transition {
+    /// What changed.
+    pub change: String,
+    /// What was done next.
+    pub act: String,
+    /// From when time is counted.
+    pub basis: Basis,
+    /// When the act began.
+    #[serde(rename = "act_ms", serialize_with = "as_ms")]
+    pub at: Duration,
+    /// How long that was after the change.
+    #[serde(rename = "took_ms", serialize_with = "as_ms")]
+    pub took: Duration,
+}
+
+/// What report.json holds.
+#[derive(Serialize)]
+pub(super) struct Document<'a> {
+    v: u32,
+    figures: Figures,
+    #[serde(flatten)]
+    story: &'a Story,
+}
+
+impl Story {
+    /// What `told` tells, in order.
+    pub fn of(told: &[Told]) -> Self {
+        let first = told.first();
+        let mut story = Self {
+            bootkube: crate::VERSION,
+            began: first.map_or(OffsetDateTime::UNIX_EPOCH, |told| told.at - told.elapsed),
+            end: None,
+            phases: Vec::new(),
+            objects: Vec::new(),
+            pods: Vec::new(),
+            listeners: Vec::new(),
+            probe: None,
+            requests: Vec::new(),
+            transitions: Vec::new(),
+            warnings: Vec::new(),
+            total: told.last().map_or(Duration::ZERO, |told| told.elapsed),
+            is_open: false,
+        };
+        told.iter().for_each(|told| story.add(told.elapsed, &told.event));
+        story.close_phase(story.total, Outcome::CutOff);
+        story.pods.sort_by_key(|pod| pod.created);
+        story
+    }
+
+    /// How long it took.
+    pub fn total(&self) -> Duration {
+        self.total
+    }
+
+    /// Whether it ended, and well.
+    pub fn succeeded(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.error.is_none())
+    }
+
+    pub(super) fn document(&self) -> Document<'_> {
+        Document { v: VERSION, figures: Figures::of(self), story: self }
+    }
+
+    fn add(&mut self, at: Duration, event: &Event) {
+        match event.clone() {
+            Event::Begun { bootkube } => self.bootkube = bootkube,
+            Event::PhaseStarted { phase } => self.open_phase(at, phase),
+            Event::PhaseFinished { .. } => self.close_phase(at, Outcome::Done),
+            Event::PhaseFailed { .. } => self.close_phase(at, Outcome::Failed),
+            Event::Waiting { on, .. } => self.wait(at, on),
+            Event::ObjectApplied { file, object, outcome, reason, took } => {
+                self.objects.push(Object { file, object, outcome, reason, end: at, took });
+            }
+            Event::Pod(life) => self.pod(life),
+            Event::Listeners { port, count } => self.listeners(at, port, count),
+            Event::Request { path, error, took } => {
+                self.requests.push(Request { path, error, start: at.saturating_sub(took), took });
+            }
+            Event::Probed(sum) => self.probe = Some(sum),
+            Event::Transition { change, act, basis, took } => {
+                self.transitions.push(Transition { change, act, basis, at, took });
+            }
+            Event::Info(_) => {}
+            Event::Warning(text) => self.warnings.push(text),
+            Event::Ended(end) => self.end = Some(end),
+        }
+    }
+
+    fn open_phase(&mut self, at: Duration, name: &'static str) {
+        self.close_phase(at, Outcome::CutOff);
+        let (took, waits) = (Duration::ZERO, Vec::new());
+        self.phases.push(Phase { name, start: at, took, outcome: Outcome::CutOff, waits });
+        self.is_open = true;
+    }
+
+    fn close_phase(&mut self, at: Duration, outcome: Outcome) {
+        if !std::mem::take(&mut self.is_open) {
+            return;
+        }
+        if let Some(phase) = self.phases.last_mut() {
+            phase.took = at.saturating_sub(phase.start);
+            phase.outcome = outcome;
+            end_wait(phase, at);
+        }
+    }
+
+    fn wait(&mut self, at: Duration, on: String) {
+        if let Some(phase) = self.phases.last_mut() {
+            end_wait(phase, at);
+            phase.waits.push(Wait { on, start: at, took: Duration::ZERO });
+        }
+    }
+
+    fn pod(&mut self, life: PodLife) {
+        let is_it = |pod: &&mut PodLife| pod.namespace == life.namespace && pod.name == life.name;
+        match self.pods.iter_mut().find(is_it) {
+            Some(pod) => *pod = life,
+            None => self.pods.push(life),
+        }
+    }
+
+    fn listeners(&mut self, at: Duration, port: u16, count: usize) {
+        if self.listeners.last().is_none_or(|last| (last.port, last.count) != (port, count)) {
+            self.listeners.push(Listeners { start: at, port, count });
+        }
+    }
+}
+
+fn end_wait(phase: &mut Phase, at: Duration) {
+    if let Some(wait) = phase.waits.last_mut() {
+        wait.took = at.saturating_sub(wait.start);
+    }
+}
+
+fn as_ms<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(ms(*duration))
+}
+
+fn as_moment<S: Serializer>(at: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&moment(*at))
+}

@@ -1,0 +1,59 @@
+//! The self-hosted apiserver of this machine: how it gets new connections, and its pod leave to be Ready.
+
+use kube::Api;
+use kube::api::ListParams;
+use kube::{Client, ResourceExt as _};
+use tokio::sync::watch;
+
+use super::plan::Plan;
+use super::{Error, machine};
+use crate::NAMESPACE;
+use crate::cluster::gate;
+use crate::handover::{self, Port, SERVING};
+use crate::host::steering::Aim;
+use k8s_openapi::api::core::v1::Pod;
+
+/// Before there is another one, connections are told to stay with the bootstrap apiserver.
+pub async fn hold(plan: &Plan) -> Result<(), Error> {
+    if plan.is_steered {
+        let port = Port::new(plan.api_port(), &plan.access)?;
+        port.steer(&port.listeners().await?, Aim { serving: 0, asked: 0, starting: 1 }).await?;
+    }
+    Ok(())
+}
+
+/// Brings the newcomer in, as long as this is polled; `served` says which pod has taken over. Ends only in an error.
+pub async fn introduce(
+    plan: &Plan,
+    client: &Client,
+    node: &str,
+    served: &watch::Sender<Option<String>>,
+) -> Result<(), Error> {
+    if plan.is_steered {
+        handover::guard(Port::new(plan.api_port(), &plan.access)?, client, node, served).await;
+        return Ok(());
+    }
+    machine::wait_self_hosted(plan, &|why| tracing::debug!(why)).await?;
+    let message = "it answers where the bootstrap apiserver does not listen";
+    loop {
+        for pod in gated_pods(client, node).await {
+            if let Err(error) = gate::set_gate(&api(client), &pod.name_any(), SERVING, true, message).await {
+                tracing::debug!(error = crate::error::chain(&error), "gate not set");
+            }
+        }
+        tokio::time::sleep(machine::PROBE * 10).await;
+    }
+}
+
+fn api(client: &Client) -> Api<Pod> {
+    Api::namespaced(client.clone(), NAMESPACE)
+}
+
+/// Apiservers of `node` whose gate is closed; none while the API does not tell.
+async fn gated_pods(client: &Client, node: &str) -> Vec<Pod> {
+    let params =
+        ListParams::default().labels("k8s-app=kube-apiserver").fields(&format!("spec.nodeName={node}"));
+    let mut pods = api(client).list(&params).await.map(|list| list.items).unwrap_or_default();
+    pods.retain(|pod| gate::has_gate(pod, SERVING) && !gate::is_open(pod, SERVING));
+    pods
+}

@@ -1,0 +1,178 @@
+//! The built-in probe: what a client of this machine's API sees while the control plane changes hands under it.
+//!
+//! Twenty times a second a connection of its own, with a request that is never tried again: by turns `/readyz` as the administrator,
+//! and `/api` as a user whom RBAC must allow it. The first shows whether anybody answers; the second shows an apiserver that answers
+//! before it can tell who may do what, which administrators never notice.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc::UnboundedSender, watch};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::plan::Plan;
+use crate::cluster::connect::{self, Readyz};
+use crate::cluster::kubeconfig::Access;
+use crate::ui::{Event, Probed};
+
+/// Between two requests.
+const INTERVAL: Duration = Duration::from_millis(50);
+/// What takes longer is told although it succeeded.
+pub const SLOW: Duration = Duration::from_millis(250);
+/// Whether it is ready, as it says itself.
+const READY: &str = "/readyz";
+/// What RBAC lets everybody see who is authenticated.
+const ALLOWED: &str = "/api";
+/// In whose name RBAC is put to the test. Nobody has given it anything.
+const USER: &str = "bootkube-probe";
+
+/// Where requests go, and as whom.
+#[derive(Clone)]
+pub struct Target {
+    access: Access,
+    endpoint: SocketAddr,
+}
+
+/// One request.
+struct Sample {
+    path: &'static str,
+    began: Instant,
+    took: Duration,
+    /// Why it failed.
+    error: Option<String>,
+}
+
+impl Target {
+    /// The API of this machine as others reach it: at the address in its URL if that is one of `local`, else at the likeliest of those.
+    pub fn of(plan: &Plan, local: &[IpAddr]) -> Option<Self> {
+        let host = connect::server_name(&plan.access).parse().ok();
+        let named = host.filter(|host| local.contains(host));
+        let address = named.or(local.first().copied())?;
+        Some(Self { access: plan.access.clone(), endpoint: SocketAddr::new(address, plan.api_port()) })
+    }
+
+    async fn ask(self, turn: u64) -> Sample {
+        let began = Instant::now();
+        let (access, endpoint) = (&self.access, Some(self.endpoint));
+        let (path, answer) = match turn.is_multiple_of(2) {
+            true => (READY, connect::probe(access, endpoint, READY).await),
+            false => (ALLOWED, connect::probe_as(USER, access, endpoint, ALLOWED).await),
+        };
+        let error = match answer {
+            Ok(Readyz::Ready) => None,
+            Ok(Readyz::NotReady { status, lines }) => Some(format!("{status}: {}", lines.join("; "))),
+            Ok(Readyz::Unreachable(why)) => Some(why),
+            Err(error) => Some(error.to_string()),
+        };
+        Sample { path, began, took: began.elapsed(), error }
+    }
+}
+
+/// Asks until `over`; tells each request that failed or was slow, and at the end the sum.
+pub async fn run(target: Target, mut over: watch::Receiver<bool>, told: UnboundedSender<Event>) {
+    let mut tally = Tally::default();
+    let mut asked = JoinSet::new();
+    let mut ticks = interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut turn = 0;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                asked.spawn(target.clone().ask(turn));
+                turn += 1;
+            }
+            Some(Ok(sample)) = asked.join_next() => tally.add(sample, &told),
+            _ = over.changed() => break,
+        }
+    }
+    while let Some(answer) = asked.join_next().await {
+        if let Ok(sample) = answer {
+            tally.add(sample, &told);
+        }
+    }
+    told.send(Event::Probed(tally.sum(Instant::now()))).ok(); // nobody is left to be told
+}
+
+/// What has been seen, from the moment on when the API said for the first time that it is ready: before, nothing was promised.
+#[derive(Default)]
+struct Tally {
+    sum: Probed,
+    /// When it was first ready, and when the last success came.
+    answered: Option<(Instant, Instant)>,
+}
+
+impl Tally {
+    fn add(&mut self, sample: Sample, told: &UnboundedSender<Event>) {
+        let Sample { path, began, took, error } = sample;
+        let end = began + took;
+        if self.answered.is_none() && path == READY && error.is_none() {
+            self.answered = Some((end, end));
+        }
+        let Some((first, last)) = self.answered else { return };
+        match &error {
+            Some(_) if began < first => return,
+            Some(_) => self.sum.failed += 1,
+            None => {
+                self.sum.ok += 1;
+                self.sum.slowest = self.sum.slowest.max(took);
+                self.sum.longest_gap = self.sum.longest_gap.max(end.saturating_duration_since(last));
+                self.answered = Some((first, last.max(end)));
+            }
+        }
+        if error.is_some() || took >= SLOW {
+            told.send(Event::Request { path: path.to_owned(), error, took }).ok(); // nobody is left to be told
+        }
+    }
+
+    /// A silence at the end is a gap too.
+    fn sum(mut self, end: Instant) -> Probed {
+        let last = self.answered.map_or(end, |(_, last)| last);
+        self.sum.longest_gap = self.sum.longest_gap.max(end.saturating_duration_since(last));
+        self.sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// Samples as (path, began, took, failed), in milliseconds, in the order in which they end.
+    fn tally(samples: &[(&'static str, u64, u64, bool)], end: u64) -> (Probed, usize) {
+        let zero = Instant::now();
+        let at = |ms| zero + Duration::from_millis(ms);
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let mut tally = Tally::default();
+        for &(path, began, took, failed) in samples {
+            let error = failed.then(|| "403".to_owned());
+            let took = Duration::from_millis(took);
+            tally.add(Sample { path, began: at(began), took, error }, &sender);
+        }
+        let told = std::iter::from_fn(|| receiver.try_recv().ok()).count();
+        (tally.sum(at(end)), told)
+    }
+
+    #[test]
+    fn what_happens_before_it_is_ready_is_neither_counted_nor_told() {
+        let samples = [
+            (READY, 0, 5, true),
+            (ALLOWED, 20, 5, false),
+            (READY, 50, 10, false),
+            (ALLOWED, 55, 10, true),
+            (ALLOWED, 100, 10, true),
+        ];
+        let (sum, told) = tally(&samples, 110);
+        assert_eq!((sum.ok, sum.failed, told), (1, 1, 1), "the second failure began before it was ready");
+    }
+
+    #[test]
+    fn gaps_lie_between_answers_and_reach_to_the_end() {
+        let samples = [(READY, 0, 10, false), (ALLOWED, 50, 300, false), (READY, 100, 10, true)];
+        let (sum, told) = tally(&samples, 900);
+        assert_eq!((sum.slowest.as_millis(), sum.longest_gap.as_millis(), told), (300, 550, 2));
+        let never = tally(&[(READY, 0, 10, true)], 900).0;
+        assert_eq!(never, Probed::default(), "without an answer there is no gap");
+    }
+}

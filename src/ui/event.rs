@@ -1,0 +1,200 @@
+//! What can be told. The names and fields here are those of the events file (`docs/events.md`): a new event or field is no change of
+//! its version, anything renamed or removed is.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use time::OffsetDateTime;
+
+use super::moment;
+
+/// Something worth telling.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The command began.
+    Begun {
+        /// Version of this program.
+        bootkube: &'static str,
+    },
+    /// A phase began.
+    PhaseStarted {
+        /// Its name.
+        phase: &'static str,
+    },
+    /// A phase ended well.
+    PhaseFinished {
+        /// Its name.
+        phase: &'static str,
+        /// How long it took.
+        #[serde(rename = "took_ms", serialize_with = "as_ms")]
+        elapsed: Duration,
+    },
+    /// A phase ended badly, and the command ends with it.
+    PhaseFailed {
+        /// Its name.
+        phase: &'static str,
+        /// How long it took.
+        #[serde(rename = "took_ms", serialize_with = "as_ms")]
+        elapsed: Duration,
+    },
+    /// What the phase is waiting for changed: the first thing not yet ready, and why.
+    Waiting {
+        /// Its name.
+        phase: &'static str,
+        /// What is not ready and why, as a sentence without its full stop.
+        on: String,
+    },
+    /// An object of the manifests is done with.
+    ObjectApplied {
+        /// The manifest's file.
+        file: String,
+        /// `Kind namespace/name`.
+        object: String,
+        /// created, configured, unchanged, failed or skipped.
+        outcome: &'static str,
+        /// Why, where it failed or was skipped.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// From its turn to the outcome, attempts in between included.
+        #[serde(rename = "took_ms", serialize_with = "as_ms")]
+        took: Duration,
+    },
+    /// A pod that is waited for got further.
+    Pod(PodLife),
+    /// How many sockets listen on the API's port of this machine changed.
+    Listeners {
+        /// The port.
+        port: u16,
+        /// How many.
+        count: usize,
+    },
+    /// A request of the probe failed or was slow; told when it ended.
+    Request {
+        /// What was asked.
+        path: String,
+        /// Why it failed; `None` for one that was only slow.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+        /// How long it took.
+        #[serde(rename = "took_ms", serialize_with = "as_ms")]
+        took: Duration,
+    },
+    /// All requests of the probe, told once, when it has ended.
+    Probed(Probed),
+    /// A wait had ended, and this came of it.
+    Transition {
+        /// What changed in the world.
+        change: String,
+        /// What was done next.
+        act: String,
+        /// From when time is counted.
+        basis: Basis,
+        /// From there to the beginning of the act.
+        #[serde(rename = "took_ms", serialize_with = "as_ms")]
+        took: Duration,
+    },
+    /// Something done, in one line.
+    Info(#[serde(serialize_with = "as_text")] String),
+    /// Something odd, or refused, that does not stop the work.
+    Warning(#[serde(serialize_with = "as_text")] String),
+    /// The command ends. Always the last event: without it the command was cut off.
+    Ended(End),
+}
+
+/// When a pod got how far, by the timestamps in its own object, which are whole seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PodLife {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The node it was given to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Made by its controller.
+    #[serde(serialize_with = "as_moment", skip_serializing_if = "Option::is_none")]
+    pub created: Option<OffsetDateTime>,
+    /// Given to a node.
+    #[serde(serialize_with = "as_moment", skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<OffsetDateTime>,
+    /// The last of its containers started.
+    #[serde(serialize_with = "as_moment", skip_serializing_if = "Option::is_none")]
+    pub running: Option<OffsetDateTime>,
+    /// Ready for the last time.
+    #[serde(serialize_with = "as_moment", skip_serializing_if = "Option::is_none")]
+    pub ready: Option<OffsetDateTime>,
+}
+
+/// What a probe saw from the moment on when the API first said that it is ready: before, nothing was promised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Probed {
+    /// Answered with success.
+    pub ok: u64,
+    /// Not answered with success.
+    pub failed: u64,
+    /// The slowest success.
+    #[serde(rename = "slowest_ms", serialize_with = "as_ms")]
+    pub slowest: Duration,
+    /// Longest time between two successes, or between the last one and the end.
+    #[serde(rename = "longest_gap_ms", serialize_with = "as_ms")]
+    pub longest_gap: Duration,
+}
+
+/// From when the time to the next act is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// From the arrival of the watch event that told of the change. What the API took to send it is not in it: an object's own
+    /// timestamps are whole seconds.
+    Arrival,
+    /// From the last look that found it otherwise: the change came after that, so the time is an upper bound.
+    LastLook,
+}
+
+/// How the command ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct End {
+    /// The program's exit code.
+    pub exit_code: u8,
+    /// The node of this machine, after a success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// What went wrong, after a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Problem>,
+}
+
+/// What a failure tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Name of the exit code: general, configuration or preflight.
+    pub class: &'static str,
+    /// What failed, on what, and why.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Milliseconds, to the microsecond.
+pub fn ms(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn as_ms<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(ms(*duration))
+}
+
+fn as_moment<S: Serializer>(at: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    at.map(moment).serialize(serializer)
+}
+
+/// An event that is one text, as an object like all others.
+fn as_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Text<'a> {
+        text: &'a str,
+    }
+    Text { text }.serialize(serializer)
+}

@@ -1,0 +1,66 @@
+//! Events for programs: one JSON object a line, each written as soon as it is told. `docs/events.md` describes them.
+//!
+//! A reader that goes away does not stop the work: it is logged once, and nothing more is written.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+
+use super::{Event, Output, Told, moment, ms};
+
+/// Version of the lines: counts changes that a reader of the last one would trip over.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Writes events to a file or pipe.
+pub struct EventLines {
+    /// `None` once writing has failed.
+    to: Mutex<Option<Box<dyn Write + Send>>>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    v: u32,
+    time: String,
+    elapsed_ms: f64,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl EventLines {
+    /// To the file `path`, in place of what it held, or to standard output if that is `-`.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(match path == Path::new("-") {
+            true => Self::to(io::stdout()),
+            false => Self::to(File::create(path)?),
+        })
+    }
+
+    /// To `writer`.
+    pub fn to(writer: impl Write + Send + 'static) -> Self {
+        Self { to: Mutex::new(Some(Box::new(writer))) }
+    }
+}
+
+impl Output for EventLines {
+    fn hear(&self, told: &Told) {
+        let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(writer) = to.as_mut() else { return };
+        if let Err(error) = write(writer, told) {
+            tracing::warn!(%error, "events are written no more");
+            *to = None;
+        }
+    }
+}
+
+/// The whole line at once: a reader never sees half of one.
+fn write(writer: &mut impl Write, told: &Told) -> io::Result<()> {
+    let Told { at, elapsed, event } = told;
+    let line = Line { v: SCHEMA_VERSION, time: moment(*at), elapsed_ms: ms(*elapsed), event };
+    let mut bytes = serde_json::to_vec(&line)?;
+    bytes.push(b'\n');
+    writer.write_all(&bytes)?;
+    writer.flush()
+}

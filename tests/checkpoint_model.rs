@@ -1,0 +1,397 @@
+//! The state machine of the checkpointer on a simulated machine, on which everything fails that can: observations, power, edits,
+//! the disk. What it may and must do is checked against what is true, not against what it saw.
+
+#![allow(clippy::unwrap_used, reason = "a failure here fails the test, with its place")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bootkube::checkpoint::decide::{
+    Act, Action, Api, Disk, Kubelet, Observation, Observed, Offer, Parent, State, Timing, decide,
+};
+use bootkube::checkpoint::{Id, Revision, Role};
+use proptest::prelude::*;
+
+const ROLES: [(&str, Role); 5] = [
+    ("pod-checkpointer", Role::Own),
+    ("kube-apiserver", Role::Apiserver),
+    ("kube-controller-manager", Role::Leader),
+    ("kube-scheduler", Role::Leader),
+    ("database", Role::Exclusive),
+];
+/// Kubelet hears of a pod this long after the API can be reached.
+const KUBELET_LAG: u64 = 3;
+/// A list misses a pod for less than this; the grace period is 60.
+const MISS: u64 = 50;
+
+/// How the pods of a template fare.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Quality {
+    Good,
+    /// Runs for two seconds of ten and never is healthy.
+    Crashing,
+    /// Runs and never is healthy.
+    Hanging,
+    /// Is healthy for forty seconds of sixty.
+    Flapping,
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    PowerCut,
+    AgentRestart,
+    Api(bool),
+    Runtime(bool),
+    KubeletAnswers(bool),
+    DiskReads(bool),
+    ActionsWork(bool),
+    Misses(usize, u64),
+    Edit(usize, Quality),
+    Crash(usize),
+    Wanted(usize, bool),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let which = 0..ROLES.len();
+    let quality = prop::sample::select(vec![
+        Quality::Good,
+        Quality::Good,
+        Quality::Crashing,
+        Quality::Hanging,
+        Quality::Flapping,
+    ]);
+    prop_oneof![
+        2 => Just(Event::PowerCut),
+        2 => Just(Event::AgentRestart),
+        4 => any::<bool>().prop_map(Event::Api),
+        4 => any::<bool>().prop_map(Event::Runtime),
+        2 => any::<bool>().prop_map(Event::KubeletAnswers),
+        2 => prop::bool::weighted(0.7).prop_map(Event::DiskReads),
+        2 => prop::bool::weighted(0.7).prop_map(Event::ActionsWork),
+        3 => (which.clone(), 1..MISS).prop_map(|(which, seconds)| Event::Misses(which, seconds)),
+        4 => (which.clone(), quality).prop_map(|(which, quality)| Event::Edit(which, quality)),
+        3 => which.clone().prop_map(Event::Crash),
+        1 => (which, prop::bool::weighted(0.7)).prop_map(|(which, wanted)| Event::Wanted(which, wanted)),
+    ]
+}
+
+/// What is true of one workload.
+struct Pod {
+    role: Role,
+    wanted: bool,
+    /// Seconds for which the API has left it out without a break.
+    absent: u64,
+    /// The API leaves the pod out until then.
+    missed_until: u64,
+    /// Counts templates.
+    template: u32,
+    quality: Quality,
+    /// Kubelet has the pod since then.
+    listed_since: Option<u64>,
+    /// Since when kubelet tries to run it.
+    started: u64,
+    disk: Disk,
+    /// Seconds for which it was known to lack pod and copy.
+    lacking: u64,
+}
+
+impl Pod {
+    fn truth(&self, now: u64) -> Parent {
+        if self.listed_since.is_none() || now < self.started {
+            return Parent::Stopped;
+        }
+        let age = now - self.started;
+        match self.quality {
+            Quality::Good if age >= 4 => Parent::Healthy,
+            Quality::Crashing if age % 10 >= 2 => Parent::Stopped,
+            Quality::Flapping if age % 60 >= 50 => Parent::Stopped,
+            Quality::Flapping if age % 60 >= 10 => Parent::Healthy,
+            _ => Parent::Unhealthy,
+        }
+    }
+
+    fn revision(&self) -> Revision {
+        Revision(format!("{} {:?}", self.template, self.quality))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.disk == Disk::default()
+    }
+}
+
+struct World {
+    now: u64,
+    pods: BTreeMap<Id, Pod>,
+    state: State,
+    api: bool,
+    runtime: bool,
+    kubelet: bool,
+    disk_reads: bool,
+    actions_work: bool,
+    timing: Timing,
+}
+
+impl World {
+    fn new() -> Self {
+        let pod = |role| Pod {
+            role,
+            wanted: true,
+            absent: 0,
+            missed_until: 0,
+            template: 0,
+            quality: Quality::Good,
+            listed_since: None,
+            started: 0,
+            disk: Disk::default(),
+            lacking: 0,
+        };
+        let pods = ROLES.map(|(name, role)| (Id::new("kube-system", name), pod(role))).into();
+        let flags = true;
+        Self {
+            now: 0,
+            pods,
+            state: State::default(),
+            api: flags,
+            runtime: flags,
+            kubelet: flags,
+            disk_reads: flags,
+            actions_work: flags,
+            timing: Timing::default(),
+        }
+    }
+
+    fn pod(&mut self, which: usize) -> &mut Pod {
+        self.pods.get_mut(&Id::new("kube-system", ROLES[which].0)).unwrap()
+    }
+
+    /// The agent starts anew, and has seen nothing yet.
+    fn restart(&mut self) {
+        self.state = State::default();
+        self.pods.values_mut().for_each(|pod| pod.lacking = 0);
+    }
+
+    fn happen(&mut self, event: &Event) {
+        let now = self.now;
+        match *event {
+            Event::PowerCut => {
+                self.restart();
+                self.pods.values_mut().for_each(|pod| pod.listed_since = None);
+            }
+            Event::AgentRestart => self.restart(),
+            Event::Api(up) => self.api = up,
+            Event::Runtime(answers) => self.runtime = answers,
+            Event::KubeletAnswers(answers) => self.kubelet = answers,
+            Event::DiskReads(works) => self.disk_reads = works,
+            Event::ActionsWork(work) => self.actions_work = work,
+            Event::Misses(which, seconds) => {
+                let pod = self.pod(which);
+                // Nothing tells two misses in a row from an absence.
+                if pod.wanted && now > pod.missed_until + 2 {
+                    pod.missed_until = now + seconds;
+                }
+            }
+            Event::Edit(which, quality) if self.api => {
+                let pod = self.pod(which);
+                pod.template += 1;
+                pod.quality = quality;
+                pod.started = now + 2;
+            }
+            Event::Edit(..) => {}
+            Event::Crash(which) => self.pod(which).started = now + 2,
+            Event::Wanted(which, wanted) if self.api => {
+                let pod = self.pod(which);
+                pod.wanted = wanted;
+                if wanted {
+                    pod.missed_until = now;
+                }
+            }
+            Event::Wanted(..) => {}
+        }
+    }
+
+    /// Kubelet hears of what the API wants.
+    fn kubelet_listens(&mut self) {
+        let (now, api) = (self.now, self.api);
+        for pod in self.pods.values_mut().filter(|_| api) {
+            match (pod.wanted, pod.listed_since) {
+                (true, None) => {
+                    pod.listed_since = Some(now);
+                    pod.started = now + KUBELET_LAG;
+                }
+                (false, Some(_)) => pod.listed_since = None,
+                _ => {}
+            }
+        }
+    }
+
+    fn observe(&self) -> Observation {
+        self.pods.iter().map(|(id, pod)| (id.clone(), self.observe_one(pod))).collect()
+    }
+
+    fn observe_one(&self, pod: &Pod) -> Observed {
+        let api = match (self.api, pod.wanted && self.now >= pod.missed_until) {
+            (false, _) => Api::Unknown,
+            (true, true) => Api::Here,
+            (true, false) => Api::Gone,
+        };
+        let parent = if self.runtime { pod.truth(self.now) } else { Parent::Unknown };
+        let kubelet = match (self.kubelet, pod.listed_since) {
+            (false, _) => Kubelet::Unknown,
+            (true, Some(_)) => Kubelet::Lists,
+            (true, None) => Kubelet::Lacks,
+        };
+        let offered = api == Api::Here && parent == Parent::Healthy;
+        let offer = offered.then(|| Offer { uid: pod.template.to_string(), revision: pod.revision() });
+        let disk = self.disk_reads.then(|| pod.disk.clone());
+        Observed { role: pod.role, api, parent, kubelet, disk, offer }
+    }
+
+    /// One second passes. An error says what was violated.
+    fn step(&mut self) -> Result<(), TestCaseError> {
+        self.kubelet_listens();
+        let observation = self.observe();
+        for (id, pod) in &mut self.pods {
+            pod.absent = if observation[id].api == Api::Gone { pod.absent + 1 } else { 0 };
+        }
+        let now = Duration::from_secs(self.now);
+        let (state, actions) = decide(std::mem::take(&mut self.state), &observation, now, &self.timing);
+        self.state = state;
+        for action in &actions {
+            self.check(action)?;
+        }
+        self.check_exclusion(&observation, &actions)?;
+        for action in actions.iter().filter(|_| self.actions_work) {
+            perform(&mut self.pods.get_mut(&action.id).unwrap().disk, &action.act);
+        }
+        self.check_presence(&observation)?;
+        self.now += 1;
+        Ok(())
+    }
+
+    fn has_been_unwanted(&self, pod: &Pod) -> bool {
+        !pod.wanted && pod.absent > self.timing.grace.as_secs()
+    }
+
+    fn own(&self) -> &Pod {
+        self.pods.values().find(|pod| pod.role == Role::Own).unwrap()
+    }
+
+    /// Whether an action is right, given what is true.
+    fn check(&self, action: &Action) -> Result<(), TestCaseError> {
+        let pod = &self.pods[&action.id];
+        let truth = pod.truth(self.now);
+        let retiring = self.has_been_unwanted(self.own());
+        match &action.act {
+            Act::Activate if pod.role == Role::Own => prop_assert!(pod.disk.kept.is_some()),
+            Act::Activate => {
+                prop_assert!(truth != Parent::Healthy, "wrong start: {action:?}");
+                prop_assert!(pod.disk.kept.is_some() && pod.disk.active.is_none(), "{action:?}");
+                let alone = truth == Parent::Stopped && pod.listed_since.is_none();
+                prop_assert!(pod.role != Role::Exclusive || alone, "two writers: {action:?}");
+            }
+            Act::Deactivate => {
+                prop_assert!(pod.role != Role::Own, "the own copy became inactive");
+                let safe = pod.role == Role::Exclusive || truth == Parent::Healthy;
+                prop_assert!(safe, "wrong stop: {action:?} while {truth:?}");
+            }
+            Act::Remove => {
+                prop_assert!(self.has_been_unwanted(pod) || retiring, "wrong removal: {action:?}");
+                let others = self.pods.values().filter(|pod| pod.role != Role::Own);
+                let last = others.clone().all(Pod::is_empty);
+                prop_assert!(pod.role != Role::Own || last, "the own copy went before another");
+            }
+            Act::Save(offer) => {
+                let tried = pod.disk.kept.is_none() || pod.quality == Quality::Good;
+                prop_assert!(tried, "{action:?} over {:?}", pod.disk.kept);
+                prop_assert_eq!(&offer.revision, &pod.revision());
+            }
+        }
+        Ok(())
+    }
+
+    /// An exclusive pod's copy goes at the first word that the pod is there.
+    fn check_exclusion(&self, observation: &Observation, actions: &[Action]) -> Result<(), TestCaseError> {
+        for (id, seen) in observation.iter().filter(|(_, seen)| seen.role == Role::Exclusive) {
+            let active = seen.disk.as_ref().is_some_and(|disk| disk.active.is_some());
+            let runs = matches!(seen.parent, Parent::Healthy | Parent::Unhealthy);
+            let told = runs || seen.kubelet == Kubelet::Lists || seen.api == Api::Here;
+            let ends =
+                |action: &Action| action.id == *id && matches!(action.act, Act::Deactivate | Act::Remove);
+            prop_assert!(!(active && told) || actions.iter().any(ends), "two writers go on: {id}");
+        }
+        Ok(())
+    }
+
+    /// A wanted pod has a healthy self or an active copy, but for as long as the timing says. Seconds count in which the machine
+    /// could see and act.
+    fn check_presence(&mut self, observation: &Observation) -> Result<(), TestCaseError> {
+        let sighted = self.runtime && self.disk_reads && self.actions_work;
+        let retiring = !self.own().wanted;
+        let patience = self.timing.unhealthy.max(self.timing.kubelet).as_secs() + 2;
+        let now = self.now;
+        for (id, pod) in &mut self.pods {
+            let served = pod.truth(now) == Parent::Healthy || pod.disk.active.is_some();
+            let exempt = pod.disk.kept.is_none() || !pod.wanted || retiring || pod.role == Role::Own;
+            // Where the API has the pod, kubelet runs it or nobody does.
+            let exclusive =
+                pod.role == Role::Exclusive && (self.api || !self.kubelet || pod.listed_since.is_some());
+            if served || exempt || exclusive {
+                pod.lacking = 0;
+            } else if sighted && observation[id].api != Api::Gone {
+                pod.lacking += 1;
+            }
+            prop_assert!(pod.lacking <= patience, "{id} has neither pod nor copy for {} s", pod.lacking);
+        }
+        Ok(())
+    }
+
+    /// Everything works again, for long enough.
+    fn calm(&mut self, wanted: bool) -> Result<(), TestCaseError> {
+        (self.api, self.runtime, self.kubelet) = (true, true, true);
+        (self.disk_reads, self.actions_work) = (true, true);
+        for (which, (_, role)) in ROLES.iter().enumerate() {
+            self.happen(&Event::Wanted(which, wanted || *role != Role::Own));
+            self.happen(&Event::Edit(which, Quality::Good));
+        }
+        for _ in 0..300 {
+            self.step()?;
+        }
+        Ok(())
+    }
+}
+
+fn perform(disk: &mut Disk, act: &Act) {
+    match act {
+        Act::Save(offer) => disk.kept = Some(offer.revision.clone()),
+        Act::Activate => disk.active.clone_from(&disk.kept),
+        Act::Deactivate => disk.active = None,
+        Act::Remove => *disk = Disk::default(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_history_makes_it_start_stop_remove_or_keep_the_wrong_thing(
+        history in prop::collection::vec((0..40u64, event()), 1..120),
+        stays in any::<bool>(),
+    ) {
+        let mut world = World::new();
+        for (seconds, event) in &history {
+            for _ in 0..*seconds {
+                world.step()?;
+            }
+            world.happen(event);
+        }
+        world.calm(stays)?;
+        for (id, pod) in &world.pods {
+            let expected = match (stays, pod.role) {
+                (false, _) => Disk::default(),
+                (true, Role::Own) => Disk { kept: Some(pod.revision()), active: Some(pod.revision()) },
+                (true, _) => Disk { kept: Some(pod.revision()), active: None },
+            };
+            prop_assert_eq!(&pod.disk, &expected, "{} in the end", id);
+        }
+    }
+}
