@@ -59,9 +59,10 @@ impl Machine {
             ignored: Ignored::default(),
             placed: BTreeSet::new(),
             now,
+            patience: std::time::Duration::ZERO,
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(preflight::run(&layout, &options)).unwrap()
+        runtime.block_on(preflight::run(&layout, &options, |_| {})).unwrap()
     }
 
     fn check(&self, name: &str) -> Outcome {

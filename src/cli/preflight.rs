@@ -1,6 +1,7 @@
 //! `bootkube preflight`: looks at this machine, changes nothing.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
@@ -29,6 +30,9 @@ pub(super) struct PreflightArgs {
     output: Form,
 }
 
+/// A person can ask again.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// How a report is written.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Form {
@@ -55,9 +59,16 @@ pub(super) fn run(args: PreflightArgs) -> Result<(), Failure> {
     let layout =
         load::load(&asset_dir).map_err(|findings| Failure::new(ExitClass::Configuration, &findings))?;
     let (ignored, now) = (ignore.ignored(), OffsetDateTime::now_utc());
-    let options = Options { asset_dir, pod_manifest_path, ignored, placed: Default::default(), now };
+    let options = Options {
+        asset_dir,
+        pod_manifest_path,
+        ignored,
+        placed: Default::default(),
+        now,
+        patience: PATIENCE,
+    };
     let runtime = output::runtime()?;
-    let checks = runtime.block_on(preflight::run(&layout, &options));
+    let checks = runtime.block_on(preflight::run(&layout, &options, |_| {}));
     let checks = checks.map_err(|error| Failure::new(ExitClass::Configuration, &error))?;
     match output {
         Form::Text => output::print(&preflight::to_text(&checks))?,

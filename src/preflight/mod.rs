@@ -28,11 +28,12 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
 pub use report::{Check, Failed, Ignored, Outcome, Problem, notes, to_json, to_text};
-use seen::Seen;
+use seen::{Runtime, Seen};
 use subject::Subject;
 
 use crate::assets::load::Layout;
@@ -51,6 +52,8 @@ pub struct Options {
     pub placed: BTreeSet<PathBuf>,
     /// The present moment.
     pub now: OffsetDateTime,
+    /// How long services that do not answer are given to start.
+    pub patience: Duration,
 }
 
 /// A named look at the machine.
@@ -88,16 +91,48 @@ pub(crate) const CHECKS: [Record; 21] = [
     Record { name: "kubeadm", about: "kubeadm has not made this machine a controller", decide: leftovers::kubeadm },
 ];
 
-/// Looks at the machine, once, and says what came of every check.
+/// Between two looks at a machine that is still starting.
+const PROBE: Duration = Duration::from_millis(250);
+
+/// Looks at the machine and says what came of every check. One that was switched on a moment ago is looked at again while its services
+/// start, as long as [`Options::patience`] lasts; `waiting` is told what for.
 ///
 /// # Errors
 /// The administrator's kubeconfig cannot be read: nothing can be checked against it.
-pub async fn run(layout: &Layout, options: &Options) -> Result<Vec<Check>, kubeconfig::Error> {
+pub async fn run(
+    layout: &Layout,
+    options: &Options,
+    mut waiting: impl FnMut(&str),
+) -> Result<Vec<Check>, kubeconfig::Error> {
     let subject = Subject::of(layout, options)?;
-    let seen = observe::observe(&subject).await;
-    let check = |record: &Record| {
-        let outcome = (record.decide)(&subject, &seen);
-        Check { name: record.name, about: record.about, outcome: options.ignored.apply(record.name, outcome) }
+    let begun = Instant::now();
+    loop {
+        let seen = observe::observe(&subject).await;
+        let checks = decide(&subject, &seen);
+        match checks.iter().find_map(|check| settling(check, &seen)) {
+            Some(what) if begun.elapsed() < options.patience => waiting(what),
+            _ => return Ok(checks),
+        }
+        tokio::time::sleep(PROBE).await;
+    }
+}
+
+fn decide(subject: &Subject<'_>, seen: &Seen) -> Vec<Check> {
+    let check = |Record { name, about, decide }: &Record| {
+        let outcome = subject.options.ignored.apply(name, decide(subject, seen));
+        Check { name, about, outcome }
     };
-    Ok(CHECKS.iter().map(check).collect())
+    CHECKS.iter().map(check).collect()
+}
+
+/// What is wrong with a service that may only be starting.
+fn settling<'a>(check: &'a Check, seen: &Seen) -> Option<&'a str> {
+    let Outcome::Fail(problems) = &check.outcome else { return None };
+    let may_settle = match check.name {
+        "kubelet" => true,
+        "container-runtime" => !matches!(seen.runtime, Runtime::Unseen(_)),
+        "etcd" => seen.etcd.iter().all(|member| !member.answer.is_for_good()),
+        _ => false,
+    };
+    problems.first().filter(|_| may_settle).map(|problem| problem.what.as_str())
 }

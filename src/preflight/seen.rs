@@ -145,6 +145,13 @@ pub enum Etcd {
     Unaskable(String),
 }
 
+impl Etcd {
+    /// Whether waiting does not help.
+    pub fn is_for_good(&self) -> bool {
+        matches!(self, Self::Untrusted(_) | Self::RefusesUs(_) | Self::Unaskable(_))
+    }
+}
+
 /// Why a server's certificate is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distrust {

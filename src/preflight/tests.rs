@@ -64,6 +64,7 @@ fn options() -> Options {
         ignored: Ignored::default(),
         placed: BTreeSet::new(),
         now: NOW,
+        patience: Duration::ZERO,
     }
 }
 
@@ -350,4 +351,25 @@ fn a_file_that_an_earlier_run_placed_is_not_foreign() {
     assert!(matches!(decide(&options), Outcome::Fail(_)));
     options.placed.insert(path);
     assert!(matches!(decide(&options), Outcome::Pass(_)));
+}
+
+#[test]
+fn services_that_may_be_starting_are_waited_for_and_wrong_certificates_are_not() {
+    let (layout, options) = (layout(), options());
+    let subject = Subject::of(&layout, &options).unwrap();
+    let waits_for = |change: &dyn Fn(&mut Seen)| {
+        let mut seen = good();
+        change(&mut seen);
+        let checks = decide(&subject, &seen);
+        checks
+            .iter()
+            .filter(|check| settling(check, &seen).is_some())
+            .map(|check| check.name)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(waits_for(&silent), ["kubelet"]);
+    assert_eq!(waits_for(&|seen| seen.runtime = mute()), ["container-runtime"]);
+    assert_eq!(waits_for(&|seen| asked(seen, Etcd::Untrusted(Distrust::Authority))), [] as [&str; 0]);
+    assert_eq!(waits_for(&deadlocked), [] as [&str; 0]);
+    assert_eq!(waits_for(&|seen| seen.is_root = false), [] as [&str; 0]);
 }

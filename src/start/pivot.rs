@@ -31,6 +31,8 @@ const APPLY_DEADLINE: Duration = Duration::from_secs(300);
 /// Said where the kernel refuses.
 const UNSTEERED: &str = "this machine does not steer connections, so a few may fail when the bootstrap apiserver goes, and more in every \
     later roll of the apiserver";
+/// For services of a machine that was switched on a moment ago.
+const SETTLING: Duration = Duration::from_secs(15);
 /// Elected components, by the name of their lease.
 const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 
@@ -94,8 +96,9 @@ async fn preflight(layout: &Layout, options: &Options, progress: &Progress<'_>) 
         ignored: options.ignored.clone(),
         placed: BTreeSet::new(),
         now: time::OffsetDateTime::now_utc(),
+        patience: SETTLING,
     };
-    let checks = preflight::run(layout, &look).await?;
+    let checks = preflight::run(layout, &look, |what| progress.waiting(what)).await?;
     preflight::notes(&checks).into_iter().for_each(|note| progress.info(note));
     Ok(preflight::Failed::among(&checks)?)
 }

@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use serde_json::Value;
@@ -17,11 +16,6 @@ use crate::host::cri;
 use crate::host::programs::Program;
 
 const HEALTH_PORT: u16 = 10248;
-/// For a kubelet that is there but does not answer.
-const LONG: Duration = Duration::from_secs(20);
-/// For one that may be there.
-const SHORT: Duration = Duration::from_secs(3);
-const PROBE: Duration = Duration::from_millis(100);
 /// Where runtimes listen by themselves.
 const SOCKETS: [&str; 2] = ["/run/containerd/containerd.sock", "/run/crio/crio.sock"];
 
@@ -126,24 +120,8 @@ fn is_same(seen: &Path, name: &str, folder: &Path) -> bool {
     }
 }
 
-/// Asks kubelet how it is. One that has just been started is given time to answer; that it has been, only its process tells, if it
-/// can be seen.
+/// Asks kubelet how it is.
 pub async fn health(kubelet: Option<&Kubelet>) -> Health {
-    let patience = match kubelet {
-        Some(kubelet) if super::waits_for_certificate(kubelet) => Duration::ZERO,
-        Some(_) => LONG,
-        None => SHORT,
-    };
-    let begun = Instant::now();
-    loop {
-        match ask_health(kubelet).await {
-            Health::Silent(_) if begun.elapsed() < patience => tokio::time::sleep(PROBE).await,
-            answer => return answer,
-        }
-    }
-}
-
-async fn ask_health(kubelet: Option<&Kubelet>) -> Health {
     let port = kubelet.and_then(|kubelet| kubelet.setting("healthz-port", "healthzPort"));
     let port = port.and_then(|port| port.parse().ok()).unwrap_or(HEALTH_PORT);
     if port == 0 {
@@ -265,8 +243,7 @@ mod tests {
         );
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let told = format!("--healthz-port={free}");
-        let Health::Silent(why) = ask_health(Some(&kubelet(&["kubelet", &told], Path::new("/")))).await
-        else {
+        let Health::Silent(why) = health(Some(&kubelet(&["kubelet", &told], Path::new("/")))).await else {
             panic!("nobody listens there");
         };
         assert!(why.contains(&free.to_string()), "{why}");
