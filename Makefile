@@ -50,6 +50,16 @@ demo: tools build ## Render and start a one-machine cluster in the lab
 test: tools browser ## Run every test, the end-to-end ones on lab machines included
 	cargo test --workspace --no-fail-fast
 
+.PHONY: bench
+bench: LAB_PACKAGES += hyperfine time
+bench: tools build ## Measure, and write docs/benchmarks.md anew (half an hour; BENCH='--repetitions 1 --only NAME' for less)
+	cargo build --release -p lab
+	cargo run --release -p bench -- --bootkube $(BOOTKUBE) $(BENCH)
+
+.PHONY: soak
+soak: tools ## Pivot and roll ten machines and write the result to docs/reliability.md
+	cargo test --test e2e ten_machines -- --ignored --nocapture
+
 .PHONY: lint
 lint: tools ## Check format, lints, documentation, licences and sources of dependencies
 	cargo fmt --all --check

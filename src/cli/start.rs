@@ -44,6 +44,10 @@ pub(super) struct StartArgs {
     /// Longest time that each wait may take
     #[arg(long, value_name = "DURATION", default_value = "20m", value_parser = timeout)]
     timeout: Duration,
+    /// Restart kubelet with this command (words, no shell) once the API knows its token, such as "systemctl restart kubelet": one that has
+    /// waited for the API for minutes asks again only after half a minute. Its pods keep running
+    #[arg(long, value_name = "COMMAND")]
+    restart_kubelet: Option<String>,
     /// Write report.json and report.html, a picture of what happened, into this directory, also when start fails
     #[arg(long, value_name = "DIR", help_heading = "What happened")]
     report: Option<PathBuf>,
@@ -76,6 +80,7 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
         timeout,
         report,
         events,
+        restart_kubelet,
         probe,
     } = args;
     let ignored = ignore.ignored();
@@ -87,6 +92,7 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
         force_conflicts,
         ignored,
         timeout,
+        restart_kubelet,
         probe,
     };
     let lines = events.as_deref().map(open_events).transpose()?;

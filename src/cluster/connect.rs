@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kube::client::Body;
 use kube::config::AuthInfo;
+use kube::core::Status;
 use kube::{Client, Config};
 
 use super::Error;
@@ -24,7 +25,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// apiserver's own answer comes first; watches are asked again every [`super::wait::WATCH_SECONDS`] and never get here.
 const READ_TIMEOUT: Duration = Duration::from_secs(35);
 /// Everything about a probe: whoever asks wants to ask again soon.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The group of everybody whose name is known.
 const AUTHENTICATED: &str = "system:authenticated";
 /// Lines of a verbose answer that are worth a person's time.
@@ -56,7 +57,7 @@ pub enum Readyz {
     Unreachable(String),
 }
 
-/// Asks `path` (`/readyz`, `/healthz`) once, on a connection of its own, within two seconds.
+/// Asks `path` (`/readyz`, `/healthz`) once, on a connection of its own, within a second.
 pub async fn probe(access: &Access, endpoint: Option<SocketAddr>, path: &str) -> Result<Readyz, Error> {
     question(access, config(access, endpoint)?, path).await
 }
@@ -95,8 +96,11 @@ async fn ask(client: &Client, path: &str) -> Result<Readyz, kube::Error> {
     Ok(Readyz::NotReady { status: status.as_u16(), lines: telling_lines(&String::from_utf8_lossy(&body)) })
 }
 
-/// The failed checks (`[-]name failed: …`) of a verbose answer, else its first lines.
+/// The failed checks (`[-]name failed: …`) of a verbose answer, or the message of a refusal, else the first lines.
 pub(super) fn telling_lines(body: &str) -> Vec<String> {
+    if let Ok(Status { message, .. }) = serde_json::from_str(body) {
+        return vec![message];
+    }
     let failed: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("[-]")).collect();
     let lines = if failed.is_empty() { body.lines().collect() } else { failed };
     let lines = lines.into_iter().map(|line| line.trim().trim_end_matches(": reason withheld"));

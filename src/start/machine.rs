@@ -15,6 +15,10 @@ use crate::cluster::connect::{self, Readyz};
 use crate::host::{addresses, sockets, static_pods};
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS, LOCAL_KUBECONFIG};
 
+/// Answered when an apiserver has done all it does at its start.
+pub const READY: &str = "/readyz";
+/// Answered, to an administrator, about two seconds before that: enough to apply objects to it.
+pub const USABLE: &str = "/api/v1/namespaces/kube-system";
 /// Between two looks at what cannot be watched: a port, a process.
 pub const PROBE: Duration = Duration::from_millis(50);
 
@@ -108,7 +112,7 @@ fn listening(plan: &Plan) -> Result<Vec<SocketAddr>, Error> {
 
 /// An address of this machine at which the API is ready now; if there is none, why.
 pub async fn serving(plan: &Plan) -> Result<Result<SocketAddr, String>, Error> {
-    ask(plan, &listening(plan)?).await
+    ask(plan, &listening(plan)?, READY).await
 }
 
 /// Whether an apiserver other than the bootstrap one is ready. Where that one holds the wildcard, any counts.
@@ -118,8 +122,8 @@ pub async fn is_served_by_another(plan: &Plan) -> Result<bool, Error> {
     Ok((another || plan.bootstrap_holds_wildcard()) && serving(plan).await?.is_ok())
 }
 
-async fn ask(plan: &Plan, endpoints: &[SocketAddr]) -> Result<Result<SocketAddr, String>, Error> {
-    let probes = endpoints.iter().map(|endpoint| connect::probe(&plan.access, Some(*endpoint), "/readyz"));
+async fn ask(plan: &Plan, endpoints: &[SocketAddr], path: &str) -> Result<Result<SocketAddr, String>, Error> {
+    let probes = endpoints.iter().map(|endpoint| connect::probe(&plan.access, Some(*endpoint), path));
     let mut reason = format!("no apiserver listens on port {} of this machine yet", plan.api_port());
     for (endpoint, answer) in endpoints.iter().zip(join_all(probes).await) {
         reason = match answer? {
@@ -141,7 +145,7 @@ pub async fn wait_self_hosted(plan: &Plan, waiting: &dyn Fn(String)) -> Result<(
     loop {
         let mut own = listening(plan)?;
         own.retain(|endpoint| !bootstrap.contains(&endpoint.ip()));
-        match ask(plan, &own).await? {
+        match ask(plan, &own, READY).await? {
             Ok(_) => return Ok(()),
             Err(reason) => waiting(format!("the self-hosted apiserver: {reason}")),
         }
@@ -149,12 +153,12 @@ pub async fn wait_self_hosted(plan: &Plan, waiting: &dyn Fn(String)) -> Result<(
     }
 }
 
-/// Waits until an apiserver of this machine is ready and says where.
-pub async fn wait_api(plan: &Plan, progress: &Progress<'_>) -> Result<SocketAddr, Error> {
+/// Waits until an apiserver of this machine answers for `path`, [`READY`] or [`USABLE`], and says where.
+pub async fn wait_api(plan: &Plan, path: &str, progress: &Progress<'_>) -> Result<SocketAddr, Error> {
     loop {
-        match serving(plan).await? {
+        match ask(plan, &listening(plan)?, path).await? {
             Ok(endpoint) => {
-                progress.found(format!("the API is ready at {endpoint}"));
+                progress.found(format!("the API answers at {endpoint}"));
                 return Ok(endpoint);
             }
             Err(reason) => progress.waiting(reason),

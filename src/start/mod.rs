@@ -3,6 +3,7 @@
 //! Everything is read, parsed and ordered before the machine is touched. The bootstrap control plane is removed only when the pods
 //! that replace it are known to be Ready; on any failure before that it stays, and `start` can be run again.
 
+mod kubelet;
 mod lives;
 mod machine;
 mod newcomer;
@@ -41,6 +42,8 @@ pub struct Options {
     pub ignored: preflight::Ignored,
     /// How long a phase may take.
     pub timeout: Duration,
+    /// What restarts kubelet, if that may be done.
+    pub restart_kubelet: Option<String>,
     /// Whether the API is asked all the time, to see what its clients see.
     pub probe: bool,
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Taint;
 use kube::Client;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use super::kubelet;
 use super::lives::Lives;
 use super::machine::{self, PROBE};
 use super::newcomer;
@@ -64,7 +65,9 @@ async fn pivot(
 ) -> Result<Report, Error> {
     let self_hosted = examine(&plan, sink).await.map_err(|error| Error::Unready(Box::new(error)))?;
     bring_up(&plan, self_hosted, &mut runner).await?;
-    let api = runner.phase("wait for the API", async |progress| connect(&plan, progress).await).await?;
+    let api = runner
+        .phase("wait for the API", async |progress| connect(&plan, machine::USABLE, progress).await)
+        .await?;
     if !self_hosted {
         newcomer::hold(&plan).await?;
         let place = async |progress: &Progress| {
@@ -73,7 +76,8 @@ async fn pivot(
         };
         runner.phase("place the other bootstrap pods", place).await?;
     }
-    let apply = async |progress: &Progress| apply(&plan, options, &api.client, progress).await;
+    let restart = options.restart_kubelet.as_deref().filter(|_| !self_hosted);
+    let apply = async |progress: &Progress| apply(&plan, options, restart, &api.client, progress).await;
     let applied = runner.phase("apply objects", apply).await?;
     let mut last = Leaders::default();
     if self_hosted {
@@ -137,8 +141,8 @@ struct Api {
     client: Client,
 }
 
-async fn connect(plan: &Plan, progress: &Progress<'_>) -> Result<Api, Error> {
-    let endpoint = machine::wait_api(plan, progress).await?;
+async fn connect(plan: &Plan, path: &str, progress: &Progress<'_>) -> Result<Api, Error> {
+    let endpoint = machine::wait_api(plan, path, progress).await?;
     let client = connect::connect(&plan.access, Some(endpoint))?;
     Ok(Api { endpoint, client })
 }
@@ -157,9 +161,11 @@ struct Applied {
 async fn apply(
     plan: &Plan,
     options: &Options,
+    restart_kubelet: Option<&str>,
     client: &Client,
     progress: &Progress<'_>,
 ) -> Result<Applied, Error> {
+    let token_is_there = Notify::new();
     let settings = apply::Options {
         force_conflicts: options.force_conflicts,
         strict: options.strict,
@@ -169,6 +175,9 @@ async fn apply(
     let listener = Listener {
         outcome: &|item, outcome, took| {
             progress.object(item, outcome, took);
+            if item.value["type"] == kubelet::BOOTSTRAP_TOKEN {
+                token_is_there.notify_one();
+            }
             if let Some(refused) = Refused::of(item, outcome) {
                 progress.warn(refused.to_string());
             }
@@ -182,7 +191,13 @@ async fn apply(
             false => Ok(applied),
         }
     };
-    let (mut applied, node) = futures::try_join!(apply, mark_node(plan, client, progress))?;
+    let restart = async {
+        match restart_kubelet {
+            Some(command) => kubelet::restart(plan, command, &token_is_there, progress).await,
+            None => Ok(()),
+        }
+    };
+    let (mut applied, node, ()) = futures::try_join!(apply, mark_node(plan, client, progress), restart)?;
     applied.node = node;
     let Applied { count, refused, created, .. } = &applied;
     progress.info(format!(
@@ -288,15 +303,50 @@ async fn take_over(
     let served = watch::Sender::default();
     let introduce = newcomer::introduce(plan, &api.client, &applied.node, &served);
     let mut introduce = std::pin::pin!(introduce);
-    let wait =
-        async |progress: &Progress| wait_required(&plan.required, applied, &api.client, progress).await;
+    let mut last = None;
+    let mut wait = async |progress: &Progress| {
+        let all = wait_required(&plan.required, applied, &api.client, progress);
+        let leaders = async {
+            last = early_leaders(plan, api, applied, progress).await?;
+            Ok(())
+        };
+        futures::try_join!(all, leaders).map(drop)
+    };
     runner
         .phase("wait for the self-hosted control plane", async |progress| {
             beside(&mut introduce, wait(progress)).await
         })
         .await?;
-    let hand_over = async |progress: &Progress| hand_over(plan, api, applied, &served, progress).await;
+    let hand_over = async |progress: &Progress| {
+        let last = match last {
+            Some(last) => last,
+            None => hand_over_leaders(plan, api, applied, progress).await?,
+        };
+        hand_over_apiserver(plan, &served, progress).await?;
+        Ok(last)
+    };
     runner.phase("hand over", async |progress| beside(&mut introduce, hand_over(progress)).await).await
+}
+
+/// The controller manager and the scheduler need not wait for the self-hosted apiserver: the bootstrap one serves both of each. None
+/// where they are not required by name; then they go last.
+async fn early_leaders(
+    plan: &Plan,
+    api: &Api,
+    applied: &Applied,
+    progress: &Progress<'_>,
+) -> Result<Option<Leaders>, Error> {
+    let is_leader = |required: &&Required| {
+        required.namespace == NAMESPACE
+            && LEADERS.contains(&required.prefix.as_str())
+            && required.workload.is_some()
+    };
+    let required: Vec<Required> = plan.required.iter().filter(is_leader).cloned().collect();
+    if required.len() < LEADERS.len() {
+        return Ok(None);
+    }
+    wait_required(&required, applied, &api.client, progress).await?;
+    hand_over_leaders(plan, api, applied, progress).await.map(Some)
 }
 
 /// Does `work`, and `aside` as long as that takes. Only a failure of `aside` is of interest.
@@ -315,21 +365,15 @@ async fn beside<T>(
     }
 }
 
-/// Takes the bootstrap control plane away: first those that lead, so that the self-hosted ones can, then the apiserver. Returns what
-/// the leases said when those that led had ended.
-async fn hand_over(
+/// Takes those of the bootstrap control plane away that lead, so that the self-hosted ones can. Returns what the leases said when they
+/// had ended.
+async fn hand_over_leaders(
     plan: &Plan,
     api: &Api,
     applied: &Applied,
-    served: &watch::Sender<Option<String>>,
     progress: &Progress<'_>,
 ) -> Result<Leaders, Error> {
     let before = leaders(&api.client).await?;
-    if plan.is_steered {
-        progress.waiting("new connections do not go to the self-hosted apiserver yet");
-        served.subscribe().wait_for(Option::is_some).await.map_err(|_| Error::Unserved)?;
-    }
-    machine::wait_self_hosted(plan, &|why| progress.waiting(why)).await?;
     machine::remove_others(plan, progress).await?;
     let last = leaders(&api.client).await?;
     for (lease, leader) in LEADERS.into_iter().zip(before) {
@@ -340,8 +384,21 @@ async fn hand_over(
             tracing::debug!(lease, ?release, "lease of the bootstrap control plane");
         }
     }
-    machine::remove_apiserver(plan, progress).await?;
     Ok(last)
+}
+
+/// Takes the bootstrap apiserver away, once another one serves.
+async fn hand_over_apiserver(
+    plan: &Plan,
+    served: &watch::Sender<Option<String>>,
+    progress: &Progress<'_>,
+) -> Result<(), Error> {
+    if plan.is_steered {
+        progress.waiting("new connections do not go to the self-hosted apiserver yet");
+        served.subscribe().wait_for(Option::is_some).await.map_err(|_| Error::Unserved)?;
+    }
+    machine::wait_self_hosted(plan, &|why| progress.waiting(why)).await?;
+    machine::remove_apiserver(plan, progress).await
 }
 
 /// Who leads, in the order of [`LEADERS`].
@@ -359,7 +416,7 @@ async fn leaders(client: &Client) -> Result<Leaders, Error> {
 async fn verify(plan: &Plan, last: &Leaders, progress: &Progress<'_>) -> Result<(), Error> {
     progress.acts("remove what the bootstrap pods read");
     machine::remove_secrets()?;
-    let api = connect(plan, progress).await?;
+    let api = connect(plan, machine::READY, progress).await?;
     loop {
         let now = leaders(&api.client).await?;
         let leads = |(now, last): (&Option<Leader>, &Option<Leader>)| now.is_some() && now != last;

@@ -29,11 +29,6 @@ fn the_api_answers_whatever_dies_in_a_roll() {
     checks
         .that("when the older one dies, the newer one serves as soon as it is ready", || older_dies(&world));
     checks.that("two quick edits end with the last one, and no request fails", || two_edits(&world));
-    checks.that("a deleted apiserver is replaced", || {
-        let before = names(&world);
-        world.kubectl(&["-n", "kube-system", "delete", "pod", &before[0], "--wait=false"]);
-        settled(&world, &before);
-    });
     checks.finish();
 }
 

@@ -14,6 +14,7 @@ mod handover;
 mod kube;
 mod preflight;
 mod roll;
+mod soak;
 mod static_etcd;
 mod told;
 mod traffic;

@@ -58,7 +58,7 @@ impl World {
 
     /// `bootkube start` on the first controller.
     pub fn start(&self) -> Started {
-        self.start_by(&["bootkube", "start", "--asset-dir", lab::cluster::ASSETS])
+        self.start_by(&[&["bootkube"], &lab::cluster::START[..]].concat())
     }
 
     /// What a shell on the first controller says.

@@ -130,8 +130,14 @@ impl Api {
         self.spawn("etcd", &arguments);
     }
 
-    /// Starts the bootstrap apiserver as rendered, but for where its files are, and returns when it is ready.
+    /// Starts the bootstrap apiserver, and returns when it is ready.
     pub fn start_apiserver(&mut self) {
+        self.spawn_apiserver();
+        self.wait_ready();
+    }
+
+    /// Starts an apiserver as rendered for the bootstrap, but for where its files are.
+    pub fn spawn_apiserver(&mut self) {
         let pod = object(&self.assets.join("bootstrap-manifests/bootstrap-apiserver.yaml"));
         let command = pod["spec"]["containers"][0]["command"].as_array().unwrap();
         let tls = self.assets.join("tls").display().to_string();
@@ -140,7 +146,14 @@ impl Api {
         // Nobody connects to what it advertises, and loopback is refused.
         let words: Vec<String> = words.map(|word| word.replace("$(HOST_IP)", "192.0.2.1")).collect();
         self.spawn(&words[0], &words[1..]);
-        self.wait_ready();
+    }
+
+    /// Ends the older one of two apiservers as kubelet does, and waits for its end.
+    pub fn end_older_apiserver(&mut self) {
+        let mut older = self.children.remove(1); // after etcd
+        let status = Command::new("kill").arg(older.id().to_string()).status().unwrap();
+        assert!(status.success());
+        older.wait().unwrap();
     }
 
     /// Kills the apiserver, as a crash would.

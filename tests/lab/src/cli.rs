@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 
 use clap::{Parser, Subcommand};
-use lab::cluster::ASSETS;
+use lab::cluster::START;
 use lab::image::{Image, Layout};
 use lab::{Cache, Cluster, Error, Lab, Parts, Result};
 
@@ -121,7 +121,7 @@ fn demo(dir: &Path, bootkube: &Path) -> Result<ExitCode> {
     print!("{}", cluster.render()?);
     let controller = cluster.controller()?;
     cluster.join(&controller)?;
-    let started = controller.command("bootkube")?.args(["start", "--asset-dir", ASSETS]).status();
+    let started = controller.command("bootkube")?.args(START).status();
     let status = started.map_err(|source| Error::Start { command: "bootkube start".into(), source })?;
     if !status.success() {
         let dump = dir.with_extension("dump");

@@ -13,6 +13,8 @@ use crate::quirks;
 
 /// Where assets are on a machine.
 pub const ASSETS: &str = "/opt/bootkube/assets";
+/// `bootkube start` on a machine whose kubelet it may restart, after the program's name.
+pub const START: [&str; 5] = ["start", "--asset-dir", ASSETS, "--restart-kubelet", "pkill -f ^kubelet"];
 /// The image of the binary under test, on every machine.
 pub const IMAGE: &str = "quay.io/bootkube/bootkube:lab";
 /// The configuration file on the first machine.
@@ -28,8 +30,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Puts the binary onto every machine, and a configuration onto the first: the lab's, changed by `changes` (a JSON merge,
-    /// with maps merged and all else replaced).
+    /// Puts the binary onto every machine, and a configuration onto the first: the lab's, changed by `changes` (a JSON merge
+    /// patch, RFC 7386: maps are merged, null removes, all else is replaced).
     pub fn prepare(lab: &Lab, binary: &Path, changes: &Value) -> Result<Self> {
         let cluster = Self { lab: lab.clone() };
         for machine in lab.machines() {
@@ -37,7 +39,7 @@ impl Cluster {
             machine.write(AUDIT_POLICY, audit_policy().to_string().as_bytes(), 0o600)?;
         }
         let mut config = cluster.config()?;
-        merge(&mut config, changes);
+        json_patch::merge(&mut config, changes);
         cluster.controller()?.write(CONFIG, format!("{config:#}\n").as_bytes(), 0o600)?;
         Ok(cluster)
     }
@@ -141,15 +143,4 @@ fn audit_policy() -> Value {
             {"level": "None"},
         ],
     })
-}
-
-fn merge(into: &mut Value, changes: &Value) {
-    match (into, changes) {
-        (Value::Object(into), Value::Object(changes)) => {
-            for (key, value) in changes {
-                merge(into.entry(key.clone()).or_insert(Value::Null), value);
-            }
-        }
-        (into, changes) => *into = changes.clone(),
-    }
 }

@@ -55,6 +55,11 @@ impl Programs {
     }
 }
 
+/// The program that asks an API server over kept connections, built when it is not in the cache.
+pub(crate) fn keepalive(cache: &Cache) -> Result<PathBuf> {
+    Module::open("keepalive")?.build(cache, "keepalive", "").map(|(program, _)| program)
+}
+
 /// Without these the components call themselves v0.0.0 and refuse each other.
 fn version_flags(version: &str) -> String {
     let package = "k8s.io/component-base/version";

@@ -86,7 +86,7 @@ keep_running() {
   mkdir "/run/lab/$1" 2>/dev/null || return 0
   while :; do
     "/etc/lab/services/$1" >>"/var/log/lab/$1.log" 2>&1 </dev/null || true
-    sleep 1
+    sleep 0.2
   done
 }
 

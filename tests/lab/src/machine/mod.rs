@@ -176,6 +176,12 @@ impl Machine {
         services::start(self, "kubelet")
     }
 
+    /// Starts a service that nobody has written yet: a program and its flags.
+    pub(crate) fn start_service(&self, name: &str, words: &[String]) -> Result<()> {
+        services::write_service(self, name, words)?;
+        services::start(self, name)
+    }
+
     /// Starts etcd as a service of the machine, a member of a cluster of `members`.
     pub fn start_etcd(&self, tls: &EtcdTls, members: &[Machine]) -> Result<()> {
         services::write_etcd(self, tls, members)?;

@@ -105,7 +105,7 @@ pub(super) fn write_etcd(machine: &Machine, tls: &EtcdTls, members: &[Machine]) 
     write_service(machine, "etcd", &flags)
 }
 
-fn write_service(machine: &Machine, name: &str, words: &[String]) -> Result<()> {
+pub(super) fn write_service(machine: &Machine, name: &str, words: &[String]) -> Result<()> {
     let script = format!("#!/bin/sh\nexec {}\n", words.join(" "));
     machine.write(&format!("{FOLDER}/{name}"), script.as_bytes(), 0o755)
 }

@@ -1,7 +1,8 @@
-//! Asks an API server at a steady rate, each time over a new TLS connection and without a second try, and says what
-//! happened: one JSON line for each request, and a summary as the last. What a client of a moving control plane sees.
+//! Asks an API server at a steady rate, each time over a new TLS connection and without a second try or as client-go does, and
+//! says what happened: one JSON line for each request, and a summary as the last. What a client of a moving control plane sees.
 
 mod client;
+mod keepalive;
 mod prober;
 
 use std::io::Write;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use client::Target;
@@ -35,12 +37,33 @@ pub struct Options {
     /// Ask here instead of the kubeconfig's server
     #[arg(long)]
     pub server: Option<String>,
+    /// Over which connections
+    #[arg(long, value_enum, default_value_t = Connections::Fresh)]
+    pub connections: Connections,
+}
+
+/// Over which connections an API server is asked, and what is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Connections {
+    /// A new one for each request, and nothing is tried again
+    Fresh,
+    /// Kept ones of HTTP/1.1, and client-go tries again what it tries again
+    Http1,
+    /// A kept one of HTTP/2, likewise
+    Http2,
 }
 
 impl Options {
     /// Forty requests a second for /readyz, until stopped.
     pub fn new(kubeconfig: impl Into<PathBuf>) -> Self {
-        Self { kubeconfig: kubeconfig.into(), rate: 40, path: "/readyz".into(), seconds: None, server: None }
+        Self {
+            kubeconfig: kubeconfig.into(),
+            rate: 40,
+            path: "/readyz".into(),
+            seconds: None,
+            server: None,
+            connections: Connections::Fresh,
+        }
     }
 }
 
@@ -99,32 +122,56 @@ pub fn parse(output: &str) -> (Vec<Sample>, Option<Summary>) {
 
 /// Asks until the time is over or standard input ends, and writes to standard output.
 pub fn run(options: &Options) -> Result<()> {
-    let target = Arc::new(Target::of(options)?);
-    let over = Arc::new(AtomicBool::new(false));
-    if options.seconds.is_none() {
-        end_with_input(Arc::clone(&over));
-    }
-    let deadline = options.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let end = End::of(options);
     let (sender, receiver) = mpsc::channel();
     let writer = std::thread::spawn(move || write_samples(&receiver));
+    match options.connections {
+        Connections::Fresh => ask_afresh(options, &end, sender)?,
+        Connections::Http1 | Connections::Http2 => keepalive::ask(options, &end, sender)?,
+    }
+    let written = writer.join().map_err(|_| Error::Probe("the writer panicked".into()))?;
+    written.map_err(Error::file("write to", "standard output"))
+}
+
+fn ask_afresh(options: &Options, end: &End, sender: mpsc::Sender<Sample>) -> Result<()> {
+    let target = Arc::new(Target::of(options)?);
     let interval = Duration::from_secs(1) / options.rate.max(1);
     let mut next = Instant::now();
-    while !over.load(Ordering::Relaxed) && deadline.is_none_or(|deadline| Instant::now() < deadline) {
+    while !end.has_come() {
         let (target, sender) = (Arc::clone(&target), sender.clone());
         // The writer outlives every sender, so nothing is lost.
         std::thread::spawn(move || sender.send(target.ask()).ok());
         next += interval;
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
-    drop(sender);
-    let written = writer.join().map_err(|_| Error::Probe("the writer panicked".into()))?;
-    written.map_err(Error::file("write to", "standard output"))
+    Ok(())
 }
 
-fn end_with_input(over: Arc<AtomicBool>) {
+/// When to stop: at a time, or when standard input ends.
+struct End {
+    deadline: Option<Instant>,
+    told: Arc<AtomicBool>,
+}
+
+impl End {
+    fn of(options: &Options) -> Self {
+        let told = Arc::new(AtomicBool::new(false));
+        let deadline = options.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        if deadline.is_none() {
+            end_with_input(Arc::clone(&told));
+        }
+        Self { deadline, told }
+    }
+
+    fn has_come(&self) -> bool {
+        self.told.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+}
+
+fn end_with_input(told: Arc<AtomicBool>) {
     std::thread::spawn(move || {
         std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).ok(); // a broken input has ended as well
-        over.store(true, Ordering::Relaxed);
+        told.store(true, Ordering::Relaxed);
     });
 }
 

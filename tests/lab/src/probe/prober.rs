@@ -4,6 +4,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use clap::ValueEnum as _;
+
 use super::{Options, Sample, Summary, parse};
 use crate::error::{Error, Result};
 use crate::files;
@@ -22,13 +24,15 @@ impl Prober {
         options: &Options,
         output: PathBuf,
     ) -> Result<Self> {
-        let Options { kubeconfig, rate, path, seconds, server } = options;
+        let Options { kubeconfig, rate, path, seconds, server, connections } = options;
         let program = binary()?;
         let mut command = enter(&program.to_string_lossy())?;
         command.arg("probe").arg("--kubeconfig").arg(kubeconfig);
         command.args(["--rate", &rate.to_string(), "--path", path]);
         command.args(seconds.iter().flat_map(|seconds| ["--seconds".to_owned(), seconds.to_string()]));
         command.args(server.iter().flat_map(|server| ["--server", server.as_str()]));
+        let connections = connections.to_possible_value();
+        command.args(connections.iter().flat_map(|value| ["--connections", value.get_name()]));
         let file = File::create(&output).map_err(Error::file("make", &output))?;
         let spawned = command.stdin(Stdio::piped()).stdout(file).spawn();
         let child = spawned.map_err(|source| Error::Start { command: "lab probe".into(), source })?;

@@ -1,0 +1,50 @@
+//! Restarting kubelet, where that is allowed.
+//!
+//! A kubelet that found no API, or was refused by one that did not know its token yet, asks again after half a minute and more. Restarted it
+//! asks at once, and its pods keep running.
+
+use std::io;
+
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::sync::Notify;
+
+use super::plan::Plan;
+use super::runner::Progress;
+use super::{Error, machine};
+
+/// Type of the Secret that a joining kubelet's token is known by.
+pub const BOOTSTRAP_TOKEN: &str = "bootstrap.kubernetes.io/token";
+
+/// Runs `command` when the API is ready and `token_is_there`. That it fails is a warning: kubelet will ask by itself, later.
+pub async fn restart(
+    plan: &Plan,
+    command: &str,
+    token_is_there: &Notify,
+    progress: &Progress<'_>,
+) -> Result<(), Error> {
+    let is_token = |value: &Value| value["type"] == BOOTSTRAP_TOKEN;
+    if plan.stages.iter().flatten().any(|item| is_token(&item.value)) {
+        token_is_there.notified().await;
+    }
+    machine::wait_api(plan, machine::READY, progress).await?;
+    progress.acts("restart kubelet");
+    match run(command).await {
+        Ok(()) => progress.info("kubelet was restarted"),
+        Err(error) => progress.warn(format!("kubelet was not restarted by `{command}`: {error}")),
+    }
+    Ok(())
+}
+
+async fn run(command: &str) -> io::Result<()> {
+    let mut words = command.split_whitespace();
+    let program = words.next().ok_or(io::ErrorKind::InvalidInput)?;
+    let output = Command::new(program).args(words).kill_on_drop(true).output().await?;
+    match output.status.success() {
+        true => Ok(()),
+        false => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(io::Error::other(format!("{}: {}", output.status, said.trim())))
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The agent on a controller that has nothing to do: its memory, and the processor time it takes while nothing happens.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use lab::Machine;
+use lab::cluster::ASSETS;
+
+use super::Bench;
+use super::cluster::{Rendered, wait_ready};
+use crate::error::{Error, Result};
+use crate::host::kibibytes;
+use crate::kube::is_ready;
+use crate::results::Results;
+
+/// What this yields.
+pub const NAMES: [&str; 2] = ["agent_rss_mib", "agent_cpu_percent"];
+/// Its DaemonSet.
+const AGENT: &str = "pod-checkpointer";
+/// What a new cluster does is over after this.
+const SETTLE: Duration = Duration::from_secs(30);
+/// Long enough for whatever the agent does every so often, as an hour would be.
+const WINDOW: Duration = Duration::from_secs(120);
+/// In a second: what /proc counts processor time in, on every architecture of Linux that is in use.
+const TICKS: f64 = 100.0;
+
+/// Takes the figures, once there is an agent.
+pub fn measure(bench: &Bench, results: &mut Results) -> Result<()> {
+    let measured = bench.on_machines(1, |lab| {
+        let rendered = Rendered::on(lab, bench)?;
+        match has_agent(&rendered.machine.path(ASSETS).join("manifests"))? {
+            true => idle(&rendered, bench).map(Some),
+            false => Ok(None),
+        }
+    })?;
+    let Some((mebibytes, percent)) = measured else {
+        NAMES.into_iter().for_each(|name| results.not_yet(name));
+        return Ok(());
+    };
+    results.set("agent_rss_mib", mebibytes);
+    results.set("agent_cpu_percent", percent);
+    Ok(())
+}
+
+fn has_agent(manifests: &Path) -> Result<bool> {
+    let entries = std::fs::read_dir(manifests).map_err(Error::file("list", manifests))?;
+    let mut names = entries.flatten().map(|entry| entry.file_name());
+    Ok(names.any(|name| name.to_string_lossy().starts_with(AGENT)))
+}
+
+fn idle(rendered: &Rendered, bench: &Bench) -> Result<(f64, f64)> {
+    rendered.join()?;
+    let ended = rendered.start(bench)?.ended;
+    wait_ready(&rendered.kubectl, ended)?;
+    rendered.kubectl.wait(&["pods", "-n", "kube-system"], |pods| {
+        let mut agents = pods.iter().filter(|(name, _)| name.starts_with(AGENT)).peekable();
+        agents.peek().is_some() && agents.all(|(_, pod)| is_ready(pod))
+    })?;
+    std::thread::sleep(SETTLE);
+    let process = process(&rendered.machine)?;
+    let proc = rendered.machine.path("/proc").join(process);
+    let (begun, before) = (Instant::now(), ticks(&proc)?);
+    std::thread::sleep(WINDOW);
+    let percent = (ticks(&proc)? - before) / TICKS / begun.elapsed().as_secs_f64() * 100.0;
+    let resident = kibibytes(&proc.join("status").to_string_lossy(), "VmRSS")?;
+    Ok((resident as f64 / 1024.0, percent))
+}
+
+/// Its number on the machine, from containerd, which knows a container by its pod's name.
+fn process(machine: &Machine) -> Result<String> {
+    let filter =
+        format!("labels.\"io.kubernetes.pod.name\"~=^{AGENT},labels.\"io.cri-containerd.kind\"==container");
+    let containers = machine.run(&["ctr", "-n", "k8s.io", "containers", "list", "--quiet", &filter])?;
+    let tasks = machine.run(&["ctr", "-n", "k8s.io", "tasks", "list"])?;
+    let mut tasks = tasks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let running = tasks.find(|task| task.len() == 3 && task[2] == "RUNNING" && containers.contains(task[0]));
+    running
+        .map(|task| task[1].to_owned())
+        .ok_or_else(|| Error::parse("containerd's tasks", format!("none is {AGENT}'s")))
+}
+
+/// Processor time of a process: fields 14 and 15 of its stat, whose second is a name in parentheses.
+fn ticks(proc: &Path) -> Result<f64> {
+    let path = proc.join("stat");
+    let text = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+    let fields = text.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().skip(11).take(2));
+    let numbers = fields.into_iter().flatten().map(|field| field.parse::<f64>());
+    numbers.sum::<Result<f64, _>>().map_err(|error| Error::parse(path.display().to_string(), error))
+}
