@@ -4,11 +4,13 @@
 //!
 //! ```text
 //! argv ─ cli ─► config::resolve ─► ClusterConfig ─► pki::issue ─► Bundle ─► render ─► Assets ─► assets::write ─► directory
+//! directory ─ assets::load ─► Layout ─► preflight::run ─► Checks
 //! directory ─ assets::load ─► Layout, ordered Objects ─► start::start (host, cluster) ─► Report ─► exit code
 //! ```
 //!
 //! `config`, `pki`, `render`, `assets` and `checkpoint` are synchronous and know neither tokio nor a client. `cluster` alone speaks to
-//! the API, `host` alone touches the machine, `start` combines the two, and `ui` is told what happens and never asked.
+//! the API, `host` alone changes the machine, `start` combines the two, `preflight` and `status` only look, and `ui` is told what
+//! happens and never asked.
 
 pub mod agent;
 pub mod assets;
@@ -20,14 +22,18 @@ pub mod error;
 pub mod handover;
 pub mod host;
 pub mod pki;
+pub mod preflight;
 pub mod render;
 pub mod report;
 pub mod start;
+pub mod status;
 pub mod ui;
 
 /// Folder on the machine with the files that bootstrap pods read while they live: v0.14's, so that its manifests work.
 pub const BOOTSTRAP_SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
-/// Kubeconfig in it that leads to the bootstrap apiserver, written by `start` when it knows where that is.
+/// Folder with the keys of an etcd that is a static pod. Rendered manifests name it.
+pub const ETCD_KEYS: &str = "/etc/kubernetes/etcd";
+/// Kubeconfig in `BOOTSTRAP_SECRETS` that leads to the bootstrap apiserver, written by `start` when it knows where that is.
 pub const LOCAL_KUBECONFIG: &str = "kubeconfig-local";
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -6,9 +6,11 @@ mod agent;
 mod cluster;
 mod config;
 mod output;
+mod preflight;
 pub mod query;
 mod render;
 mod start;
+mod status;
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -66,7 +68,9 @@ enum LogFormat {
 #[derive(Subcommand)]
 enum Command {
     Render(Box<render::RenderArgs>),
+    Preflight(preflight::PreflightArgs),
     Start(start::StartArgs),
+    Status(status::StatusArgs),
     Agent(agent::AgentArgs),
     /// Show or check the configuration file.
     #[command(subcommand)]
@@ -84,7 +88,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     log_to_stderr(verbose, matches!(command, Command::Agent(_)), log_format)?;
     match command {
         Command::Render(args) => render::run(*args),
+        Command::Preflight(args) => preflight::run(args),
         Command::Start(args) => start::run(args),
+        Command::Status(args) => status::run(args),
         Command::Agent(args) => agent::run(args),
         Command::Config(command) => config::run(command),
         Command::Version => output::print(&format!("Version: {}\n", crate::VERSION)),

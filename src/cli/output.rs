@@ -44,3 +44,15 @@ pub(super) fn refused(findings: &Findings) -> Failure {
     let hint = "`bootkube config defaults` explains every field, `bootkube render --help` every flag";
     Failure { class: ExitClass::Configuration, message, hint: Some(hint.into()) }
 }
+
+/// What asynchronous work runs on.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build();
+    runtime.map_err(|error| Failure::new(ExitClass::General, &error))
+}
+
+/// A number of things, such as `2 problems`.
+pub(super) fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}

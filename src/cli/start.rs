@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 
+use super::output;
+use super::preflight::IgnoreArgs;
 use crate::error::{ExitClass, Failure, chain};
 use crate::report::{self, Recorder, Story};
 use crate::start::{self, Options, Report, RequiredPod};
@@ -37,6 +39,8 @@ pub(super) struct StartArgs {
         default_missing_value = "true", action = ArgAction::Set, value_parser = BoolishValueParser::new(),
         hide_possible_values = true)]
     force_conflicts: bool,
+    #[command(flatten)]
+    ignore: IgnoreArgs,
     /// Longest time that each wait may take
     #[arg(long, value_name = "DURATION", default_value = "20m", value_parser = timeout)]
     timeout: Duration,
@@ -72,18 +76,21 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
         strict,
         required_pods,
         force_conflicts,
+        ignore,
         timeout,
         report,
         events,
         restart_kubelet,
         probe,
     } = args;
+    let ignored = ignore.ignored();
     let options = Options {
         asset_dir,
         pod_manifest_path,
         strict,
         required_pods,
         force_conflicts,
+        ignored,
         timeout,
         restart_kubelet,
         probe,
@@ -120,12 +127,7 @@ fn told(
 }
 
 fn start(options: &Options, hub: &Hub<'_>) -> Result<Report, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(ExitClass::General, &error))?;
-    Ok(runtime.block_on(start::start(options, hub))?)
+    Ok(output::runtime()?.block_on(start::start(options, hub))?)
 }
 
 fn end(result: &Result<Report, Failure>) -> End {

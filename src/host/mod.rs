@@ -1,8 +1,11 @@
 //! Everything that touches this machine: files, addresses, sockets, processes. Nothing here speaks to the API.
 
 pub mod addresses;
+pub mod cri;
 pub mod files;
 pub mod processes;
+pub mod programs;
+pub mod routes;
 pub mod sockets;
 pub mod static_pods;
 pub mod steering;

@@ -9,6 +9,7 @@ mod catalogue;
 mod certificate;
 mod der;
 mod error;
+mod examine;
 mod issue;
 mod key;
 mod leaf;
@@ -28,8 +29,10 @@ use time::OffsetDateTime;
 
 pub use catalogue::{Role, Spec, Usage, catalogue};
 pub use error::Error;
+pub use examine::{Examined, examine};
 pub use issue::{Action, Note, issue};
 pub use previous::Previous;
+pub(crate) use problem::rfc3339;
 pub use supplied::{NamedFile, Supplied, SuppliedFiles, check_supplied};
 
 /// Every secret of a cluster.

@@ -66,7 +66,8 @@ impl Problem {
     }
 }
 
-/// How moments are written in messages.
-pub(super) fn rfc3339(moment: OffsetDateTime) -> String {
+/// How moments are written in messages: to the second.
+pub(crate) fn rfc3339(moment: OffsetDateTime) -> String {
+    let moment = moment.replace_nanosecond(0).unwrap_or(moment);
     moment.format(&Rfc3339).unwrap_or_else(|_| moment.to_string())
 }

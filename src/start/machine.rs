@@ -8,12 +8,12 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::Error;
-use super::plan::{ETCD_KEYS, Placement, Plan};
+use super::plan::{Placement, Plan};
 use super::runner::Progress;
 use crate::assets::yaml;
 use crate::cluster::connect::{self, Readyz};
 use crate::host::{addresses, sockets, static_pods};
-use crate::{BOOTSTRAP_SECRETS, LOCAL_KUBECONFIG};
+use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS, LOCAL_KUBECONFIG};
 
 /// Answered when an apiserver has done all it does at its start.
 pub const READY: &str = "/readyz";

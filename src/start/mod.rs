@@ -23,7 +23,7 @@ pub use required::RequiredPod;
 
 use crate::config::Findings;
 use crate::error::{ExitClass, Failure};
-use crate::{assets, cluster, handover, host};
+use crate::{assets, cluster, handover, host, preflight};
 
 /// What `start` was asked to do.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub struct Options {
     pub required_pods: Option<Vec<RequiredPod>>,
     /// Whether fields of other managers are taken over.
     pub force_conflicts: bool,
+    /// Checks of the machine that stop nothing.
+    pub ignored: preflight::Ignored,
     /// How long a phase may take.
     pub timeout: Duration,
     /// What restarts kubelet, if that may be done.
@@ -103,6 +105,9 @@ pub enum Error {
     /// This machine is not ready; nothing was touched.
     #[error(transparent)]
     Unready(Box<Error>),
+    /// Checks of the machine failed; nothing was touched.
+    #[error(transparent)]
+    Preflight(#[from] preflight::Failed),
     /// Only root may write where kubelet reads.
     #[error("not run as root; run it with sudo")]
     NotRoot,
@@ -147,7 +152,7 @@ impl From<Error> for Failure {
             | Error::Kubeconfig(_)
             | Error::NoApiserver
             | Error::ManyApiservers => ExitClass::Configuration,
-            Error::Unready(_) => ExitClass::Preflight,
+            Error::Preflight(_) | Error::Unready(_) => ExitClass::Preflight,
             _ => ExitClass::General,
         };
         let failure = Self::new(class, &error);

@@ -18,12 +18,13 @@ use super::required::Required;
 use super::runner::{Progress, Runner};
 use super::{Error, Options, Refused, Report};
 use crate::NAMESPACE;
-use crate::assets;
+use crate::assets::{self, load::Layout};
 use crate::cluster::apply::{self, Item, Listener, Outcome};
 use crate::cluster::lease::{self, Leader};
 use crate::cluster::wait::{Workloads, wait_for_workloads};
 use crate::cluster::{connect, node, wait};
 use crate::host::{addresses, steering};
+use crate::preflight;
 use crate::ui::{Event, Sink};
 
 /// For all objects together. What is still refused then is reported, and does not hold up the rest.
@@ -31,6 +32,8 @@ const APPLY_DEADLINE: Duration = Duration::from_secs(300);
 /// Said where the kernel refuses.
 const UNSTEERED: &str = "this machine does not steer connections, so a few may fail when the bootstrap apiserver goes, and more in every \
     later roll of the apiserver";
+/// For services of a machine that was switched on a moment ago.
+const SETTLING: Duration = Duration::from_secs(15);
 /// Elected components, by the name of their lease.
 const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 
@@ -43,18 +46,24 @@ pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> 
     for warning in &layout.warnings {
         sink.tell(Event::Warning(warning.clone()));
     }
+    let mut runner = Runner::new(sink, options.timeout);
+    runner.phase("preflight", async |progress| preflight(&layout, options, progress).await).await?;
     let mut plan = Plan::new(layout, options)?;
     if let (true, Err(error)) = (plan.is_steered, steering::check()) {
         sink.tell(Event::Warning(format!("{UNSTEERED}: {error}")));
         plan.step_aside();
     }
-    observe::beside(Observed::of(&plan, options)?, sink, pivot(plan, options, sink)).await
+    observe::beside(Observed::of(&plan, options)?, sink, pivot(plan, options, sink, runner)).await
 }
 
 /// The phases.
-async fn pivot(plan: Plan, options: &Options, sink: &dyn Sink) -> Result<Report, Error> {
+async fn pivot(
+    plan: Plan,
+    options: &Options,
+    sink: &dyn Sink,
+    mut runner: Runner<'_>,
+) -> Result<Report, Error> {
     let self_hosted = examine(&plan, sink).await.map_err(|error| Error::Unready(Box::new(error)))?;
-    let mut runner = Runner::new(sink, options.timeout);
     bring_up(&plan, self_hosted, &mut runner).await?;
     let api = runner
         .phase("wait for the API", async |progress| connect(&plan, machine::USABLE, progress).await)
@@ -81,6 +90,21 @@ async fn pivot(plan: Plan, options: &Options, sink: &dyn Sink) -> Result<Report,
     runner.phase("verify", async |progress| verify(&plan, &last, progress).await).await?;
     let Applied { count, refused, node, created: _ } = applied;
     Ok(Report { times: runner.times, applied: count, refused, node })
+}
+
+/// Ends the work if a check of the machine fails; tells what was not seen, and what the user does not mind.
+async fn preflight(layout: &Layout, options: &Options, progress: &Progress<'_>) -> Result<(), Error> {
+    let look = preflight::Options {
+        asset_dir: options.asset_dir.clone(),
+        pod_manifest_path: options.pod_manifest_path.clone(),
+        ignored: options.ignored.clone(),
+        placed: BTreeSet::new(),
+        now: time::OffsetDateTime::now_utc(),
+        patience: SETTLING,
+    };
+    let checks = preflight::run(layout, &look, |what| progress.waiting(what)).await?;
+    preflight::notes(&checks).into_iter().for_each(|note| progress.info(note));
+    Ok(preflight::Failed::among(&checks)?)
 }
 
 /// Looks at the machine before it is touched; says whether it is past its pivot: an apiserver other than the bootstrap one serves.

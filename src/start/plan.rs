@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::required::{self, Required};
 use super::{Error, Options};
+use crate::assets::command;
 use crate::assets::load::{Layout, StaticPod};
 use crate::assets::object::Object;
 use crate::assets::order;
@@ -17,8 +18,6 @@ use crate::handover::SERVING;
 
 /// What kubelet replaces by this machine's address in rendered pods.
 const NODE_ADDRESS: &str = "$(HOST_IP)";
-/// Folder with the keys of an etcd that is a static pod. Rendered manifests name it.
-pub const ETCD_KEYS: &str = "/etc/kubernetes/etcd";
 
 /// A static pod to place, with what `start` must know of it.
 pub struct Placement {
@@ -53,7 +52,7 @@ pub struct Plan {
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Static pods that stay on the machine: etcd.
     pub staying: Vec<Placement>,
-    /// Files of [`ETCD_KEYS`].
+    /// Files of [`crate::ETCD_KEYS`].
     pub etcd_keys: BTreeMap<String, Vec<u8>>,
     /// The bootstrap apiserver.
     pub apiserver: Placement,
@@ -177,28 +176,12 @@ fn placement(pod: &StaticPod, folder: &Path) -> Placement {
     }
 }
 
-/// Every word of every container's command line.
-fn words(pod: &Value) -> impl Iterator<Item = &str> {
-    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
-    let lists = containers.flat_map(|container| [&container["command"], &container["args"]]);
-    lists.filter_map(Value::as_array).flatten().filter_map(Value::as_str)
-}
-
 fn is_apiserver(pod: &Value) -> bool {
-    words(pod).any(|word| !word.starts_with('-') && word.ends_with("apiserver"))
+    command::words(pod).any(|word| !word.starts_with('-') && word.ends_with("apiserver"))
 }
 
-/// The value of `--name=value` or `--name value`.
 fn flag(pod: &Value, name: &str) -> Option<String> {
-    let mut words = words(pod);
-    while let Some(word) = words.next() {
-        match word.trim_start_matches('-').strip_prefix(name) {
-            Some("") => return words.next().map(str::to_owned),
-            Some(rest) if rest.starts_with('=') => return Some(rest[1..].to_owned()),
-            _ => {}
-        }
-    }
-    None
+    command::flag(command::words(pod), name)
 }
 
 /// The label that the apiserver's manifest selects, and the taint that the recorded configuration asks for.
@@ -228,15 +211,6 @@ mod tests {
 
     fn pod(command: Value) -> Value {
         json!({"spec": {"containers": [{"name": "x", "command": command}]}})
-    }
-
-    #[test]
-    fn flags_are_read_in_both_forms_and_past_nulls() {
-        let pod =
-            pod(json!(["/hyperkube", "apiserver", null, "--secure-port=443", "--bind-address", "0.0.0.0"]));
-        assert_eq!(flag(&pod, "secure-port").as_deref(), Some("443"));
-        assert_eq!(flag(&pod, "bind-address").as_deref(), Some("0.0.0.0"));
-        assert_eq!(flag(&pod, "secure"), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod checks;
 mod external_etcd;
 mod handover;
 mod kube;
+mod preflight;
 mod roll;
 mod soak;
 mod static_etcd;

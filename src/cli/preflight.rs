@@ -1,0 +1,92 @@
+//! `bootkube preflight`: looks at this machine, changes nothing.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use time::OffsetDateTime;
+
+use super::output;
+use crate::assets::load;
+use crate::error::{ExitClass, Failure};
+use crate::preflight::{self, Failed, Ignored, Options};
+
+/// Look whether this machine is ready for `start`, and say everything that keeps it from being. Changes nothing.
+///
+/// Each check passes, fails, is ignored, or cannot be seen from here ("unknown"), as most cannot from a container that has only
+/// /etc/kubernetes of the machine. `start` does the same first. Exits 4 if a check fails.
+#[derive(Args)]
+pub(super) struct PreflightArgs {
+    /// Directory that `render` wrote
+    #[arg(long, value_name = "DIR")]
+    asset_dir: PathBuf,
+    /// Directory from which the kubelet takes static pods
+    #[arg(long, value_name = "DIR", default_value = "/etc/kubernetes/manifests")]
+    pod_manifest_path: PathBuf,
+    #[command(flatten)]
+    ignore: IgnoreArgs,
+    /// Form of the report: `text`, or `json` for programs
+    #[arg(short, long, value_enum, value_name = "FORM", default_value = "text", hide_possible_values = true)]
+    output: Form,
+}
+
+/// A person can ask again.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How a report is written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Form {
+    Text,
+    Json,
+}
+
+/// What `preflight` and `start` share.
+#[derive(Args)]
+pub(super) struct IgnoreArgs {
+    /// Checks whose failure stops nothing, separated by commas, or `all`
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    ignore_preflight: Vec<Ignored>,
+}
+
+impl IgnoreArgs {
+    pub(super) fn ignored(self) -> Ignored {
+        self.ignore_preflight.into_iter().collect()
+    }
+}
+
+pub(super) fn run(args: PreflightArgs) -> Result<(), Failure> {
+    let PreflightArgs { asset_dir, pod_manifest_path, ignore, output } = args;
+    let layout =
+        load::load(&asset_dir).map_err(|findings| Failure::new(ExitClass::Configuration, &findings))?;
+    let (ignored, now) = (ignore.ignored(), OffsetDateTime::now_utc());
+    let options = Options {
+        asset_dir,
+        pod_manifest_path,
+        ignored,
+        placed: Default::default(),
+        now,
+        patience: PATIENCE,
+    };
+    let runtime = output::runtime()?;
+    let checks = runtime.block_on(preflight::run(&layout, &options, |_| {}));
+    let checks = checks.map_err(|error| Failure::new(ExitClass::Configuration, &error))?;
+    match output {
+        Form::Text => output::print(&preflight::to_text(&checks))?,
+        Form::Json => output::print(&format!("{:#}\n", preflight::to_json(&checks)))?,
+    }
+    Failed::among(&checks).map_err(|failed| not_ready(&failed, checks.len()))
+}
+
+/// The report has said why.
+fn not_ready(failed: &Failed, all: usize) -> Failure {
+    let names = failed.names();
+    Failure {
+        class: ExitClass::Preflight,
+        message: format!(
+            "this machine is not ready: {} of {all} checks failed: {}",
+            names.len(),
+            names.join(", ")
+        ),
+        hint: None,
+    }
+}

@@ -1,0 +1,59 @@
+//! `bootkube status`: the control plane of a running cluster.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use time::OffsetDateTime;
+
+use super::output;
+use super::preflight::Form;
+use crate::ETCD_KEYS;
+use crate::cluster::kubeconfig;
+use crate::error::{ExitClass, Failure};
+use crate::status;
+
+/// Show the control plane of a running cluster: what runs where, how it is hosted, who leads, when certificates expire.
+///
+/// Problems come first. Exits 0 if there are none, 1 if there are.
+#[derive(Args)]
+pub(super) struct StatusArgs {
+    /// How to reach the cluster, such as ASSETS/auth/kubeconfig [default: $KUBECONFIG, else ~/.kube/config, as kubectl has it]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Form of the report: `text`, or `json` for programs
+    #[arg(short, long, value_enum, value_name = "FORM", default_value = "text", hide_possible_values = true)]
+    output: Form,
+}
+
+pub(super) fn run(args: StatusArgs) -> Result<(), Failure> {
+    let StatusArgs { kubeconfig, output } = args;
+    let file = kubeconfig.or_else(usual).ok_or_else(|| Failure {
+        class: ExitClass::Configuration,
+        message: "there is no kubeconfig to reach a cluster with".to_owned(),
+        hint: Some("name one: --kubeconfig=ASSETS/auth/kubeconfig".to_owned()),
+    })?;
+    let access = kubeconfig::read(&file).map_err(|error| Failure::new(ExitClass::Configuration, &error))?;
+    let now = OffsetDateTime::now_utc();
+    let status = output::runtime()?.block_on(status::status(&access, Path::new(ETCD_KEYS), now));
+    let status = status.map_err(|error| Failure::new(ExitClass::General, &error))?;
+    match output {
+        Form::Text => output::print(&status::to_text(&status, now))?,
+        Form::Json => output::print(&format!("{:#}\n", status::to_json(&status)))?,
+    }
+    match status.problems.len() {
+        0 => Ok(()),
+        problems => Err(Failure {
+            class: ExitClass::General,
+            message: format!("the control plane is not healthy: {}", output::count(problems, "problem")),
+            hint: None,
+        }),
+    }
+}
+
+/// Where kubectl looks; of several files in the variable, the first.
+fn usual() -> Option<PathBuf> {
+    let named = env::var_os("KUBECONFIG").and_then(|files| env::split_paths(&files).next());
+    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".kube/config"));
+    named.filter(|file| !file.as_os_str().is_empty()).or_else(home).filter(|file| file.exists())
+}

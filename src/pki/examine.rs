@@ -1,0 +1,97 @@
+//! Certificates as others than the pki look at them: whose they are, how long they hold, which names they carry and which key is
+//! theirs. Nothing is issued or changed here.
+
+use std::net::IpAddr;
+
+use time::OffsetDateTime;
+
+use super::certificate::Certificate;
+use super::key::PrivateKey;
+
+/// A certificate that was read.
+pub struct Examined(Certificate);
+
+/// The certificates of a PEM file, of which there is at least one; else why not.
+pub fn examine(pem: &[u8]) -> Result<Vec<Examined>, String> {
+    let certificates = Certificate::read_all(pem).map_err(|problem| problem.to_string())?;
+    Ok(certificates.into_iter().map(Examined).collect())
+}
+
+impl Examined {
+    /// Common name of the subject; empty where there is none.
+    pub fn name(&self) -> &str {
+        self.0.common_name.as_deref().unwrap_or_default()
+    }
+
+    /// From when it is valid.
+    pub fn not_before(&self) -> OffsetDateTime {
+        self.0.not_before
+    }
+
+    /// Until when it is valid.
+    pub fn not_after(&self) -> OffsetDateTime {
+        self.0.not_after
+    }
+
+    /// Whether it signs others.
+    pub fn is_authority(&self) -> bool {
+        self.0.is_authority
+    }
+
+    /// Whether `authority` signed it.
+    pub fn is_signed_by(&self, authority: &Self) -> bool {
+        self.0.is_signed_by(&authority.0)
+    }
+
+    /// Whether the private key in `pem` is the one it was made for; else why that cannot be told.
+    pub fn belongs_to(&self, pem: &[u8]) -> Result<bool, String> {
+        PrivateKey::read(pem).map(|key| key.matches(&self.0)).map_err(|problem| problem.to_string())
+    }
+
+    /// Whether a client that asked for `host`, an address or a name, is content with it.
+    pub fn is_for(&self, host: &str) -> bool {
+        match host.parse::<IpAddr>() {
+            Ok(address) => self.0.ips.contains(&address),
+            Err(_) => self.0.dns_names.iter().any(|name| covers(name, &host.to_ascii_lowercase())),
+        }
+    }
+
+    /// Every name and address that it is for.
+    pub fn hosts(&self) -> Vec<String> {
+        let addresses = self.0.ips.iter().map(ToString::to_string);
+        self.0.dns_names.iter().cloned().chain(addresses).collect()
+    }
+}
+
+/// A name covers itself; an asterisk stands for one whole label, the first.
+fn covers(name: &str, host: &str) -> bool {
+    match name.strip_prefix("*.") {
+        Some(parent) => host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == parent),
+        None => name == host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_asterisk_covers_one_label() {
+        assert!(covers("*.example.test", "api.example.test") && covers("a.b", "a.b"));
+        assert!(!covers("*.example.test", "a.api.example.test") && !covers("*.example.test", "example.test"));
+    }
+
+    #[test]
+    fn a_certificate_knows_its_key_and_its_hosts() {
+        let names = vec!["api.example.test".to_owned(), "192.0.2.1".to_owned()];
+        let issued = rcgen::generate_simple_self_signed(names).unwrap();
+        let other = rcgen::generate_simple_self_signed(vec!["other".to_owned()]).unwrap();
+        let certificate = &examine(issued.cert.pem().as_bytes()).unwrap()[0];
+        assert!(certificate.is_for("API.example.test") && certificate.is_for("192.0.2.1"));
+        assert!(!certificate.is_for("192.0.2.2") && !certificate.is_for("example.test"));
+        let belongs = |key: &rcgen::KeyPair| certificate.belongs_to(key.serialize_pem().as_bytes());
+        assert_eq!(belongs(&issued.signing_key), Ok(true));
+        assert_eq!(belongs(&other.signing_key), Ok(false));
+        assert!(examine(b"no certificate").err().unwrap().contains("not PEM"));
+    }
+}

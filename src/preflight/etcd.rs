@@ -1,0 +1,192 @@
+//! Asks etcd's servers what the apiserver will ask them, with the certificates that it will show.
+
+use futures::future::join_all;
+use url::Url;
+
+use super::plain;
+use super::report::{Outcome, Problem};
+use super::seen::{Distrust, Etcd, Member, Seen};
+use super::subject::Subject;
+use crate::cluster::connect::{self, Readyz};
+use crate::cluster::kubeconfig::{Access, Identity};
+use crate::error::chain;
+
+const PATH: &str = "/health";
+/// What etcd says when all is well: `{"health":"true",…}`.
+const WELL: &str = "\"health\":\"true\"";
+/// Words of the TLS library about the other side's certificate.
+const DISTRUST: [(&str, Distrust); 6] = [
+    ("UnknownIssuer", Distrust::Authority),
+    ("BadSignature", Distrust::Authority),
+    ("not valid for name", Distrust::Name),
+    ("NotValidForName", Distrust::Name),
+    ("expired", Distrust::Expired),
+    ("not valid yet", Distrust::NotYetValid),
+];
+
+/// Asks all of them at once.
+pub async fn ask_members(subject: &Subject<'_>) -> Vec<Member> {
+    let asked = subject.etcd_servers().into_iter().map(async |server| match server {
+        Ok(url) => {
+            Member { answer: ask(subject, &url).await, url: url.as_str().trim_end_matches('/').to_owned() }
+        }
+        Err(text) => Member { answer: Etcd::Unaskable("this is no URL".into()), url: text },
+    });
+    join_all(asked).await
+}
+
+async fn ask(subject: &Subject<'_>, url: &Url) -> Etcd {
+    if url.scheme() == "http" {
+        let address =
+            format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(2379));
+        return match plain::get(&address, PATH).await {
+            Ok((200, body)) if body.contains(WELL) => Etcd::Healthy,
+            Ok((_, body)) => Etcd::Sick(body.trim().to_owned()),
+            Err(error) => Etcd::Unreachable(error.to_string()),
+        };
+    }
+    let access = match access(subject, url) {
+        Ok(access) => access,
+        Err(missing) => return Etcd::Unaskable(missing),
+    };
+    match connect::probe(&access, None, PATH).await {
+        Ok(Readyz::Ready) => Etcd::Healthy,
+        Ok(Readyz::NotReady { status, lines }) => Etcd::Sick(format!("{status} {}", lines.join("; "))),
+        Ok(Readyz::Unreachable(why)) => classify(&why),
+        Err(error) => Etcd::Unaskable(chain(&error)),
+    }
+}
+
+/// What the apiserver has, as the flags say.
+fn access(subject: &Subject<'_>, url: &Url) -> Result<Access, String> {
+    let file = |name: &str| {
+        let path = subject.api_flag(name).ok_or_else(|| format!("the apiserver has no --{name}"))?;
+        let found = subject.key_file(&path).map(|(_, content)| content.to_vec());
+        found.ok_or_else(|| format!("{path} (--{name}) is not among the assets"))
+    };
+    let identity = Identity::Certificate { certificate: file("etcd-certfile")?, key: file("etcd-keyfile")? };
+    let mut server = url.clone();
+    server.set_path("/");
+    Ok(Access { server, ca: file("etcd-cafile")?, tls_server_name: None, identity })
+}
+
+fn classify(why: &str) -> Etcd {
+    let ours = why.contains("invalid peer certificate");
+    match DISTRUST.iter().find(|(words, _)| why.contains(words)) {
+        Some((_, distrust)) if ours => Etcd::Untrusted(*distrust),
+        None if ours => Etcd::Untrusted(Distrust::Other),
+        _ if why.contains("fatal alert") => Etcd::RefusesUs(why.to_owned()),
+        _ => Etcd::Unreachable(why.to_owned()),
+    }
+}
+
+pub fn etcd(subject: &Subject<'_>, seen: &Seen) -> Outcome {
+    let members = &seen.etcd;
+    if members.is_empty() {
+        return Outcome::Unknown("the apiserver's command line names no etcd (--etcd-servers)".into());
+    }
+    let healthy = members.iter().any(|member| member.answer == Etcd::Healthy);
+    let is_to_come = subject.etcd_pod().is_some();
+    if let (true, Some(member)) = (members.iter().all(is_unaskable), members.first()) {
+        return Outcome::Unknown(format!("{} cannot be asked: {}", member.url, words(&member.answer)));
+    }
+    let problems =
+        members.iter().filter_map(|member| problem(member, subject, healthy, is_to_come)).collect();
+    let away: Vec<&str> = members
+        .iter()
+        .filter(|member| member.answer != Etcd::Healthy)
+        .map(|member| member.url.as_str())
+        .collect();
+    let detail = match (away.is_empty(), is_to_come) {
+        (true, _) => "it is healthy".to_owned(),
+        (false, true) => "start places it as a static pod".to_owned(),
+        (false, false) => format!("others are healthy, but not {}", away.join(", ")),
+    };
+    Outcome::of(problems, detail)
+}
+
+fn is_unaskable(member: &Member) -> bool {
+    matches!(member.answer, Etcd::Unaskable(_))
+}
+
+/// Certificates must be right everywhere; that a member is away is what the others are for, and one that `start` places may not be
+/// there yet.
+fn problem(member: &Member, subject: &Subject<'_>, healthy: bool, is_to_come: bool) -> Option<Problem> {
+    let url = &member.url;
+    match &member.answer {
+        Etcd::Healthy | Etcd::Unaskable(_) => None,
+        Etcd::Untrusted(distrust) => Some(untrusted(url, *distrust, subject)),
+        Etcd::RefusesUs(why) => Some(Problem::new(
+            format!("etcd at {url} refuses our client certificate"),
+            why,
+            "render with the etcd CA, certificate and key that this etcd trusts (etcd.caFile, certificateFile, privateKeyFile)",
+        )),
+        Etcd::Sick(_) | Etcd::Unreachable(_) if healthy || is_to_come => None,
+        Etcd::Sick(why) => Some(Problem::new(
+            format!("etcd at {url} is not healthy"),
+            format!("it says {why}"),
+            "look into its log; a member that waits for the others needs more than half of them",
+        )),
+        Etcd::Unreachable(why) => Some(Problem::new(
+            format!("etcd at {url} does not answer"),
+            why,
+            "start it, or correct etcd.servers and render again",
+        )),
+    }
+}
+
+fn untrusted(url: &str, distrust: Distrust, subject: &Subject<'_>) -> Problem {
+    let named = |flag: &str| subject.api_flag(flag).unwrap_or_default();
+    let authority = named("etcd-cafile");
+    let authority = subject.key_file(&authority).map_or(authority.clone(), |(file, _)| format!("tls/{file}"));
+    match distrust {
+        Distrust::Authority => Problem::new(
+            format!("etcd at {url} is not of the CA in {authority}"),
+            "its certificate is signed by another CA: this is another etcd, or the assets are those of another cluster",
+            "give etcd a certificate from the rendered tls/etcd/, or render with the CA of this etcd (etcd.caFile)",
+        ),
+        Distrust::Name => Problem::new(
+            format!("the certificate of etcd at {url} is not for this address"),
+            "the host of the URL is not among its subject alternative names",
+            "give etcd a certificate with this address, or name it in etcd.servers as its certificate does",
+        ),
+        Distrust::Expired => Problem::new(
+            format!("the certificate of etcd at {url} has expired"),
+            "so says this machine's clock",
+            "renew etcd's certificate, or correct the clock",
+        ),
+        Distrust::NotYetValid => Problem::new(
+            format!("the certificate of etcd at {url} is not valid yet"),
+            "so says this machine's clock",
+            "correct the clock, or wait",
+        ),
+        Distrust::Other => Problem::new(
+            format!("the certificate of etcd at {url} cannot be used"),
+            "the TLS library refuses it",
+            "look at it with openssl s_client -connect HOST:PORT",
+        ),
+    }
+}
+
+fn words(answer: &Etcd) -> &str {
+    match answer {
+        Etcd::Sick(why) | Etcd::Unreachable(why) | Etcd::RefusesUs(why) | Etcd::Unaskable(why) => why,
+        Etcd::Healthy | Etcd::Untrusted(_) => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_the_tls_library_are_told_apart() {
+        let peer = |words: &str| classify(&format!("invalid peer certificate: {words}"));
+        assert_eq!(peer("UnknownIssuer"), Etcd::Untrusted(Distrust::Authority));
+        assert_eq!(peer("certificate not valid for name \"a\""), Etcd::Untrusted(Distrust::Name));
+        assert_eq!(peer("certificate expired: verification time"), Etcd::Untrusted(Distrust::Expired));
+        assert_eq!(peer("something new"), Etcd::Untrusted(Distrust::Other));
+        assert!(matches!(classify("received fatal alert: BadCertificate"), Etcd::RefusesUs(_)));
+        assert!(matches!(classify("tcp connect error: Connection refused"), Etcd::Unreachable(_)));
+    }
+}

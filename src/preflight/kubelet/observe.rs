@@ -1,0 +1,251 @@
+//! Finds kubelet and the container runtime: by kubelet's process, where it can be seen, else where both usually are.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use serde_json::Value;
+
+use super::super::plain;
+use super::super::seen::{Health, Kubelet, Runtime, Watched};
+use crate::assets::command::{flag, runs};
+use crate::assets::yaml;
+use crate::error::chain;
+use crate::host::cri;
+use crate::host::programs::Program;
+
+const HEALTH_PORT: u16 = 10248;
+/// Where runtimes listen by themselves.
+const SOCKETS: [&str; 2] = ["/run/containerd/containerd.sock", "/run/crio/crio.sock"];
+
+impl Kubelet {
+    /// A setting by its flag, which wins, or by its field in the configuration file.
+    pub fn setting(&self, name: &str, field: &str) -> Option<String> {
+        let of_flag = flag(self.process.words.iter().map(String::as_str), name);
+        let of_file = || match self.config.as_ref().ok()?.get(field)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Null => None,
+            other => Some(other.to_string()),
+        };
+        of_flag.or_else(of_file)
+    }
+
+    /// A flag that has no field.
+    pub fn flag(&self, name: &str) -> Option<String> {
+        flag(self.process.words.iter().map(String::as_str), name)
+    }
+
+    /// Whether a flag that may stand alone is on.
+    pub fn is_on(&self, name: &str, field: &str) -> bool {
+        let alone = format!("--{name}");
+        self.process.words.contains(&alone) || self.setting(name, field).as_deref() == Some("true")
+    }
+}
+
+/// Kubelet among `processes`, and whether it watches `folder`.
+pub fn find_kubelet(processes: &[Program], folder: &Path) -> Option<Kubelet> {
+    let is_kubelet = |process: &&Program| runs(process.words.iter().map(String::as_str), "kubelet");
+    let process = processes.iter().find(is_kubelet)?.clone();
+    let config = config(&process);
+    let mut kubelet = Kubelet { process, config, watched: Watched::Nothing, has_credentials: false };
+    kubelet.watched = watched(&kubelet, folder);
+    kubelet.has_credentials =
+        kubelet.flag("kubeconfig").is_some_and(|path| leads_in(&kubelet.process, &path));
+    Some(kubelet)
+}
+
+/// Whether a kubeconfig is there with credentials. Kubelet writes it first and gets its certificate later.
+fn leads_in(process: &Program, path: &str) -> bool {
+    let Ok(kubeconfig) = parse(&within(process, path)) else { return false };
+    let users = kubeconfig["users"].as_array().into_iter().flatten().map(|user| &user["user"]);
+    let has = |user: &Value, field: &str| user[field].as_str().is_some_and(|text| !text.is_empty());
+    let has_file = |user: &Value| {
+        let file = user["client-certificate"].as_str();
+        file.is_some_and(|file| Path::new(file).is_absolute() && within(process, file).exists())
+    };
+    let inline = ["client-certificate-data", "token", "tokenFile"];
+    users
+        .into_iter()
+        .any(|user| inline.iter().any(|field| has(user, field)) || user["exec"].is_object() || has_file(user))
+}
+
+/// The configuration file and what a folder of such files lays over it, as kubelet does.
+fn config(process: &Program) -> Result<Value, String> {
+    let named = |name: &str| flag(process.words.iter().map(String::as_str), name);
+    let mut config = match named("config") {
+        Some(path) => parse(&within(process, &path))?,
+        None => Value::Object(serde_json::Map::new()),
+    };
+    let folder = named("config-dir").map(|path| within(process, &path));
+    let entries = folder.map(fs::read_dir).transpose().map_err(|error| error.to_string())?;
+    let mut files: Vec<PathBuf> = entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "conf"));
+    files.sort();
+    for file in files {
+        json_patch::merge(&mut config, &parse(&file)?);
+    }
+    Ok(config)
+}
+
+fn parse(path: &Path) -> Result<Value, String> {
+    let name = path.display().to_string();
+    let text = fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
+    let documents = yaml::parse(&text, &name).map_err(|error| error.to_string())?;
+    documents.into_iter().next().ok_or_else(|| format!("{name} is empty"))
+}
+
+/// A path as the process means it, relative ones left aside: kubelet's never are.
+fn within(process: &Program, path: &str) -> PathBuf {
+    process.root().join(path.trim_start_matches('/'))
+}
+
+fn watched(kubelet: &Kubelet, folder: &Path) -> Watched {
+    if let (None, Err(why)) = (kubelet.flag("pod-manifest-path"), &kubelet.config) {
+        return Watched::Unknown(why.clone());
+    }
+    match kubelet.setting("pod-manifest-path", "staticPodPath").filter(|path| !path.is_empty()) {
+        None => Watched::Nothing,
+        Some(path) if is_same(&within(&kubelet.process, &path), &path, folder) => Watched::Ours,
+        Some(path) => Watched::Other(path),
+    }
+}
+
+/// Whether both are one folder: by what they are, else by name.
+fn is_same(seen: &Path, name: &str, folder: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    match (identity(seen), identity(folder)) {
+        (Some(one), Some(other)) => one == other,
+        _ => Path::new(name).components().eq(folder.components()),
+    }
+}
+
+/// Asks kubelet how it is.
+pub async fn health(kubelet: Option<&Kubelet>) -> Health {
+    let port = kubelet.and_then(|kubelet| kubelet.setting("healthz-port", "healthzPort"));
+    let port = port.and_then(|port| port.parse().ok()).unwrap_or(HEALTH_PORT);
+    if port == 0 {
+        return Health::Off;
+    }
+    let address = kubelet.and_then(|kubelet| kubelet.setting("healthz-bind-address", "healthzBindAddress"));
+    let address = address.and_then(|address| address.parse().ok()).unwrap_or(Ipv4Addr::LOCALHOST.into());
+    let address = SocketAddr::new(address, port);
+    match plain::get(address, "/healthz").await {
+        Ok((200, _)) => Health::Healthy,
+        Ok((status, body)) => Health::Sick(format!("http://{address}/healthz says {status} {}", body.trim())),
+        Err(error) => Health::Silent(format!("http://{address}/healthz: {error}")),
+    }
+}
+
+/// Asks the runtime that kubelet uses, else the one that is there.
+pub async fn runtime(kubelet: Option<&Program>) -> Runtime {
+    let words = || kubelet.into_iter().flat_map(|kubelet| kubelet.words.iter().map(String::as_str));
+    let endpoint = flag(words(), "container-runtime-endpoint").or_else(|| {
+        let config = config(kubelet?).ok()?;
+        config["containerRuntimeEndpoint"].as_str().map(str::to_owned)
+    });
+    let path = endpoint.as_deref().map(|endpoint| endpoint.trim_start_matches("unix://"));
+    let seen = |path: &str| match kubelet {
+        Some(kubelet) if !kubelet.shares_our_files() => within(kubelet, path),
+        _ => PathBuf::from(path),
+    };
+    let usual = || SOCKETS.into_iter().map(seen).find(|path| path.exists());
+    match (path.map(seen).or_else(usual), kubelet) {
+        (Some(socket), _) => ask(socket).await,
+        (None, Some(_)) => ask(PathBuf::from(SOCKETS[0])).await,
+        (None, None) => Runtime::Unseen(format!("neither {} is to be seen from here", SOCKETS.join(" nor "))),
+    }
+}
+
+async fn ask(socket: PathBuf) -> Runtime {
+    let (version, conditions, images) =
+        futures::join!(cri::version(&socket), cri::conditions(&socket), cri::images(&socket));
+    match (version, conditions) {
+        (Ok(version), Ok(conditions)) => Runtime::Answers {
+            version: version.to_string(),
+            conditions,
+            images: images.map_err(|error| chain(&error)),
+        },
+        (Err(error), _) | (_, Err(error)) if is_forbidden(&error) => Runtime::Unseen(chain(&error)),
+        (Err(error), _) | (_, Err(error)) => Runtime::Silent { why: chain(&error), socket },
+    }
+}
+
+/// A socket that is root's alone says nothing to others.
+fn is_forbidden(error: &cri::Error) -> bool {
+    matches!(error, cri::Error::Connect { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// This process, with other words: its root is ours.
+    fn kubelet(words: &[&str], folder: &Path) -> Kubelet {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        find_kubelet(&[Program { pid: std::process::id(), words }], folder).unwrap()
+    }
+
+    #[test]
+    fn the_watched_folder_comes_from_the_configuration_file_and_what_is_laid_over_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        fs::write(path("config.yaml"), "staticPodPath: /elsewhere\nrotateCertificates: true\n").unwrap();
+        let config = format!("--config={}", path("config.yaml"));
+        let plain = kubelet(&["/usr/bin/kubelet", &config], folder.path());
+        assert_eq!(plain.watched, Watched::Other("/elsewhere".into()));
+        assert!(plain.is_on("rotate-certificates", "rotateCertificates"));
+
+        fs::create_dir(path("config.d")).unwrap();
+        fs::create_dir(path("manifests")).unwrap();
+        let over = json!({"staticPodPath": path("manifests")}).to_string();
+        fs::write(path("config.d/10-folder.conf"), over).unwrap();
+        let over = format!("--config-dir={}", path("config.d"));
+        let ours = folder.path().join("manifests");
+        assert_eq!(kubelet(&["kubelet", &config, &over], &ours).watched, Watched::Ours);
+        let flag = "--pod-manifest-path=/a/b/";
+        let by_flag = kubelet(&["kubelet", &config, &over, flag], Path::new("/a/b"));
+        assert_eq!(by_flag.watched, Watched::Ours);
+        assert_eq!(kubelet(&["hyperkube", "kubelet"], &ours).watched, Watched::Nothing);
+        let missing = kubelet(&["kubelet", "--config=/none.yaml"], &ours);
+        assert!(matches!(missing.watched, Watched::Unknown(_)));
+    }
+
+    #[test]
+    fn a_kubeconfig_whose_certificate_is_still_to_come_leads_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let flag = format!("--kubeconfig={}", path("kubeconfig"));
+        let has_credentials = || kubelet(&["kubelet", &flag], Path::new("/")).has_credentials;
+        assert!(!has_credentials());
+        let user = json!({"client-certificate": path("client.pem"), "client-key": path("client.pem")});
+        fs::write(path("kubeconfig"), json!({"users": [{"name": "u", "user": user}]}).to_string()).unwrap();
+        assert!(!has_credentials());
+        fs::write(path("client.pem"), "PEM").unwrap();
+        assert!(has_credentials());
+    }
+
+    #[tokio::test]
+    async fn a_runtime_that_was_named_and_is_not_there_is_silent() {
+        let words = ["kubelet", "--container-runtime-endpoint=unix:///none.sock"];
+        let named = kubelet(&words, Path::new("/"));
+        let Runtime::Silent { why, .. } = runtime(Some(&named.process)).await else { panic!("it answers") };
+        assert!(why.contains("/none.sock"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn health_is_asked_where_kubelet_was_told_to_answer() {
+        assert_eq!(
+            health(Some(&kubelet(&["kubelet", "--healthz-port=0"], Path::new("/")))).await,
+            Health::Off
+        );
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let told = format!("--healthz-port={free}");
+        let Health::Silent(why) = health(Some(&kubelet(&["kubelet", &told], Path::new("/")))).await else {
+            panic!("nobody listens there");
+        };
+        assert!(why.contains(&free.to_string()), "{why}");
+    }
+}

@@ -1,0 +1,276 @@
+//! What a cluster will want of this machine, read from its assets. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde_json::Value;
+use url::Url;
+
+use super::Options;
+use crate::NAMESPACE;
+use crate::assets::command::{container_words, containers, flag, runs, words};
+use crate::assets::load::{Layout, StaticPod};
+use crate::cluster::kubeconfig::{self, Access};
+
+/// Where the programs of a control plane listen unless they are told otherwise.
+const SECURE_PORTS: [(&str, u16); 3] =
+    [("kube-apiserver", 6443), ("kube-controller-manager", 10257), ("kube-scheduler", 10259)];
+const ETCD: &str = "etcd";
+const ETCD_LISTENS: [&str; 3] = ["listen-client-urls", "listen-peer-urls", "listen-metrics-urls"];
+
+/// What will be wanted.
+pub struct Subject<'a> {
+    pub layout: &'a Layout,
+    pub options: &'a Options,
+    /// The administrator's way to the API.
+    pub access: Access,
+    /// The bootstrap apiserver's command line.
+    apiserver: Vec<&'a str>,
+}
+
+/// A port that one of our programs will listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub port: u16,
+    /// At which addresses; any where this is empty.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Which program.
+    pub program: &'static str,
+    /// Its command lines, of the bootstrap pod and of its successor.
+    pub commands: Vec<Vec<String>>,
+}
+
+/// An image that a pod will be made from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// As a runtime lists it.
+    pub reference: String,
+    /// Whether nobody will pull it.
+    pub never_pulled: bool,
+}
+
+impl<'a> Subject<'a> {
+    pub fn of(layout: &'a Layout, options: &'a Options) -> Result<Self, kubeconfig::Error> {
+        let file = options.asset_dir.join("auth/kubeconfig");
+        let access = kubeconfig::parse(&layout.kubeconfig, &file)?;
+        let mut pods = layout.bootstrap_manifests.iter().map(|pod| words(&pod.value).collect::<Vec<_>>());
+        let apiserver = pods.find(|words| runs(words.iter().copied(), "kube-apiserver"));
+        Ok(Self { layout, options, access, apiserver: apiserver.unwrap_or_default() })
+    }
+
+    /// The value of a flag of the apiserver.
+    pub fn api_flag(&self, name: &str) -> Option<String> {
+        flag(self.apiserver.iter().copied(), name)
+    }
+
+    /// The port of this machine's apiservers.
+    pub fn api_port(&self) -> u16 {
+        let secure = self.api_flag("secure-port").and_then(|port| port.parse().ok());
+        secure.or(self.access.server.port_or_known_default()).unwrap_or(443)
+    }
+
+    /// Host of the API's URL, IPv6 without brackets.
+    pub fn api_host(&self) -> &str {
+        let host = self.access.server.host_str().unwrap_or_default();
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The file of `tls/` that a path in a bootstrap pod leads to: the longest end of it that is there.
+    pub fn key_file(&self, path: &str) -> Option<(&'a str, &'a [u8])> {
+        let mut ends = path.match_indices('/').map(|(at, _)| &path[at + 1..]);
+        let found = ends.find_map(|end| self.layout.tls.get_key_value(end))?;
+        Some((found.0, found.1))
+    }
+
+    /// URLs of etcd, and those that cannot be read.
+    pub fn etcd_servers(&self) -> Vec<Result<Url, String>> {
+        let servers = self.api_flag("etcd-servers").unwrap_or_default();
+        let servers = servers.split(',').filter(|server| !server.is_empty());
+        servers.map(|server| Url::parse(server).map_err(|_| server.to_owned())).collect()
+    }
+
+    /// Every static pod, with whether it stays.
+    pub fn static_pods(&self) -> impl Iterator<Item = (&'a StaticPod, bool)> {
+        let staying = self.layout.controller_manifests.iter().map(|pod| (pod, true));
+        staying.chain(self.layout.bootstrap_manifests.iter().map(|pod| (pod, false)))
+    }
+
+    /// The static pod that etcd is, if `start` places it.
+    pub fn etcd_pod(&self) -> Option<&'a StaticPod> {
+        let mut staying = self.layout.controller_manifests.iter();
+        staying.find(|pod| runs(words(&pod.value), ETCD))
+    }
+
+    /// Where that one keeps its data.
+    pub fn etcd_data(&self) -> Option<String> {
+        flag(words(&self.etcd_pod()?.value), "data-dir")
+    }
+
+    /// Networks of pods and of services.
+    pub fn networks(&self) -> Vec<(&'static str, IpNet)> {
+        let pods = self.static_pods().find_map(|(pod, _)| flag(words(&pod.value), "cluster-cidr"));
+        let lists = [("pods", pods), ("services", self.api_flag("service-cluster-ip-range"))];
+        let parsed = lists.into_iter().map(|(name, list)| (name, list.unwrap_or_default()));
+        parsed.flat_map(|(name, list)| networks(&list).into_iter().map(move |net| (name, net))).collect()
+    }
+
+    /// Every port, once.
+    pub fn claims(&self) -> Vec<Claim> {
+        let mut claims: BTreeMap<u16, Claim> = BTreeMap::new();
+        for container in self.host_containers() {
+            for claim in claims_of(container) {
+                match claims.get_mut(&claim.port) {
+                    Some(known) => known.join(claim),
+                    None => drop(claims.insert(claim.port, claim)),
+                }
+            }
+        }
+        claims.into_values().collect()
+    }
+
+    /// Containers in the network of this machine.
+    fn host_containers(&self) -> impl Iterator<Item = &'a Value> {
+        let pods = self.static_pods().map(|(pod, _)| &pod.value).chain(self.templates());
+        pods.filter(|pod| pod["spec"]["hostNetwork"] == Value::Bool(true)).flat_map(containers)
+    }
+
+    /// Templates of the workloads in kube-system.
+    fn templates(&self) -> impl Iterator<Item = &'a Value> {
+        let objects = self.layout.objects.iter().filter(|object| object.namespace() == Some(NAMESPACE));
+        objects.map(|object| &object.value["spec"]["template"]).filter(|template| template.is_object())
+    }
+
+    /// Images of the control plane and of what else belongs to the system, each once.
+    pub fn images(&self) -> BTreeSet<Wanted> {
+        let pods = self.static_pods().map(|(pod, _)| &pod.value).chain(self.templates());
+        let lists = pods.flat_map(|pod| [&pod["spec"]["initContainers"], &pod["spec"]["containers"]]);
+        lists.filter_map(Value::as_array).flatten().filter_map(wanted).collect()
+    }
+}
+
+impl Claim {
+    fn join(&mut self, other: Self) {
+        if other.addresses.is_empty() || self.addresses.is_empty() {
+            self.addresses.clear();
+        } else {
+            self.addresses.extend(other.addresses);
+        }
+        self.commands.extend(other.commands);
+    }
+
+    /// Whether a listener at `address` is in the way.
+    pub fn collides_with(&self, address: IpAddr) -> bool {
+        self.addresses.is_empty() || address.is_unspecified() || self.addresses.contains(&address)
+    }
+}
+
+fn claims_of(container: &Value) -> Vec<Claim> {
+    let command: Vec<&str> = container_words(container).collect();
+    let owned = || vec![command.iter().map(|word| (*word).to_owned()).collect()];
+    if runs(command.iter().copied(), ETCD) {
+        let urls = ETCD_LISTENS.iter().filter_map(|name| flag(command.iter().copied(), name));
+        let urls: Vec<String> = urls.collect();
+        let sockets = urls.iter().flat_map(|list| list.split(',')).filter_map(socket);
+        let claim = |(address, port)| Claim { port, addresses: address, program: ETCD, commands: owned() };
+        return sockets.map(claim).collect();
+    }
+    let program = SECURE_PORTS.iter().find(|(program, _)| runs(command.iter().copied(), program));
+    let claim = program.map(|(program, default)| {
+        let port = flag(command.iter().copied(), "secure-port").and_then(|port| port.parse().ok());
+        let address = flag(command.iter().copied(), "bind-address").unwrap_or_default();
+        Claim { port: port.unwrap_or(*default), addresses: addresses(&address), program, commands: owned() }
+    });
+    claim.into_iter().collect()
+}
+
+/// A variable, such as the host's address, stands for any.
+fn addresses(text: &str) -> BTreeSet<IpAddr> {
+    text.parse().into_iter().filter(|address: &IpAddr| !address.is_unspecified()).collect()
+}
+
+fn socket(url: &str) -> Option<(BTreeSet<IpAddr>, u16)> {
+    let url = Url::parse(url).ok()?;
+    let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
+    Some((addresses(host), url.port()?))
+}
+
+fn networks(list: &str) -> Vec<IpNet> {
+    list.split(',').filter_map(|network| network.trim().parse().ok()).collect()
+}
+
+fn wanted(container: &Value) -> Option<Wanted> {
+    let reference = full_reference(container["image"].as_str()?);
+    Some(Wanted { reference, never_pulled: container["imagePullPolicy"] == "Never" })
+}
+
+/// `busybox` is short for `docker.io/library/busybox:latest`.
+fn full_reference(image: &str) -> String {
+    let (first, rest) = image.split_once('/').unwrap_or(("", image));
+    let has_registry = first.contains(['.', ':']) || first == "localhost";
+    let name = match (has_registry, first) {
+        (true, _) => image.to_owned(),
+        (false, "") => format!("docker.io/library/{image}"),
+        (false, _) => format!("docker.io/{image}"),
+    };
+    let has_version = rest.contains('@') || rest.rsplit('/').next().is_some_and(|last| last.contains(':'));
+    if has_version { name } else { format!("{name}:latest") }
+}
+
+/// Where the registry of a full reference is.
+pub fn registry(reference: &str) -> &str {
+    match reference.split('/').next().unwrap_or_default() {
+        "docker.io" => "registry-1.docker.io",
+        registry => registry,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn ports_are_those_of_the_flags_else_of_the_program() {
+        let claims = |words: &[&str]| {
+            let claims = claims_of(&json!({"command": words}));
+            let plain = |claim: Claim| (claim.port, claim.addresses.into_iter().collect::<Vec<_>>());
+            claims.into_iter().map(plain).collect::<Vec<_>>()
+        };
+        let loopback: IpAddr = "127.0.0.1".parse().unwrap();
+        assert_eq!(claims(&["kube-scheduler", "--bind-address=127.0.0.1"]), [(10259, vec![loopback])]);
+        assert_eq!(claims(&["/hyperkube", "apiserver", "--secure-port=443"]), [(443, vec![])]);
+        assert_eq!(claims(&["kube-apiserver", "--bind-address=$(HOST_IP)"]), [(6443, vec![])]);
+        let etcd = ["etcd", "--listen-client-urls=https://127.0.0.1:2379,https://0.0.0.0:2377"];
+        assert_eq!(claims(&etcd), [(2379, vec![loopback]), (2377, vec![])]);
+        assert_eq!(claims(&["flanneld"]), []);
+    }
+
+    #[test]
+    fn a_listener_elsewhere_is_not_in_the_way() {
+        let claim = Claim {
+            port: 1,
+            addresses: addresses("127.0.0.1"),
+            program: "kube-scheduler",
+            commands: Vec::new(),
+        };
+        let collides = |address: &str| claim.collides_with(address.parse().unwrap());
+        assert!(collides("127.0.0.1") && collides("0.0.0.0") && collides("::") && !collides("192.0.2.1"));
+    }
+
+    #[test]
+    fn short_references_mean_the_long_ones_that_a_runtime_lists() {
+        for (short, long) in [
+            ("busybox", "docker.io/library/busybox:latest"),
+            ("a/b:1", "docker.io/a/b:1"),
+            ("localhost:5000/b", "localhost:5000/b:latest"),
+            ("registry.k8s.io/pause:3.10", "registry.k8s.io/pause:3.10"),
+            ("quay.io/a/b@sha256:00", "quay.io/a/b@sha256:00"),
+        ] {
+            assert_eq!(full_reference(short), long);
+        }
+        assert_eq!(registry("docker.io/a/b:1"), "registry-1.docker.io");
+        assert_eq!(registry("localhost:5000/b:1"), "localhost:5000");
+    }
+}

@@ -1,0 +1,375 @@
+//! Every decision as what it is, a function: a good machine, changed in one thing, and the one check that must say so.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use time::macros::datetime;
+
+use super::seen::{
+    Api, DataFolder, Distrust, Etcd, Health, Kubelet, Manifest, Member, Registry, Room, Runtime, Taken,
+    Volume, Watched,
+};
+use super::*;
+use crate::assets::load::StaticPod;
+use crate::host::cri::Condition;
+use crate::host::programs::Program;
+use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS};
+
+const IMAGE: &str = "registry.k8s.io/kube-apiserver:v1.36.3";
+const NOW: OffsetDateTime = datetime!(2026-06-01 0:00 UTC);
+
+fn pod(file: &str, command: &[&str]) -> StaticPod {
+    let container = json!({"name": "c", "image": IMAGE, "command": command});
+    let spec = json!({"hostNetwork": true, "containers": [container]});
+    let value = json!({"metadata": {"name": file}, "spec": spec});
+    StaticPod { path: format!("{file}.yaml"), bytes: value.to_string().into_bytes(), value }
+}
+
+/// An apiserver and an etcd, without certificates: those are tested with real ones.
+fn layout() -> Layout {
+    let apiserver =
+        ["kube-apiserver", "--secure-port=6443", "--etcd-servers=https://127.0.0.1:2379", SERVICES];
+    let scheduler = ["kube-scheduler", "--secure-port=10359", "--bind-address=127.0.0.1"];
+    let etcd = ["etcd", "--listen-client-urls=https://127.0.0.1:2379", "--data-dir=/var/lib/etcd"];
+    let issued = rcgen::generate_simple_self_signed(vec!["ca".to_owned()]).unwrap().cert.pem();
+    let cluster =
+        json!({"server": "https://api.example.test:6443", "certificate-authority-data": base64(&issued)});
+    let kubeconfig = json!({
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+    });
+    Layout {
+        kubeconfig: kubeconfig.to_string().into_bytes(),
+        bootstrap_manifests: vec![
+            pod("bootstrap-apiserver", &apiserver),
+            pod("bootstrap-scheduler", &scheduler),
+        ],
+        controller_manifests: vec![pod("etcd", &etcd)],
+        ..Layout::default()
+    }
+}
+
+const SERVICES: &str = "--service-cluster-ip-range=10.3.0.0/24";
+
+fn base64(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+fn options() -> Options {
+    Options {
+        asset_dir: PathBuf::from("/assets"),
+        pod_manifest_path: PathBuf::from("/etc/kubernetes/manifests"),
+        ignored: Ignored::default(),
+        placed: BTreeSet::new(),
+        now: NOW,
+        patience: Duration::ZERO,
+    }
+}
+
+/// This process: its files are ours.
+fn process(words: &[&str]) -> Program {
+    Program { pid: std::process::id(), words: words.iter().map(|word| (*word).to_owned()).collect() }
+}
+
+fn kubelet() -> Kubelet {
+    Kubelet {
+        process: process(&["kubelet", "--bootstrap-kubeconfig=/b", "--kubeconfig=/k"]),
+        config: Ok(json!({"rotateCertificates": true})),
+        watched: Watched::Ours,
+        has_credentials: false,
+    }
+}
+
+fn ready(name: &str, holds: bool) -> Condition {
+    Condition { name: name.into(), holds, reason: "Because".into(), message: "it is so".into() }
+}
+
+fn runtime(conditions: Vec<Condition>, images: &[&str]) -> Runtime {
+    let images = images.iter().map(|image| (*image).to_owned()).collect();
+    Runtime::Answers { version: "containerd 2".into(), conditions, images: Ok(images) }
+}
+
+fn good() -> Seen {
+    let room = Room { free: 1 << 40, has_inodes: true, is_read_only: false };
+    let volume = |path: &str| Volume { path: path.into(), needed: 1 << 29, room: Ok(room) };
+    Seen {
+        is_root: true,
+        newest: Some(("/assets/auth/kubeconfig".into(), NOW)),
+        kubelet: Some(kubelet()),
+        health: Health::Healthy,
+        kubelet_listens: true,
+        runtime: runtime(vec![ready("RuntimeReady", true), ready("NetworkReady", false)], &[IMAGE]),
+        registries: BTreeMap::new(),
+        taken: Ok(Vec::new()),
+        api: Api::Nobody,
+        etcd: vec![Member {
+            url: "https://127.0.0.1:2379".into(),
+            answer: Etcd::Unreachable("refused".into()),
+        }],
+        api_host: Ok(()),
+        routes: Ok(Vec::new()),
+        addresses: Vec::new(),
+        volumes: vec![volume("/etc/kubernetes"), volume("/var/lib/etcd")],
+        manifests: Ok(Vec::new()),
+        key_folders: [BOOTSTRAP_SECRETS, ETCD_KEYS].map(|folder| (folder.into(), Ok(()))).into(),
+        etcd_data: DataFolder::Free,
+        kubeadm: Vec::new(),
+    }
+}
+
+/// Certificates aside, which this layout has none of, what came of a good machine changed by `change`.
+fn outcomes(change: impl FnOnce(&mut Seen)) -> Vec<(&'static str, Outcome)> {
+    let (layout, options) = (layout(), options());
+    let subject = Subject::of(&layout, &options).unwrap();
+    let mut seen = good();
+    change(&mut seen);
+    let records = CHECKS
+        .iter()
+        .filter(|record| !record.name.starts_with("certificate") && record.name != "server-names");
+    records.map(|record| (record.name, (record.decide)(&subject, &seen))).collect()
+}
+
+/// The one check that fails, and all that it says.
+fn failure(change: impl FnOnce(&mut Seen)) -> String {
+    let mut failed = outcomes(change).into_iter().filter_map(|(name, outcome)| match outcome {
+        Outcome::Fail(problems) => Some((name, problems)),
+        _ => None,
+    });
+    let (name, problems) = failed.next().expect("something fails");
+    assert_eq!(failed.map(|(name, _)| name).collect::<Vec<_>>(), [] as [&str; 0], "beside {name}");
+    let said = problems.iter().map(|Problem { what, why, cure }| format!("{what}; {why}; {cure}"));
+    format!("{name}: {}", said.collect::<Vec<_>>().join("\n"))
+}
+
+fn unknown(change: impl FnOnce(&mut Seen)) -> Vec<&'static str> {
+    let outcomes = outcomes(change);
+    assert!(!outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Fail(_))), "{outcomes:#?}");
+    let unknown = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Unknown(_)));
+    unknown.map(|(name, _)| *name).collect()
+}
+
+type Change = fn(&mut Seen);
+
+/// Each cause, and words that its message alone has.
+const CAUSES: [(Change, &str); 26] = [
+    (|seen| seen.is_root = false, "root: bootkube does not run as root"),
+    (
+        |seen| seen.newest = Some(("/f".into(), datetime!(2026-06-02 0:00 UTC))),
+        "clock: this machine's clock is behind",
+    ),
+    (|seen| room(seen).free = 1, "space: there is not enough room for /etc/kubernetes"),
+    (|seen| room(seen).has_inodes = false, "space: no file can be made in /etc/kubernetes"),
+    (|seen| room(seen).is_read_only = true, "space: nothing can be written to /etc/kubernetes"),
+    (|seen| gone(seen), "kubelet: kubelet is not running"),
+    (|seen| silent(seen), "kubelet: kubelet has started but does not answer"),
+    (|seen| seen.health = Health::Sick("500".into()), "kubelet: kubelet is not healthy"),
+    (|seen| watches(seen, Watched::Nothing), "kubelet-static-pods: kubelet takes static pods from no folder"),
+    (
+        |seen| watches(seen, Watched::Other("/o".into())),
+        "kubelet-static-pods: kubelet watches another folder",
+    ),
+    (|seen| deadlocked(seen), "kubelet-certificates: kubelet will start no static pod"),
+    (|seen| seen.runtime = mute(), "container-runtime: the container runtime does not answer at /run/c.sock"),
+    (
+        |seen| seen.runtime = runtime(vec![ready("RuntimeReady", false)], &[IMAGE]),
+        "container-runtime: containerd 2 is not ready",
+    ),
+    (
+        |seen| missing(seen, Registry::Unreached("no route".into())),
+        "images: image registry.k8s.io/kube-apiserver:v1.36.3 is not on this machine",
+    ),
+    (|seen| taken(seen, 10359, &["nginx"]), "ports: port 10359 of kube-scheduler is taken; nginx"),
+    (|seen| taken(seen, 2379, &["etcd", "--mine"]), "ports: port 2379 of etcd is taken; etcd"),
+    (
+        |seen| other_api(seen),
+        "ports: port 6443 of kube-apiserver is taken; somebody listens on 0.0.0.0, and is not",
+    ),
+    (
+        |seen| asked(seen, Etcd::Untrusted(Distrust::Authority)),
+        "etcd: etcd at https://127.0.0.1:2379 is not of the CA",
+    ),
+    (
+        |seen| asked(seen, Etcd::Untrusted(Distrust::Name)),
+        "etcd: the certificate of etcd at https://127.0.0.1:2379 is not for this",
+    ),
+    (
+        |seen| asked(seen, Etcd::RefusesUs("alert".into())),
+        "etcd: etcd at https://127.0.0.1:2379 refuses our client certificate",
+    ),
+    (
+        |seen| seen.api_host = Err("no such name".into()),
+        "api-address: nobody knows the address of api.example.test",
+    ),
+    (
+        |seen| seen.addresses = vec!["10.3.0.9".parse().unwrap()],
+        "networks: the network of services, 10.3.0.0/24, is in use",
+    ),
+    (
+        |seen| held(seen, BOOTSTRAP_SECRETS),
+        "bootstrap-secrets: /etc/kubernetes/bootstrap-secrets was not made by bootkube",
+    ),
+    (|seen| held(seen, ETCD_KEYS), "etcd-keys: /etc/kubernetes/etcd was not made by bootkube"),
+    (
+        |seen| seen.etcd_data = DataFolder::Used { is_of_this_cluster: false },
+        "etcd-data: /var/lib/etcd holds the data of another etcd",
+    ),
+    (
+        |seen| seen.kubeadm = vec!["/etc/kubernetes/admin.conf".into()],
+        "kubeadm: kubeadm has made this machine a controller",
+    ),
+];
+
+fn room(seen: &mut Seen) -> &mut Room {
+    seen.volumes[0].room.as_mut().unwrap()
+}
+
+fn gone(seen: &mut Seen) {
+    (seen.kubelet, seen.health, seen.kubelet_listens) = (None, Health::Silent("refused".into()), false);
+}
+
+fn silent(seen: &mut Seen) {
+    (seen.health, seen.kubelet_listens) = (Health::Silent("refused".into()), false);
+}
+
+fn watches(seen: &mut Seen, watched: Watched) {
+    seen.kubelet.as_mut().unwrap().watched = watched;
+}
+
+/// A kubelet that waits for its certificate does not answer for its health: the cause is named alone.
+fn deadlocked(seen: &mut Seen) {
+    silent(seen);
+    seen.kubelet.as_mut().unwrap().config = Ok(json!({}));
+}
+
+fn mute() -> Runtime {
+    Runtime::Silent { socket: "/run/c.sock".into(), why: "refused".into() }
+}
+
+fn missing(seen: &mut Seen, registry: Registry) {
+    seen.runtime = runtime(vec![ready("RuntimeReady", true)], &[]);
+    seen.registries = BTreeMap::from([("registry.k8s.io".to_owned(), registry)]);
+}
+
+fn taken(seen: &mut Seen, port: u16, holder: &[&str]) {
+    let holders = if holder.is_empty() { Vec::new() } else { vec![process(holder)] };
+    seen.taken = Ok(vec![Taken { port, addresses: vec!["0.0.0.0".parse().unwrap()], holders }]);
+}
+
+fn other_api(seen: &mut Seen) {
+    taken(seen, 6443, &[]);
+    seen.api = Api::Other("invalid peer certificate: UnknownIssuer".into());
+}
+
+fn asked(seen: &mut Seen, answer: Etcd) {
+    seen.etcd[0].answer = answer;
+}
+
+fn held(seen: &mut Seen, folder: &str) {
+    seen.key_folders.insert(folder.into(), Err("foreign".into()));
+}
+
+#[test]
+fn a_good_machine_passes_every_check() {
+    assert_eq!(unknown(|_| {}), [] as [&str; 0]);
+}
+
+#[test]
+fn each_cause_has_a_message_of_its_own_and_no_other() {
+    let messages: Vec<String> = CAUSES.iter().map(|(change, _)| failure(change)).collect();
+    for (i, message) in messages.iter().enumerate() {
+        let words = CAUSES.iter().map(|(_, words)| *words);
+        let matching: Vec<usize> = words
+            .enumerate()
+            .filter(|(_, words)| message.starts_with(words))
+            .map(|(cause, _)| cause)
+            .collect();
+        assert_eq!(matching, [i], "{message}");
+    }
+}
+
+#[test]
+fn what_a_container_cannot_see_is_unknown() {
+    let container = |seen: &mut Seen| {
+        seen.kubelet = None;
+        seen.runtime = Runtime::Unseen("no socket".into());
+        seen.api_host = Err("no such name".into());
+        seen.etcd_data = DataFolder::Unseen;
+        seen.volumes[1].room = Err("there is no /var/lib/etcd here".into());
+    };
+    let expected = [
+        "space",
+        "kubelet-static-pods",
+        "kubelet-certificates",
+        "container-runtime",
+        "images",
+        "api-address",
+        "etcd-data",
+    ];
+    assert_eq!(unknown(container), expected);
+}
+
+#[test]
+fn a_kubelet_elsewhere_and_images_that_may_come_are_unknown() {
+    assert_eq!(unknown(|seen| seen.health = Health::Off), ["kubelet"]);
+    assert_eq!(unknown(|seen| seen.etcd.clear()), ["etcd"]);
+    assert_eq!(
+        unknown(|seen| seen.health = Health::Silent("refused".into())),
+        ["kubelet"],
+        "10250 is listened on"
+    );
+    assert_eq!(unknown(|seen| missing(seen, Registry::Reached)), ["images"]);
+    assert_eq!(unknown(|seen| missing(seen, Registry::Detour("no route".into()))), ["images"]);
+}
+
+#[test]
+fn what_this_cluster_left_itself_is_in_nobodys_way() {
+    let nothing: [&str; 0] = [];
+    let rerun = |seen: &mut Seen| {
+        let apiserver = &layout().bootstrap_manifests[0];
+        let path = PathBuf::from("/etc/kubernetes/manifests/bootstrap-apiserver.yaml");
+        seen.manifests = Ok(vec![Manifest { path, content: apiserver.bytes.clone() }]);
+        seen.etcd_data = DataFolder::Used { is_of_this_cluster: false };
+        taken(seen, 10359, &["kube-scheduler", "--changed-since"]);
+    };
+    assert_eq!(unknown(rerun), nothing);
+    assert_eq!(unknown(|seen| (seen.api = Api::Ours, taken(seen, 6443, &["kube-apiserver"])).1), nothing);
+    let own = ["kube-scheduler", "--bind-address=127.0.0.1", "--v=2", "--secure-port=10359"];
+    assert_eq!(unknown(|seen| taken(seen, 10359, &own)), nothing, "it has the rendered flags");
+    let unseen = |seen: &mut Seen| (seen.api = Api::Ours, taken(seen, 10359, &[])).1;
+    assert_eq!(unknown(unseen), nothing, "nobody is seen to hold it, and the machine is ours");
+}
+
+#[test]
+fn a_file_that_an_earlier_run_placed_is_not_foreign() {
+    let (layout, mut options) = (layout(), options());
+    let path = PathBuf::from("/etc/kubernetes/manifests/bootstrap-apiserver.yaml");
+    let mut seen = good();
+    seen.manifests = Ok(vec![Manifest { path: path.clone(), content: b"of an earlier render".to_vec() }]);
+    let decide = |options: &Options| leftovers::static_pods(&Subject::of(&layout, options).unwrap(), &seen);
+    assert!(matches!(decide(&options), Outcome::Fail(_)));
+    options.placed.insert(path);
+    assert!(matches!(decide(&options), Outcome::Pass(_)));
+}
+
+#[test]
+fn services_that_may_be_starting_are_waited_for_and_wrong_certificates_are_not() {
+    let (layout, options) = (layout(), options());
+    let subject = Subject::of(&layout, &options).unwrap();
+    let waits_for = |change: &dyn Fn(&mut Seen)| {
+        let mut seen = good();
+        change(&mut seen);
+        let checks = decide(&subject, &seen);
+        checks
+            .iter()
+            .filter(|check| settling(check, &seen).is_some())
+            .map(|check| check.name)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(waits_for(&silent), ["kubelet"]);
+    assert_eq!(waits_for(&|seen| seen.runtime = mute()), ["container-runtime"]);
+    assert_eq!(waits_for(&|seen| asked(seen, Etcd::Untrusted(Distrust::Authority))), [] as [&str; 0]);
+    assert_eq!(waits_for(&deadlocked), [] as [&str; 0]);
+    assert_eq!(waits_for(&|seen| seen.is_root = false), [] as [&str; 0]);
+}

@@ -1,0 +1,198 @@
+//! Which pods are the control plane, how they are hosted, and what is wrong with them. Pure.
+
+use std::fmt;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use time::{Duration, OffsetDateTime};
+
+use super::Told;
+use crate::assets::command::runs;
+use crate::cluster::pods::{is_mirror, is_ready_pod};
+use crate::cluster::workload::{is_daemon_set_rolled_out, is_deployment_rolled_out};
+use crate::pki::rfc3339;
+
+/// Programs of a control plane, in the order of the report, and whether one of several leads.
+const PROGRAMS: [(&str, bool); 4] =
+    [("kube-apiserver", false), ("kube-controller-manager", true), ("kube-scheduler", true), ("etcd", false)];
+/// What names of temporary static pods begin with.
+const BOOTSTRAP: &str = "bootstrap-";
+/// A lease that old has no living holder, even if two clocks differ a little. Holders renew every 2 s.
+const STALE: Duration = Duration::minutes(1);
+
+/// One pod of the control plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Component {
+    /// Its program.
+    pub name: &'static str,
+    /// Who sees to it that it runs.
+    pub hosting: Hosting,
+    /// Its pod.
+    pub pod: String,
+    /// Where it runs; empty if nowhere.
+    pub node: String,
+    /// What it is made from.
+    pub image: String,
+    /// Whether it is Ready; if not, why.
+    pub ready: Result<(), String>,
+    /// Whether it leads; `None` for those that have no leader, and where two on one node cannot be told apart.
+    pub leads: Option<bool>,
+}
+
+/// Who sees to it that a pod runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hosting {
+    /// The cluster itself: a workload in it, as `Kind/name`.
+    SelfHosted(String),
+    /// Kubelet, by a file in its folder.
+    StaticPod,
+    /// Kubelet, until `start` has handed over.
+    Bootstrap,
+    /// Nobody: a pod of its own.
+    Bare,
+}
+
+impl fmt::Display for Hosting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SelfHosted(workload) => write!(f, "{}", workload.split('/').next().unwrap_or(workload)),
+            Self::StaticPod => f.write_str("static pod"),
+            Self::Bootstrap => f.write_str("bootstrap"),
+            Self::Bare => f.write_str("bare pod"),
+        }
+    }
+}
+
+/// Every pod of the control plane.
+pub(super) fn components(told: &Told) -> Vec<Component> {
+    let of_program = |(name, elects): (&'static str, bool)| {
+        let mut pods: Vec<&Pod> = told.pods.iter().filter(|pod| is_running(pod, name)).collect();
+        pods.sort_by_key(|pod| (node(pod), pod.name_any()));
+        let holder = if elects { holder(&told.leases, name) } else { None };
+        let leads = |pod: &Pod| if elects { leads(pod, &pods, holder.as_deref()) } else { None };
+        pods.iter().map(|pod| component(name, pod, leads(pod))).collect::<Vec<_>>()
+    };
+    PROGRAMS.into_iter().flat_map(of_program).collect()
+}
+
+fn component(name: &'static str, pod: &Pod, leads: Option<bool>) -> Component {
+    Component {
+        name,
+        hosting: hosting(pod),
+        pod: pod.name_any(),
+        node: node(pod),
+        image: image(pod, name),
+        ready: is_ready_pod(pod),
+        leads,
+    }
+}
+
+fn node(pod: &Pod) -> String {
+    pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default()
+}
+
+/// Whether the pod has not ended and holds a container of this program.
+fn is_running(pod: &Pod, program: &str) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    phase != Some("Succeeded") && containers(pod).any(|container| is_of(container, program))
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &k8s_openapi::api::core::v1::Container> {
+    pod.spec.iter().flat_map(|spec| &spec.containers)
+}
+
+fn is_of(container: &k8s_openapi::api::core::v1::Container, program: &str) -> bool {
+    let words = container.command.iter().chain(&container.args).flatten();
+    runs(words.map(String::as_str), program)
+}
+
+fn image(pod: &Pod, program: &str) -> String {
+    let container = containers(pod).find(|container| is_of(container, program));
+    container.and_then(|container| container.image.clone()).unwrap_or_default()
+}
+
+fn hosting(pod: &Pod) -> Hosting {
+    if is_mirror(pod) {
+        return if pod.name_any().starts_with(BOOTSTRAP) { Hosting::Bootstrap } else { Hosting::StaticPod };
+    }
+    let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
+    match owner {
+        // A Deployment names its ReplicaSets after itself, with a suffix.
+        Some(owner) if owner.kind == "ReplicaSet" => {
+            let name = owner.name.rsplit_once('-').map_or(owner.name.as_str(), |(name, _)| name);
+            Hosting::SelfHosted(format!("Deployment/{name}"))
+        }
+        Some(owner) => Hosting::SelfHosted(format!("{}/{}", owner.kind, owner.name)),
+        None => Hosting::Bare,
+    }
+}
+
+/// Holders call themselves after their host: the node, or the pod where it has a network of its own.
+fn leads(pod: &Pod, all: &[&Pod], holder: Option<&str>) -> Option<bool> {
+    let Some(holder) = holder else { return Some(false) };
+    let host = holder.split('_').next().unwrap_or(holder);
+    if host == pod.name_any() {
+        return Some(true);
+    }
+    let on_node = all.iter().filter(|other| node(other) == node(pod)).count();
+    match host == node(pod) {
+        true if on_node > 1 => None,
+        is_here => Some(is_here),
+    }
+}
+
+fn lease<'a>(leases: &'a [Lease], name: &str) -> Option<&'a Lease> {
+    leases.iter().find(|lease| lease.name_any() == name)
+}
+
+fn holder(leases: &[Lease], name: &str) -> Option<String> {
+    let spec = lease(leases, name)?.spec.as_ref()?;
+    spec.holder_identity.clone().filter(|holder| !holder.is_empty())
+}
+
+/// What is wrong with what runs, the worst first.
+pub(super) fn problems(told: &Told, now: OffsetDateTime) -> Vec<String> {
+    let components = components(told);
+    let leaders = PROGRAMS.iter().filter(|(_, elects)| *elects);
+    let leaderless =
+        leaders.filter_map(|(name, _)| Some(format!("no {name} leads: {}", leaderless(told, name, now)?)));
+    let unready = components.iter().filter_map(|component| {
+        let why = component.ready.as_ref().err()?;
+        Some(format!("{} on {}: pod {} {why}", component.name, component.node, component.pod))
+    });
+    let bootstrap = components.iter().filter(|component| component.hosting == Hosting::Bootstrap);
+    let bootstrap = bootstrap.map(|Component { pod, .. }| {
+        format!("the bootstrap pod {pod} is still there: run bootkube start again, it hands over")
+    });
+    leaderless.chain(unready).chain(behind(told)).chain(bootstrap).collect()
+}
+
+/// Why nobody leads. Without a look at leases nothing can be said.
+fn leaderless(told: &Told, name: &str, now: OffsetDateTime) -> Option<String> {
+    let is_unseen = told.unseen.iter().any(|unseen| unseen.starts_with("leases"));
+    if is_unseen {
+        return None;
+    }
+    let Some(holder) = holder(&told.leases, name) else {
+        return Some("its lease has no holder".to_owned());
+    };
+    let renewed = lease(&told.leases, name)?.spec.as_ref()?.renew_time.as_ref()?;
+    let renewed = OffsetDateTime::from_unix_timestamp(renewed.0.as_second()).ok()?;
+    (now - renewed > STALE).then(|| format!("{holder} has not renewed its lease since {}", rfc3339(renewed)))
+}
+
+/// Workloads of the control plane that are not what they should be.
+fn behind(told: &Told) -> Vec<String> {
+    let is_ours = |name: &str| PROGRAMS.iter().any(|(program, _)| *program == name);
+    let daemon_sets =
+        told.daemon_sets.iter().map(|set| ("DaemonSet", set.name_any(), is_daemon_set_rolled_out(set)));
+    let deployments = told.deployments.iter();
+    let deployments = deployments.map(|set| ("Deployment", set.name_any(), is_deployment_rolled_out(set)));
+    let all = daemon_sets.chain(deployments).filter(|(_, name, _)| is_ours(name));
+    all.filter_map(|(kind, name, rolled_out)| Some(format!("{kind} {name}: {}", rolled_out.err()?))).collect()
+}
+
+#[cfg(test)]
+#[path = "components_tests.rs"]
+mod tests;

@@ -1,0 +1,127 @@
+use k8s_openapi::api::coordination::v1::Lease;
+use serde_json::{Value, json};
+use time::macros::datetime;
+
+use super::*;
+
+fn pod(name: &str, node: &str, program: &str, changes: &Value) -> Pod {
+    let mut pod = json!({
+        "metadata": {"name": name, "namespace": "kube-system"},
+        "spec": {"nodeName": node, "containers": [{"name": "c", "image": "image:1", "command": [program, "--v=2"]}]},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+    });
+    json_patch::merge(&mut pod, changes);
+    serde_json::from_value(pod).unwrap()
+}
+
+fn owned(kind: &str, name: &str) -> Value {
+    let owner = json!({"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": "u", "controller": true});
+    json!({"metadata": {"ownerReferences": [owner]}})
+}
+
+fn mirror() -> Value {
+    json!({"metadata": {"annotations": {"kubernetes.io/config.mirror": "x"}}})
+}
+
+fn lease(name: &str, holder: &str, renewed: &str) -> Lease {
+    let spec = json!({"holderIdentity": holder, "renewTime": renewed});
+    serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap()
+}
+
+fn healthy() -> Told {
+    let renewed = "2026-01-01T00:00:00.000000Z";
+    Told {
+        pods: vec![
+            pod("coredns-1", "n1", "/coredns", &json!({})),
+            pod("etcd-n1", "n1", "etcd", &mirror()),
+            pod("kube-scheduler-1-x", "n1", "kube-scheduler", &owned("ReplicaSet", "kube-scheduler-1")),
+            pod("kube-scheduler-1-y", "n2", "kube-scheduler", &owned("ReplicaSet", "kube-scheduler-1")),
+            pod(
+                "kube-controller-manager-1-x",
+                "n2",
+                "kube-controller-manager",
+                &owned("ReplicaSet", "kube-controller-manager-1"),
+            ),
+            pod("kube-apiserver-x", "n1", "kube-apiserver", &owned("DaemonSet", "kube-apiserver")),
+        ],
+        leases: vec![
+            lease("kube-scheduler", "n2_1", renewed),
+            lease("kube-controller-manager", "n2_1", renewed),
+        ],
+        ..Told::default()
+    }
+}
+
+const NOW: OffsetDateTime = datetime!(2026-01-01 0:00:05 UTC);
+
+#[test]
+fn the_control_plane_is_told_from_other_pods_with_who_hosts_and_who_leads() {
+    let found = components(&healthy());
+    let told: Vec<String> = found
+        .iter()
+        .map(|component| {
+            format!("{} {} {} {:?}", component.name, component.node, component.hosting, component.leads)
+        })
+        .collect();
+    let expected = [
+        "kube-apiserver n1 DaemonSet None",
+        "kube-controller-manager n2 Deployment Some(true)",
+        "kube-scheduler n1 Deployment Some(false)",
+        "kube-scheduler n2 Deployment Some(true)",
+        "etcd n1 static pod None",
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(found[1].hosting, Hosting::SelfHosted("Deployment/kube-controller-manager".into()));
+    assert_eq!(problems(&healthy(), NOW), [] as [String; 0]);
+}
+
+#[test]
+fn a_bootstrap_pod_that_is_left_is_a_problem() {
+    let mut told = healthy();
+    told.pods.push(pod("bootstrap-kube-scheduler-n2", "n2", "kube-scheduler", &mirror()));
+    let found = problems(&told, NOW);
+    assert!(matches!(found.as_slice(), [only] if only.contains("bootstrap-kube-scheduler-n2")), "{found:?}");
+    let on_n2 = components(&told).into_iter().filter(|component| component.node == "n2");
+    let schedulers: Vec<Option<bool>> = on_n2
+        .filter(|component| component.name == "kube-scheduler")
+        .map(|component| component.leads)
+        .collect();
+    assert_eq!(schedulers, [None, None], "two on one node cannot be told apart by their lease");
+}
+
+#[test]
+fn a_leader_that_is_dead_or_missing_is_a_problem_unless_leases_were_not_seen() {
+    let mut told = healthy();
+    told.leases.remove(0);
+    let late = datetime!(2026-01-01 0:10 UTC);
+    let found = problems(&told, late);
+    assert!(found[0].contains("kube-controller-manager leads: n2_1 has not renewed"), "{found:?}");
+    assert!(found[1].contains("no kube-scheduler leads: its lease has no holder"), "{found:?}");
+    told.unseen.push("leases of kube-system: forbidden".into());
+    assert_eq!(problems(&told, late), [] as [String; 0]);
+}
+
+#[test]
+fn a_pod_that_is_not_ready_and_a_workload_that_is_behind_are_problems() {
+    let mut told = healthy();
+    let unready =
+        json!({"status": {"conditions": [{"type": "Ready", "status": "False", "message": "is sick"}]}});
+    told.pods.push(pod("kube-apiserver-y", "n2", "kube-apiserver", &unready));
+    let set = json!({
+        "metadata": {"name": "kube-apiserver", "generation": 1},
+        "spec": {"selector": {}, "template": {}},
+        "status": {
+            "currentNumberScheduled": 2, "desiredNumberScheduled": 2, "numberMisscheduled": 0, "numberReady": 1,
+            "observedGeneration": 1, "updatedNumberScheduled": 2,
+        },
+    });
+    told.daemon_sets.push(serde_json::from_value(set).unwrap());
+    let found = problems(&told, NOW);
+    assert_eq!(
+        found,
+        [
+            "kube-apiserver on n2: pod kube-apiserver-y is sick",
+            "DaemonSet kube-apiserver: 1 of 2 pods are ready"
+        ]
+    );
+}

@@ -1,0 +1,116 @@
+//! A status for a person and for a program.
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::certificates::whole;
+use super::{Certificate, Component, Hosting, Status};
+use crate::pki::rfc3339;
+
+/// Version of the JSON form. Fields may be added without a new one.
+const FORMAT: &str = "bootkube.dev/status/v1";
+/// In place of what there is none of.
+const NONE: &str = "-";
+
+/// Problems first, then tables.
+pub fn to_text(status: &Status, now: OffsetDateTime) -> String {
+    let Status { server, problems, components, certificates, unseen } = status;
+    let mut lines = match problems.len() {
+        0 => vec![format!("the control plane at {server} is healthy")],
+        1 => vec![format!("the control plane at {server} has a problem:")],
+        many => vec![format!("the control plane at {server} has {many} problems:")],
+    };
+    lines.extend(problems.iter().map(|problem| format!("  {problem}")));
+    lines.extend(unseen.iter().map(|unseen| format!("not seen: {unseen}")));
+    if !components.is_empty() {
+        lines.push(String::new());
+        let heads = ["COMPONENT", "HOSTING", "NODE", "READY", "LEADER", "IMAGE"];
+        lines.extend(table(heads, components.iter().map(component_cells)));
+    }
+    if !certificates.is_empty() {
+        lines.push(String::new());
+        let heads = ["CERTIFICATE", "EXPIRES", "IN", "SEEN IN"];
+        lines
+            .extend(table(heads, certificates.iter().map(|certificate| certificate_cells(certificate, now))));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn component_cells(component: &Component) -> [String; 6] {
+    let Component { name, hosting, pod: _, node, image, ready, leads } = component;
+    let leads = leads.map_or(NONE, |leads| if leads { "yes" } else { "no" });
+    let node = if node.is_empty() { NONE } else { node };
+    let ready = if ready.is_ok() { "yes" } else { "no" };
+    [
+        (*name).to_owned(),
+        hosting.to_string(),
+        node.to_owned(),
+        ready.to_owned(),
+        leads.to_owned(),
+        image.clone(),
+    ]
+}
+
+fn certificate_cells(certificate: &Certificate, now: OffsetDateTime) -> [String; 4] {
+    let Certificate { name, place, not_after, .. } = certificate;
+    let left = if now > *not_after { "expired".to_owned() } else { whole(*not_after - now) };
+    [name.clone(), rfc3339(*not_after), left, place.clone()]
+}
+
+/// Lines in columns, each as wide as its widest cell.
+fn table<const N: usize>(heads: [&str; N], rows: impl Iterator<Item = [String; N]>) -> Vec<String> {
+    let rows: Vec<[String; N]> = [heads.map(str::to_owned)].into_iter().chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+/// The same for a program; docs/status.md describes it.
+pub fn to_json(status: &Status) -> Value {
+    let Status { server, problems, components, certificates, unseen } = status;
+    json!({
+        "format": FORMAT,
+        "server": server,
+        "healthy": problems.is_empty(),
+        "problems": problems,
+        "unseen": unseen,
+        "components": components.iter().map(component_value).collect::<Vec<_>>(),
+        "certificates": certificates.iter().map(certificate_value).collect::<Vec<_>>(),
+    })
+}
+
+fn component_value(component: &Component) -> Value {
+    let Component { name, hosting, pod, node, image, ready, leads } = component;
+    let (hosting, workload) = match hosting {
+        Hosting::SelfHosted(workload) => ("selfHosted", workload.as_str()),
+        Hosting::StaticPod => ("staticPod", ""),
+        Hosting::Bootstrap => ("bootstrap", ""),
+        Hosting::Bare => ("bare", ""),
+    };
+    json!({
+        "component": name,
+        "hosting": hosting,
+        "workload": workload,
+        "pod": pod,
+        "node": node,
+        "image": image,
+        "ready": ready.is_ok(),
+        "reason": ready.as_ref().err().map_or("", String::as_str),
+        "leader": leads,
+    })
+}
+
+fn certificate_value(certificate: &Certificate) -> Value {
+    let Certificate { name, place, is_authority, not_before, not_after } = certificate;
+    json!({
+        "name": name,
+        "seenIn": place,
+        "authority": is_authority,
+        "notBefore": rfc3339(*not_before),
+        "notAfter": rfc3339(*not_after),
+    })
+}
