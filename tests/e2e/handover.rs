@@ -127,7 +127,7 @@ fn unnoticed(answered: &[Answered]) {
 /// What was on its way to the one that was killed is lost, and nothing after that.
 fn hardly_noticed(answered: &[Answered]) {
     for Answered { client, summary } in answered {
-        assert!(summary.failed <= 5 && summary.longest_gap <= 2.0, "{client}: {summary:?}");
+        assert!(summary.failed <= 30 && summary.longest_gap <= 2.0, "{client}: {summary:?}");
     }
 }
 
