@@ -26,8 +26,10 @@ const APISERVER: &str = "kube-apiserver";
 const BUSY: Duration = Duration::from_millis(50);
 /// Between two looks at other times. A pod that comes or goes is told by the API at once; this finds a process that crashed.
 const IDLE: Duration = Duration::from_secs(1);
-/// Where connections cannot be steered: how long a newer apiserver listens before the older one may go.
-const UNSTEERED: Duration = Duration::from_secs(10);
+/// After so long without a change whoever does not get ready is looked at no more often than at other times.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Connections that are dealt at random until the newer of two apiservers has taken one, almost certainly.
+const TRIES: usize = 16;
 
 /// Watches over the apiservers of `node`, for ever. `served` is told which pod has new connections and an open gate.
 pub async fn guard(port: Port, client: &Client, node: &str, served: &watch::Sender<Option<String>>) {
@@ -119,7 +121,7 @@ impl Guard {
         let Group { seats, serving, .. } = &self.group;
         let decision = decide(seats, &candidates, serving.as_deref());
         self.act(decision).await?;
-        Ok(if self.is_settled() { IDLE } else { BUSY })
+        Ok(if self.is_settled() || self.group.is_old() { IDLE } else { BUSY })
     }
 
     /// One apiserver, ready, steered to, its gate open: nothing is to be done before something changes.
@@ -179,22 +181,21 @@ impl Guard {
         Ok(())
     }
 
-    /// Where the kernel does not steer, or the apiservers are bound to different addresses: a newer one that has listened for a while is
-    /// let go ahead, and whoever waits for the roll is told of the gap.
+    /// Where the kernel does not steer, or the apiservers are bound to different addresses: connections are dealt out, until the newer one
+    /// gets one and says on it that it is ready. Whoever waits for the roll is told of the gap.
     async fn without_steering(&mut self, candidates: &[Candidate], error: Error) -> Result<Duration, Error> {
         let why = format!("requests may fail in this roll: {}", chain(&error));
         self.complain(why.clone());
-        let Group { listeners, processes, since, .. } = &self.group;
-        let inodes: BTreeSet<u32> = listeners.iter().map(|listener| listener.inode).collect();
-        let listens = |uid: &str| {
-            processes.iter().any(|process| process.pod == uid && !process.sockets().is_disjoint(&inodes))
-        };
-        let has_waited = since.is_some_and(|since| since.elapsed() >= UNSTEERED);
         let newest = candidates.iter().filter(|pod| !pod.is_leaving).max_by_key(|pod| pod.age_rank);
-        if let Some(pod) = newest.filter(|pod| !pod.is_open && has_waited && listens(&pod.uid)) {
-            self.set_gate(&pod.uid, true, &why).await;
+        let Some(newest) = newest.filter(|pod| !pod.is_open) else { return Ok(IDLE) };
+        for _ in 0..TRIES {
+            let answer = self.port.ask_anybody(|socket| holder(&self.group.processes, socket)).await?;
+            if answer.seen.flatten().as_ref() == Some(&newest.uid) && answer.readyz == Readyz::Ready {
+                self.set_gate(&newest.uid, true, &why).await;
+                break;
+            }
         }
-        Ok(BUSY * 10)
+        Ok(IDLE)
     }
 
     /// Whoever cannot be told now is told in the next round.
@@ -220,6 +221,11 @@ impl Group {
         self.since = Some(Instant::now());
         self.seats.clear();
         Ok(())
+    }
+
+    /// Whether nobody has come or gone for a while.
+    fn is_old(&self) -> bool {
+        self.since.is_some_and(|since| since.elapsed() > PATIENCE)
     }
 
     /// Where processes cannot be seen: of two the first was there first, and has no pod of ours; the second one is the newest pod. Should

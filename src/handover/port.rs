@@ -103,7 +103,16 @@ impl Port {
         let address = self.shared_address(listeners)?;
         let _alone = self.lock().await?;
         self.attach(address, Aim { asked: index, ..aim })?;
-        match self.questions.connect(ASKING.into(), self.here()).await {
+        self.put(ASKING, look).await
+    }
+
+    /// Asks whoever gets the connection, as anybody does.
+    pub async fn ask_anybody<T>(&self, look: impl FnOnce(u32) -> T) -> Result<Answer<T>, Error> {
+        self.put(Ipv4Addr::LOCALHOST, look).await
+    }
+
+    async fn put<T>(&self, source: Ipv4Addr, look: impl FnOnce(u32) -> T) -> Result<Answer<T>, Error> {
+        match self.questions.connect(source.into(), self.here()).await {
             Err(why) => Ok(Answer { readyz: Readyz::Unreachable(why), seen: None }),
             Ok(mut connection) => {
                 let readyz = connection.ask("/readyz").await;
