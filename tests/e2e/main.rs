@@ -18,4 +18,5 @@ mod soak;
 mod static_etcd;
 mod told;
 mod traffic;
+mod unsteered;
 mod world;
