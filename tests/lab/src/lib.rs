@@ -14,6 +14,7 @@ pub mod cluster;
 mod command;
 mod dump;
 mod error;
+pub mod far;
 mod files;
 pub mod image;
 mod kubeadm;
