@@ -21,6 +21,7 @@ pub mod config;
 pub mod error;
 pub mod handover;
 pub mod host;
+pub mod journal;
 pub mod pki;
 pub mod preflight;
 pub mod render;
@@ -29,6 +30,10 @@ pub mod start;
 pub mod status;
 pub mod ui;
 
+/// Folder that all who change a machine share, and the only one that a wrapper mounts writable.
+pub const KUBERNETES: &str = "/etc/kubernetes";
+/// What bootkube did to this machine. See [`journal`].
+pub const JOURNAL: &str = "/etc/kubernetes/bootkube-journal.jsonl";
 /// Folder on the machine with the files that bootstrap pods read while they live: v0.14's, so that its manifests work.
 pub const BOOTSTRAP_SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
 /// Folder with the keys of an etcd that is a static pod. Rendered manifests name it.

@@ -147,6 +147,8 @@ fn the_help_of_render_names_every_flag_of_v014() {
         "--required-pods",
         "--force-conflicts",
         "--timeout",
+        "--wait-lock",
+        "--on-failure",
     ] {
         assert!(start.contains(flag), "{flag}");
     }
@@ -192,6 +194,9 @@ fn wrong_usage_exits_2() {
         &["start", "--asset-dir=a", "--required-pods=kube-apiserver"],
         &["start", "--asset-dir=a", "--strict=perhaps"],
         &["start", "--asset-dir=a", "--timeout=0s"],
+        &["start", "--asset-dir=a", "--wait-lock=soon"],
+        &["start", "--asset-dir=a", "--on-failure=panic"],
+        &["reset", "--asset-dir=a"],
         &["config"],
         &["rendr"],
     ] {

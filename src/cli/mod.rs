@@ -9,6 +9,7 @@ mod output;
 mod preflight;
 pub mod query;
 mod render;
+mod reset;
 mod start;
 mod status;
 
@@ -70,6 +71,7 @@ enum Command {
     Render(Box<render::RenderArgs>),
     Preflight(preflight::PreflightArgs),
     Start(start::StartArgs),
+    Reset(reset::ResetArgs),
     Status(status::StatusArgs),
     Agent(agent::AgentArgs),
     /// Show or check the configuration file.
@@ -90,6 +92,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Command::Render(args) => render::run(*args),
         Command::Preflight(args) => preflight::run(args),
         Command::Start(args) => start::run(args),
+        Command::Reset(args) => reset::run(args),
         Command::Status(args) => status::run(args),
         Command::Agent(args) => agent::run(args),
         Command::Config(command) => config::run(command),

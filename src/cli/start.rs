@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{ArgAction, Args, builder::BoolishValueParser};
+use clap::{ArgAction, Args, ValueEnum, builder::BoolishValueParser};
 
 use super::output;
 use super::preflight::IgnoreArgs;
 use crate::error::{ExitClass, Failure, chain};
 use crate::report::{self, Recorder, Story};
-use crate::start::{self, Options, Report, RequiredPod};
+use crate::start::{self, OnFailure, Options, Report, RequiredPod};
 use crate::ui::{Console, End, Event, EventLines, Hub, Output, Problem, Sink as _};
 
 /// Bring up the cluster that `render` described: run on a controller as root, once its kubelet runs.
 ///
 /// Places a temporary control plane, applies the manifests, waits until the control plane in the cluster has taken over, and
-/// removes the temporary one. Success means that the cluster runs itself.
+/// removes the temporary one. Success means that the cluster runs itself. Interrupted or failed, it is run again by the same command.
 #[derive(Args)]
 pub(super) struct StartArgs {
     /// Directory that `render` wrote
@@ -44,6 +44,12 @@ pub(super) struct StartArgs {
     /// Longest time that each wait may take
     #[arg(long, value_name = "DURATION", default_value = "20m", value_parser = timeout)]
     timeout: Duration,
+    /// Wait this long while another start or reset changes this machine [default: do not wait, and say who does]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration, hide_default_value = true)]
+    wait_lock: Duration,
+    /// What becomes of what was placed when start fails: `keep` it, to look at it and to go on by the same command, or `teardown`
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "keep", hide_possible_values = true)]
+    on_failure: WhenFailed,
     /// Restart kubelet with this command (words, no shell) once the API knows its token, such as "systemctl restart kubelet": one that has
     /// waited for the API for minutes asks again only after half a minute. Its pods keep running
     #[arg(long, value_name = "COMMAND")]
@@ -59,6 +65,12 @@ pub(super) struct StartArgs {
         default_missing_value = "true", action = ArgAction::Set, value_parser = BoolishValueParser::new(),
         hide_possible_values = true, help_heading = "What happened")]
     probe: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WhenFailed {
+    Keep,
+    Teardown,
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
@@ -78,6 +90,8 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
         force_conflicts,
         ignore,
         timeout,
+        wait_lock,
+        on_failure,
         report,
         events,
         restart_kubelet,
@@ -92,6 +106,11 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
         force_conflicts,
         ignored,
         timeout,
+        wait_lock,
+        on_failure: match on_failure {
+            WhenFailed::Keep => OnFailure::Keep,
+            WhenFailed::Teardown => OnFailure::TearDown,
+        },
         restart_kubelet,
         probe,
     };
@@ -157,9 +176,12 @@ fn write_report(story: &Story, dir: &Path, console: &Console) {
 
 /// The end of a successful start, line by line; the last says what there is now.
 fn summary(report: &Report) -> Vec<String> {
-    let Report { times, applied, refused, node } = report;
+    let Report { times, applied, changed, refused, node } = report;
     let mut lines: Vec<String> =
         refused.iter().map(|refused| format!("not as its manifest says: {refused}")).collect();
+    if *changed == 0 && refused.is_empty() {
+        lines.push("nothing had to be changed: the cluster is as the assets say".to_owned());
+    }
     let total: Duration = times.iter().map(|(_, elapsed)| *elapsed).sum();
     let total = total.as_secs_f64();
     lines.push(format!("the control plane runs itself on node {node}: {applied} objects, {total:.1} s"));

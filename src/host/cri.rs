@@ -123,37 +123,47 @@ struct Images {
     images: Vec<Image>,
 }
 
-/// None of our questions has fields that must be filled.
+/// A question without fields that must be filled.
 #[derive(Clone, PartialEq, Message)]
 struct Question {}
 
 /// Who answers at `socket`.
 pub async fn version(socket: &Path) -> Result<Version, Error> {
-    ask(socket, "/runtime.v1.RuntimeService/Version").await
+    ask(socket, "/runtime.v1.RuntimeService/Version", &Question {}).await
 }
 
 /// What the runtime says about itself.
 pub async fn conditions(socket: &Path) -> Result<Vec<Condition>, Error> {
-    let status: Status = ask(socket, "/runtime.v1.RuntimeService/Status").await?;
+    let status: Status = ask(socket, "/runtime.v1.RuntimeService/Status", &Question {}).await?;
     Ok(status.status.unwrap_or_default().conditions)
 }
 
 /// References of the images that are there, by tag and by digest.
 pub async fn images(socket: &Path) -> Result<Vec<String>, Error> {
-    let found: Images = ask(socket, "/runtime.v1.ImageService/ListImages").await?;
+    let found: Images = ask(socket, "/runtime.v1.ImageService/ListImages", &Question {}).await?;
     Ok(found.images.into_iter().flat_map(|image| image.tags.into_iter().chain(image.digests)).collect())
 }
 
-async fn ask<A: Message + Default>(socket: &Path, method: &'static str) -> Result<A, Error> {
+/// One question, one answer.
+pub(super) async fn ask<A: Message + Default>(
+    socket: &Path,
+    method: &'static str,
+    question: &impl Message,
+) -> Result<A, Error> {
     let name = socket.display().to_string();
-    match tokio::time::timeout(TIMEOUT, call(socket, &name, method)).await {
+    match tokio::time::timeout(TIMEOUT, call(socket, &name, method, question)).await {
         Ok(answer) => A::decode(answer?.as_slice()).map_err(|_| Error::Malformed { socket: name, method }),
         Err(_) => Err(Error::Silent { socket: name, method }),
     }
 }
 
 /// The bytes of the answer to one question.
-async fn call(socket: &Path, name: &str, method: &'static str) -> Result<Vec<u8>, Error> {
+async fn call(
+    socket: &Path,
+    name: &str,
+    method: &'static str,
+    question: &impl Message,
+) -> Result<Vec<u8>, Error> {
     let stream = UnixStream::connect(socket)
         .await
         .map_err(|source| Error::Connect { socket: name.to_owned(), source })?;
@@ -161,7 +171,7 @@ async fn call(socket: &Path, name: &str, method: &'static str) -> Result<Vec<u8>
     let (mut sender, connection) = h2::client::handshake(stream).await.map_err(transport)?;
     let exchange = async {
         let (response, mut body) = sender.send_request(request(method), false)?;
-        body.send_data(frame(&Question {}).into(), true)?;
+        body.send_data(frame(question).into(), true)?;
         collect(response.await?).await
     };
     // The connection works only while it is polled; it outlives the exchange, whose end drops it.

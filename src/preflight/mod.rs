@@ -50,6 +50,8 @@ pub struct Options {
     pub ignored: Ignored,
     /// Files in kubelet's folder that an earlier run is known to have placed: whatever they hold, they are not foreign.
     pub placed: BTreeSet<PathBuf>,
+    /// Digest of the CA of the etcd that an earlier run started here: data of it is this cluster's, whatever became of its keys.
+    pub etcd_authority: Option<String>,
     /// The present moment.
     pub now: OffsetDateTime,
     /// How long services that do not answer are given to start.

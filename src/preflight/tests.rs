@@ -63,6 +63,7 @@ fn options() -> Options {
         pod_manifest_path: PathBuf::from("/etc/kubernetes/manifests"),
         ignored: Ignored::default(),
         placed: BTreeSet::new(),
+        etcd_authority: None,
         now: NOW,
         patience: Duration::ZERO,
     }

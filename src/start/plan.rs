@@ -25,6 +25,8 @@ pub struct Placement {
     pub path: PathBuf,
     /// Its bytes, as they are in the asset directory.
     pub content: Vec<u8>,
+    /// `namespace/name` of the pod.
+    pub pod: String,
     /// `--secure-port`, if it says one.
     pub port: Option<u16>,
     /// `--bind-address`, if it says one.
@@ -167,8 +169,12 @@ fn bootstrap_pods(pods: &[StaticPod], folder: &Path) -> Result<(Placement, Vec<P
 }
 
 fn placement(pod: &StaticPod, folder: &Path) -> Placement {
+    let metadata = &pod.value["metadata"];
+    let namespace = metadata["namespace"].as_str().unwrap_or("default"); // kubelet's
+    let name = metadata["name"].as_str().unwrap_or_default();
     Placement {
         path: folder.join(pod.file_name()),
+        pod: format!("{namespace}/{name}"),
         content: pod.bytes.clone(),
         port: flag(&pod.value, "secure-port").and_then(|port| port.parse().ok()),
         bind_address: flag(&pod.value, "bind-address"),

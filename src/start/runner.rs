@@ -1,16 +1,21 @@
-//! Runs phases one after the other: tells of them, times them, ends those that take too long. Phases themselves only work.
+//! Runs phases one after the other: tells of them, notes them in the journal, times them, ends those that take too long and the one that
+//! a signal meets. Phases themselves only work.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Error;
 use crate::cluster::apply::{Item, Outcome};
+use crate::host::signals::Interrupts;
+use crate::journal::{Journal, Record};
 use crate::ui::{Basis, Event, PodLife, Sink};
 
 /// Runs phases and remembers how long each took.
 pub struct Runner<'a> {
     sink: &'a dyn Sink,
     timeout: Duration,
+    interrupts: Option<Interrupts>,
+    journal: Option<&'a Journal>,
     /// Finished phases.
     pub times: Vec<(&'static str, Duration)>,
     /// What the last wait ended with, until it is acted upon.
@@ -43,7 +48,18 @@ struct Last {
 impl<'a> Runner<'a> {
     /// No phase has run; each may take `timeout`.
     pub fn new(sink: &'a dyn Sink, timeout: Duration) -> Self {
-        Self { sink, timeout, times: Vec::new(), change: Mutex::default() }
+        let (interrupts, journal) = (None, None);
+        Self { sink, timeout, interrupts, journal, times: Vec::new(), change: Mutex::default() }
+    }
+
+    /// Ends a phase when somebody asks for it.
+    pub fn heed(&mut self, interrupts: Interrupts) {
+        self.interrupts = Some(interrupts);
+    }
+
+    /// Notes phases in `journal` from now on.
+    pub fn note_in(&mut self, journal: &'a Journal) {
+        self.journal = Some(journal);
     }
 
     /// Runs one phase. If it takes too long, the error holds the last thing it waited for.
@@ -54,15 +70,55 @@ impl<'a> Runner<'a> {
     ) -> Result<T, Error> {
         let started = Instant::now();
         self.sink.tell(Event::PhaseStarted { phase });
-        let progress = Progress { phase, sink: self.sink, last: Mutex::default(), change: &self.change };
-        let result = tokio::time::timeout(self.timeout, work(&progress)).await;
-        let result = result
-            .unwrap_or_else(|_| Err(Error::Timeout { phase, after: self.timeout, last: progress.last() }));
+        let result = self.run(phase, work).await;
         let elapsed = started.elapsed();
         let value = result.inspect_err(|_| self.sink.tell(Event::PhaseFailed { phase, elapsed }))?;
         self.times.push((phase, elapsed));
         self.sink.tell(Event::PhaseFinished { phase, elapsed });
         Ok(value)
+    }
+
+    /// What is being written when a signal comes is written to its end: work is left only where it waits.
+    async fn run<T>(
+        &self,
+        phase: &'static str,
+        work: impl AsyncFnOnce(&Progress) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.note(|phase| Record::PhaseStarted { phase }, phase)?;
+        let progress = Progress { phase, sink: self.sink, last: Mutex::default(), change: &self.change };
+        let result = tokio::select! {
+            biased;
+            result = tokio::time::timeout(self.timeout, work(&progress)) => result
+                .unwrap_or_else(|_| Err(Error::Timeout { phase, after: self.timeout, last: progress.last() })),
+            signal = asked(self.interrupts.as_ref()) => {
+                self.note(|_| Record::Interrupted { signal: signal.to_owned() }, phase)?;
+                Err(Error::Interrupted { signal, phase })
+            }
+        };
+        match result {
+            Ok(value) => self.note(|phase| Record::PhaseFinished { phase }, phase).map(|()| value),
+            Err(error) => {
+                if let Err(unnoted) = self.note(|phase| Record::PhaseFailed { phase }, phase) {
+                    let unnoted = crate::error::chain(&unnoted);
+                    self.sink.tell(Event::Warning(format!("not noted in the journal: {unnoted}")));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn note(&self, record: impl FnOnce(String) -> Record, phase: &str) -> Result<(), Error> {
+        match self.journal {
+            Some(journal) => Ok(journal.record(record(phase.to_owned()))?),
+            None => Ok(()),
+        }
+    }
+}
+
+async fn asked(interrupts: Option<&Interrupts>) -> &'static str {
+    match interrupts {
+        Some(interrupts) => interrupts.asked().await,
+        None => std::future::pending().await,
     }
 }
 

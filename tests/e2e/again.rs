@@ -57,7 +57,7 @@ fn kill_in(world: &World, phase: &str, signal: &str) -> ExitStatus {
 
 /// Nothing of the bootstrap control plane is left, the API answers, and the controller manager works: it makes a service account for
 /// every namespace.
-fn runs_itself(world: &World) {
+pub fn runs_itself(world: &World) {
     assert_eq!(world.shell("ls -A /etc/kubernetes/manifests"), "etcd.yaml\n");
     assert!(!world.n1().path("/etc/kubernetes/bootstrap-secrets").exists());
     world.kubectl(&["create", "namespace", "proof"]);

@@ -138,12 +138,12 @@ fn foreign(world: &World) {
     let path = format!("{MANIFESTS}/kube-apiserver.yaml");
     world.n1().write(&path, FOREIGN.as_bytes(), 0o600).unwrap();
     only(world, "static-pods", "kube-apiserver.yaml is a static pod that bootkube did not place").unwrap();
-    let before = world.shell("find /etc/kubernetes -printf '%p %i %T@\\n' | sort");
+    let before = world.shell("find /etc/kubernetes -mindepth 1 -printf '%p %i %T@\\n' | sort");
     let started = world.start();
     assert_eq!(started.output.status.code(), Some(4), "{:?}", started.output);
     let said = String::from_utf8_lossy(&started.output.stderr).into_owned();
     assert!(said.contains("kube-apiserver.yaml") && said.contains("nothing was touched"), "{said}");
-    assert_eq!(world.shell("find /etc/kubernetes -printf '%p %i %T@\\n' | sort"), before);
+    assert_eq!(world.shell("find /etc/kubernetes -mindepth 1 -printf '%p %i %T@\\n' | sort"), before);
     world.shell(&format!("rm {path}"));
 }
 
