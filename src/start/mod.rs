@@ -7,12 +7,14 @@ mod kubelet;
 mod lives;
 mod machine;
 mod newcomer;
+mod objects;
 mod observe;
 mod pivot;
 mod plan;
 mod probe;
 mod required;
 mod runner;
+mod take_over;
 
 use std::path::PathBuf;
 use std::time::Duration;
