@@ -3,6 +3,9 @@
 //! Everything is read, parsed and ordered before the machine is touched. The bootstrap control plane is removed only when the pods
 //! that replace it are known to be Ready; on any failure before that it stays, and `start` can be run again.
 
+mod conflict;
+mod contender;
+mod gap;
 mod kubelet;
 mod lives;
 mod machine;
@@ -22,6 +25,7 @@ use std::{fmt, io};
 
 pub use pivot::start;
 pub use required::RequiredPod;
+use time::OffsetDateTime;
 
 use crate::config::Findings;
 use crate::error::{ExitClass, Failure};
@@ -48,6 +52,8 @@ pub struct Options {
     pub restart_kubelet: Option<String>,
     /// Whether the API is asked all the time, to see what its clients see.
     pub probe: bool,
+    /// The present moment, which certificates are held against.
+    pub now: OffsetDateTime,
 }
 
 /// What came of it.
@@ -93,6 +99,14 @@ pub enum Error {
     /// A static pod or key could not be placed or removed.
     #[error(transparent)]
     Place(#[from] host::static_pods::Error),
+    /// The port that the bootstrap apiserver had left was taken by nobody who serves.
+    #[error("the self-hosted apiserver did not serve within {} s after the bootstrap one had gone: {last}", after.as_secs())]
+    NotTakenOver {
+        /// How long it was given.
+        after: Duration,
+        /// What was seen last.
+        last: String,
+    },
     /// This machine refused something else.
     #[error("failed to {act}")]
     Host {

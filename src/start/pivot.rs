@@ -66,12 +66,14 @@ async fn pivot(
         runner.phase("place the other bootstrap pods", place).await?;
     }
     let restart = options.restart_kubelet.as_deref().filter(|_| !self_hosted);
-    let apply = async |progress: &Progress| objects::apply(&plan, options, restart, &api.client, progress).await;
+    let apply =
+        async |progress: &Progress| objects::apply(&plan, options, restart, &api.client, progress).await;
     let applied = runner.phase("apply objects", apply).await?;
     let mut last = Leaders::default();
     if self_hosted {
-        let wait =
-            async |progress: &Progress| objects::wait_required(&plan.required, &applied, &api.client, progress).await;
+        let wait = async |progress: &Progress| {
+            objects::wait_required(&plan.required, &applied, &api.client, progress).await
+        };
         runner.phase("wait for the self-hosted control plane", wait).await?;
     } else {
         last = take_over::take_over(&plan, &api, &applied, &mut runner).await?;
@@ -88,7 +90,7 @@ async fn preflight(layout: &Layout, options: &Options, progress: &Progress<'_>) 
         pod_manifest_path: options.pod_manifest_path.clone(),
         ignored: options.ignored.clone(),
         placed: BTreeSet::new(),
-        now: time::OffsetDateTime::now_utc(),
+        now: options.now,
         patience: SETTLING,
     };
     let checks = preflight::run(layout, &look, |what| progress.waiting(what)).await?;

@@ -4,6 +4,7 @@ use kube::Client;
 use tokio::sync::watch;
 
 use super::Error;
+use super::gap;
 use super::machine::{self, PROBE};
 use super::newcomer;
 use super::objects::{Applied, wait_required};
@@ -13,6 +14,7 @@ use super::required::Required;
 use super::runner::{Progress, Runner};
 use crate::NAMESPACE;
 use crate::cluster::lease::{self, Leader};
+use crate::error::chain;
 
 /// Elected components, by the name of their lease.
 const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
@@ -28,8 +30,9 @@ pub async fn take_over(
     let introduce = newcomer::introduce(plan, &api.client, &applied.node, &served);
     let mut introduce = std::pin::pin!(introduce);
     let mut last = None;
+    let required = plan.required_to_hand_over();
     let mut wait = async |progress: &Progress| {
-        let all = wait_required(&plan.required, applied, &api.client, progress);
+        let all = wait_required(&required, applied, &api.client, progress);
         let leaders = async {
             last = early_leaders(plan, api, applied, progress).await?;
             Ok(())
@@ -46,10 +49,29 @@ pub async fn take_over(
             Some(last) => last,
             None => hand_over_leaders(plan, api, applied, progress).await?,
         };
-        hand_over_apiserver(plan, &served, progress).await?;
+        match &plan.conflict {
+            None => hand_over_apiserver(plan, &served, progress).await?,
+            Some(why) => gap::hand_over(plan, why, &api.client, &applied.node, progress).await?,
+        }
         Ok(last)
     };
-    runner.phase("hand over", async |progress| beside(&mut introduce, hand_over(progress)).await).await
+    let handed =
+        runner.phase("hand over", async |progress| beside(&mut introduce, hand_over(progress)).await).await;
+    if handed.is_err() && plan.conflict.is_some() && !plan.apiserver.path.exists() {
+        put_back(plan, api, applied, runner).await;
+    }
+    handed
+}
+
+/// Undoes a gap that nobody filled. Whatever comes of it, what is reported is the failure before.
+async fn put_back(plan: &Plan, api: &Api, applied: &Applied, runner: &mut Runner<'_>) {
+    let put_back = async |progress: &Progress| {
+        gap::put_back(plan, &api.client, &applied.node, progress).await;
+        Ok(())
+    };
+    if let Err(error) = runner.phase("put the bootstrap apiserver back", put_back).await {
+        tracing::warn!(error = chain(&error), "the bootstrap apiserver may not serve");
+    }
 }
 
 /// The controller manager and the scheduler need not wait for the self-hosted apiserver: the bootstrap one serves both of each. None

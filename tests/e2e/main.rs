@@ -12,7 +12,10 @@ mod checks;
 mod external_etcd;
 mod handover;
 mod kube;
+mod old_layouts;
 mod preflight;
+#[path = "../support/render_at.rs"]
+mod render_at;
 mod roll;
 mod soak;
 mod static_etcd;

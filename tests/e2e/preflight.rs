@@ -6,10 +6,13 @@ use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
 use crate::checks::{Checks, eventually};
+use crate::render_at::render_at;
 use crate::world::World;
 
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 const KUBELET: &str = "/var/lib/kubelet/config.yaml";
+/// Every file that `start` could have touched, with its number and time.
+const PLACED: &str = "find /etc/kubernetes -printf '%p %i %T@\\n' | sort";
 
 #[test]
 fn what_keeps_a_machine_from_being_ready_is_named() {
@@ -17,8 +20,14 @@ fn what_keeps_a_machine_from_being_ready_is_named() {
         let etcd = format!("https://{}:2379", lab.machine("n1").unwrap().ip());
         json!({"etcd": {"mode": "external", "servers": [etcd]}})
     });
-    world.cluster.render().unwrap();
     let mut checks = Checks::default();
+    checks.that(
+        "assets of a year ago are refused by the names of their certificates, and nothing is touched",
+        || {
+            rendered_a_year_ago(&world);
+        },
+    );
+    world.cluster.render().unwrap();
     checks.that("etcd that does not run and kubelet that does not are both named", || {
         let report = preflight(&world, ASSETS);
         assert_eq!(failed(&report), ["kubelet", "etcd"], "{report:#}");
@@ -121,6 +130,25 @@ fn from_image(world: &World) {
     assert_eq!(failed(&report), [] as [&str; 0]);
 }
 
+/// Everything that follows, `start` and its success among it, is done with the same directory rendered again.
+fn rendered_a_year_ago(world: &World) {
+    let config = String::from_utf8(world.n1().read(CONFIG).unwrap()).unwrap();
+    let then = OffsetDateTime::now_utc() - Duration::days(366);
+    render_at(&config, &world.n1().path(ASSETS), then);
+    let before = world.shell(PLACED);
+    // Neither runs yet, and neither is waited for.
+    let words = ["bootkube", "start", "--asset-dir", ASSETS, "--ignore-preflight=kubelet,etcd"];
+    let output = world.n1().exec(&words).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(
+        said.contains("certificate-validity") && said.contains("tls/apiserver.crt has expired"),
+        "{said}"
+    );
+    assert!(said.contains("nothing was touched"), "{said}");
+    assert_eq!(world.shell(PLACED), before);
+}
+
 /// The apiserver's certificate as it was until yesterday.
 fn expired(world: &World) -> String {
     let read =
@@ -138,12 +166,12 @@ fn foreign(world: &World) {
     let path = format!("{MANIFESTS}/kube-apiserver.yaml");
     world.n1().write(&path, FOREIGN.as_bytes(), 0o600).unwrap();
     only(world, "static-pods", "kube-apiserver.yaml is a static pod that bootkube did not place").unwrap();
-    let before = world.shell("find /etc/kubernetes -printf '%p %i %T@\\n' | sort");
+    let before = world.shell(PLACED);
     let started = world.start();
     assert_eq!(started.output.status.code(), Some(4), "{:?}", started.output);
     let said = String::from_utf8_lossy(&started.output.stderr).into_owned();
     assert!(said.contains("kube-apiserver.yaml") && said.contains("nothing was touched"), "{said}");
-    assert_eq!(world.shell("find /etc/kubernetes -printf '%p %i %T@\\n' | sort"), before);
+    assert_eq!(world.shell(PLACED), before);
     world.shell(&format!("rm {path}"));
 }
 
