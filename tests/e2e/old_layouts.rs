@@ -158,7 +158,7 @@ fn undone(world: &World, tree: &Tree) {
     assert_ne!(good, bad);
     world.n1().write(&format!("{ASSETS}/{}", typhoon::APISERVER), bad.as_bytes(), 0o600).unwrap();
     let begun = Instant::now();
-    let started = world.start_by(&[&START[..], &["--timeout=40s"]].concat());
+    let started = world.start_by(&[&START[..], &["--timeout=30s"]].concat());
     let said = [started.stdout(), String::from_utf8_lossy(&started.output.stderr).into_owned()].concat();
     assert_eq!(started.output.status.code(), Some(1), "{said}");
     for part in ["is away for some seconds", "was put back", "run the same command again"] {

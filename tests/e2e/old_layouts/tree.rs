@@ -172,10 +172,14 @@ pub fn group(name: &str) -> Value {
 
 /// A Secret of `tls/` files, and of `nulls` where a template had nothing to put.
 pub fn secret(name: &str, files: &Files, keys: &[&str], nulls: &[&str]) -> Value {
-    let mut data = serde_json::Map::new();
-    data.extend(keys.iter().map(|key| ((*key).to_owned(), json!(STANDARD.encode(&files[*key])))));
-    data.extend(nulls.iter().map(|key| ((*key).to_owned(), Value::Null)));
-    object("v1", "Secret", name, &json!({"type": "Opaque", "data": data}))
+    let mut secret = object("v1", "Secret", name, &json!({"type": "Opaque"}));
+    for key in keys {
+        secret["data"][key] = json!(STANDARD.encode(&files[*key]));
+    }
+    for key in nulls {
+        secret["data"][key] = Value::Null;
+    }
+    secret
 }
 
 /// The labels and the node selector that all of a control plane had.
