@@ -12,7 +12,7 @@ use crate::world::World;
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 const KUBELET: &str = "/var/lib/kubelet/config.yaml";
 /// Every file that `start` could have touched, with its number and time.
-const PLACED: &str = "find /etc/kubernetes -printf '%p %i %T@\\n' | sort";
+const PLACED: &str = "find /etc/kubernetes -mindepth 1 -printf '%p %i %T@\\n' | sort";
 
 #[test]
 fn what_keeps_a_machine_from_being_ready_is_named() {
