@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgAction, Args, builder::BoolishValueParser};
-use time::OffsetDateTime;
 
 use super::output;
 use super::preflight::IgnoreArgs;
@@ -95,7 +94,6 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
         timeout,
         restart_kubelet,
         probe,
-        now: OffsetDateTime::now_utc(),
     };
     let lines = events.as_deref().map(open_events).transpose()?;
     let console = match &events {

@@ -25,7 +25,6 @@ use std::{fmt, io};
 
 pub use pivot::start;
 pub use required::RequiredPod;
-use time::OffsetDateTime;
 
 use crate::config::Findings;
 use crate::error::{ExitClass, Failure};
@@ -52,8 +51,6 @@ pub struct Options {
     pub restart_kubelet: Option<String>,
     /// Whether the API is asked all the time, to see what its clients see.
     pub probe: bool,
-    /// The present moment, which certificates are held against.
-    pub now: OffsetDateTime,
 }
 
 /// What came of it.

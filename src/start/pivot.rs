@@ -90,7 +90,7 @@ async fn preflight(layout: &Layout, options: &Options, progress: &Progress<'_>) 
         pod_manifest_path: options.pod_manifest_path.clone(),
         ignored: options.ignored.clone(),
         placed: BTreeSet::new(),
-        now: options.now,
+        now: time::OffsetDateTime::now_utc(),
         patience: SETTLING,
     };
     let checks = preflight::run(layout, &look, |what| progress.waiting(what)).await?;

@@ -59,7 +59,6 @@ fn plan(objects: Vec<Object>) -> Plan {
         timeout: Duration::from_secs(1),
         restart_kubelet: None,
         probe: false,
-        now: time::OffsetDateTime::UNIX_EPOCH,
     };
     Plan::new(layout, &options).unwrap()
 }
