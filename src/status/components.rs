@@ -14,8 +14,17 @@ use crate::cluster::workload::{is_daemon_set_rolled_out, is_deployment_rolled_ou
 use crate::pki::rfc3339;
 
 /// Programs of a control plane, in the order of the report, and whether one of several leads.
-const PROGRAMS: [(&str, bool); 4] =
-    [("kube-apiserver", false), ("kube-controller-manager", true), ("kube-scheduler", true), ("etcd", false)];
+const PROGRAMS: [(&str, bool); 5] = [
+    ("kube-apiserver", false),
+    ("kube-controller-manager", true),
+    ("kube-scheduler", true),
+    ("etcd", false),
+    (AGENT, false),
+];
+/// What watches over them: this very program, by the name of its DaemonSet.
+const AGENT: &str = "pod-checkpointer";
+/// How that runs.
+const AGENT_COMMAND: [&str; 2] = ["bootkube", "agent"];
 /// What names of temporary static pods begin with.
 const BOOTSTRAP: &str = "bootstrap-";
 /// A lease that old has no living holder, even if two clocks differ a little. Holders renew every 2 s.
@@ -103,8 +112,12 @@ fn containers(pod: &Pod) -> impl Iterator<Item = &k8s_openapi::api::core::v1::Co
 }
 
 fn is_of(container: &k8s_openapi::api::core::v1::Container, program: &str) -> bool {
-    let words = container.command.iter().chain(&container.args).flatten();
-    runs(words.map(String::as_str), program)
+    let words = || container.command.iter().chain(&container.args).flatten().map(String::as_str);
+    let name = |word: &str| word.rsplit('/').next().unwrap_or(word).to_owned();
+    match program {
+        AGENT => words().take(AGENT_COMMAND.len()).map(name).eq(AGENT_COMMAND),
+        program => runs(words(), program),
+    }
 }
 
 fn image(pod: &Pod, program: &str) -> String {

@@ -125,3 +125,22 @@ fn a_pod_that_is_not_ready_and_a_workload_that_is_behind_are_problems() {
         ]
     );
 }
+
+#[test]
+fn the_agent_is_known_by_what_it_runs_and_named_as_its_daemon_set() {
+    let mut told = healthy();
+    let command = json!({"spec": {"containers": [{"name": "agent", "image": "image:1", "command": ["/bootkube", "agent", "--kubeconfig=k"]}]}});
+    let mut agent = owned("DaemonSet", "pod-checkpointer");
+    json_patch::merge(&mut agent, &command);
+    told.pods.push(pod("pod-checkpointer-x", "n1", "x", &agent));
+    let starter =
+        json!({"spec": {"containers": [{"name": "s", "image": "i", "command": ["/bootkube", "start"]}]}});
+    told.pods.push(pod("starter", "n1", "x", &starter));
+    let found = components(&told);
+    let last = found.last().unwrap();
+    assert_eq!((last.name, last.leads), ("pod-checkpointer", None));
+    assert_eq!(last.hosting, Hosting::SelfHosted("DaemonSet/pod-checkpointer".into()));
+    assert_eq!(found.iter().filter(|component| component.name == AGENT).count(), 1);
+    told.pods.retain(|pod| pod.name_any() != "pod-checkpointer-x");
+    assert!(components(&told).iter().all(|component| component.name != AGENT));
+}

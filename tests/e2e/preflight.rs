@@ -122,7 +122,7 @@ fn from_image(world: &World) {
 }
 
 /// The apiserver's certificate as it was until yesterday.
-fn expired(world: &World) -> String {
+pub fn expired(world: &World) -> String {
     let read =
         |name: &str| String::from_utf8(world.n1().read(&format!("{ASSETS}/tls/{name}")).unwrap()).unwrap();
     let authority = KeyPair::from_pem(&read("ca.key")).unwrap();
@@ -158,7 +158,7 @@ spec:
 ";
 
 /// Process 1 starts it again.
-const RESTART_KUBELET: &str = "
+pub const RESTART_KUBELET: &str = "
     until old=$(pidof kubelet); do sleep 0.1; done
     kill $old
     until new=$(pidof kubelet) && [ $new != $old ]; do sleep 0.1; done
@@ -210,7 +210,8 @@ fn status(world: &World, checks: &mut Checks) {
     });
 }
 
-const SELF_HOSTED: [(&str, &str); 3] = [
+const SELF_HOSTED: [(&str, &str); 4] = [
+    ("pod-checkpointer", "DaemonSet/pod-checkpointer"),
     ("kube-apiserver", "DaemonSet/kube-apiserver"),
     ("kube-controller-manager", "Deployment/kube-controller-manager"),
     ("kube-scheduler", "Deployment/kube-scheduler"),
