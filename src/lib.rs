@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `config`, `pki`, `render`, `assets` and `checkpoint` are synchronous and know neither tokio nor a client. `cluster` alone speaks to
-//! the API, `host` alone changes the machine, `start` combines the two, `preflight` and `status` only look, and `ui` is told what
+//! the API, `host` alone changes the machine, `start` combines the two, `preflight`, `diagnose` and `status` only look, and `ui` is told what
 //! happens and never asked.
 
 pub mod agent;
@@ -18,6 +18,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod diagnose;
 pub mod error;
 pub mod handover;
 pub mod host;

@@ -19,7 +19,7 @@ use crate::config::{Finding, Findings};
 const OBJECT_FOLDERS: [&str; 3] = ["manifests", "experimental/manifests", "manifests-networking"];
 
 /// Everything `start` needs from an asset directory.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Layout {
     /// `auth/kubeconfig`: the administrator's.
     pub kubeconfig: Vec<u8>,

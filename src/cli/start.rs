@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 
 use super::output;
-use super::preflight::IgnoreArgs;
+use super::preflight::{Form, IgnoreArgs};
 use crate::error::{ExitClass, Failure, chain};
 use crate::report::{self, Recorder, Story};
-use crate::start::{self, Options, Report, RequiredPod};
+use crate::start::{self, Options, PhaseTimeout, Report, RequiredPod, Timeouts};
 use crate::ui::{Console, End, Event, EventLines, Hub, Output, Problem, Sink as _};
 
 /// Bring up the cluster that `render` described: run on a controller as root, once its kubelet runs.
@@ -41,9 +41,26 @@ pub(super) struct StartArgs {
     force_conflicts: bool,
     #[command(flatten)]
     ignore: IgnoreArgs,
-    /// Longest time that each wait may take
-    #[arg(long, value_name = "DURATION", default_value = "20m", value_parser = timeout)]
+    /// Longest time that each phase may take
+    #[arg(long, value_name = "DURATION", default_value = "20m", value_parser = start::duration)]
     timeout: Duration,
+    /// Longest time for one phase, such as wait-for-the-API=5m; may be given several times
+    #[arg(long, value_name = "NAME=DURATION")]
+    phase_timeout: Vec<PhaseTimeout>,
+    /// Print what would be done, in order, and change nothing; objects are compared with a live API, if there is one, as `kubectl diff` does
+    #[arg(long)]
+    dry_run: bool,
+    /// Form of what --dry-run prints: `text`, or `json` for programs
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value = "text",
+        hide_possible_values = true,
+        requires = "dry_run"
+    )]
+    output: Form,
     /// Restart kubelet with this command (words, no shell) once the API knows its token, such as "systemctl restart kubelet": one that has
     /// waited for the API for minutes asks again only after half a minute. Its pods keep running
     #[arg(long, value_name = "COMMAND")]
@@ -61,14 +78,6 @@ pub(super) struct StartArgs {
     probe: bool,
 }
 
-fn timeout(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("nothing can be waited for in no time".into()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}; write one such as 20m")),
-    }
-}
-
 pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
     let StartArgs {
         asset_dir,
@@ -78,6 +87,9 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
         force_conflicts,
         ignore,
         timeout,
+        phase_timeout,
+        dry_run,
+        output,
         report,
         events,
         restart_kubelet,
@@ -91,10 +103,13 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
         required_pods,
         force_conflicts,
         ignored,
-        timeout,
+        timeouts: Timeouts::new(timeout, phase_timeout),
         restart_kubelet,
         probe,
     };
+    if dry_run {
+        return preview(&options, output);
+    }
     let lines = events.as_deref().map(open_events).transpose()?;
     let console = match &events {
         Some(path) if path == Path::new("-") => Console::on_stderr(),
@@ -108,6 +123,15 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
         write_report(&story, dir, &console);
     }
     result.map(|report| summary(&report).iter().for_each(|line| console.print(line)))
+}
+
+/// Says what would be done.
+fn preview(options: &Options, form: Form) -> Result<(), Failure> {
+    let preview = output::runtime()?.block_on(start::preview(options))?;
+    match form {
+        Form::Text => output::print(&preview.to_text()),
+        Form::Json => output::print(&format!("{:#}\n", preview.to_json())),
+    }
 }
 
 /// Starts, and tells everybody from beginning to end.

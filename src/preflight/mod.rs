@@ -32,9 +32,11 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
+pub(crate) use kubelet::observe::runtime_place;
 pub use report::{Check, Failed, Ignored, Outcome, Problem, notes, to_json, to_text};
 use seen::{Runtime, Seen};
 use subject::Subject;
+pub(crate) use subject::full_reference;
 
 use crate::assets::load::Layout;
 use crate::cluster::kubeconfig;

@@ -3,6 +3,7 @@
 //! Everything is read, parsed and ordered before the machine is touched. The bootstrap control plane is removed only when the pods
 //! that replace it are known to be Ready; on any failure before that it stays, and `start` can be run again.
 
+mod explain;
 mod kubelet;
 mod lives;
 mod machine;
@@ -10,20 +11,28 @@ mod newcomer;
 mod observe;
 mod pivot;
 mod plan;
+mod preview;
 mod probe;
 mod required;
 mod runner;
+mod timeouts;
 
 use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
 pub use pivot::start;
+pub use preview::{Preview, preview};
 pub use required::RequiredPod;
+pub use timeouts::{PHASES, PhaseTimeout, Timeouts, duration};
 
 use crate::config::Findings;
+use crate::diagnose::{self, Blocker};
 use crate::error::{ExitClass, Failure};
 use crate::{assets, cluster, handover, host, preflight};
+
+/// Services that are looked at while something is waited for have had their time.
+const SETTLED: Duration = Duration::ZERO;
 
 /// What `start` was asked to do.
 #[derive(Clone, Debug)]
@@ -40,8 +49,8 @@ pub struct Options {
     pub force_conflicts: bool,
     /// Checks of the machine that stop nothing.
     pub ignored: preflight::Ignored,
-    /// How long a phase may take.
-    pub timeout: Duration,
+    /// How long phases may take.
+    pub timeouts: Timeouts,
     /// What restarts kubelet, if that may be done.
     pub restart_kubelet: Option<String>,
     /// Whether the API is asked all the time, to see what its clients see.
@@ -112,7 +121,7 @@ pub enum Error {
     #[error("not run as root; run it with sudo")]
     NotRoot,
     /// A phase took too long.
-    #[error("{phase}: not done after {} s: {}", after.as_secs(), if last.is_empty() { "nothing answered" } else { last })]
+    #[error("{phase}: not done after {} s: {}{}", after.as_secs(), if last.is_empty() { "nothing answered" } else { last }, in_the_way(blocker.as_deref()))]
     Timeout {
         /// Its name.
         phase: &'static str,
@@ -120,6 +129,8 @@ pub enum Error {
         after: Duration,
         /// What it waited for last.
         last: String,
+        /// What was in its way, as far as that was seen.
+        blocker: Option<Box<Blocker>>,
     },
 }
 
@@ -144,6 +155,10 @@ fn lines(refused: &[Refused]) -> String {
     refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
+fn in_the_way(blocker: Option<&Blocker>) -> String {
+    blocker.map(|blocker| format!("\n{}\n{}", blocker.what, diagnose::Below(blocker))).unwrap_or_default()
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let class = match &error {
@@ -156,10 +171,16 @@ impl From<Error> for Failure {
             _ => ExitClass::General,
         };
         let failure = Self::new(class, &error);
+        let cure = match &error {
+            Error::Refused(refused) => {
+                refused.first().map(|refused| diagnose::objects::cure(&refused.reason))
+            }
+            _ => None,
+        };
         match class {
-            ExitClass::General => failure.hint(
+            ExitClass::General => failure.hint(cure.unwrap_or(
                 "what was placed stays, so that it can be looked at; when the cause is gone, run the same command again",
-            ),
+            )),
             _ => failure.hint("nothing was touched"),
         }
     }

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Taint;
 use kube::Client;
 use tokio::sync::{Notify, watch};
 
+use super::explain;
 use super::kubelet;
 use super::lives::Lives;
 use super::machine::{self, PROBE};
@@ -27,8 +28,6 @@ use crate::host::{addresses, steering};
 use crate::preflight;
 use crate::ui::{Event, Sink};
 
-/// For all objects together. What is still refused then is reported, and does not hold up the rest.
-const APPLY_DEADLINE: Duration = Duration::from_secs(300);
 /// Said where the kernel refuses.
 const UNSTEERED: &str = "this machine does not steer connections, so a few may fail when the bootstrap apiserver goes, and more in every \
     later roll of the apiserver";
@@ -46,9 +45,10 @@ pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> 
     for warning in &layout.warnings {
         sink.tell(Event::Warning(warning.clone()));
     }
-    let mut runner = Runner::new(sink, options.timeout);
+    let mut runner = Runner::new(sink, &options.timeouts);
     runner.phase("preflight", async |progress| preflight(&layout, options, progress).await).await?;
-    let mut plan = Plan::new(layout, options)?;
+    let mut plan = Plan::new(layout.clone(), options)?;
+    runner.look_into(explain::subject(layout, &plan, options));
     if let (true, Err(error)) = (plan.is_steered, steering::check()) {
         sink.tell(Event::Warning(format!("{UNSTEERED}: {error}")));
         plan.step_aside();
@@ -169,7 +169,7 @@ async fn apply(
     let settings = apply::Options {
         force_conflicts: options.force_conflicts,
         strict: options.strict,
-        deadline: options.timeout.mul_f32(0.5).min(APPLY_DEADLINE),
+        deadline: options.timeouts.of_objects(),
         ..apply::Options::default()
     };
     let listener = Listener {
@@ -182,7 +182,7 @@ async fn apply(
                 progress.warn(refused.to_string());
             }
         },
-        waiting: &|item, why| progress.waiting(format!("{}: {why}", item.label())),
+        waiting: &|item, why| progress.waiting_for_object(item, why),
     };
     let apply = async {
         let applied = Applied::of(plan, &apply::apply_all(client, &plan.stages, &settings, listener).await);
