@@ -8,6 +8,7 @@
 
 mod again;
 mod audit;
+mod causes;
 mod checks;
 mod external_etcd;
 mod handover;
