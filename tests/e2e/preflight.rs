@@ -161,7 +161,7 @@ spec:
 pub const RESTART_KUBELET: &str = "
     until old=$(pidof kubelet); do sleep 0.1; done
     kill $old
-    until new=$(pidof kubelet) && [ $new != $old ]; do sleep 0.1; done
+    until new=$(pidof kubelet) && [ \"$new\" != \"$old\" ]; do sleep 0.1; done
 ";
 
 /// Looks while kubelet runs with another value of a field.
