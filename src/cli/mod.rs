@@ -3,6 +3,7 @@
 //! Stdout carries data and, of `start`, its progress, as v0.14's did; warnings about input, errors and logs go to stderr. Errors of usage end the program inside clap, with exit code 2.
 
 mod agent;
+mod checkpoint;
 mod cluster;
 mod config;
 mod output;
@@ -72,6 +73,9 @@ enum Command {
     Start(start::StartArgs),
     Status(status::StatusArgs),
     Agent(agent::AgentArgs),
+    /// Look at the copies of pods that this machine keeps for the time without an API.
+    #[command(subcommand)]
+    Checkpoint(checkpoint::CheckpointCommand),
     /// Show or check the configuration file.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -92,6 +96,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Command::Start(args) => start::run(args),
         Command::Status(args) => status::run(args),
         Command::Agent(args) => agent::run(args),
+        Command::Checkpoint(command) => checkpoint::run(command),
         Command::Config(command) => config::run(command),
         Command::Version => output::print(&format!("Version: {}\n", crate::VERSION)),
     }
