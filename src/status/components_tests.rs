@@ -90,6 +90,19 @@ fn a_bootstrap_pod_that_is_left_is_a_problem() {
 }
 
 #[test]
+fn a_copy_that_stands_in_for_its_pod_is_a_problem() {
+    let mut told = healthy();
+    let annotations = json!({"metadata": {"annotations": {
+        "kubernetes.io/config.mirror": "x", "checkpointer.alpha.coreos.com/checkpoint-of": "kube-apiserver-x",
+    }}});
+    told.pods.push(pod("kube-apiserver-x-n1", "n1", "kube-apiserver", &annotations));
+    let found = problems(&told, NOW);
+    let expected =
+        "kube-apiserver on n1: the copy kube-apiserver-x-n1 stands in until the pod itself is healthy";
+    assert_eq!(found, [expected]);
+}
+
+#[test]
 fn a_leader_that_is_dead_or_missing_is_a_problem_unless_leases_were_not_seen() {
     let mut told = healthy();
     told.leases.remove(0);
