@@ -12,6 +12,7 @@ mod checks;
 mod external_etcd;
 mod handover;
 mod kube;
+mod power;
 mod preflight;
 mod roll;
 mod soak;
