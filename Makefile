@@ -57,8 +57,8 @@ bench: tools build ## Measure, and write docs/benchmarks.md anew (half an hour; 
 	cargo run --release -p bench -- --bootkube $(BOOTKUBE) $(BENCH)
 
 .PHONY: soak
-soak: tools ## Pivot and roll ten machines and write the result to docs/reliability.md
-	cargo test --test e2e ten_machines -- --ignored --nocapture
+soak: tools ## Pivot and roll ten machines, cut the power ten times, and write the result to docs/reliability.md
+	cargo test --test e2e -- --ignored --nocapture
 
 .PHONY: lint
 lint: tools ## Check format, lints, documentation, licences and sources of dependencies
