@@ -86,6 +86,7 @@ async fn work(options: &Options) -> Result<(), Error> {
     let access = kubeconfig::read(kubeconfig)?;
     let port = Port::new(access.server.port_or_known_default().unwrap_or(443), &access)?;
     let client = connect::connect(&access, None)?;
+    tracing::info!(node, "waiting to be the one agent of this machine that works");
     let _alone = lock::named("agent", RETRY)
         .await
         .map_err(|source| Error::Host { act: "wait for the other agent of this machine", source })?;
