@@ -58,6 +58,7 @@ bench: tools build ## Measure, and write docs/benchmarks.md anew (half an hour; 
 
 .PHONY: soak
 soak: tools ## Pivot and roll ten machines, cut the power ten times, and write the result to docs/reliability.md
+	cargo build -q -p lab
 	cargo test --test e2e -- --ignored --nocapture
 
 .PHONY: lint

@@ -19,4 +19,5 @@ mod soak;
 mod static_etcd;
 mod told;
 mod traffic;
+mod unsteered;
 mod world;
