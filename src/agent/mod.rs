@@ -83,13 +83,14 @@ pub async fn run(options: &Options) -> Result<(), Error> {
 
 async fn work(options: &Options) -> Result<(), Error> {
     let Options { kubeconfig, node, store, runtime } = options;
+    // Before anything that takes memory: one of two waits here for as long as the other lives.
     let access = kubeconfig::read(kubeconfig)?;
-    let port = Port::new(access.server.port_or_known_default().unwrap_or(443), &access)?;
-    let client = connect::connect(&access, None)?;
     tracing::info!(node, "waiting to be the one agent of this machine that works");
     let _alone = lock::named("agent", RETRY)
         .await
         .map_err(|source| Error::Host { act: "wait for the other agent of this machine", source })?;
+    let port = Port::new(access.server.port_or_known_default().unwrap_or(443), &access)?;
+    let client = connect::connect(&access, None)?;
     let served = tokio::sync::watch::Sender::default();
     tracing::info!(node, server = %access.server, "watching over the control plane of this machine");
     tokio::select! {

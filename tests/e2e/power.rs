@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::again::start_until;
 use crate::checks::{Checks, eventually};
 use crate::kube::condition;
 use crate::world::{World, record};
@@ -21,6 +22,9 @@ const WORKLOADS: [(&str, &str); 4] = [
 ];
 /// What is in kubelet's folder when all is well.
 pub const WELL: &str = "etcd.yaml\nkube-system-pod-checkpointer.json\n";
+/// Those of `start` that take longer than a moment.
+const PHASES: [&str; 4] =
+    ["wait for the API", "apply objects", "wait for the self-hosted control plane", "hand over"];
 const COMMAND: &str = "/spec/template/spec/containers/0/command/-";
 const APISERVER: &str = "daemonset/kube-apiserver";
 
@@ -89,6 +93,27 @@ fn ten_power_cuts_in_a_row_are_survived() {
     let figures: Vec<Value> =
         (0..10).map(|round| power_cut(&world, Duration::from_secs(round % 3 * 10))).collect();
     record("ten-power-cuts", &json!(figures));
+}
+
+#[test]
+#[ignore = "takes minutes: make soak"]
+fn a_power_cut_in_any_phase_of_start_is_survived_by_running_it_again() {
+    let mut checks = Checks::default();
+    for phase in PHASES {
+        checks.that(phase, || {
+            let world = World::up("e2e-power-phases", 1, |_| json!({}));
+            world.render_and_join();
+            let (mut start, _said) = start_until(&world, phase);
+            let cut = Timestamp::now();
+            world.n1().power_cut().unwrap();
+            start.wait().unwrap();
+            world.n1().power_on().unwrap();
+            world.start().must_succeed();
+            eventually(60, || is_well(&world, cut));
+            eventually(60, || no_copy(&world));
+        });
+    }
+    checks.finish();
 }
 
 /// Cuts the power for `off`, and waits until the control plane is what it was, without a copy; how long that took.

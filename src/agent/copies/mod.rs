@@ -1,5 +1,5 @@
-//! Copies of what must come back without the API: looks, has `checkpoint::decide` decide, and acts, once a second and whenever the API
-//! has news.
+//! Copies of what must come back without the API: looks, has `checkpoint::decide` decide, and acts; whenever the API has news or breaks off,
+//! once a second while something is not as it should be, and every five seconds at other times.
 //!
 //! ```text
 //! cluster (API) ┐
@@ -29,15 +29,19 @@ use self::complaints::Complaints;
 use self::observe::Seen;
 use self::offers::{Offered, Offers};
 use crate::NAMESPACE;
-use crate::checkpoint::Id;
-use crate::checkpoint::decide::{Act, Action, Offer, State, Timing, decide};
+use crate::checkpoint::decide::{
+    Act, Action, Api, Disk, Observed, Offer, Parent, State, Timing, decide,
+};
 use crate::checkpoint::store::{self, Store};
+use crate::checkpoint::{Id, Role};
 use crate::error::chain;
 
 /// The workload of the agent itself.
 const OWN: &str = "pod-checkpointer";
-/// Between two rounds: who runs is not watched.
-const TICK: Duration = Duration::from_secs(1);
+/// Between two rounds while something is not as it should be: who runs is not watched.
+const BUSY: Duration = Duration::from_secs(1);
+/// Between two rounds at other times. What ends then is told by the API, or is the API, whose watches break off.
+const IDLE: Duration = Duration::from_secs(5);
 /// After a round: news come in heaps.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Between two sweeps of what interrupted work left.
@@ -81,14 +85,15 @@ impl Keeper {
         let mut api = Watched::new(&self.client, &self.node);
         api.met().await;
         loop {
-            self.round(&api).await;
+            let pause = self.round(&api).await;
             tokio::time::sleep(PAUSE).await;
             // Time that runs out is what a quiet API looks like.
-            tokio::time::timeout(TICK - PAUSE, api.changed()).await.unwrap_or_default();
+            tokio::time::timeout(pause - PAUSE, api.changed()).await.unwrap_or_default();
         }
     }
 
-    async fn round(&mut self, api: &Watched) {
+    /// Looks and acts once; says when to look again.
+    async fn round(&mut self, api: &Watched) -> Duration {
         self.sweep();
         let told = api.told().await;
         let local = runtime::look(&self.runtime).await;
@@ -118,6 +123,7 @@ impl Keeper {
             let offered = offered.remove(&action.id);
             act(&self.store, &action, offered, &mut self.complaints).await;
         }
+        if observation.values().all(is_well) { IDLE } else { BUSY }
     }
 
     /// Removes what interrupted work left, now and then.
@@ -130,6 +136,12 @@ impl Keeper {
             Err(error) => self.complaints.say(&"sweep", chain(&error)),
         }
     }
+}
+
+/// Whether nothing is about to change: the pod is healthy, and its copy only kept.
+fn is_well(seen: &Observed) -> bool {
+    let is_kept = |disk: &Disk| disk.kept.is_some() && (seen.role == Role::Own) == disk.active.is_some();
+    (seen.api, seen.parent) == (Api::Here, Parent::Healthy) && seen.disk.as_ref().is_some_and(is_kept)
 }
 
 /// Does one thing, on a thread of its own: a slow disk must not hold up a hand-over.
