@@ -29,9 +29,7 @@ use self::complaints::Complaints;
 use self::observe::Seen;
 use self::offers::{Offered, Offers};
 use crate::NAMESPACE;
-use crate::checkpoint::decide::{
-    Act, Action, Api, Disk, Observed, Offer, Parent, State, Timing, decide,
-};
+use crate::checkpoint::decide::{Act, Action, Api, Disk, Observed, Offer, Parent, State, Timing, decide};
 use crate::checkpoint::store::{self, Store};
 use crate::checkpoint::{Id, Role};
 use crate::error::chain;
