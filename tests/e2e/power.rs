@@ -52,6 +52,12 @@ fn a_sole_controller_comes_back_by_itself() {
         let seconds = deleted(&world, &["kube-controller-manager", "kube-scheduler"]);
         record("leaders-deleted", &json!({"seconds": seconds}));
     });
+    checks.that(
+        "where nobody is left who could create or schedule a pod, both are back within a minute",
+        || {
+            record("nobody-left", &json!({"seconds": nobody_left(&world)}));
+        },
+    );
     checks.that("apiserver pods are deleted while kubelet is stopped, and are back within a minute", || {
         record("deleted-without-kubelet", &json!({"seconds": deleted_without_kubelet(&world)}));
     });
@@ -278,6 +284,21 @@ fn back(world: &World, names: &[&str], begun: Instant, since: Timestamp) -> f64 
     assert!(seconds <= 60.0, "{seconds:.1} s");
     eventually(60, || no_copy(world));
     seconds
+}
+
+/// Controller managers and schedulers end before their pods are deleted, so that nobody makes others.
+fn nobody_left(world: &World) -> f64 {
+    let names = ["kube-controller-manager", "kube-scheduler"];
+    let (begun, since) = (Instant::now(), Timestamp::now());
+    world.shell("pkill -STOP -f '^kubelet '");
+    world.shell("pkill -KILL -f '^kube-controller-manager '; pkill -KILL -f '^kube-scheduler '");
+    let selector = format!("k8s-app in ({})", names.join(","));
+    world.kubectl(&["-n", "kube-system", "delete", "pods", "--force", "--grace-period=0", "-l", &selector]);
+    let left: Vec<_> =
+        world.pods("kube-system").into_iter().filter(|pod| pod.name.starts_with(names[1])).collect();
+    assert!(left.is_empty(), "{left:?}");
+    world.shell("pkill -CONT -f '^kubelet '");
+    back(world, &names, begun, since)
 }
 
 fn deleted_without_kubelet(world: &World) -> f64 {
