@@ -6,6 +6,7 @@
 //! argv ─ cli ─► config::resolve ─► ClusterConfig ─► pki::issue ─► Bundle ─► render ─► Assets ─► assets::write ─► directory
 //! directory ─ assets::load ─► Layout ─► preflight::run ─► Checks
 //! directory ─ assets::load ─► Layout, ordered Objects ─► start::start (host, cluster) ─► Report ─► exit code
+//! API, etcd or snapshot ─ recover ─► Assets ─► assets::write ─► directory
 //! ```
 //!
 //! `config`, `pki`, `render`, `assets` and `checkpoint` are synchronous and know neither tokio nor a client. `cluster` alone speaks to
@@ -23,6 +24,7 @@ pub mod handover;
 pub mod host;
 pub mod pki;
 pub mod preflight;
+pub mod recover;
 pub mod render;
 pub mod report;
 pub mod start;
@@ -33,6 +35,8 @@ pub mod ui;
 pub const BOOTSTRAP_SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
 /// Folder with the keys of an etcd that is a static pod. Rendered manifests name it.
 pub const ETCD_KEYS: &str = "/etc/kubernetes/etcd";
+/// Folder with the keys of a control plane that `unpivot` has turned into static pods.
+pub const CONTROL_PLANE_KEYS: &str = "/etc/kubernetes/control-plane";
 /// Kubeconfig in `BOOTSTRAP_SECRETS` that leads to the bootstrap apiserver, written by `start` when it knows where that is.
 pub const LOCAL_KUBECONFIG: &str = "kubeconfig-local";
 /// The version of this program.

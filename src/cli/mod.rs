@@ -8,9 +8,11 @@ mod config;
 mod output;
 mod preflight;
 pub mod query;
+mod recover;
 mod render;
 mod start;
 mod status;
+mod unpivot;
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -71,6 +73,8 @@ enum Command {
     Preflight(preflight::PreflightArgs),
     Start(start::StartArgs),
     Status(status::StatusArgs),
+    Recover(recover::RecoverArgs),
+    Unpivot(unpivot::UnpivotArgs),
     Agent(agent::AgentArgs),
     /// Show or check the configuration file.
     #[command(subcommand)]
@@ -91,6 +95,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Command::Preflight(args) => preflight::run(args),
         Command::Start(args) => start::run(args),
         Command::Status(args) => status::run(args),
+        Command::Recover(args) => recover::run(args),
+        Command::Unpivot(args) => unpivot::run(args),
         Command::Agent(args) => agent::run(args),
         Command::Config(command) => config::run(command),
         Command::Version => output::print(&format!("Version: {}\n", crate::VERSION)),

@@ -61,7 +61,7 @@ pub(super) struct StartArgs {
     probe: bool,
 }
 
-fn timeout(text: &str) -> Result<Duration, String> {
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("nothing can be waited for in no time".into()),
         Ok(duration) => Ok(duration),

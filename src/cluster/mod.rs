@@ -15,6 +15,7 @@ pub mod connect;
 pub mod crd;
 pub mod discovery;
 pub mod gate;
+pub mod inventory;
 pub mod kubeconfig;
 pub mod lease;
 pub mod node;

@@ -170,12 +170,14 @@ pub async fn wait_api(plan: &Plan, path: &str, progress: &Progress<'_>) -> Resul
 /// Removes the bootstrap pods other than the apiserver and waits until they have let go of their ports.
 pub async fn remove_others(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
     progress.acts("remove the other bootstrap pods");
+    let mut ports = Vec::new();
     for pod in &plan.others {
+        // Static pods that `unpivot` placed share theirs with the self-hosted ones.
+        ports.extend(pod.port.map(|port| on_port(port).map(|bound| (pod, port, bound.len()))).transpose()?);
         static_pods::remove(&pod.path, &pod.content)?;
     }
-    for pod in &plan.others {
-        let Some(port) = pod.port else { continue };
-        while !on_port(port)?.is_empty() {
+    for (pod, port, before) in ports {
+        while before > 0 && on_port(port)?.len() >= before {
             progress.waiting(format!("{} has not ended yet", name(&pod.path)));
             tokio::time::sleep(PROBE).await;
         }

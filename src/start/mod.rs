@@ -13,6 +13,8 @@ mod plan;
 mod probe;
 mod required;
 mod runner;
+mod stale;
+mod unpivot;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,10 +22,15 @@ use std::{fmt, io};
 
 pub use pivot::start;
 pub use required::RequiredPod;
+pub use unpivot::{Options as UnpivotOptions, Report as Unpivoted, unpivot};
 
+use crate::checkpoint::{copy, store};
 use crate::config::Findings;
 use crate::error::{ExitClass, Failure};
 use crate::{assets, cluster, handover, host, preflight};
+
+/// Elected components, by the name of their lease.
+const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 
 /// What `start` was asked to do.
 #[derive(Clone, Debug)]
@@ -108,6 +115,27 @@ pub enum Error {
     /// Checks of the machine failed; nothing was touched.
     #[error(transparent)]
     Preflight(#[from] preflight::Failed),
+    /// There is nothing to unpivot; nothing was touched.
+    #[error(
+        "no self-hosted apiserver in {}, and no static one of bootkube's on this machine: there is nothing to unpivot",
+        crate::NAMESPACE
+    )]
+    NotSelfHosted,
+    /// Others would lose theirs; nothing was touched.
+    #[error(
+        "the control plane runs on other machines too ({}), and would be taken from them; take the controllers' label off them first",
+        .0.join(", ")
+    )]
+    OtherControllers(Vec<String>),
+    /// It could not read its keys; nothing was touched.
+    #[error("{0} does not run as root, so it could not read keys in {keys}; set runAsUser: 0 in its pods first", keys = crate::CONTROL_PLANE_KEYS)]
+    NotRootPod(&'static str),
+    /// A component cannot be a static pod; nothing was touched.
+    #[error(transparent)]
+    Unfit(#[from] copy::Unfit),
+    /// Copies that were kept for a time without an API cannot be removed.
+    #[error(transparent)]
+    Copies(#[from] store::Error),
     /// Only root may write where kubelet reads.
     #[error("not run as root; run it with sudo")]
     NotRoot,
@@ -152,7 +180,12 @@ impl From<Error> for Failure {
             | Error::Kubeconfig(_)
             | Error::NoApiserver
             | Error::ManyApiservers => ExitClass::Configuration,
-            Error::Preflight(_) | Error::Unready(_) => ExitClass::Preflight,
+            Error::Preflight(_)
+            | Error::Unready(_)
+            | Error::NotSelfHosted
+            | Error::OtherControllers(_)
+            | Error::NotRootPod(_)
+            | Error::Unfit(_) => ExitClass::Preflight,
             _ => ExitClass::General,
         };
         let failure = Self::new(class, &error);

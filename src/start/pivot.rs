@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Taint;
@@ -16,7 +17,9 @@ use super::observe::{self, Observed};
 use super::plan::Plan;
 use super::required::Required;
 use super::runner::{Progress, Runner};
-use super::{Error, Options, Refused, Report};
+use super::stale;
+use super::unpivot::adopt;
+use super::{Error, LEADERS, Options, Refused, Report};
 use crate::NAMESPACE;
 use crate::assets::{self, load::Layout};
 use crate::cluster::apply::{self, Item, Listener, Outcome};
@@ -34,8 +37,6 @@ const UNSTEERED: &str = "this machine does not steer connections, so a few may f
     later roll of the apiserver";
 /// For services of a machine that was switched on a moment ago.
 const SETTLING: Duration = Duration::from_secs(15);
-/// Elected components, by the name of their lease.
-const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 
 /// Brings up the bootstrap control plane, applies everything, and hands over to what was applied.
 ///
@@ -53,6 +54,7 @@ pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> 
         sink.tell(Event::Warning(format!("{UNSTEERED}: {error}")));
         plan.step_aside();
     }
+    adopt::adopt(&mut plan, &options.pod_manifest_path)?;
     observe::beside(Observed::of(&plan, options)?, sink, pivot(plan, options, sink, runner)).await
 }
 
@@ -75,6 +77,9 @@ async fn pivot(
             machine::place_others(&plan, api.endpoint)
         };
         runner.phase("place the other bootstrap pods", place).await?;
+        let clear =
+            async |progress: &Progress| stale::clear(&api.client, &plan.required, &LEADERS, progress).await;
+        runner.phase("clear what is stale", clear).await?;
     }
     let restart = options.restart_kubelet.as_deref().filter(|_| !self_hosted);
     let apply = async |progress: &Progress| apply(&plan, options, restart, &api.client, progress).await;
@@ -87,7 +92,8 @@ async fn pivot(
     } else {
         last = take_over(&plan, &api, &applied, &mut runner).await?;
     }
-    runner.phase("verify", async |progress| verify(&plan, &last, progress).await).await?;
+    let folder = &options.pod_manifest_path;
+    runner.phase("verify", async |progress| verify(&plan, folder, &last, progress).await).await?;
     let Applied { count, refused, node, created: _ } = applied;
     Ok(Report { times: runner.times, applied: count, refused, node })
 }
@@ -413,9 +419,10 @@ async fn leaders(client: &Client) -> Result<Leaders, Error> {
 /// Asks the API of this machine, over a fresh connection, and waits until the elected components lead: a lease that still says what it
 /// said when the bootstrap control plane ended may be that of a dead leader. What the bootstrap pods read goes last, after their
 /// processes, also where an earlier run was interrupted before it.
-async fn verify(plan: &Plan, last: &Leaders, progress: &Progress<'_>) -> Result<(), Error> {
+async fn verify(plan: &Plan, folder: &Path, last: &Leaders, progress: &Progress<'_>) -> Result<(), Error> {
     progress.acts("remove what the bootstrap pods read");
     machine::remove_secrets()?;
+    adopt::forget(folder)?;
     let api = connect(plan, machine::READY, progress).await?;
     loop {
         let now = leaders(&api.client).await?;

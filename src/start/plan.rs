@@ -166,7 +166,8 @@ fn bootstrap_pods(pods: &[StaticPod], folder: &Path) -> Result<(Placement, Vec<P
     }
 }
 
-fn placement(pod: &StaticPod, folder: &Path) -> Placement {
+/// What is to be known of a static pod that is placed in `folder`.
+pub fn placement(pod: &StaticPod, folder: &Path) -> Placement {
     Placement {
         path: folder.join(pod.file_name()),
         content: pod.bytes.clone(),
