@@ -97,7 +97,7 @@ impl World {
     }
 
     /// v0.14's flags.
-    fn from_etcd(&self) -> Vec<String> {
+    fn etcd_source(&self) -> Vec<String> {
         let file = |name: &str| self.etcd_file(name).display().to_string();
         vec![
             format!("--etcd-servers=https://{}", self.api.etcd),
@@ -151,7 +151,7 @@ fn what_etcd_holds_is_what_the_api_says_and_every_source_gives_the_same_director
         assert!(said.contains(&format!("found: {component}")), "{said}");
     }
     assert!(!said.contains("missing"), "{said}");
-    let (of_etcd, _) = world.recover("etcd", &words(&world.from_etcd()));
+    let (of_etcd, _) = world.recover("etcd", &words(&world.etcd_source()));
     let (of_snapshot, _) =
         world.recover("snapshot", &words(&snapshot_source(&world.snapshot("snapshot.db"))));
     let expected = contents(&of_api);
@@ -237,7 +237,7 @@ fn same_keys(rendered: &Path, recovered: &Path) {
 
 fn without_the_key_it_is_refused(world: &World) {
     let dir = world.folder.join("closed");
-    let mut source = world.from_etcd();
+    let mut source = world.etcd_source();
     source.pop();
     let output = world.try_recover(&dir, &words(&source));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -252,7 +252,7 @@ fn what_was_deleted_comes_back_from_a_snapshot(world: &World) {
     for object in objects {
         must(&kubectl(&world.api, &["delete", "-n", "kube-system", object, "--cascade=background"]));
     }
-    let output = world.try_recover(&world.folder.join("gone"), &words(&world.from_etcd()));
+    let output = world.try_recover(&world.folder.join("gone"), &words(&world.etcd_source()));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("kube-apiserver"), "{said}");
     let snapshot = world.snapshot("later.db");

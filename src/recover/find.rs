@@ -261,6 +261,7 @@ fn fit(object: &Value) -> Value {
     if let Some(metadata) = template.and_then(Value::as_object_mut) {
         metadata.remove("creationTimestamp"); // null in a template of older versions
     }
+    fit.sort_all_objects(); // as kubectl writes them, and the same from every source
     fit
 }
 

@@ -62,7 +62,7 @@ fn change(revision: u64, key: &str, value: Option<&str>) -> (u32, Vec<u8>, Vec<u
     if value.is_none() {
         at.push(b't');
     }
-    let change = KeyValue { key: key.into(), value: value.unwrap_or_default().into(), ..KeyValue::default() };
+    let change = KeyValue { key: key.into(), value: value.unwrap_or_default().into() };
     (0, at, change.encode_to_vec())
 }
 

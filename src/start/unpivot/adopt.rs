@@ -15,7 +15,7 @@ use crate::host::files::failed;
 use crate::host::static_pods;
 use crate::recover::find::COMPONENTS;
 use crate::start::Error;
-use crate::start::plan::{Plan, placement};
+use crate::start::plan::{Placement, Plan, placement};
 
 /// On a static pod that `unpivot` placed.
 pub const UNPIVOTED: &str = "bootkube.dev/unpivoted";
@@ -30,6 +30,13 @@ pub struct Placed {
     pub content: Vec<u8>,
     /// The same, parsed.
     pub value: Value,
+}
+
+impl Placed {
+    fn placement(self, folder: &Path) -> Placement {
+        let Self { component, content, value, .. } = self;
+        placement(&StaticPod { path: file_name(component), bytes: content, value }, folder)
+    }
 }
 
 /// What a component's static pod is called, as kubeadm calls it.
@@ -61,11 +68,8 @@ pub fn adopt(plan: &mut Plan, folder: &Path) -> Result<(), Error> {
     let (apiserver, others): (Vec<_>, Vec<_>) =
         placed(folder)?.into_iter().partition(|placed| placed.component == Component::Apiserver);
     let Some(apiserver) = apiserver.into_iter().next() else { return Ok(()) };
-    let place = |Placed { component, content, value, .. }: Placed| {
-        placement(&StaticPod { path: file_name(component), bytes: content, value }, folder)
-    };
-    plan.apiserver = place(apiserver);
-    plan.others = others.into_iter().map(place).collect();
+    plan.apiserver = apiserver.placement(folder);
+    plan.others = others.into_iter().map(|other| other.placement(folder)).collect();
     plan.is_steered &= plan.apiserver.shares_port;
     Ok(())
 }
