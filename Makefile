@@ -58,7 +58,8 @@ bench: tools build ## Measure, and write docs/benchmarks.md anew (half an hour; 
 
 .PHONY: soak
 soak: tools ## Pivot and roll ten machines and write the result to docs/reliability.md
-	cargo test --test e2e ten_machines -- --ignored --nocapture
+	cargo build -q -p lab
+	cargo test --test e2e -- --ignored --nocapture
 
 .PHONY: lint
 lint: tools ## Check format, lints, documentation, licences and sources of dependencies

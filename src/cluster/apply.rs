@@ -17,7 +17,7 @@ use kube::api::{DynamicObject, ListParams, Patch, PatchParams, Request, Resource
 use kube::client::Body;
 use kube::core::Status;
 use serde_json::Value;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use super::crd;
@@ -167,23 +167,29 @@ impl<'a> Applier<'a> {
         let began = Instant::now();
         let before = OnceCell::new();
         let before = &before;
-        // Every object at once: what limits the requests in flight is `permits`, held only during one.
-        let mut done = FuturesUnordered::new();
-        for (index, item) in items.iter().enumerate() {
-            done.push(async move { (index, self.item(item, before).await) });
-        }
-        while let Some((index, outcome)) = done.next().await {
+        let mut next = items.iter().enumerate();
+        let mut trying = FuturesUnordered::new();
+        loop {
+            // A permit is held only during a request, so those that wait to be tried again keep nobody from a first try.
+            let (index, outcome) = tokio::select! {
+                Ok(permit) = self.permits.acquire(), if next.len() > 0 => {
+                    let tried = next.next();
+                    trying.extend(tried.map(|(index, item)| async move { (index, self.item(item, permit, before).await) }));
+                    continue;
+                }
+                Some(done) = trying.next() => done,
+                else => return outcomes,
+            };
             (self.listener.outcome)(&items[index], &outcome, began.elapsed());
             let stop = self.strict && is_failure(&outcome);
             outcomes[index] = outcome;
             if stop {
-                break;
+                return outcomes;
             }
         }
-        outcomes
     }
 
-    async fn item(&self, item: &Item, before: &Revision) -> Outcome {
+    async fn item(&self, item: &Item, permit: SemaphorePermit<'_>, before: &Revision) -> Outcome {
         let last = Mutex::new(String::from("no answer yet"));
         let told = |reason: &str| {
             if let Ok(mut last) = last.lock() {
@@ -191,7 +197,7 @@ impl<'a> Applier<'a> {
             }
             (self.listener.waiting)(item, reason);
         };
-        let failed = match timeout_at(self.deadline, self.persist(item, before, &told)).await {
+        let failed = match timeout_at(self.deadline, self.persist(item, permit, before, &told)).await {
             Ok(Ok(outcome)) => return outcome,
             Ok(Err(reason)) => reason,
             Err(_) => {
@@ -205,11 +211,17 @@ impl<'a> Applier<'a> {
     async fn persist(
         &self,
         item: &Item,
+        permit: SemaphorePermit<'_>,
         before: &Revision,
         told: &(dyn Fn(&str) + Sync),
     ) -> Result<Outcome, String> {
         let identity = Identity::of(&item.value)?;
-        let outcome = retrying(&self.expected, || self.attempt(&identity, &item.value, before), told).await?;
+        let mut first = Some(permit);
+        let attempt = || {
+            let permit = first.take();
+            self.attempt(&identity, &item.value, permit, before)
+        };
+        let outcome = retrying(&self.expected, attempt, told).await?;
         if identity.kind == crd::KIND {
             crd::wait_served(self.client, &item.value, told).await?;
         }
@@ -220,9 +232,13 @@ impl<'a> Applier<'a> {
         &self,
         identity: &Identity,
         value: &Value,
+        permit: Option<SemaphorePermit<'_>>,
         before: &Revision,
     ) -> Result<Outcome, Failure> {
-        let _permit = self.permits.acquire().await.map_err(|error| Failure::Malformed(error.to_string()))?;
+        let _permit = match permit {
+            Some(permit) => permit,
+            None => self.permits.acquire().await.map_err(malformed)?,
+        };
         let target = self.discovery.resolve(&identity.api_version, &identity.kind).await?;
         let namespace = target.namespaced.then_some(identity.namespace.as_deref().unwrap_or("default"));
         let requests = Request::new(DynamicObject::url_path(&target.resource, namespace));

@@ -86,9 +86,9 @@ impl Port {
 
     /// Sends connections as `aim` says.
     pub async fn steer(&self, listeners: &[Listener], aim: Aim) -> Result<(), Error> {
-        let address = self.shared_address(listeners)?;
+        let group = self.group(listeners)?;
         let _alone = self.lock().await?;
-        self.attach(address, aim)
+        self.attach(group, aim)
     }
 
     /// Asks the one behind `index`, while everybody else's connections go on as `aim` says. `look` sees the socket that it accepted while
@@ -100,9 +100,9 @@ impl Port {
         index: u32,
         look: impl FnOnce(u32) -> T,
     ) -> Result<Answer<T>, Error> {
-        let address = self.shared_address(listeners)?;
+        let group = self.group(listeners)?;
         let _alone = self.lock().await?;
-        self.attach(address, Aim { asked: index, ..aim })?;
+        self.attach(group, Aim { asked: index, ..aim })?;
         self.put(ASKING, look).await
     }
 
@@ -136,9 +136,9 @@ impl Port {
         aim: Aim,
         is_its: impl Fn(u32) -> bool,
     ) -> Result<(), Error> {
-        let address = self.shared_address(listeners)?;
+        let group = self.group(listeners)?;
         let _alone = self.lock().await?;
-        self.attach(address, aim)?;
+        self.attach(group, aim)?;
         for _ in 0..VERIFIED {
             let look = |socket| if is_its(socket) { Ok(()) } else { Err(socket) };
             if let Some(Err(got)) = self.served_by(look).await? {
@@ -160,15 +160,16 @@ impl Port {
         lock::lock(self.port).await.map_err(self.failed("wait for the lock"))
     }
 
-    fn attach(&self, address: IpAddr, aim: Aim) -> Result<(), Error> {
-        steer(address, self.port, aim).map_err(self.failed("steer connections"))
+    fn attach(&self, group: Listener, aim: Aim) -> Result<(), Error> {
+        steer(group.address, self.port, group.uid, aim).map_err(self.failed("steer connections"))
     }
 
-    fn shared_address(&self, listeners: &[Listener]) -> Result<IpAddr, Error> {
+    /// One for all: their address and user.
+    fn group(&self, listeners: &[Listener]) -> Result<Listener, Error> {
         let mut addresses: Vec<IpAddr> = listeners.iter().map(|listener| listener.address).collect();
         addresses.dedup();
-        match addresses.as_slice() {
-            [address] => Ok(*address),
+        match (listeners, addresses.as_slice()) {
+            ([listener, ..], [_]) => Ok(*listener),
             _ => Err(Error::Apart { port: self.port, addresses }),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use pem::Pem;
@@ -54,14 +55,14 @@ impl PrivateKey {
         Ok(Self { pair, pem })
     }
 
-    /// Makes `count` keys on all processors, since an RSA-4096 key takes seconds.
+    /// Makes `count` keys on all processors. How long an RSA key takes is chance, so each takes the next when it is done with one.
     pub(super) fn generate_many(count: usize, algorithm: KeyAlgorithm) -> Result<Vec<Self>, rcgen::Error> {
         let threads = thread::available_parallelism().map_or(1, NonZero::get).min(count);
-        let share = |thread: usize| (thread..count).step_by(threads);
-        let make = |thread| share(thread).map(|_| Self::generate(algorithm)).collect::<Result<Vec<_>, _>>();
+        let begun = AtomicUsize::new(0);
+        let is_wanted = || begun.fetch_add(1, Ordering::Relaxed) < count;
+        let make = || std::iter::from_fn(|| is_wanted().then(|| Self::generate(algorithm))).collect();
         let results = thread::scope(|scope| {
-            let make = &make;
-            let running: Vec<_> = (0..threads).map(|thread| scope.spawn(move || make(thread))).collect();
+            let running: Vec<_> = (0..threads).map(|_| scope.spawn(make)).collect();
             let joined = running.into_iter().map(|thread| thread.join());
             joined.map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });

@@ -19,5 +19,4 @@ mod soak;
 mod static_etcd;
 mod told;
 mod traffic;
-mod unpivot;
-mod world;
+mod unsteered;

@@ -5,14 +5,18 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
 
+use rustix::fs::Uid;
 use socket2::{Domain, Socket, Type};
 
 use super::program::{Aim, Instruction, build};
 
-/// Attaches `program` to the listeners at `address` and `port`.
-pub fn attach(address: IpAddr, port: u16, program: &[Instruction]) -> io::Result<()> {
+/// Attaches `program` to the listeners of `user` at `address` and `port`.
+pub fn attach(address: IpAddr, port: u16, user: u32, program: &[Instruction]) -> io::Result<()> {
     let socket = shared(address)?;
     deafen(&socket, address)?;
+    if user != rustix::process::geteuid().as_raw() {
+        rustix::fs::fchown(&socket, Some(Uid::from_raw(user)), None)?; // a group has one user; CAP_CHOWN
+    }
     socket.bind(&SocketAddr::new(address, port).into())?;
     socket.listen(1)?;
     let filters: Vec<_> = program.iter().map(filter).collect();
@@ -76,7 +80,8 @@ pub fn check() -> io::Result<()> {
     let two = listen(any, port)?;
     for (index, chosen) in [one, two].iter().enumerate() {
         let serving = index as u32;
-        attach(any, port, &build(any, Aim { serving, asked: serving, starting: serving }))?;
+        let aim = Aim { serving, asked: serving, starting: serving };
+        attach(any, port, rustix::process::geteuid().as_raw(), &build(any, aim))?;
         let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         chosen.set_nonblocking(true)?;
         if chosen.accept()?.1 != client.local_addr()? {
@@ -122,6 +127,9 @@ mod tests {
         }
     }
 
+    /// As whom the tests run.
+    const ROOT: u32 = 0;
+
     fn group(address: IpAddr, count: usize) -> Vec<TcpListener> {
         let first = listen(address, 0).unwrap();
         let port = first.local_addr().unwrap().port();
@@ -140,7 +148,7 @@ mod tests {
                 let port = listeners[0].local_addr().unwrap().port();
                 for serving in 0..count {
                     let aim = Aim { serving, asked: (serving + 1) % count, starting: count - 1 };
-                    steer(address, port, aim).unwrap();
+                    steer(address, port, ROOT, aim).unwrap();
                     let local = if address.is_ipv4() { aim.starting } else { aim.serving };
                     assert_eq!(taker(&listeners, V4, V4), local as usize);
                     assert_eq!(taker(&listeners, ASKING.into(), V4), aim.asked as usize);
@@ -157,7 +165,7 @@ mod tests {
     fn an_index_that_nobody_has_falls_back_to_who_is_there() {
         let listeners = group(Ipv6Addr::UNSPECIFIED.into(), 1);
         let port = listeners[0].local_addr().unwrap().port();
-        steer(Ipv6Addr::UNSPECIFIED.into(), port, Aim { serving: 7, asked: 7, starting: 7 }).unwrap();
+        steer(Ipv6Addr::UNSPECIFIED.into(), port, ROOT, Aim { serving: 7, asked: 7, starting: 7 }).unwrap();
         assert_eq!(taker(&listeners, V4, V4), 0);
     }
 
@@ -165,17 +173,43 @@ mod tests {
     fn when_one_goes_the_last_takes_its_place() {
         let mut listeners = group(Ipv6Addr::UNSPECIFIED.into(), 3);
         let port = listeners[0].local_addr().unwrap().port();
-        steer(Ipv6Addr::UNSPECIFIED.into(), port, Aim { serving: 0, asked: 1, starting: 1 }).unwrap();
+        steer(Ipv6Addr::UNSPECIFIED.into(), port, ROOT, Aim { serving: 0, asked: 1, starting: 1 }).unwrap();
         drop(listeners.remove(0)); // [b, c], whom the kernel counts [c, b]
         assert_eq!(taker(&listeners, V4, V4), 1);
         assert_eq!(taker(&listeners, ASKING.into(), V4), 0);
     }
 
     #[test]
+    fn listeners_of_another_user_are_steered_as_well() {
+        const NOBODY: u32 = 65534;
+        let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        let shared_by = |port| {
+            let socket = shared(any).unwrap();
+            rustix::fs::fchown(&socket, Some(Uid::from_raw(NOBODY)), None).unwrap();
+            socket.bind(&SocketAddr::new(any, port).into()).unwrap();
+            socket.listen(16).unwrap();
+            TcpListener::from(socket)
+        };
+        let first = shared_by(0);
+        let port = first.local_addr().unwrap().port();
+        let listeners = [first, shared_by(port)];
+        let found = sockets::listeners(port).unwrap();
+        assert!(found.iter().all(|listener| listener.uid == NOBODY), "{found:?}");
+        for serving in 0..2 {
+            let aim = Aim { serving, asked: serving, starting: serving };
+            assert!(steer(any, port, ROOT, aim).is_err(), "of one user alone");
+            steer(any, port, NOBODY, aim).unwrap();
+            assert_eq!(taker(&listeners, V4, V4), serving as usize);
+        }
+    }
+
+    #[test]
     fn a_port_of_another_kind_is_refused() {
         let alone = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = alone.local_addr().unwrap();
-        assert!(steer(address.ip(), address.port(), Aim { serving: 0, asked: 0, starting: 0 }).is_err());
+        assert!(
+            steer(address.ip(), address.port(), ROOT, Aim { serving: 0, asked: 0, starting: 0 }).is_err()
+        );
     }
 
     #[test]
