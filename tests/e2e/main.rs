@@ -19,4 +19,6 @@ mod soak;
 mod static_etcd;
 mod told;
 mod traffic;
+mod unpivot;
 mod unsteered;
+mod world;
