@@ -142,11 +142,17 @@ fn lose_machine(world: &World) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{path}: {error}"),
         _ => {}
     };
-    for path in
-        [ASSETS, RECOVERED, "/etc/kubernetes/inactive-manifests", "/etc/kubernetes/checkpoint-secrets"]
-    {
-        wipe(path);
+    // kubectl of the lab reads auth/kubeconfig.
+    for folder in ["tls", "manifests", "bootstrap-manifests", "controller-manifests"] {
+        wipe(&format!("{ASSETS}/{folder}"));
     }
+    for folder in ["inactive-manifests", "checkpoint-secrets"] {
+        wipe(&format!("/etc/kubernetes/{folder}"));
+    }
+    wipe(RECOVERED);
+    // Who kubelet was it has to prove again.
+    wipe("/var/lib/kubelet/pki");
+    std::fs::remove_file(world.n1().path("/var/lib/kubelet/kubeconfig")).unwrap();
     for entry in std::fs::read_dir(world.n1().path("/etc/kubernetes/manifests")).unwrap() {
         let path = entry.unwrap().path();
         if path.file_name().unwrap() != "etcd.yaml" {
