@@ -155,6 +155,26 @@ fn the_help_of_render_names_every_flag_of_v014() {
 }
 
 #[test]
+fn recover_takes_the_flags_of_v014_and_says_what_it_needs() {
+    let folder = TempDir::new().unwrap();
+    let help = text(&bootkube(folder.path(), &["recover", "--help"], "").stdout);
+    for flag in ["recovery-dir", "kubeconfig", "etcd-servers", "etcd-ca-path", "etcd-certificate-path"] {
+        assert!(help.contains(&format!("--{flag} ")), "{flag}");
+    }
+    assert!(help.contains("--etcd-private-key-path ") && help.contains("[default: /registry]"), "{help}");
+    let run = |args: &[&str]| bootkube(folder.path(), &[&["recover", "--recovery-dir=r"], args].concat(), "");
+    assert_eq!(run(&[]).status.code(), Some(2), "v0.14 demanded a kubeconfig too");
+    let pair = run(&["--kubeconfig=k", "--etcd-certificate-path=c"]);
+    assert_eq!(pair.status.code(), Some(2), "a certificate goes with its key");
+    let wrong = run(&["--kubeconfig=k", "--etcd-servers=://"]);
+    assert_eq!(wrong.status.code(), Some(3));
+    assert!(text(&wrong.stderr).contains("--etcd-servers: `://`"), "{}", text(&wrong.stderr));
+    let missing = run(&["--kubeconfig=k", "--pod-manifest-path=/x"]);
+    assert!(text(&missing.stderr).contains("nothing was written"), "{}", text(&missing.stderr));
+    assert!(!folder.path().join("r").exists());
+}
+
+#[test]
 fn the_help_tells_the_defaults_that_are_used() {
     let folder = TempDir::new().unwrap();
     let output = bootkube(folder.path(), &["render", "-h"], "");
