@@ -57,7 +57,7 @@ bench: tools build ## Measure, and write docs/benchmarks.md anew (half an hour; 
 	cargo run --release -p bench -- --bootkube $(BOOTKUBE) $(BENCH)
 
 .PHONY: soak
-soak: tools ## Pivot and roll ten machines and write the result to docs/reliability.md
+soak: tools ## Cut start off everywhere, every fault, ten pivots with rolls, ten power cuts: docs/reliability.md (hours)
 	cargo build -q -p lab
 	cargo test --test e2e -- --ignored --nocapture
 

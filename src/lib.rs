@@ -6,10 +6,11 @@
 //! argv ─ cli ─► config::resolve ─► ClusterConfig ─► pki::issue ─► Bundle ─► render ─► Assets ─► assets::write ─► directory
 //! directory ─ assets::load ─► Layout ─► preflight::run ─► Checks
 //! directory ─ assets::load ─► Layout, ordered Objects ─► start::start (host, cluster) ─► Report ─► exit code
+//! API, etcd or snapshot ─ recover ─► Assets ─► assets::write ─► directory
 //! ```
 //!
 //! `config`, `pki`, `render`, `assets` and `checkpoint` are synchronous and know neither tokio nor a client. `cluster` alone speaks to
-//! the API, `host` alone changes the machine, `start` combines the two, `preflight` and `status` only look, and `ui` is told what
+//! the API, `host` alone changes the machine, `start` combines the two, `preflight`, `diagnose` and `status` only look, and `ui` is told what
 //! happens and never asked.
 
 pub mod agent;
@@ -18,21 +19,30 @@ pub mod checkpoint;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod diagnose;
 pub mod error;
 pub mod handover;
 pub mod host;
+pub mod journal;
 pub mod pki;
 pub mod preflight;
+pub mod recover;
 pub mod render;
 pub mod report;
 pub mod start;
 pub mod status;
 pub mod ui;
 
+/// Folder that all who change a machine share, and the only one that a wrapper mounts writable.
+pub const KUBERNETES: &str = "/etc/kubernetes";
+/// What bootkube did to this machine. See [`journal`].
+pub const JOURNAL: &str = "/etc/kubernetes/bootkube-journal.jsonl";
 /// Folder on the machine with the files that bootstrap pods read while they live: v0.14's, so that its manifests work.
 pub const BOOTSTRAP_SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
 /// Folder with the keys of an etcd that is a static pod. Rendered manifests name it.
 pub const ETCD_KEYS: &str = "/etc/kubernetes/etcd";
+/// Folder with the keys of a control plane that `unpivot` has turned into static pods.
+pub const CONTROL_PLANE_KEYS: &str = "/etc/kubernetes/control-plane";
 /// Kubeconfig in `BOOTSTRAP_SECRETS` that leads to the bootstrap apiserver, written by `start` when it knows where that is.
 pub const LOCAL_KUBECONFIG: &str = "kubeconfig-local";
 /// The version of this program.

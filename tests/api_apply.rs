@@ -180,6 +180,24 @@ async fn null_entries_of_a_secret_are_stored_as_empty() {
     assert!(secrets.get("nulls").await.unwrap().data.unwrap()["x"].0.is_empty());
 }
 
+/// Templates of old left nulls behind wherever they had nothing to say.
+#[tokio::test]
+async fn nulls_anywhere_in_old_manifests_do_no_harm() {
+    let labels = json!({"app": "nulls"});
+    let container = json!({"name": "c", "image": "x:1", "command": ["c", "--a=b", null], "args": null, "ports": null,
+        "env": [{"name": "A", "value": null}], "securityContext": null});
+    let pod = json!({"containers": [container], "nodeSelector": {"role": null}, "tolerations": null, "initContainers": null});
+    let set = json!({"apiVersion": "apps/v1", "kind": "DaemonSet",
+        "metadata": {"name": "nulls", "namespace": null, "annotations": {"note": null}, "labels": null},
+        "spec": {"selector": {"matchLabels": labels}, "updateStrategy": null,
+            "template": {"metadata": {"labels": labels, "annotations": null}, "spec": pod}}});
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": "nulls", "namespace": "kube-system"}, "subjects": null,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}});
+    assert_eq!(apply(vec![set.clone(), role.clone()]).await, [Outcome::Created, Outcome::Created]);
+    assert_eq!(apply(vec![set, role]).await, [Outcome::Unchanged, Outcome::Unchanged]);
+}
+
 #[tokio::test]
 async fn a_broken_api_service_harms_its_own_objects_only() {
     let broken = json!({

@@ -85,6 +85,35 @@ fn a_whole_directory_is_loaded_in_order() {
 }
 
 #[test]
+fn what_a_wrapper_would_have_moved_into_manifests_is_read_where_it_lies() {
+    let node = |name: &str| format!("{{apiVersion: v1, kind: Node, metadata: {{name: {name}}}}}");
+    let layout = loaded(&[
+        ("manifests-networking/n.yaml", &node("network")),
+        ("manifests-addons/deep/a.yaml", &node("addon")),
+        ("manifests-old.tar", "no folder"),
+        ("static-manifests/x.yaml", POD),
+        ("experimental/bootstrap-manifests/etcd.yaml", POD),
+    ])
+    .unwrap();
+    let names: Vec<&str> = layout.objects.iter().map(Object::name).collect();
+    assert_eq!(names, ["p", "addon", "network"]);
+    let expected = [
+        "manifests-addons/ is applied too",
+        "manifests-networking/ is applied too",
+        "experimental/bootstrap-manifests/ is ignored: self-hosted etcd is no longer supported",
+        "static-manifests/ is ignored: bootstrap-manifests/ is the control plane to start with",
+    ];
+    assert_eq!(layout.warnings, expected);
+}
+
+#[test]
+fn what_else_a_directory_of_another_layout_lacks_is_not_held_against_it() {
+    let dir = directory(&[("static-manifests/a.yaml", POD), ("manifests/broken.yaml", "{{")]);
+    let found = load(dir.path()).unwrap_err().0;
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
 fn a_directory_without_manifests_is_loaded_with_a_warning() {
     let layout = load(directory(&least()[..2]).path()).unwrap();
     assert!(layout.objects.is_empty());
@@ -131,13 +160,14 @@ fn every_mistake_is_reported_at_once_with_its_place() {
 #[test]
 fn directories_of_other_programs_are_refused_with_the_reason() {
     type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
-    let table: [Case<'_>; 5] = [
+    let table: [Case<'_>; 6] = [
         (&[("auth/kubeconfig", "k"), ("static-manifests/a.yaml", POD)], &["not self-hosted"]),
         (
             &[("auth/kubeconfig", "k"), ("bootstrap-manifests/a.yaml", POD), ("charts/x/Chart.yaml", "")],
             &["Helm charts"],
         ),
-        (&[("manifests/a.yaml", POD)], &["no bootstrap-manifests/", "auth/kubeconfig: it is missing"]),
+        (&[("manifests/a.yaml", POD)], &["it holds objects alone"]),
+        (&[("auth/kubeconfig", "k"), ("manifests/a.yaml", POD)], &["it has no bootstrap-manifests/"]),
         (&[("auth/kubeconfig", "k"), ("bootstrap-manifests/.x", "")], &["no static pod in it"]),
         (
             &[

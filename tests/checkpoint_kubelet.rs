@@ -21,6 +21,9 @@ use support::{Api, hyperkube};
 use time::OffsetDateTime;
 
 const NODE: &str = "n1";
+/// What is rendered and asks to be kept.
+const CONTROL_PLANE: [&str; 4] =
+    ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "pod-checkpointer"];
 
 /// What kubelet says of each manifest; an empty text is consent.
 fn kubelet(manifests: &[Value]) -> Vec<String> {
@@ -66,7 +69,7 @@ fn create(api: &Api, objects: &[Value]) -> Vec<Value> {
 fn api() -> Api {
     let api = Api::start("checkpoint", "");
     let start = Instant::now();
-    for account in ["default", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
+    for account in CONTROL_PLANE.into_iter().chain(["default"]) {
         let create = ["create", "serviceaccount", account, "-n", "kube-system"];
         while let Err(error) = kubectl(&api, &create, &Value::Null) {
             assert!(start.elapsed() < Duration::from_secs(30), "{error}");
@@ -165,7 +168,6 @@ fn every_kind() -> Vec<Value> {
 
 /// The pods that the rendered control plane would have.
 fn control_plane(api: &Api) -> Vec<Value> {
-    let names = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
     let template = |name: &str| {
         let mut template =
             support::object(&api.assets.join(format!("manifests/{name}.yaml")))["spec"]["template"].take();
@@ -176,7 +178,7 @@ fn control_plane(api: &Api) -> Vec<Value> {
         template["spec"]["nodeName"] = json!(NODE);
         template
     };
-    names.map(template).into()
+    CONTROL_PLANE.map(template).into()
 }
 
 /// The Secrets and ConfigMaps of all pods here, as they were rendered or are needed.
@@ -187,7 +189,7 @@ fn sources(api: &Api) -> Sources {
         [("s".into(), serde_json::from_value(secret).unwrap())].into();
     let config_maps: BTreeMap<String, ConfigMap> =
         [("c".into(), serde_json::from_value(config_map).unwrap())].into();
-    for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
+    for name in CONTROL_PLANE {
         let text = std::fs::read_to_string(api.assets.join(format!("manifests/{name}-secret.yaml"))).unwrap();
         let object = yaml::parse(&text, name).unwrap().swap_remove(0);
         secrets.insert(name.into(), serde_json::from_value(object).unwrap());
@@ -246,7 +248,7 @@ fn kubelet_takes_the_copy_of_every_kind_of_pod_and_refused_the_pod() {
     assert_eq!(roles["kube-apiserver-x7z2k"], Role::Apiserver);
     assert_eq!(roles["kube-scheduler-x7z2k"], Role::Leader);
     assert_eq!(roles["plain"], Role::Exclusive);
-    for name in ["kube-apiserver-x7z2k", "kube-controller-manager-x7z2k", "kube-scheduler-x7z2k"] {
+    for name in CONTROL_PLANE.map(|name| format!("{name}-x7z2k")) {
         assert_eq!(exposed(&store.secrets.join("kube-system").join(name)), [] as [String; 0]);
     }
     assert_eq!(exposed(&store.manifests), [] as [String; 0]);

@@ -147,11 +147,33 @@ fn the_help_of_render_names_every_flag_of_v014() {
         "--required-pods",
         "--force-conflicts",
         "--timeout",
+        "--wait-lock",
+        "--on-failure",
     ] {
         assert!(start.contains(flag), "{flag}");
     }
     let top = help(&["--help"]);
     assert!(top.contains("bootkube render --asset-dir=assets") && top.contains("Exit codes: "), "{top}");
+}
+
+#[test]
+fn recover_takes_the_flags_of_v014_and_says_what_it_needs() {
+    let folder = TempDir::new().unwrap();
+    let help = text(&bootkube(folder.path(), &["recover", "--help"], "").stdout);
+    for flag in ["recovery-dir", "kubeconfig", "etcd-servers", "etcd-ca-path", "etcd-certificate-path"] {
+        assert!(help.contains(&format!("--{flag} ")), "{flag}");
+    }
+    assert!(help.contains("--etcd-private-key-path ") && help.contains("[default: /registry]"), "{help}");
+    let run = |args: &[&str]| bootkube(folder.path(), &[&["recover", "--recovery-dir=r"], args].concat(), "");
+    assert_eq!(run(&[]).status.code(), Some(2), "v0.14 demanded a kubeconfig too");
+    let pair = run(&["--kubeconfig=k", "--etcd-certificate-path=c"]);
+    assert_eq!(pair.status.code(), Some(2), "a certificate goes with its key");
+    let wrong = run(&["--kubeconfig=k", "--etcd-servers=://"]);
+    assert_eq!(wrong.status.code(), Some(3));
+    assert!(text(&wrong.stderr).contains("--etcd-servers: `://`"), "{}", text(&wrong.stderr));
+    let missing = run(&["--kubeconfig=k", "--pod-manifest-path=/x"]);
+    assert!(text(&missing.stderr).contains("nothing was written"), "{}", text(&missing.stderr));
+    assert!(!folder.path().join("r").exists());
 }
 
 #[test]
@@ -192,6 +214,9 @@ fn wrong_usage_exits_2() {
         &["start", "--asset-dir=a", "--required-pods=kube-apiserver"],
         &["start", "--asset-dir=a", "--strict=perhaps"],
         &["start", "--asset-dir=a", "--timeout=0s"],
+        &["start", "--asset-dir=a", "--wait-lock=soon"],
+        &["start", "--asset-dir=a", "--on-failure=panic"],
+        &["reset", "--asset-dir=a"],
         &["config"],
         &["rendr"],
     ] {

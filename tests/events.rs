@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
-use bootkube::report::{Outcome, Story};
+use bootkube::report::{Blocker, Outcome, Story};
 use bootkube::ui::{Event, EventLines, Output as _, Told};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -46,8 +46,8 @@ fn written(told: &[Told]) -> Vec<Value> {
     lines(&text)
 }
 
-/// A row of the phase table: name, start, duration, outcome, and the last thing waited for.
-type Row = (String, f64, f64, Outcome, Option<String>);
+/// A row of the phase table: name, start, duration, outcome, the last thing waited for, and what was in the way at the end.
+type Row = (String, f64, f64, Outcome, Option<String>, Option<[String; 3]>);
 
 /// The phase table as somebody makes it who knows nothing but the lines.
 fn rebuilt(lines: &[Value]) -> Vec<Row> {
@@ -56,8 +56,10 @@ fn rebuilt(lines: &[Value]) -> Vec<Row> {
         let text = |field: &str| line[field].as_str().unwrap().to_owned();
         let at = line["elapsed_ms"].as_f64().unwrap();
         match (line["event"].as_str().unwrap(), table.last_mut()) {
-            ("phase_started", _) => table.push((text("phase"), at, 0.0, Outcome::CutOff, None)),
+            ("phase_started", _) => table.push((text("phase"), at, 0.0, Outcome::CutOff, None, None)),
             ("waiting", Some(row)) => row.4 = Some(text("on")),
+            ("blocked", Some(row)) => row.5 = Some([text("what"), text("why"), text("do")]),
+            ("unblocked", Some(row)) => row.5 = None,
             ("phase_finished", Some(row)) => {
                 (row.2, row.3) = (line["took_ms"].as_f64().unwrap(), Outcome::Done)
             }
@@ -77,7 +79,11 @@ fn a_reader_rebuilds_the_phase_table_from_events_alone() {
         let ms = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
         let row = |phase: &bootkube::report::Phase| {
             let waited = phase.waits.last().map(|wait| wait.on.clone());
-            (phase.name.to_owned(), ms(phase.start), ms(phase.took), phase.outcome, waited)
+            // One that ended with its phase was in the way until then.
+            let in_the_way = |blocker: &&Blocker| blocker.start + blocker.took == phase.start + phase.took;
+            let blocked = phase.blockers.last().filter(in_the_way);
+            let blocked = blocked.map(|b| [&b.what, &b.why, &b.cure].map(String::clone));
+            (phase.name.to_owned(), ms(phase.start), ms(phase.took), phase.outcome, waited, blocked)
         };
         let expected: Vec<Row> = story.phases.iter().map(row).collect();
         let table = rebuilt(&written(&told));
@@ -182,4 +188,42 @@ fn a_report_that_cannot_be_written_is_a_warning() {
     assert_eq!(output.status.code(), Some(3));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("warning: no report: failed to create `file/report`"), "{said}");
+}
+
+/// What ends a command in each way, by its exit code.
+#[test]
+fn every_exit_code_is_one_that_is_promised_and_the_last_event_says_the_same() {
+    let folder = TempDir::new().unwrap();
+    let rendered = bootkube(folder.path(), &["render", "--asset-dir=assets"]);
+    assert_eq!(rendered.status.code(), Some(0), "{}", String::from_utf8_lossy(&rendered.stderr));
+    let kubeconfig = "--kubeconfig=assets/auth/kubeconfig";
+    let cases: [(&[&str], i32); 6] = [
+        (&["config", "defaults"], 0),
+        (&["status", kubeconfig], 1), // nobody answers there
+        (&["start", "--asset-dir=assets", "--phase-timeout=soon=1m"], 2),
+        (&["start", "--asset-dir=missing", "--events=3.jsonl"], 3),
+        // This host has no kubelet.
+        (&["start", "--asset-dir=assets", "--pod-manifest-path=manifests", "--events=4.jsonl"], 4),
+        (&["preflight", "--asset-dir=assets", "--pod-manifest-path=manifests"], 4),
+    ];
+    for (args, code) in cases {
+        let output = bootkube(folder.path(), args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let events = std::fs::read(folder.path().join(format!("{code}.jsonl"))).unwrap_or_default();
+        if let Some(last) = lines(&events).last() {
+            assert_eq!((&last["event"], &last["exit_code"]), (&"ended".into(), &code.into()));
+        }
+    }
+    assert!(!folder.path().join("manifests").exists(), "nothing was touched");
+}
+
+#[test]
+fn a_phase_that_there_is_not_is_refused_with_the_list() {
+    let folder = TempDir::new().unwrap();
+    let output = bootkube(folder.path(), &["start", "--asset-dir=a", "--phase-timeout=waiting=5m"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for name in ["wait-for-the-API", "hand-over", "apply-objects"] {
+        assert!(said.contains(name), "{said}");
+    }
 }

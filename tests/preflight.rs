@@ -58,6 +58,7 @@ impl Machine {
             pod_manifest_path: self.path("manifests"),
             ignored: Ignored::default(),
             placed: BTreeSet::new(),
+            etcd_authority: None,
             now,
             patience: std::time::Duration::ZERO,
         };

@@ -1,7 +1,8 @@
 //! Leases of controller managers and schedulers that have ended: their holder would keep the next one waiting for 15 s and more.
 //!
 //! A lease names its holder's machine, not its process. So it is let go only when a process of that component has ended on this machine and
-//! no other one here can be the holder: each of those began after the lease was acquired, or the lease is not renewed any more.
+//! no other one here can be the holder: each of those began after the lease was acquired, or the lease is not renewed any more. Whoever held
+//! it when the machine lost its power ended unseen: so the agent looks once when it first meets the API.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -37,17 +38,22 @@ pub async fn guard(client: &Client, node: &str) -> Result<(), Error> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     let mut changes = follow(pods, &scope);
     let mut living = Living::new();
+    let mut has_met = false;
     loop {
-        living
-            .find()
-            .map_err(|source| Error::Host { act: "look at the processes of this machine", source })?;
+        living.find()?;
         tokio::select! {
-            Some(_) = changes.next() => {}
+            Some(told) = changes.next() => if told.is_ok() && !std::mem::replace(&mut has_met, true) {
+                for component in COMPONENTS {
+                    if let Err(error) = forget(client, component, &mut living).await {
+                        tracing::warn!(component, error = chain(&error), "lease not let go");
+                    }
+                }
+            },
             Some(ended) = living.ends.recv() => {
                 living.known.retain(|process| process.pid != ended.pid);
                 let others: Vec<_> = living.known.iter().filter(|other| other.container == ended.container).collect();
                 tracing::info!(component = ended.container, pid = ended.pid, others = others.len(), "ended");
-                if let Err(error) = let_go(client, &ended, &others).await {
+                if let Err(error) = let_go(client, &ended.container, &others).await {
                     tracing::warn!(component = ended.container, error = chain(&error), "lease not let go");
                 }
             }
@@ -68,16 +74,19 @@ impl Living {
         Self { known: Vec::new(), ended, ends }
     }
 
-    fn find(&mut self) -> io::Result<()> {
-        for component in COMPONENTS {
-            for process in processes::of_container(component)? {
-                if self.known.iter().any(|known| known.pid == process.pid) {
-                    continue;
-                }
-                let Ok(end) = process.end() else { continue }; // it ended meanwhile; another pod event will tell
-                tell_end(end, process.clone(), self.ended.clone())?;
-                self.known.push(process);
+    fn find(&mut self) -> Result<(), Error> {
+        let found = COMPONENTS.into_iter().try_for_each(|component| self.find_of(component));
+        found.map_err(|source| Error::Host { act: "look at the processes of this machine", source })
+    }
+
+    fn find_of(&mut self, component: &str) -> io::Result<()> {
+        for process in processes::of_container(component)? {
+            if self.known.iter().any(|known| known.pid == process.pid) {
+                continue;
             }
+            let Ok(end) = process.end() else { continue }; // it ended meanwhile; another pod event will tell
+            tell_end(end, process.clone(), self.ended.clone())?;
+            self.known.push(process);
         }
         Ok(())
     }
@@ -98,12 +107,20 @@ fn tell_end(
     std::thread::Builder::new().stack_size(64 * 1024).spawn(wait).map(drop)
 }
 
-async fn let_go(
-    client: &Client,
-    ended: &ContainerProcess,
-    others: &[&ContainerProcess],
-) -> Result<(), Error> {
-    let name = ended.container.as_str();
+/// Lets go of the lease of a holder that ended while nobody watched. The lease is read before it is looked who lives: whoever acquires it
+/// later is left alone.
+async fn forget(client: &Client, name: &str, living: &mut Living) -> Result<(), Error> {
+    let Some(leader) = lease::leader(client, name).await? else { return Ok(()) };
+    living.find()?;
+    let mut others = living.known.iter().filter(|process| process.container == name);
+    if is_of_this_machine(&leader) && others.all(|process| began_after(process, &leader)) {
+        let release = lease::release_lease(client, name, &leader.holder).await?;
+        tracing::info!(lease = name, holder = leader.holder, ?release, "its holder ended unseen");
+    }
+    Ok(())
+}
+
+async fn let_go(client: &Client, name: &str, others: &[&ContainerProcess]) -> Result<(), Error> {
     let Some(leader) = lease::leader(client, name).await? else { return Ok(()) };
     if !is_of_this_machine(&leader) {
         return Ok(());

@@ -1,18 +1,29 @@
-//! The agent: on every controller, it lets control-plane pods be replaced without anybody noticing.
+//! The agent: on every controller, it lets control-plane pods be replaced without anybody noticing, and brings them back where no API is
+//! left that could.
 //!
 //! [`handover::guard`] steers new connections while one apiserver makes way for the next and opens the next one's readiness gate;
-//! `leaders` lets go of the lease of a controller manager or scheduler that has ended. It only ever looks at processes of its own machine, and writes
-//! nothing but conditions of pods and leases. While it is away a roll waits, and the older apiserver serves.
+//! `leaders` lets go of the lease of a controller manager or scheduler that has ended; `copies` keeps copies of pods on disk and gives them
+//! to kubelet. It only ever looks at processes of its own machine, and writes nothing but copies, conditions of pods, and leases. While it
+//! is away a roll waits, and the older apiserver serves.
+//!
+//! Its own copy always runs beside its pod. One of the two works, the other waits for its end: a lock of the machine's network namespace.
 
+mod copies;
 mod leaders;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::copies::Keeper;
+use crate::checkpoint::store::Store;
 use crate::cluster::{self, connect, kubeconfig};
 use crate::error::{ExitClass, Failure};
-use crate::handover::{self, Port};
+use crate::handover::{self, Port, lock};
+
+/// Between two looks of the one that waits.
+const RETRY: Duration = Duration::from_millis(250);
 
 /// What the agent is told.
 #[derive(Clone, Debug)]
@@ -21,6 +32,10 @@ pub struct Options {
     pub kubeconfig: PathBuf,
     /// The node of this machine.
     pub node: String,
+    /// Where copies are kept.
+    pub store: Store,
+    /// Socket of the container runtime.
+    pub runtime: PathBuf,
 }
 
 /// Why the agent cannot work.
@@ -58,18 +73,29 @@ impl From<Error> for Failure {
 
 /// Works until it is told to end.
 pub async fn run(options: &Options) -> Result<(), Error> {
-    let Options { kubeconfig, node } = options;
-    let access = kubeconfig::read(kubeconfig)?;
-    let port = Port::new(access.server.port_or_known_default().unwrap_or(443), &access)?;
-    let client = connect::connect(&access, None)?;
     let mut terminated = signal(SignalKind::terminate())
         .map_err(|source| Error::Host { act: "listen for signals", source })?;
+    tokio::select! {
+        result = work(options) => result,
+        _ = terminated.recv() => Ok(()),
+    }
+}
+
+async fn work(options: &Options) -> Result<(), Error> {
+    let Options { kubeconfig, node, store, runtime } = options;
+    // Before anything that takes memory: one of two waits here for as long as the other lives.
+    let access = kubeconfig::read(kubeconfig)?;
+    tracing::info!(node, "waiting to be the one agent of this machine that works");
+    let _alone = lock::named("agent", RETRY)
+        .await
+        .map_err(|source| Error::Host { act: "wait for the other agent of this machine", source })?;
+    let port = Port::new(access.server.port_or_known_default().unwrap_or(443), &access)?;
+    let client = connect::connect(&access, None)?;
     let served = tokio::sync::watch::Sender::default();
     tracing::info!(node, server = %access.server, "watching over the control plane of this machine");
     tokio::select! {
-        () = handover::guard(port, &client, node, &served) => {}
-        result = leaders::guard(&client, node) => result?,
-        _ = terminated.recv() => {}
+        () = handover::guard(port, &client, node, &served) => Ok(()),
+        result = leaders::guard(&client, node) => result,
+        () = Keeper::new(&client, node, store, runtime.clone()).guard() => Ok(()),
     }
-    Ok(())
 }

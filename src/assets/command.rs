@@ -19,12 +19,28 @@ pub fn container_words(container: &Value) -> impl Iterator<Item = &str> {
 }
 
 /// Whether a command line runs `program`, directly or as the argument of one that holds several: hyperkube called them both
-/// `apiserver` and `kube-apiserver`.
+/// `apiserver` and `kube-apiserver`. Until v0.9 an apiserver was started by flock, which is looked through.
 pub fn runs<'a>(words: impl IntoIterator<Item = &'a str>, program: &str) -> bool {
     let short = program.strip_prefix("kube-").unwrap_or(program);
-    let name = |word: &'a str| word.rsplit('/').next().unwrap_or(word);
-    let mut programs = words.into_iter().take(2).take_while(|word| !word.starts_with('-')).map(name);
+    let mut words = words.into_iter().peekable();
+    if words.next_if(|word| name(word) == "flock").is_some() {
+        while words.next_if(|word| word.starts_with('-')).is_some() {}
+        words.next(); // its file
+    }
+    let mut programs = words.take(2).take_while(|word| !word.starts_with('-')).map(name);
     programs.any(|word| word == program || word == short)
+}
+
+/// A program without the folder it is in.
+fn name(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
+}
+
+/// Whether a flag that may stand alone is on.
+pub fn is_on<'a>(words: impl IntoIterator<Item = &'a str>, name: &str) -> bool {
+    let value = |word: &'a str| word.trim_start_matches('-').strip_prefix(name);
+    let mut values = words.into_iter().filter(|word| word.starts_with('-')).filter_map(value);
+    values.any(|value| matches!(value, "" | "=true" | "=True" | "=TRUE" | "=t" | "=T" | "=1"))
 }
 
 /// The value of `--name=value` or `--name value`.
@@ -62,5 +78,24 @@ mod tests {
         assert!(runs(["/usr/local/bin/kube-apiserver", "--a=b"], "kube-apiserver"));
         assert!(!runs(["kube-scheduler", "--master=apiserver"], "kube-apiserver"));
         assert!(!runs(["sh", "-c", "etcd"], "etcd"));
+    }
+
+    #[test]
+    fn a_program_is_known_behind_the_lock_that_old_assets_took_first() {
+        let lock = "/var/lock/api-server.lock";
+        assert!(runs(["/usr/bin/flock", lock, "/hyperkube", "apiserver", "--a"], "kube-apiserver"));
+        let exclusive = ["/usr/bin/flock", "--exclusive", "--timeout=30", lock, "/hyperkube", "apiserver"];
+        assert!(runs(exclusive, "kube-apiserver"));
+        assert!(!runs(["flock", "apiserver", "/hyperkube", "scheduler"], "kube-apiserver"));
+    }
+
+    #[test]
+    fn a_switch_is_on_alone_or_by_its_value_and_never_by_the_next_word() {
+        for words in [["--share", "--x=y"], ["-share=true", "-"], ["--share=1", "--shared=false"]] {
+            assert!(is_on(words, "share"), "{words:?}");
+        }
+        for words in [["--share=false", "--x"], ["--shared", "share"], ["--x", "true"]] {
+            assert!(!is_on(words, "share"), "{words:?}");
+        }
     }
 }

@@ -15,11 +15,13 @@ use super::write::STAGING;
 use super::yaml::{self, Document};
 use crate::config::{Finding, Findings};
 
-/// Folders whose objects are applied, in this order.
-const OBJECT_FOLDERS: [&str; 3] = ["manifests", "experimental/manifests", "manifests-networking"];
+/// The folder whose objects are applied.
+const MANIFESTS: &str = "manifests";
+/// Beginning of the names of folders beside it, which Typhoon's wrapper moved into it before `start`.
+const MOVED_BY_WRAPPERS: &str = "manifests-";
 
 /// Everything `start` needs from an asset directory.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Layout {
     /// `auth/kubeconfig`: the administrator's.
     pub kubeconfig: Vec<u8>,
@@ -78,7 +80,7 @@ pub fn load(dir: &Path) -> Result<Layout, Findings> {
     let mut loader = Loader { dir, layout: Layout::default(), findings: Vec::new() };
     match dir.is_dir() {
         true => loader.load(),
-        false => loader.find("--asset-dir", &dir.display().to_string(), "there is no such directory", RENDER),
+        false => loader.find_about_directory("there is no such directory", RENDER),
     }
     match loader.findings.is_empty() {
         true => Ok(loader.layout),
@@ -86,6 +88,15 @@ pub fn load(dir: &Path) -> Result<Layout, Findings> {
     }
 }
 
+const STATIC_PODS: &str =
+    "its control plane is static pods (static-manifests/), not self-hosted: there is nothing to pivot to";
+const CHARTS: &str = "its control plane is Helm charts (charts/), which bootkube does not install";
+const OBJECTS_ALONE: &str = "it holds objects alone, for a control plane that runs already; without bootstrap-manifests/ none can be started";
+/// Folders of a self-hosted layout that are left alone, and why.
+const IGNORED: [(&str, &str); 2] = [
+    ("experimental/bootstrap-manifests", "self-hosted etcd is no longer supported"),
+    ("static-manifests", "bootstrap-manifests/ is the control plane to start with"),
+];
 const RENDER: &str = "name a directory that `bootkube render` wrote";
 
 struct Loader<'a> {
@@ -96,7 +107,10 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn load(&mut self) {
-        self.refuse_other_layouts();
+        self.refuse_half_a_render();
+        if self.is_of_another_layout() {
+            return;
+        }
         self.layout.kubeconfig = self.read("auth/kubeconfig").unwrap_or_default();
         for path in self.files("tls") {
             if let Some(content) = self.read(&path) {
@@ -105,61 +119,65 @@ impl Loader<'_> {
         }
         self.layout.bootstrap_manifests = self.static_pods("bootstrap-manifests");
         self.layout.controller_manifests = self.static_pods("controller-manifests");
-        for folder in OBJECT_FOLDERS {
-            self.objects(folder);
+        for folder in self.object_folders() {
+            self.objects(&folder);
         }
         self.warn();
     }
 
-    fn refuse_other_layouts(&mut self) {
-        let dir = self.dir.display().to_string();
-        let has = |name: &str| self.dir.join(name).exists();
-        let (bootstrap, static_pods, charts) =
-            (has("bootstrap-manifests"), has("static-manifests"), has("charts"));
-        if !bootstrap && static_pods {
-            let problem = "its control plane is static pods (static-manifests/), not self-hosted: there is nothing to pivot to";
-            self.find(
-                "--asset-dir",
-                &dir,
-                problem,
-                "let kubelet run those pods, or render the cluster with `bootkube render`",
-            );
-        } else if !bootstrap {
-            self.find("--asset-dir", &dir, "it has no bootstrap-manifests/", RENDER);
-        }
+    /// Refuses what holds no self-hosted control plane. What else is missing from such a directory is no mistake.
+    fn is_of_another_layout(&mut self) -> bool {
+        let (problem, cure) = match () {
+            () if self.has("charts") => {
+                (CHARTS, "render the charts into manifests/ with `helm template` and remove charts/")
+            }
+            () if self.has("bootstrap-manifests") => return false,
+            () if self.has("static-manifests") => {
+                (STATIC_PODS, "let kubelet run those pods, or render the cluster with `bootkube render`")
+            }
+            () if self.has("auth/kubeconfig") => ("it has no bootstrap-manifests/", RENDER),
+            () if self.has(MANIFESTS) => {
+                (OBJECTS_ALONE, "apply them with kubectl apply -R -f manifests/, or name the whole directory")
+            }
+            () => ("it has no bootstrap-manifests/", RENDER),
+        };
+        self.find_about_directory(problem, cure);
+        true
+    }
+
+    fn refuse_half_a_render(&mut self) {
         if tree::names(self.dir).unwrap_or_default().iter().any(|name| name.starts_with(STAGING)) {
-            self.find(
-                "--asset-dir",
-                &dir,
+            self.find_about_directory(
                 "a render into it was interrupted",
                 "run `bootkube render` again: it keeps every key",
             );
         }
-        if charts {
-            let problem = "its control plane is Helm charts (charts/), which bootkube does not install";
-            self.find(
-                "--asset-dir",
-                &dir,
-                problem,
-                "render the charts into manifests/ with `helm template` and remove charts/",
-            );
-        }
+    }
+
+    /// Folders whose objects are applied, in this order.
+    fn object_folders(&self) -> Vec<String> {
+        let names = tree::names(self.dir).unwrap_or_default(); // one that cannot be listed has none
+        let is_moved = |name: &String| name.starts_with(MOVED_BY_WRAPPERS) && self.dir.join(name).is_dir();
+        let beside = names.into_iter().filter(is_moved);
+        [MANIFESTS, "experimental/manifests"].map(str::to_owned).into_iter().chain(beside).collect()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.dir.join(name).exists()
     }
 
     fn warn(&mut self) {
-        let has = |name: &str| self.dir.join(name).exists();
-        if !has("manifests") {
-            self.layout
-                .warnings
+        let mut warnings = Vec::new();
+        if !self.has(MANIFESTS) {
+            warnings
                 .push("there is no manifests/: nothing of a control plane is applied from there".to_owned());
         }
-        for folder in OBJECT_FOLDERS.into_iter().skip(1).filter(|folder| has(folder)) {
-            self.layout.warnings.push(format!("{folder}/ is applied too"));
+        let applied = self.object_folders().into_iter().skip(1).filter(|folder| self.has(folder));
+        warnings.extend(applied.map(|folder| format!("{folder}/ is applied too")));
+        for (folder, why) in IGNORED.into_iter().filter(|(folder, _)| self.has(folder)) {
+            warnings.push(format!("{folder}/ is ignored: {why}"));
         }
-        if has("experimental/bootstrap-manifests") {
-            let warning = "experimental/bootstrap-manifests/ (self-hosted etcd) is ignored: bootkube no longer supports it";
-            self.layout.warnings.push(warning.to_owned());
-        }
+        self.layout.warnings = warnings;
     }
 
     fn static_pods(&mut self, folder: &str) -> Vec<StaticPod> {
@@ -255,6 +273,10 @@ impl Loader<'_> {
             _ => format!("it cannot be read: {}", error.source),
         };
         self.find(path, "", &problem, "make it readable, or render the directory again");
+    }
+
+    fn find_about_directory(&mut self, problem: &str, cure: &str) {
+        self.find("--asset-dir", &self.dir.display().to_string(), problem, cure);
     }
 
     fn find(&mut self, field: &str, value: &str, problem: &str, cure: &str) {

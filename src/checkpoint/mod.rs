@@ -21,6 +21,7 @@ mod memory;
 pub mod parent;
 #[cfg(test)]
 mod parent_tests;
+pub mod report;
 pub mod store;
 
 use std::fmt;

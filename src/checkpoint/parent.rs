@@ -3,6 +3,8 @@
 //!
 //! Statuses of workloads are not looked at: the controller manager, which writes them, may be what is missing.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{
     Container, ContainerStatus, Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, Taint,
@@ -19,6 +21,10 @@ const SOURCE: &str = "kubernetes.io/config.source";
 const MIRROR: &str = "kubernetes.io/config.mirror";
 /// What a Deployment appends to its own name for that of a ReplicaSet.
 const TEMPLATE_HASH: &str = "pod-template-hash";
+/// On pods of DaemonSets and StatefulSets.
+const REVISION_HASH: &str = "controller-revision-hash";
+/// On pods of StatefulSets.
+const STATEFUL_NAME: &str = "statefulset.kubernetes.io/pod-name";
 
 /// Whether `pod` is a copy, or the mirror of one.
 pub fn is_copy(pod: &Pod) -> bool {
@@ -66,6 +72,23 @@ pub fn workload(pod: &Pod) -> (Id, Owner) {
         }
         _ => (id(&pod.name_any()), Owner::Itself),
     }
+}
+
+/// The same of a pod that is known by name and labels alone, as the runtime and kept copies have it.
+pub fn workload_by_labels(namespace: &str, name: &str, labels: &BTreeMap<String, String>) -> (Id, Owner) {
+    let base = name.rsplit_once('-').map(|(base, _)| base);
+    let of_set = base.filter(|_| labels.contains_key(REVISION_HASH) && !labels.contains_key(STATEFUL_NAME));
+    let hash = labels.get(TEMPLATE_HASH).map(|hash| format!("-{hash}"));
+    match (hash.and_then(|hash| base?.strip_suffix(&hash)), of_set) {
+        (Some(name), _) => (Id::new(namespace, name), Owner::Deployment),
+        (None, Some(name)) => (Id::new(namespace, name), Owner::DaemonSet),
+        (None, None) => (Id::new(namespace, name), Owner::Itself),
+    }
+}
+
+/// Whether the runtime's word on a pod is that it is one of the API's.
+pub fn is_of_api(annotations: &BTreeMap<String, String>) -> bool {
+    annotations.get(SOURCE).is_some_and(|source| source == "api")
 }
 
 fn controller(pod: &Pod) -> Option<&OwnerReference> {

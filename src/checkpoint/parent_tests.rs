@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::decide::Api;
 use super::parent::{
     Owner, flag, is_copy, is_parent, last_change, role, started_after, word_on_daemon_set,
-    word_on_deployment, word_on_pod, workload,
+    word_on_deployment, word_on_pod, workload, workload_by_labels,
 };
 use super::{CHECKPOINT, CHECKPOINT_OF, Id, Role};
 
@@ -222,4 +222,27 @@ fn files_put_under_a_running_container_prove_nothing() {
     assert!(!started_after(&started(Some("2026-01-02T23:59:59Z")), change));
     assert!(!started_after(&started(None), change));
     assert!(!started_after(&pod(json!({"spec": {"containers": [{"name": "a"}]}})), None));
+}
+
+#[test]
+fn name_and_labels_tell_the_workload_where_nobody_tells_the_owner() {
+    let labels = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    let of_set = [("controller-revision-hash", "5f")];
+    let table = [
+        (
+            "kube-scheduler-7d9f-abcde",
+            labels(&[("pod-template-hash", "7d9f")]),
+            "kube-scheduler",
+            Owner::Deployment,
+        ),
+        ("kube-apiserver-x7z2k", labels(&of_set), "kube-apiserver", Owner::DaemonSet),
+        ("db-0", labels(&[of_set[0], ("statefulset.kubernetes.io/pod-name", "db-0")]), "db-0", Owner::Itself),
+        ("alone", labels(&[]), "alone", Owner::Itself),
+        ("odd", labels(&[("pod-template-hash", "7d9f")]), "odd", Owner::Itself),
+    ];
+    for (name, labels, workload, owner) in table {
+        assert_eq!(workload_by_labels("n", name, &labels), (Id::new("n", workload), owner), "{name}");
+    }
 }

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::agent::{self, Options};
+use crate::checkpoint::store::Store;
 use crate::error::{ExitClass, Failure};
 
 /// Watch over the control plane of this machine: runs on every controller, in the DaemonSet kube-system/pod-checkpointer.
 ///
 /// While an apiserver is replaced it steers new connections to the one that is ready, and it lets go of the lease of a controller manager
-/// or scheduler that has ended. Needs the machine's network and process namespaces and the user that the control plane runs as.
+/// or scheduler that has ended. It keeps copies of the pods that are annotated checkpointer.alpha.coreos.com/checkpoint=true, and gives them
+/// to kubelet as static pods where nobody else would bring them back. Needs the machine's network and process namespaces and the user that
+/// the control plane runs as.
 #[derive(Args)]
 pub(super) struct AgentArgs {
     /// Kubeconfig of the agent, leading to the API of this machine
@@ -19,13 +22,27 @@ pub(super) struct AgentArgs {
     /// Name of this machine's node
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     node_name: String,
+    /// Directory from which the kubelet takes static pods
+    #[arg(long, value_name = "DIR", default_value = "/etc/kubernetes/manifests")]
+    pod_manifest_path: PathBuf,
+    /// Socket of the container runtime
+    #[arg(long, value_name = "URL", default_value = "unix:///run/containerd/containerd.sock", value_parser = socket)]
+    container_runtime_endpoint: PathBuf,
+}
+
+/// As kubelet takes it, or the path alone.
+fn socket(text: &str) -> Result<PathBuf, &'static str> {
+    let path = PathBuf::from(text.strip_prefix("unix://").unwrap_or(text));
+    if path.is_absolute() { Ok(path) } else { Err("write unix:///run/containerd/containerd.sock") }
 }
 
 pub(super) fn run(args: AgentArgs) -> Result<(), Failure> {
-    let AgentArgs { kubeconfig, node_name } = args;
+    let AgentArgs { kubeconfig, node_name, pod_manifest_path, container_runtime_endpoint } = args;
+    let store = Store { manifests: pod_manifest_path, ..Store::default() };
+    let options = Options { kubeconfig, node: node_name, store, runtime: container_runtime_endpoint };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(ExitClass::General, &error))?;
-    Ok(runtime.block_on(agent::run(&Options { kubeconfig, node: node_name }))?)
+    Ok(runtime.block_on(agent::run(&options))?)
 }

@@ -3,14 +3,18 @@
 //! Stdout carries data and, of `start`, its progress, as v0.14's did; warnings about input, errors and logs go to stderr. Errors of usage end the program inside clap, with exit code 2.
 
 mod agent;
+mod checkpoint;
 mod cluster;
 mod config;
 mod output;
 mod preflight;
 pub mod query;
+mod recover;
 mod render;
+mod reset;
 mod start;
 mod status;
+mod unpivot;
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -70,8 +74,14 @@ enum Command {
     Render(Box<render::RenderArgs>),
     Preflight(preflight::PreflightArgs),
     Start(start::StartArgs),
+    Reset(reset::ResetArgs),
     Status(status::StatusArgs),
+    Recover(recover::RecoverArgs),
+    Unpivot(unpivot::UnpivotArgs),
     Agent(agent::AgentArgs),
+    /// Look at the copies of pods that this machine keeps for the time without an API.
+    #[command(subcommand)]
+    Checkpoint(checkpoint::CheckpointCommand),
     /// Show or check the configuration file.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -90,8 +100,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Command::Render(args) => render::run(*args),
         Command::Preflight(args) => preflight::run(args),
         Command::Start(args) => start::run(args),
+        Command::Reset(args) => reset::run(args),
         Command::Status(args) => status::run(args),
+        Command::Recover(args) => recover::run(args),
+        Command::Unpivot(args) => unpivot::run(args),
         Command::Agent(args) => agent::run(args),
+        Command::Checkpoint(command) => checkpoint::run(command),
         Command::Config(command) => config::run(command),
         Command::Version => output::print(&format!("Version: {}\n", crate::VERSION)),
     }

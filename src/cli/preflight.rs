@@ -1,14 +1,16 @@
 //! `bootkube preflight`: looks at this machine, changes nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
 
 use super::output;
+use crate::JOURNAL;
 use crate::assets::load;
-use crate::error::{ExitClass, Failure};
+use crate::error::{ExitClass, Failure, chain};
+use crate::journal::{self, State};
 use crate::preflight::{self, Failed, Ignored, Options};
 
 /// Look whether this machine is ready for `start`, and say everything that keeps it from being. Changes nothing.
@@ -59,11 +61,16 @@ pub(super) fn run(args: PreflightArgs) -> Result<(), Failure> {
     let layout =
         load::load(&asset_dir).map_err(|findings| Failure::new(ExitClass::Configuration, &findings))?;
     let (ignored, now) = (ignore.ignored(), OffsetDateTime::now_utc());
+    let earlier = journal::read(Path::new(JOURNAL)).unwrap_or_else(|error| {
+        output::warn(&[format!("what an earlier start placed is not known: {}", chain(&error))]);
+        State::default()
+    });
     let options = Options {
         asset_dir,
         pod_manifest_path,
         ignored,
-        placed: Default::default(),
+        placed: journal::intact(&earlier),
+        etcd_authority: earlier.etcd_authority,
         now,
         patience: PATIENCE,
     };

@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{ArgAction, Args, builder::BoolishValueParser};
+use clap::{ArgAction, Args, ValueEnum, builder::BoolishValueParser};
 
 use super::output;
-use super::preflight::IgnoreArgs;
+use super::preflight::{Form, IgnoreArgs};
 use crate::error::{ExitClass, Failure, chain};
 use crate::report::{self, Recorder, Story};
-use crate::start::{self, Options, Report, RequiredPod};
+use crate::start::{self, OnFailure, Options, PhaseTimeout, Report, RequiredPod, Timeouts};
 use crate::ui::{Console, End, Event, EventLines, Hub, Output, Problem, Sink as _};
 
 /// Bring up the cluster that `render` described: run on a controller as root, once its kubelet runs.
 ///
 /// Places a temporary control plane, applies the manifests, waits until the control plane in the cluster has taken over, and
-/// removes the temporary one. Success means that the cluster runs itself.
+/// removes the temporary one. Success means that the cluster runs itself. Interrupted or failed, it is run again by the same command.
 #[derive(Args)]
 pub(super) struct StartArgs {
     /// Directory that `render` wrote
@@ -41,9 +41,32 @@ pub(super) struct StartArgs {
     force_conflicts: bool,
     #[command(flatten)]
     ignore: IgnoreArgs,
-    /// Longest time that each wait may take
-    #[arg(long, value_name = "DURATION", default_value = "20m", value_parser = timeout)]
+    /// Longest time that each phase may take
+    #[arg(long, value_name = "DURATION", default_value = "20m", value_parser = start::duration)]
     timeout: Duration,
+    /// Wait this long while another start or reset changes this machine [default: do not wait, and say who does]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration, hide_default_value = true)]
+    wait_lock: Duration,
+    /// What becomes of what was placed when start fails: `keep` it, to look at it and to go on by the same command, or `teardown`
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "keep", hide_possible_values = true)]
+    on_failure: WhenFailed,
+    /// Longest time for one phase, such as wait-for-the-API=5m; may be given several times
+    #[arg(long, value_name = "NAME=DURATION")]
+    phase_timeout: Vec<PhaseTimeout>,
+    /// Print what would be done, in order, and change nothing; objects are compared with a live API, if there is one, as `kubectl diff` does
+    #[arg(long)]
+    dry_run: bool,
+    /// Form of what --dry-run prints: `text`, or `json` for programs
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value = "text",
+        hide_possible_values = true,
+        requires = "dry_run"
+    )]
+    output: Form,
     /// Restart kubelet with this command (words, no shell) once the API knows its token, such as "systemctl restart kubelet": one that has
     /// waited for the API for minutes asks again only after half a minute. Its pods keep running
     #[arg(long, value_name = "COMMAND")]
@@ -61,12 +84,10 @@ pub(super) struct StartArgs {
     probe: bool,
 }
 
-fn timeout(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("nothing can be waited for in no time".into()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}; write one such as 20m")),
-    }
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WhenFailed {
+    Keep,
+    Teardown,
 }
 
 pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
@@ -78,6 +99,11 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
         force_conflicts,
         ignore,
         timeout,
+        wait_lock,
+        on_failure,
+        phase_timeout,
+        dry_run,
+        output,
         report,
         events,
         restart_kubelet,
@@ -91,10 +117,18 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
         required_pods,
         force_conflicts,
         ignored,
-        timeout,
+        timeouts: Timeouts::new(timeout, phase_timeout),
+        wait_lock,
+        on_failure: match on_failure {
+            WhenFailed::Keep => OnFailure::Keep,
+            WhenFailed::Teardown => OnFailure::TearDown,
+        },
         restart_kubelet,
         probe,
     };
+    if dry_run {
+        return preview(&options, output);
+    }
     let lines = events.as_deref().map(open_events).transpose()?;
     let console = match &events {
         Some(path) if path == Path::new("-") => Console::on_stderr(),
@@ -108,6 +142,15 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
         write_report(&story, dir, &console);
     }
     result.map(|report| summary(&report).iter().for_each(|line| console.print(line)))
+}
+
+/// Says what would be done.
+fn preview(options: &Options, form: Form) -> Result<(), Failure> {
+    let preview = output::runtime()?.block_on(start::preview(options))?;
+    match form {
+        Form::Text => output::print(&preview.to_text()),
+        Form::Json => output::print(&format!("{:#}\n", preview.to_json())),
+    }
 }
 
 /// Starts, and tells everybody from beginning to end.
@@ -157,9 +200,12 @@ fn write_report(story: &Story, dir: &Path, console: &Console) {
 
 /// The end of a successful start, line by line; the last says what there is now.
 fn summary(report: &Report) -> Vec<String> {
-    let Report { times, applied, refused, node } = report;
+    let Report { times, applied, changed, refused, node } = report;
     let mut lines: Vec<String> =
         refused.iter().map(|refused| format!("not as its manifest says: {refused}")).collect();
+    if *changed == 0 && refused.is_empty() {
+        lines.push("nothing had to be changed: the cluster is as the assets say".to_owned());
+    }
     let total: Duration = times.iter().map(|(_, elapsed)| *elapsed).sum();
     let total = total.as_secs_f64();
     lines.push(format!("the control plane runs itself on node {node}: {applied} objects, {total:.1} s"));

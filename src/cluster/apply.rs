@@ -120,7 +120,7 @@ fn is_failure(outcome: &Outcome) -> bool {
 }
 
 /// The namespaces and kinds that `items` will bring.
-fn expected(items: &[&Item]) -> Expected {
+pub(super) fn expected(items: &[&Item]) -> Expected {
     let text = |item: &Item, pointer| item.value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let mut expected = Expected::default();
     for item in items {
@@ -267,15 +267,15 @@ impl<'a> Applier<'a> {
 type Revision = OnceCell<Option<u64>>;
 
 /// What an object is called.
-struct Identity {
-    api_version: String,
-    kind: String,
-    name: String,
-    namespace: Option<String>,
+pub(super) struct Identity {
+    pub(super) api_version: String,
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) namespace: Option<String>,
 }
 
 impl Identity {
-    fn of(value: &Value) -> Result<Self, String> {
+    pub(super) fn of(value: &Value) -> Result<Self, String> {
         let text = |pointer: &str| {
             value.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
         };
@@ -296,7 +296,7 @@ impl Identity {
 /// Without what only the API sets, which an exported object still carries. With a namespace exactly where there is one: a
 /// stray one on a cluster-scoped object is refused. And with `""` for null in a Secret or ConfigMap: v0.14 wrote
 /// `data: {ca.key: null}`, the API stores that as empty, and would see a change in every further apply of the null.
-fn normalised(value: &Value, target: &Target, namespace: Option<&str>) -> Value {
+pub(super) fn normalised(value: &Value, target: &Target, namespace: Option<&str>) -> Value {
     let mut value = value.clone();
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         for field in
@@ -322,12 +322,15 @@ fn version(answer: &Value) -> Option<u64> {
     answer.pointer("/metadata/resourceVersion")?.as_str()?.parse().ok()
 }
 
-fn malformed(error: impl std::error::Error) -> Failure {
+pub(super) fn malformed(error: impl std::error::Error) -> Failure {
     Failure::Malformed(error.to_string())
 }
 
 /// One request. Unlike the client's own, it keeps the status code of success and the `Retry-After` of failure.
-async fn send(client: &Client, request: http::Request<Vec<u8>>) -> Result<(StatusCode, Value), Failure> {
+pub(super) async fn send(
+    client: &Client,
+    request: http::Request<Vec<u8>>,
+) -> Result<(StatusCode, Value), Failure> {
     let response = client.send(request.map(Body::from)).await?;
     let code = response.status();
     let retry_after = response.headers().get(http::header::RETRY_AFTER);

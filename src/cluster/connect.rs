@@ -26,6 +26,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(35);
 /// Everything about a probe: whoever asks wants to ask again soon.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The same for a server that is no process of this machine: TLS takes two round trips.
+const FAR_TIMEOUT: Duration = Duration::from_secs(5);
 /// The group of everybody whose name is known.
 const AUTHENTICATED: &str = "system:authenticated";
 /// Lines of a verbose answer that are worth a person's time.
@@ -59,7 +61,12 @@ pub enum Readyz {
 
 /// Asks `path` (`/readyz`, `/healthz`) once, on a connection of its own, within a second.
 pub async fn probe(access: &Access, endpoint: Option<SocketAddr>, path: &str) -> Result<Readyz, Error> {
-    question(access, config(access, endpoint)?, path).await
+    question(access, config(access, endpoint)?, path, PROBE_TIMEOUT).await
+}
+
+/// As [`probe`], of a server that may be far away.
+pub async fn probe_far(access: &Access, path: &str) -> Result<Readyz, Error> {
+    question(access, config(access, None)?, path, FAR_TIMEOUT).await
 }
 
 /// As [`probe`], but in the name of `user`, of whom nothing is known but that it is authenticated. An administrator passes without a
@@ -73,15 +80,15 @@ pub async fn probe_as(
     let mut config = config(access, endpoint)?;
     config.auth_info.impersonate = Some(user.to_owned());
     config.auth_info.impersonate_groups = Some(vec![AUTHENTICATED.to_owned()]);
-    question(access, config, path).await
+    question(access, config, path, PROBE_TIMEOUT).await
 }
 
-async fn question(access: &Access, config: Config, path: &str) -> Result<Readyz, Error> {
+async fn question(access: &Access, config: Config, path: &str, patience: Duration) -> Result<Readyz, Error> {
     let client = build(access, config)?;
-    match tokio::time::timeout(PROBE_TIMEOUT, ask(&client, path)).await {
+    match tokio::time::timeout(patience, ask(&client, path)).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Ok(Readyz::Unreachable(retry::describe(&error))),
-        Err(_) => Ok(Readyz::Unreachable(format!("no answer within {} s", PROBE_TIMEOUT.as_secs()))),
+        Err(_) => Ok(Readyz::Unreachable(format!("no answer within {} s", patience.as_secs()))),
     }
 }
 

@@ -26,7 +26,7 @@ pub fn is_established(definition: &CustomResourceDefinition) -> Result<(), Strin
     }
     let rejected = is("NamesAccepted", "False").and_then(|condition| condition.message.clone());
     Err(rejected
-        .map_or_else(|| "is not Established yet".into(), |why| format!("its names are refused: {why}")))
+        .map_or_else(|| "it is not Established yet".into(), |why| format!("its names are refused: {why}")))
 }
 
 /// Waits until the definition in `value` is Established and each version it serves can be listed.
@@ -46,7 +46,7 @@ async fn wait_established(client: &Client, name: &str, told: &(dyn Fn(&str) + Sy
         None => Progress::Not("the definition is not there".into()),
         Some(definition) => match is_established(definition) {
             Ok(()) => Progress::Done(()),
-            Err(why) => Progress::Not(format!("the definition {why}")),
+            Err(why) => Progress::Not(format!("the definition is not served: {why}")),
         },
     };
     wait_for(api, scope, is_done, &mut |reason| told(reason)).await;
@@ -99,7 +99,7 @@ mod tests {
         let established = json!([{"type": "Established", "status": "True"}]);
         assert_eq!(is_established(&definition(established)), Ok(()));
         let waiting = json!([{"type": "Established", "status": "False"}]);
-        assert_eq!(is_established(&definition(waiting)).unwrap_err(), "is not Established yet");
+        assert_eq!(is_established(&definition(waiting)).unwrap_err(), "it is not Established yet");
         let refused = json!([{"type": "NamesAccepted", "status": "False", "message": "\"Toy\" is taken"}]);
         assert!(is_established(&definition(refused)).unwrap_err().contains("taken"));
     }

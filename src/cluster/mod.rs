@@ -3,6 +3,7 @@
 //! ```text
 //! kubeconfig ─► Access ─ connect ─► Client ─► apply (discovery, crd, retry)   objects in, an outcome for each out
 //!                        probe ─► Readyz      wait (workload, pods, node)     why not yet, until it is
+//!                                             preview: what an apply would do
 //!                        question: to one of several apiservers on a port
 //!                                             node, lease                     the few writes that are not an apply
 //! ```
@@ -15,10 +16,12 @@ pub mod connect;
 pub mod crd;
 pub mod discovery;
 pub mod gate;
+pub mod inventory;
 pub mod kubeconfig;
 pub mod lease;
 pub mod node;
 pub mod pods;
+pub mod preview;
 pub mod question;
 pub mod retry;
 pub mod wait;

@@ -30,6 +30,17 @@ pub fn is_ready_pod(pod: &Pod) -> Result<(), String> {
     }
 }
 
+/// Whether `pod` was started and means to stay, however its containers fare; if not, why.
+pub fn is_started_pod(pod: &Pod) -> Result<(), String> {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return Err("is terminating".into());
+    }
+    match pod.status.as_ref().and_then(|status| status.phase.as_deref()) {
+        Some("Running") => Ok(()),
+        _ => Err(why_not(pod)),
+    }
+}
+
 fn why_not(pod: &Pod) -> String {
     if let Some(reason) = unscheduled(pod) {
         return reason;

@@ -65,6 +65,20 @@ fn why_a_pod_is_not_ready_is_told_by_what_holds_it_up() {
 }
 
 #[test]
+fn a_pod_that_ends_again_and_again_was_started_all_the_same() {
+    let waiting = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+    let mut crashing = container(waiting, json!({"terminated": {"exitCode": 1}}));
+    assert!(is_started_pod(&crashing).is_err(), "before kubelet has said so");
+    crashing.status.as_mut().unwrap().phase = Some("Running".into());
+    assert_eq!(is_started_pod(&crashing), Ok(()));
+    assert_eq!(is_ready_pod(&crashing).unwrap_err(), "container c CrashLoopBackOff: exited with 1");
+    let pending = placed(json!({"phase": "Pending"}));
+    assert_eq!(is_started_pod(&pending).unwrap_err(), "waits for kubelet to start it");
+    let leaving = json!({"metadata": {"name": "p", "deletionTimestamp": "2026-01-01T00:00:00Z"}, "status": {"phase": "Running"}});
+    assert_eq!(is_started_pod(&pod(leaving)).unwrap_err(), "is terminating");
+}
+
+#[test]
 fn mirrors_of_static_pods_belong_to_nobody() {
     let owned = |annotations: Value| {
         pod(json!({"metadata": {"name": "p", "annotations": annotations,

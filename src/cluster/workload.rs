@@ -132,15 +132,23 @@ pub fn present_replica_set<'a>(
 
 /// Whether `wanted` is ready, by the pods that prove it; if not, the first reason.
 pub fn is_ready(wanted: &Wanted, seen: &Workloads) -> Progress<Vec<ReadyPod>> {
+    is_proved(wanted, seen, is_ready_pod)
+}
+
+/// As [`is_ready`], by pods that are as `is_proof` says.
+pub fn is_proved(wanted: &Wanted, seen: &Workloads, is_proof: Proof) -> Progress<Vec<ReadyPod>> {
     let found = match wanted.kind {
         Kind::DaemonSet => daemon_set_pods(wanted, seen),
         Kind::Deployment => deployment_pods(wanted, seen),
     };
-    match found.map_err(|why| wanted.about(&why)).and_then(|found| prove(wanted, found)) {
+    match found.map_err(|why| wanted.about(&why)).and_then(|found| prove(wanted, found, is_proof)) {
         Ok(pods) => Progress::Done(pods),
         Err(why) => Progress::Not(why),
     }
 }
+
+/// Whether a pod proves something; if not, why.
+pub type Proof = fn(&Pod) -> Result<(), String>;
 
 /// What is known about a workload.
 struct Found<'a> {
@@ -179,7 +187,7 @@ fn deployment_pods<'a>(wanted: &Wanted, seen: &'a Workloads) -> Result<Found<'a>
 }
 
 /// The pods that prove it. A pod that is in trouble is named alone: its name says whose it is.
-fn prove(wanted: &Wanted, found: Found<'_>) -> Result<Vec<ReadyPod>, String> {
+fn prove(wanted: &Wanted, found: Found<'_>, is_proof: Proof) -> Result<Vec<ReadyPod>, String> {
     let Found { asked, claim, pods } = found;
     let need = &wanted.need;
     let here = |pod: &&&Pod| match need {
@@ -187,11 +195,10 @@ fn prove(wanted: &Wanted, found: Found<'_>) -> Result<Vec<ReadyPod>, String> {
         Need::All | Need::One => true,
     };
     let candidates: Vec<_> = pods.iter().filter(here).collect();
-    let ready: Vec<_> =
-        candidates.iter().filter(|pod| is_ready_pod(pod).is_ok()).map(|pod| proof(pod)).collect();
+    let ready: Vec<_> = candidates.iter().filter(|pod| is_proof(pod).is_ok()).map(|pod| proof(pod)).collect();
     let enough = if *need == Need::All { asked.max(1) } else { 1 };
     if ready.len() < enough {
-        let trouble = candidates.iter().find_map(|pod| is_ready_pod(pod).err().map(|why| (pod, why)));
+        let trouble = candidates.iter().find_map(|pod| is_proof(pod).err().map(|why| (pod, why)));
         return Err(match (trouble, need) {
             (Some((pod, why)), _) => format!("pod {} {why}", pod.name_any()),
             (None, Need::OnNode(node)) => wanted.about(&format!("no pod on node {node} yet")),

@@ -48,8 +48,8 @@ impl Decision {
 
 /// Decides. `serving` is the pod that has new connections now, as far as is known.
 ///
-/// The newest pod that is ready and stays gets them. As long as none is, they stay where they are; where that one is gone too, they go to
-/// whoever is ready, else to the first.
+/// The newest pod that is ready and stays gets them. As long as none is, they stay where they are, if that one is ready; else they go to
+/// whoever is, such as a copy for the time without an API.
 pub fn decide(seats: &[Seated], pods: &[Candidate], serving: Option<&str>) -> Decision {
     let pod_of = |seat: &Seated| pods.iter().find(|pod| Some(&pod.uid) == seat.pod.as_ref());
     let staying = seats.iter().filter(|seat| seat.is_ready);
@@ -59,7 +59,9 @@ pub fn decide(seats: &[Seated], pods: &[Candidate], serving: Option<&str>) -> De
         .max_by_key(|(_, pod)| pod.age_rank);
     let present = seats.iter().find(|seat| seat.pod.as_deref() == serving && serving.is_some());
     let ready = seats.iter().find(|seat| seat.is_ready);
-    let chosen = newest.map(|(seat, _)| seat).or(present).or(ready).or(seats.first());
+    let is_ready = |seat: &&Seated| seat.is_ready;
+    let chosen =
+        newest.map(|(seat, _)| seat).or(present.filter(is_ready)).or(ready).or(present).or(seats.first());
     let is_listening = |pod: &&Candidate| seats.iter().any(|seat| seat.pod.as_ref() == Some(&pod.uid));
     let is_identified = seats.iter().all(|seat| seat.pod.is_some());
     let close = pods.iter().filter(|pod| pod.is_open && is_identified && !is_listening(pod));
@@ -150,6 +152,14 @@ mod tests {
         assert_eq!(told(&[seat(0, "", true), seat(1, "b", false)], &["b"], ""), (0, 1, None, vec![]));
         assert_eq!(told(&[seat(0, "", true), seat(1, "b", true)], &["b"], ""), (1, 2, name("b"), vec![]));
         assert_eq!(told(&[seat(0, "", true)], &["b+"], ""), (0, 1, None, vec![]), "unknown is not gone");
+    }
+
+    #[test]
+    fn a_copy_serves_while_the_pod_itself_is_not_ready_and_not_after() {
+        let pods = ["a+"];
+        assert_eq!(told(&[seat(0, "a", false), seat(1, "copy", true)], &pods, "a").0, 1);
+        assert_eq!(told(&[seat(0, "copy", true), seat(1, "a", false)], &["a"], "copy"), (0, 1, None, vec![]));
+        assert_eq!(told(&[seat(0, "copy", true), seat(1, "a", true)], &["a"], "copy").0, 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::Duration;
 
-/// Between two tries.
+/// Between two tries for the port.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// Held until it is dropped.
@@ -14,11 +14,16 @@ pub struct Lock(#[expect(dead_code, reason = "the name is held as long as the so
 
 /// Waits for the lock on steering `port`.
 pub async fn lock(port: u16) -> io::Result<Lock> {
-    let name = SocketAddr::from_abstract_name(format!("bootkube/steering/{port}"))?;
+    named(&format!("steering/{port}"), RETRY).await
+}
+
+/// Waits for the lock called `name`, looking every `retry`.
+pub async fn named(name: &str, retry: Duration) -> io::Result<Lock> {
+    let name = SocketAddr::from_abstract_name(format!("bootkube/{name}"))?;
     loop {
         match UnixListener::bind_addr(&name) {
             Ok(listener) => return Ok(Lock(listener)),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => tokio::time::sleep(RETRY).await,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => tokio::time::sleep(retry).await,
             Err(error) => return Err(error),
         }
     }

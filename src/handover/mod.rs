@@ -12,7 +12,7 @@
 
 pub mod decide;
 mod guard;
-mod lock;
+pub mod lock;
 mod port;
 
 pub use guard::guard;

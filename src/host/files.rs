@@ -1,7 +1,7 @@
 //! Files that are there whole or not at all, with their mode from the first moment, on disk when the call returns.
 //!
 //! A new file is written beside its place under a dot-name, which kubelet's manifest folder ignores, and renamed. Nothing
-//! here follows a symbolic link in the last part of a name it creates, and nothing reads.
+//! here follows a symbolic link in the last part of a name it creates, and nothing reads a file.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::hash::{BuildHasher as _, RandomState};
@@ -43,6 +43,12 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
         fs::remove_file(&temporary).ok();
         return Err(error);
     }
+    sync_dir(parent(path))
+}
+
+/// Removes the file `path`, for good when the call returns.
+pub fn remove(path: &Path) -> Result<(), Error> {
+    fs::remove_file(path).map_err(failed("remove", path))?;
     sync_dir(parent(path))
 }
 
@@ -90,6 +96,22 @@ pub fn temporary_prefix(name: &str) -> String {
     format!(".{name}.bootkube-")
 }
 
+/// Removes what a write of `path` that was cut off has left beside it. Only for one who knows that nobody else writes there now.
+pub fn sweep(path: &Path) -> Result<(), Error> {
+    let folder = parent(path);
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed("read", folder))?,
+    };
+    let prefix = temporary_prefix(&path.file_name().unwrap_or_default().to_string_lossy());
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)) {
+        let left = entry.path();
+        let removed = if left.is_dir() { fs::remove_dir_all(&left) } else { fs::remove_file(&left) };
+        removed.map_err(failed("remove", &left))?;
+    }
+    Ok(())
+}
+
 /// Sixteen hexadecimal digits that differ from call to call.
 pub fn random() -> String {
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
@@ -122,6 +144,20 @@ mod tests {
         let error = write_atomic(&path, b"one", 0o600).unwrap_err();
         assert!(error.to_string().contains("rename into place"), "{error}");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_was_cut_off_is_swept_away_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pod.yaml");
+        create(&beside(&path), b"half", 0o600).unwrap();
+        create_dir(&beside(&path), 0o700).unwrap();
+        let others = [path.clone(), beside(&dir.path().join("other.yaml"))];
+        others.iter().for_each(|other| create(other, b"whole", 0o600).unwrap());
+        sweep(&path).unwrap();
+        assert!(others.iter().all(|other| other.exists()));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        sweep(&dir.path().join("no/folder")).unwrap();
     }
 
     #[test]

@@ -3,9 +3,13 @@
 pub mod addresses;
 pub mod cri;
 pub mod files;
+pub mod identity;
+pub mod lock;
 pub mod processes;
 pub mod programs;
 pub mod routes;
+pub mod sandboxes;
+pub mod signals;
 pub mod sockets;
 pub mod static_pods;
 pub mod steering;

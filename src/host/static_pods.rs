@@ -1,7 +1,7 @@
 //! Files of ours on the machine: static pods in kubelet's folder, and the folders of keys they read.
 //!
-//! A file that is there already is adopted if it is ours to the byte, and refused, untouched, if it is not. Only what was placed
-//! or adopted is removed.
+//! A file that is there already is adopted if it is ours to the byte, replaced if an earlier run placed it, and refused, untouched, if
+//! neither is so. Only what was placed or adopted is removed. Whether a file is an earlier run's the caller knows.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -37,22 +37,34 @@ pub enum Error {
     File(#[from] files::Error),
 }
 
-/// Whether `path` can be placed: free, or already holding exactly `content`.
-pub fn check_free(path: &Path, content: &[u8]) -> Result<(), Error> {
+/// What is where a static pod belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// The pod, to the byte.
+    Same,
+    /// Another file of ours.
+    Earlier,
+}
+
+/// Looks whether `content` can be placed at `path`. A file that is not the same must be one that `is_ours`.
+pub fn look(path: &Path, content: &[u8], is_ours: impl Fn(&[u8]) -> bool) -> Result<Found, Error> {
     match fs::read(path) {
-        Ok(found) if found == content => Ok(()),
+        Ok(found) if found == content => Ok(Found::Same),
+        Ok(found) if is_ours(&found) => Ok(Found::Earlier),
         Ok(_) => Err(Error::Foreign { path: path.to_owned() }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
         Err(error) => Err(failed("read", path)(error).into()),
     }
 }
 
-/// Places a static pod so that kubelet sees all of it or nothing.
+/// Places a static pod, over one that is there, so that kubelet sees all of it or nothing.
 pub fn place(path: &Path, content: &[u8]) -> Result<(), Error> {
-    check_free(path, content)?;
     if let Some(folder) = path.parent() {
         ensure_dir(folder)?;
     }
+    files::sweep(path)?;
     Ok(files::write_atomic(path, content, files::PRIVATE_FILE)?)
 }
 
@@ -63,12 +75,12 @@ fn ensure_dir(folder: &Path) -> Result<(), Error> {
     Ok(builder.create(folder).map_err(failed("create", folder))?)
 }
 
-/// Removes a static pod of ours, if it still is what was placed; that it is gone already is fine.
-pub fn remove(path: &Path, content: &[u8]) -> Result<(), Error> {
-    check_free(path, content)?;
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error).into()),
-        _ => Ok(()),
+/// Removes a static pod, if it still is what was placed; that it is gone already is fine.
+pub fn remove(path: &Path, content: &[u8], is_ours: impl Fn(&[u8]) -> bool) -> Result<(), Error> {
+    files::sweep(path)?;
+    match look(path, content, is_ours)? {
+        Found::Nothing => Ok(()),
+        Found::Same | Found::Earlier => Ok(files::remove(path)?),
     }
 }
 
@@ -85,26 +97,48 @@ pub fn check_key_folder(folder: &Path) -> Result<(), Error> {
     Err(Error::ForeignFolder { path: folder.to_owned() })
 }
 
-/// Writes a folder of keys, readable by root alone. Files of ours that are the same already are left alone.
+/// Whether a folder of ours holds all of `content`.
+pub fn holds(folder: &Path, content: &BTreeMap<String, Vec<u8>>) -> bool {
+    let is_there = |(path, bytes): (&String, &Vec<u8>)| holds_key(&folder.join(path), bytes);
+    folder.join(OURS).exists() && content.iter().all(is_there)
+}
+
+/// Whether `path` is a file of this `content`.
+pub fn holds_key(path: &Path, content: &[u8]) -> bool {
+    fs::read(path).is_ok_and(|found| found == content)
+}
+
+/// Writes a folder of keys, readable by root alone: a new one is there whole or not at all. In one of ours, which pods may have mounted,
+/// files that are the same already are left alone.
 pub fn write_key_folder(folder: &Path, content: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
     check_key_folder(folder)?;
-    ensure_dir(folder)?;
-    write_key(&folder.join(OURS), b"made by bootkube\n")?;
-    for (path, bytes) in content {
-        write_key(&folder.join(path), bytes)?;
+    if folder.join(OURS).exists() {
+        return write_keys(folder, content);
     }
-    Ok(())
+    ensure_dir(files::parent(folder))?;
+    files::sweep(folder)?;
+    let temporary = files::beside(folder);
+    files::create_dir(&temporary, files::PRIVATE_DIR)?;
+    write_key(&temporary.join(OURS), b"made by bootkube\n")?;
+    write_keys(&temporary, content)?;
+    fs::rename(&temporary, folder).map_err(failed("rename into place", folder))?;
+    Ok(files::sync_dir(files::parent(folder))?)
+}
+
+fn write_keys(folder: &Path, content: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
+    content.iter().try_for_each(|(path, bytes)| write_key(&folder.join(path), bytes))
 }
 
 /// Adds one file to a folder of keys, unless it is there just so.
 pub fn write_key(path: &Path, content: &[u8]) -> Result<(), Error> {
-    if fs::read(path).is_ok_and(|found| found == content) {
-        return Ok(());
-    }
     if let Some(folder) = path.parent() {
         ensure_dir(folder)?;
     }
-    Ok(files::write_atomic(path, content, files::PRIVATE_FILE)?)
+    files::sweep(path)?;
+    match holds_key(path, content) {
+        true => Ok(()),
+        false => Ok(files::write_atomic(path, content, files::PRIVATE_FILE)?),
+    }
 }
 
 /// Removes a folder of keys, if it is ours, and what an interrupted removal left of it. It is renamed first: a part of it without its
@@ -115,16 +149,7 @@ pub fn remove_key_folder(folder: &Path) -> Result<(), Error> {
         let dying = files::beside(folder);
         fs::rename(folder, &dying).map_err(failed("rename", folder))?;
     }
-    let parent = files::parent(folder);
-    let entries = match fs::read_dir(parent) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(failed("read", parent))?,
-    };
-    let prefix = files::temporary_prefix(&folder.file_name().unwrap_or_default().to_string_lossy());
-    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)) {
-        fs::remove_dir_all(entry.path()).map_err(failed("remove", &entry.path()))?;
-    }
-    Ok(())
+    Ok(files::sweep(folder)?)
 }
 
 #[cfg(test)]
@@ -138,21 +163,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bootstrap-apiserver.yaml");
         fs::write(&path, "foreign").unwrap();
-        assert!(place(&path, b"ours").unwrap_err().to_string().contains("bootstrap-apiserver.yaml"));
+        let error = look(&path, b"ours", |_| false).unwrap_err().to_string();
+        assert!(error.contains("bootstrap-apiserver.yaml"), "{error}");
+        assert!(remove(&path, b"ours", |_| false).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"foreign");
     }
 
     #[test]
-    fn a_static_pod_of_ours_is_adopted_and_removed() {
+    fn a_static_pod_of_ours_is_adopted_replaced_and_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pod.yaml");
+        assert_eq!(look(&path, b"ours", |_| false).unwrap(), Found::Nothing);
         place(&path, b"ours").unwrap();
-        place(&path, b"ours").unwrap();
+        assert_eq!(look(&path, b"ours", |_| false).unwrap(), Found::Same);
+        assert_eq!(look(&path, b"newer", |found| found == b"ours").unwrap(), Found::Earlier);
+        place(&path, b"newer").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(remove(&path, b"edited since").is_err());
-        remove(&path, b"ours").unwrap();
-        remove(&path, b"ours").unwrap();
-        assert!(!path.exists());
+        assert!(remove(&path, b"edited since", |_| false).is_err());
+        remove(&path, b"newer", |_| false).unwrap();
+        remove(&path, b"newer", |_| false).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
@@ -172,6 +202,8 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&folder.join("etcd/server.key")), 0o600);
         assert_eq!([mode(&folder), mode(&folder.join("etcd"))], [0o700, 0o700]);
+        assert!(holds(&folder, &BTreeMap::from([("etcd/server.key".into(), b"key".to_vec())])));
+        assert!(!holds(&folder, &BTreeMap::from([("etcd/server.key".into(), b"other".to_vec())])));
         fs::create_dir(parent.path().join(".bootstrap-secrets.bootkube-interrupted")).unwrap();
         remove_key_folder(&folder).unwrap();
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);

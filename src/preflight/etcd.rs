@@ -49,7 +49,7 @@ async fn ask(subject: &Subject<'_>, url: &Url) -> Etcd {
         Ok(access) => access,
         Err(missing) => return Etcd::Unaskable(missing),
     };
-    match connect::probe(&access, None, PATH).await {
+    match connect::probe_far(&access, PATH).await {
         Ok(Readyz::Ready) => Etcd::Healthy,
         Ok(Readyz::NotReady { status, lines }) => Etcd::Sick(format!("{status} {}", lines.join("; "))),
         Ok(Readyz::Unreachable(why)) => classify(&why),

@@ -9,6 +9,7 @@ use super::seen::{Api, DataFolder, Manifest, Seen};
 use super::subject::Subject;
 use crate::assets::command::{runs, words};
 use crate::assets::yaml;
+use crate::checkpoint::CHECKPOINT_OF;
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS, FIELD_MANAGER};
 
 /// Of these there is one on a machine.
@@ -56,6 +57,9 @@ fn foreign(manifest: &Manifest, subject: &Subject<'_>, seen: &Seen) -> Option<Pr
             .then(|| in_the_way(manifest, "it differs from ours of this name"));
     }
     let pod = parse(manifest)?;
+    if pod["metadata"]["annotations"].get(CHECKPOINT_OF).is_some() {
+        return (!has_begun(subject, seen)).then(|| of_another_cluster(manifest));
+    }
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
     if subject.static_pods().any(|(own, _)| own.value["metadata"]["name"] == name && !name.is_empty()) {
         return Some(in_the_way(manifest, &format!("its pod is called {name}, as one of ours is")));
@@ -76,6 +80,19 @@ fn in_the_way(manifest: &Manifest, why: &str) -> Problem {
         format!("{path} is a static pod that bootkube did not place"),
         why,
         format!("if it is not needed, move it away: mv {path} /root/"),
+    )
+}
+
+/// Where nothing else is of this cluster, its copies cannot be.
+fn of_another_cluster(manifest: &Manifest) -> Problem {
+    let folder = manifest.path.parent().unwrap_or(&manifest.path).display();
+    Problem::new(
+        format!("{} is a copy of a pod of a cluster that was here before", manifest.path.display()),
+        "that cluster's agent would bring its control plane back beside ours",
+        format!(
+            "if that cluster is gone, remove its copies: rm -r {folder}/kube-system-*.json \
+             /etc/kubernetes/inactive-manifests /etc/kubernetes/checkpoint-secrets"
+        ),
     )
 }
 

@@ -32,9 +32,11 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
+pub(crate) use kubelet::observe::runtime_place;
 pub use report::{Check, Failed, Ignored, Outcome, Problem, notes, to_json, to_text};
 use seen::{Runtime, Seen};
 use subject::Subject;
+pub(crate) use subject::full_reference;
 
 use crate::assets::load::Layout;
 use crate::cluster::kubeconfig;
@@ -50,6 +52,8 @@ pub struct Options {
     pub ignored: Ignored,
     /// Files in kubelet's folder that an earlier run is known to have placed: whatever they hold, they are not foreign.
     pub placed: BTreeSet<PathBuf>,
+    /// Digest of the CA of the etcd that an earlier run started here: data of it is this cluster's, whatever became of its keys.
+    pub etcd_authority: Option<String>,
     /// The present moment.
     pub now: OffsetDateTime,
     /// How long services that do not answer are given to start.

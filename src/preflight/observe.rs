@@ -17,6 +17,7 @@ use crate::cluster::connect::{self, Readyz};
 use crate::error::chain;
 use crate::host::programs::{self, Program};
 use crate::host::{addresses, routes, sockets, static_pods};
+use crate::journal::digest;
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS};
 
 /// Where a kubelet listens for the API.
@@ -198,7 +199,7 @@ fn key_folders() -> BTreeMap<PathBuf, Result<(), String>> {
     folders.map(|folder| (folder.clone(), check(&folder))).collect()
 }
 
-/// Data is this cluster's if the keys that were placed for its etcd are of the CA at hand.
+/// Data is this cluster's if the keys that are in place for its etcd are of the CA at hand, or were when it was started.
 fn etcd_data(subject: &Subject<'_>) -> DataFolder {
     let Some(folder) = subject.etcd_data().map(PathBuf::from) else { return DataFolder::Free };
     if folder.ancestors().find(|path| path.exists()) == Some(Path::new("/")) {
@@ -208,7 +209,10 @@ fn etcd_data(subject: &Subject<'_>) -> DataFolder {
         Ok(true) => {
             let authority = fs::read(Path::new(ETCD_KEYS).join("server-ca.crt")).ok();
             let ours = subject.layout.tls.get("etcd/server-ca.crt");
-            DataFolder::Used { is_of_this_cluster: authority.is_some() && authority.as_ref() == ours }
+            let is_in_place = authority.is_some() && authority.as_ref() == ours;
+            let began = subject.options.etcd_authority.as_ref();
+            let is_known = ours.is_some_and(|ours| began == Some(&digest(ours)));
+            DataFolder::Used { is_of_this_cluster: is_in_place || is_known }
         }
         Ok(false) => DataFolder::Free,
         Err(error) if error.kind() == io::ErrorKind::NotFound => DataFolder::Free,

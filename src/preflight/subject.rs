@@ -205,7 +205,7 @@ fn wanted(container: &Value) -> Option<Wanted> {
 }
 
 /// `busybox` is short for `docker.io/library/busybox:latest`.
-fn full_reference(image: &str) -> String {
+pub fn full_reference(image: &str) -> String {
     let (first, rest) = image.split_once('/').unwrap_or(("", image));
     let has_registry = first.contains(['.', ':']) || first == "localhost";
     let name = match (has_registry, first) {

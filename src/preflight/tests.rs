@@ -63,6 +63,7 @@ fn options() -> Options {
         pod_manifest_path: PathBuf::from("/etc/kubernetes/manifests"),
         ignored: Ignored::default(),
         placed: BTreeSet::new(),
+        etcd_authority: None,
         now: NOW,
         patience: Duration::ZERO,
     }
@@ -153,7 +154,7 @@ fn unknown(change: impl FnOnce(&mut Seen)) -> Vec<&'static str> {
 type Change = fn(&mut Seen);
 
 /// Each cause, and words that its message alone has.
-const CAUSES: [(Change, &str); 26] = [
+const CAUSES: [(Change, &str); 27] = [
     (|seen| seen.is_root = false, "root: bootkube does not run as root"),
     (
         |seen| seen.newest = Some(("/f".into(), datetime!(2026-06-02 0:00 UTC))),
@@ -210,6 +211,10 @@ const CAUSES: [(Change, &str); 26] = [
         |seen| held(seen, BOOTSTRAP_SECRETS),
         "bootstrap-secrets: /etc/kubernetes/bootstrap-secrets was not made by bootkube",
     ),
+    (
+        |seen| copied(seen),
+        "static-pods: /etc/kubernetes/manifests/own.json is a copy of a pod of a cluster that was",
+    ),
     (|seen| held(seen, ETCD_KEYS), "etcd-keys: /etc/kubernetes/etcd was not made by bootkube"),
     (
         |seen| seen.etcd_data = DataFolder::Used { is_of_this_cluster: false },
@@ -264,6 +269,16 @@ fn other_api(seen: &mut Seen) {
 
 fn asked(seen: &mut Seen, answer: Etcd) {
     seen.etcd[0].answer = answer;
+}
+
+/// The agent of some cluster was here.
+fn copied(seen: &mut Seen) {
+    let pod = json!({
+        "metadata": {"name": "x", "annotations": {"checkpointer.alpha.coreos.com/checkpoint-of": "x"}},
+        "spec": {"containers": [{"name": "c", "command": ["kube-apiserver"]}]},
+    });
+    let path = PathBuf::from("/etc/kubernetes/manifests/own.json");
+    seen.manifests = Ok(vec![Manifest { path, content: pod.to_string().into_bytes() }]);
 }
 
 fn held(seen: &mut Seen, folder: &str) {
@@ -335,6 +350,7 @@ fn what_this_cluster_left_itself_is_in_nobodys_way() {
     };
     assert_eq!(unknown(rerun), nothing);
     assert_eq!(unknown(|seen| (seen.api = Api::Ours, taken(seen, 6443, &["kube-apiserver"])).1), nothing);
+    assert_eq!(unknown(|seen| (seen.api = Api::Ours, copied(seen)).1), nothing, "a copy of this cluster's");
     let own = ["kube-scheduler", "--bind-address=127.0.0.1", "--v=2", "--secure-port=10359"];
     assert_eq!(unknown(|seen| taken(seen, 10359, &own)), nothing, "it has the rendered flags");
     let unseen = |seen: &mut Seen| (seen.api = Api::Ours, taken(seen, 10359, &[])).1;

@@ -30,6 +30,8 @@ base!(KUBELET_CLIENT, "manifests/kube-apiserver-kubelet-client-role-binding.yaml
 base!(AGENT, "manifests/pod-checkpointer.yaml");
 base!(AGENT_ROLE, "manifests/pod-checkpointer-role.yaml");
 base!(AGENT_ROLE_BINDING, "manifests/pod-checkpointer-role-binding.yaml");
+base!(AGENT_CLUSTER_ROLE, "manifests/pod-checkpointer-cluster-role.yaml");
+base!(AGENT_CLUSTER_ROLE_BINDING, "manifests/pod-checkpointer-cluster-role-binding.yaml");
 base!(ETCD, "controller-manifests/etcd.yaml");
 
 impl Base {

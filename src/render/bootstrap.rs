@@ -20,11 +20,9 @@ const CONTROLLERS: &str = "certificatesigningrequest-approving-controller,\
 
 /// The bootstrap apiserver.
 pub fn apiserver(template: &PodTemplateSpec, manifests: &mut Manifests) -> Result<(), Error> {
-    let pod = static_pod(Component::Apiserver, template, |args| {
-        // Else its exit removes the address that it shares with the self-hosted one from the kubernetes Service.
-        args.set("endpoint-reconciler-type", "none");
-    });
-    manifests.add("bootstrap-manifests/bootstrap-apiserver.yaml", Component::Apiserver, pod)
+    let component = Component::Apiserver;
+    let pod = static_pod(component, template.spec.clone().unwrap_or_default(), "");
+    manifests.add(file(component), component, pod)
 }
 
 /// The bootstrap controller manager or scheduler.
@@ -33,34 +31,49 @@ pub fn leader(
     template: &PodTemplateSpec,
     manifests: &mut Manifests,
 ) -> Result<(), Error> {
-    let (file, port) = match component {
-        Component::ControllerManager => ("bootstrap-controller-manager", "10357"),
-        _ => ("bootstrap-scheduler", "10359"),
-    };
-    let pod = static_pod(component, template, |args| {
-        for flag in ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"] {
-            args.set(flag, secret_file(LOCAL_KUBECONFIG));
-        }
-        args.set("secure-port", port);
-        if component == Component::ControllerManager {
-            // One service account and token for each controller, at 20 a second, would come before any of them runs.
-            args.remove("use-service-account-credentials")
-                .set("controllers", CONTROLLERS)
-                .set("kube-api-burst", "500")
-                .set("kube-api-qps", "300");
-        }
-    });
-    manifests.add(&format!("bootstrap-manifests/{file}.yaml"), component, pod)
+    let kubeconfig = secret_file(LOCAL_KUBECONFIG);
+    let pod = static_pod(component, template.spec.clone().unwrap_or_default(), &kubeconfig);
+    manifests.add(file(component), component, pod)
 }
 
-fn static_pod(component: Component, template: &PodTemplateSpec, edit: impl FnOnce(&mut Args)) -> Pod {
-    let mut spec = template.spec.clone().unwrap_or_default();
-    customize::edit_args(&mut spec, edit);
+/// Where the bootstrap pod of a component is in an asset directory.
+pub fn file(component: Component) -> &'static str {
+    match component {
+        Component::Apiserver => "bootstrap-manifests/bootstrap-apiserver.yaml",
+        Component::ControllerManager => "bootstrap-manifests/bootstrap-controller-manager.yaml",
+        _ => "bootstrap-manifests/bootstrap-scheduler.yaml",
+    }
+}
+
+/// The bootstrap pod that makes way for pods of `spec`; `kubeconfig` is where it finds the way to the API, if it needs one.
+pub fn static_pod(component: Component, mut spec: PodSpec, kubeconfig: &str) -> Pod {
+    customize::edit_args(&mut spec, |args| edit(component, kubeconfig, args));
     detach(&mut spec);
     let name = format!("bootstrap-{}", component.name());
     let mut metadata = objects::metadata(&name);
     metadata.labels = Some(objects::labels(&name));
     Pod { metadata, spec: Some(spec), ..Pod::default() }
+}
+
+fn edit(component: Component, kubeconfig: &str, args: &mut Args) {
+    if component == Component::Apiserver {
+        // Else its exit removes the address that it shares with the self-hosted one from the kubernetes Service.
+        args.set("endpoint-reconciler-type", "none");
+        return;
+    }
+    for flag in ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"] {
+        args.set(flag, kubeconfig);
+    }
+    if component == Component::ControllerManager {
+        // One service account and token for each controller, at 20 a second, would come before any of them runs.
+        args.remove("use-service-account-credentials")
+            .set("secure-port", "10357")
+            .set("controllers", CONTROLLERS)
+            .set("kube-api-burst", "500")
+            .set("kube-api-qps", "300");
+    } else {
+        args.set("secure-port", "10359");
+    }
 }
 
 /// Frees a pod from everything that only an API can give.

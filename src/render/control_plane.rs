@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodTemplateSpec};
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::args::Args;
@@ -163,6 +163,8 @@ pub fn agent(config: &ClusterConfig, bundle: &Bundle, manifests: &mut Manifests)
     objects::service_account(component, name, "manifests/pod-checkpointer-sa.yaml", manifests)?;
     manifests.add_base::<Role>(component, &base::AGENT_ROLE)?;
     manifests.add_base::<RoleBinding>(component, &base::AGENT_ROLE_BINDING)?;
+    manifests.add_base::<ClusterRole>(component, &base::AGENT_CLUSTER_ROLE)?;
+    manifests.add_base::<ClusterRoleBinding>(component, &base::AGENT_CLUSTER_ROLE_BINDING)?;
 
     let mut daemon_set: DaemonSet = base::AGENT.parse();
     let template = &mut daemon_set.spec.get_or_insert_default().template;

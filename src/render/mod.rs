@@ -16,7 +16,9 @@ mod objects;
 use crate::assets::Assets;
 use crate::config::{ClusterConfig, Etcd, Networking};
 use crate::pki::Bundle;
+pub(crate) use bootstrap::{file as bootstrap_file, static_pod as bootstrap_pod};
 use manifests::Manifests;
+pub(crate) use objects::FACTS;
 pub use objects::earlier_token;
 
 /// Why rendering failed. The configuration is valid by now, so what is left are patches that do not fit.

@@ -103,7 +103,7 @@ impl Chart {
     }
 
     fn phase(&mut self, phase: &Phase) {
-        let Phase { name, start, took, outcome, waits } = phase;
+        let Phase { name, start, took, outcome, waits, blockers: _ } = phase;
         let (class, remark) = match outcome {
             Outcome::Done => ("done", ""),
             Outcome::Failed => ("failed", ": failed"),

@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart;
 use super::figures::{Figures, is_refusal, millis, seconds};
-use super::story::{Object, Outcome, Story};
+use super::story::{Blocker, Object, Outcome, Story};
 use crate::ui::{Basis, PodLife, moment};
 
 const STYLE: &str = include_str!("page.css");
@@ -35,6 +35,7 @@ pub fn page(story: &Story) -> String {
                 (problem(story))
                 (figures(&Figures::of(story)))
                 figure { (chart::timeline(story)) (legend(story)) }
+                (blockers(story))
                 (waits(story))
                 (transitions(story))
                 (pods(story))
@@ -147,6 +148,17 @@ fn waits(story: &Story) -> Markup {
     });
     let columns = ["phase", "from", "took", "waited for"];
     table("Phases, and what each waited for", &columns, rows.collect())
+}
+
+fn blockers(story: &Story) -> Markup {
+    let all =
+        story.phases.iter().flat_map(|phase| phase.blockers.iter().map(move |blocker| (phase, blocker)));
+    let rows = all.map(|(phase, Blocker { what, why, cure, start, took, .. })| {
+        let (phase, what, why, cure) = (phase.name.to_owned(), what.clone(), why.clone(), cure.clone());
+        vec![phase, seconds(*start), seconds(*took), what, why, cure]
+    });
+    let columns = ["phase", "from", "took", "what", "why", "what to do"];
+    table("What was in the way", &columns, rows.collect())
 }
 
 fn transitions(story: &Story) -> Markup {

@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 
 pub use figures::Figures;
 pub use html::page;
-pub use story::{Outcome, Phase, Story, Wait};
+pub use story::{Blocker, Outcome, Phase, Story, Wait};
 
 use crate::host::files;
 use crate::ui::{Output, Told};

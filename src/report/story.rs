@@ -59,6 +59,8 @@ pub struct Phase {
     pub outcome: Outcome,
     /// What it waited for, one after the other.
     pub waits: Vec<Wait>,
+    /// What was in its way, one after the other.
+    pub blockers: Vec<Blocker>,
 }
 
 /// How a phase ended.
@@ -84,6 +86,26 @@ pub struct Wait {
     /// Until something else was said, or the phase ended.
     #[serde(rename = "took_ms", serialize_with = "as_ms")]
     pub took: Duration,
+}
+
+/// Something in the way of a phase.
+#[derive(Clone, Debug, Serialize)]
+pub struct Blocker {
+    /// What was wrong.
+    pub what: String,
+    /// How that was known.
+    pub why: String,
+    /// What to do about it.
+    #[serde(rename = "do")]
+    pub cure: String,
+    /// When it was told.
+    #[serde(rename = "start_ms", serialize_with = "as_ms")]
+    pub start: Duration,
+    /// Until it was in the way no more, or the phase ended.
+    #[serde(rename = "took_ms", serialize_with = "as_ms")]
+    pub took: Duration,
+    #[serde(skip)]
+    is_open: bool,
 }
 
 /// An object of the manifests.
@@ -206,6 +228,8 @@ impl Story {
             Event::PhaseFinished { .. } => self.close_phase(at, Outcome::Done),
             Event::PhaseFailed { .. } => self.close_phase(at, Outcome::Failed),
             Event::Waiting { on, .. } => self.wait(at, on),
+            Event::Blocked { what, why, cure, .. } => self.block(at, what, why, cure),
+            Event::Unblocked { .. } => self.unblock(at),
             Event::ObjectApplied { file, object, outcome, reason, took } => {
                 self.objects.push(Object { file, object, outcome, reason, end: at, took });
             }
@@ -226,8 +250,8 @@ impl Story {
 
     fn open_phase(&mut self, at: Duration, name: &'static str) {
         self.close_phase(at, Outcome::CutOff);
-        let (took, waits) = (Duration::ZERO, Vec::new());
-        self.phases.push(Phase { name, start: at, took, outcome: Outcome::CutOff, waits });
+        let (took, waits, blockers) = (Duration::ZERO, Vec::new(), Vec::new());
+        self.phases.push(Phase { name, start: at, took, outcome: Outcome::CutOff, waits, blockers });
         self.is_open = true;
     }
 
@@ -239,6 +263,21 @@ impl Story {
             phase.took = at.saturating_sub(phase.start);
             phase.outcome = outcome;
             end_wait(phase, at);
+            end_blocker(phase, at);
+        }
+    }
+
+    fn block(&mut self, at: Duration, what: String, why: String, cure: String) {
+        if let Some(phase) = self.phases.last_mut() {
+            end_blocker(phase, at);
+            let took = Duration::ZERO;
+            phase.blockers.push(Blocker { what, why, cure, start: at, took, is_open: true });
+        }
+    }
+
+    fn unblock(&mut self, at: Duration) {
+        if let Some(phase) = self.phases.last_mut() {
+            end_blocker(phase, at);
         }
     }
 
@@ -267,6 +306,13 @@ impl Story {
 fn end_wait(phase: &mut Phase, at: Duration) {
     if let Some(wait) = phase.waits.last_mut() {
         wait.took = at.saturating_sub(wait.start);
+    }
+}
+
+fn end_blocker(phase: &mut Phase, at: Duration) {
+    if let Some(blocker) = phase.blockers.last_mut().filter(|blocker| blocker.is_open) {
+        blocker.took = at.saturating_sub(blocker.start);
+        blocker.is_open = false;
     }
 }
 

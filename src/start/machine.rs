@@ -1,19 +1,15 @@
-//! The machine's side of a pivot: static pods and keys in their folders, listeners on the API port.
+//! The machine's side of a pivot, looked at: who listens on the API port, and whether they are ready. Nothing here changes it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::join_all;
-use serde_json::{Value, json};
 
 use super::Error;
-use super::plan::{Placement, Plan};
+use super::plan::Plan;
 use super::runner::Progress;
-use crate::assets::yaml;
 use crate::cluster::connect::{self, Readyz};
-use crate::host::{addresses, sockets, static_pods};
-use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS, LOCAL_KUBECONFIG};
+use crate::host::{addresses, sockets};
 
 /// Answered when an apiserver has done all it does at its start.
 pub const READY: &str = "/readyz";
@@ -28,76 +24,6 @@ pub fn check_root() -> Result<(), Error> {
         true => Ok(()),
         false => Err(Error::NotRoot),
     }
-}
-
-/// Finds everything in the way before anything is placed.
-pub fn check(plan: &Plan) -> Result<(), Error> {
-    for pod in plan.staying.iter().chain(plan.temporary()) {
-        static_pods::check_free(&pod.path, &pod.content)?;
-    }
-    static_pods::check_key_folder(Path::new(BOOTSTRAP_SECRETS))?;
-    if !plan.staying.is_empty() {
-        static_pods::check_key_folder(Path::new(ETCD_KEYS))?;
-    }
-    Ok(())
-}
-
-/// Static pods that stay whose file on the machine is another than the rendered one.
-pub fn changed_staying(plan: &Plan) -> Result<Vec<PathBuf>, Error> {
-    let mut changed = Vec::new();
-    for pod in &plan.staying {
-        match static_pods::check_free(&pod.path, &pod.content) {
-            Ok(()) => {}
-            Err(static_pods::Error::Foreign { path }) => changed.push(path),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(changed)
-}
-
-/// etcd, where it is a static pod that stays: its keys, which it reads again when they are renewed, and, where there is none yet,
-/// the pod.
-pub fn place_etcd(plan: &Plan, is_running: bool) -> Result<(), Error> {
-    static_pods::write_key_folder(Path::new(ETCD_KEYS), &plan.etcd_keys)?;
-    match is_running {
-        true => Ok(()),
-        false => place(&plan.staying),
-    }
-}
-
-/// The keys of the bootstrap pods, then the apiserver.
-pub fn place_apiserver(plan: &Plan) -> Result<(), Error> {
-    static_pods::write_key_folder(Path::new(BOOTSTRAP_SECRETS), &plan.secrets)?;
-    place(std::slice::from_ref(&plan.apiserver))
-}
-
-/// The other bootstrap pods, which are told where the bootstrap apiserver is. Started before it serves, they would be refused, exit,
-/// and wait for kubelet's back-off.
-pub fn place_others(plan: &Plan, endpoint: SocketAddr) -> Result<(), Error> {
-    let kubeconfig = local_kubeconfig(plan, endpoint)?;
-    static_pods::write_key(&Path::new(BOOTSTRAP_SECRETS).join(LOCAL_KUBECONFIG), kubeconfig.as_bytes())?;
-    place(&plan.others)
-}
-
-fn place(pods: &[Placement]) -> Result<(), Error> {
-    for pod in pods {
-        static_pods::place(&pod.path, &pod.content)?;
-    }
-    Ok(())
-}
-
-/// The administrator's kubeconfig, leading to `endpoint` and verifying it under the name it had.
-fn local_kubeconfig(plan: &Plan, endpoint: SocketAddr) -> Result<String, Error> {
-    let text = String::from_utf8_lossy(&plan.kubeconfig);
-    let mut documents = yaml::parse(&text, "auth/kubeconfig")?;
-    let mut kubeconfig = documents.pop().unwrap_or_default();
-    for entry in kubeconfig["clusters"].as_array_mut().into_iter().flatten() {
-        if let Value::Object(cluster) = &mut entry["cluster"] {
-            cluster.insert("server".to_owned(), json!(format!("https://{endpoint}")));
-            cluster.insert("tls-server-name".to_owned(), json!(connect::server_name(&plan.access)));
-        }
-    }
-    Ok(yaml::write(&kubeconfig))
 }
 
 /// Addresses of this machine at which somebody listens on the API port.
@@ -167,46 +93,8 @@ pub async fn wait_api(plan: &Plan, path: &str, progress: &Progress<'_>) -> Resul
     }
 }
 
-/// Removes the bootstrap pods other than the apiserver and waits until they have let go of their ports.
-pub async fn remove_others(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
-    progress.acts("remove the other bootstrap pods");
-    for pod in &plan.others {
-        static_pods::remove(&pod.path, &pod.content)?;
-    }
-    for pod in &plan.others {
-        let Some(port) = pod.port else { continue };
-        while !on_port(port)?.is_empty() {
-            progress.waiting(format!("{} has not ended yet", name(&pod.path)));
-            tokio::time::sleep(PROBE).await;
-        }
-        progress.found(format!("{} has ended", name(&pod.path)));
-    }
-    Ok(())
-}
-
-/// Removes the bootstrap apiserver and waits until its listener is gone.
-pub async fn remove_apiserver(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
-    let before = bootstrap_listeners(plan)?.len();
-    progress.acts("remove the bootstrap apiserver");
-    static_pods::remove(&plan.apiserver.path, &plan.apiserver.content)?;
-    if before == 1 && plan.bootstrap_holds_wildcard() {
-        return Ok(()); // the other one takes the port in the moment it is free: who listens does not tell
-    }
-    while before > 0 && bootstrap_listeners(plan)?.len() >= before {
-        progress.waiting("the bootstrap apiserver has not ended yet");
-        tokio::time::sleep(PROBE).await;
-    }
-    progress.found("the bootstrap apiserver has ended");
-    Ok(())
-}
-
-/// Removes what the bootstrap pods read.
-pub fn remove_secrets() -> Result<(), Error> {
-    Ok(static_pods::remove_key_folder(Path::new(BOOTSTRAP_SECRETS))?)
-}
-
 /// Addresses of the bootstrap apiserver's listeners.
-fn bootstrap_listeners(plan: &Plan) -> Result<Vec<IpAddr>, Error> {
+pub fn bootstrap_listeners(plan: &Plan) -> Result<Vec<IpAddr>, Error> {
     let mut bound = on_port(plan.api_port())?;
     bound.retain(|address| plan.bootstrap_listens_at(*address));
     Ok(bound)
@@ -215,8 +103,4 @@ fn bootstrap_listeners(plan: &Plan) -> Result<Vec<IpAddr>, Error> {
 /// Addresses that `port` is listened on, one for each listener.
 pub fn on_port(port: u16) -> Result<Vec<IpAddr>, Error> {
     sockets::on_port(port).map_err(|source| Error::Host { act: "list the listeners of this machine", source })
-}
-
-fn name(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -1,29 +1,56 @@
 //! The pivot: from a kubelet and a folder of assets to a control plane that runs itself.
 //!
 //! Everything is read, parsed and ordered before the machine is touched. The bootstrap control plane is removed only when the pods
-//! that replace it are known to be Ready; on any failure before that it stays, and `start` can be run again.
+//! that replace it are known to be Ready; on any failure before that it stays, unless the user wants it gone, and `start` can be run
+//! again: what was done is in the [journal].
 
+mod begin;
+mod conflict;
+mod contender;
+mod ending;
+mod explain;
+mod gap;
 mod kubelet;
 mod lives;
 mod machine;
 mod newcomer;
+mod objects;
 mod observe;
 mod pivot;
+mod place;
 mod plan;
+mod preview;
 mod probe;
 mod required;
+pub mod reset;
 mod runner;
+mod stale;
+mod take_over;
+mod timeouts;
+pub mod undo;
+mod unpivot;
 
 use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
-pub use pivot::start;
+pub use begin::start;
+pub use preview::{Preview, preview};
 pub use required::RequiredPod;
+pub use timeouts::{MORE_PHASES, PHASES, PhaseTimeout, Timeouts, duration};
+pub use unpivot::{Options as UnpivotOptions, Report as Unpivoted, unpivot};
 
+use crate::checkpoint::{copy, store};
 use crate::config::Findings;
+use crate::diagnose::{self, Blocker};
 use crate::error::{ExitClass, Failure};
-use crate::{assets, cluster, handover, host, preflight};
+use crate::{assets, cluster, handover, host, journal, preflight};
+
+/// Services that are looked at while something is waited for have had their time.
+const SETTLED: Duration = Duration::ZERO;
+
+/// Elected components, by the name of their lease.
+const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 
 /// What `start` was asked to do.
 #[derive(Clone, Debug)]
@@ -40,12 +67,26 @@ pub struct Options {
     pub force_conflicts: bool,
     /// Checks of the machine that stop nothing.
     pub ignored: preflight::Ignored,
-    /// How long a phase may take.
-    pub timeout: Duration,
+    /// How long phases may take.
+    pub timeouts: Timeouts,
+    /// How long somebody else who changes this machine is waited for.
+    pub wait_lock: Duration,
+    /// What becomes of what was placed when the pivot fails.
+    pub on_failure: OnFailure,
     /// What restarts kubelet, if that may be done.
     pub restart_kubelet: Option<String>,
     /// Whether the API is asked all the time, to see what its clients see.
     pub probe: bool,
+}
+
+/// What becomes of what was placed when a pivot fails. One that a signal ends has not failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It stays, so that it can be looked at, and gone on with.
+    #[default]
+    Keep,
+    /// It is removed; where the control plane runs itself already, only what was there for its bootstrap.
+    TearDown,
 }
 
 /// What came of it.
@@ -55,6 +96,8 @@ pub struct Report {
     pub times: Vec<(&'static str, Duration)>,
     /// How many objects were applied.
     pub applied: usize,
+    /// How many of those this run made or changed.
+    pub changed: usize,
     /// Objects that the API refused, or that were in conflict with another manager's.
     pub refused: Vec<Refused>,
     /// The node of this machine.
@@ -91,6 +134,42 @@ pub enum Error {
     /// A static pod or key could not be placed or removed.
     #[error(transparent)]
     Place(#[from] host::static_pods::Error),
+    /// Somebody else changes this machine; nothing was touched.
+    #[error(transparent)]
+    Lock(#[from] host::lock::Error),
+    /// What was done could not be noted, or what was noted not be read.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// A signal came. What was being written was written to its end.
+    #[error("ended by {signal} in phase: {phase}")]
+    Interrupted {
+        /// Its name.
+        signal: &'static str,
+        /// Where it came.
+        phase: &'static str,
+    },
+    /// It failed, and what was placed is gone.
+    #[error(transparent)]
+    TornDown(Box<Error>),
+    /// The file of a pod is gone, and the pod is not.
+    #[error("{pod} still runs a minute after its file was removed")]
+    StillRuns {
+        /// Its `namespace/name`.
+        pod: String,
+    },
+    /// There is nothing to undo.
+    #[error(
+        "the bootstrap on this machine is complete: its control plane runs itself, and nothing of the bootstrap is left"
+    )]
+    Complete,
+    /// The port that the bootstrap apiserver had left was taken by nobody who serves.
+    #[error("the self-hosted apiserver did not serve within {} s after the bootstrap one had gone: {last}", after.as_secs())]
+    NotTakenOver {
+        /// How long it was given.
+        after: Duration,
+        /// What was seen last.
+        last: String,
+    },
     /// This machine refused something else.
     #[error("failed to {act}")]
     Host {
@@ -108,11 +187,32 @@ pub enum Error {
     /// Checks of the machine failed; nothing was touched.
     #[error(transparent)]
     Preflight(#[from] preflight::Failed),
+    /// There is nothing to unpivot; nothing was touched.
+    #[error(
+        "no self-hosted apiserver in {}, and no static one of bootkube's on this machine: there is nothing to unpivot",
+        crate::NAMESPACE
+    )]
+    NotSelfHosted,
+    /// Others would lose theirs; nothing was touched.
+    #[error(
+        "the control plane runs on other machines too ({}), and would be taken from them; take the controllers' label off them first",
+        .0.join(", ")
+    )]
+    OtherControllers(Vec<String>),
+    /// It could not read its keys; nothing was touched.
+    #[error("{0} does not run as root, so it could not read keys in {keys}; set runAsUser: 0 in its pods first", keys = crate::CONTROL_PLANE_KEYS)]
+    NotRootPod(&'static str),
+    /// A component cannot be a static pod; nothing was touched.
+    #[error(transparent)]
+    Unfit(#[from] copy::Unfit),
+    /// Copies that were kept for a time without an API cannot be removed.
+    #[error(transparent)]
+    Copies(#[from] store::Error),
     /// Only root may write where kubelet reads.
     #[error("not run as root; run it with sudo")]
     NotRoot,
     /// A phase took too long.
-    #[error("{phase}: not done after {} s: {}", after.as_secs(), if last.is_empty() { "nothing answered" } else { last })]
+    #[error("{phase}: not done after {} s: {}{}", after.as_secs(), if last.is_empty() { "nothing answered" } else { last }, in_the_way(blocker.as_deref()))]
     Timeout {
         /// Its name.
         phase: &'static str,
@@ -120,6 +220,8 @@ pub enum Error {
         after: Duration,
         /// What it waited for last.
         last: String,
+        /// What was in its way, as far as that was seen.
+        blocker: Option<Box<Blocker>>,
     },
 }
 
@@ -144,23 +246,52 @@ fn lines(refused: &[Refused]) -> String {
     refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
+fn in_the_way(blocker: Option<&Blocker>) -> String {
+    blocker.map(|blocker| format!("\n{}\n{}", blocker.what, diagnose::Below(blocker))).unwrap_or_default()
+}
+
+impl Error {
+    /// Which exit code it has.
+    pub fn class(&self) -> ExitClass {
+        match self {
+            Self::Assets(_)
+            | Self::Yaml(_)
+            | Self::Kubeconfig(_)
+            | Self::NoApiserver
+            | Self::ManyApiservers => ExitClass::Configuration,
+            Self::Preflight(_)
+            | Self::Unready(_)
+            | Self::Lock(_)
+            | Self::Complete
+            | Self::NotSelfHosted
+            | Self::OtherControllers(_)
+            | Self::NotRootPod(_)
+            | Self::Unfit(_) => ExitClass::Preflight,
+            Self::TornDown(failed) => failed.class(),
+            _ => ExitClass::General,
+        }
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let class = match &error {
-            Error::Assets(_)
-            | Error::Yaml(_)
-            | Error::Kubeconfig(_)
-            | Error::NoApiserver
-            | Error::ManyApiservers => ExitClass::Configuration,
-            Error::Preflight(_) | Error::Unready(_) => ExitClass::Preflight,
-            _ => ExitClass::General,
-        };
-        let failure = Self::new(class, &error);
-        match class {
-            ExitClass::General => failure.hint(
-                "what was placed stays, so that it can be looked at; when the cause is gone, run the same command again",
-            ),
-            _ => failure.hint("nothing was touched"),
-        }
+        let failure = Self::new(error.class(), &error);
+        failure.hint(match &error {
+            Error::TornDown(_) => {
+                "what was placed is gone again, but for etcd's data; when the cause is gone, run the same command again"
+            }
+            Error::Interrupted { .. } => {
+                "what was placed stays; to go on, run the same command again; to undo it, run `bootkube reset`"
+            }
+            Error::StillRuns { .. } => {
+                "a kubelet that does not run, or has not reached an API yet, does not end it: stop it (crictl stopp) or restart the machine, \
+                 then run the same command again"
+            }
+            Error::Refused(refused) if !refused.is_empty() => diagnose::objects::cure(&refused[0].reason),
+            error if error.class() == ExitClass::General => {
+                "what was placed stays, so that it can be looked at; when the cause is gone, run the same command again"
+            }
+            _ => "nothing was touched",
+        })
     }
 }

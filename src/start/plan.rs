@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::conflict::conflict;
 use super::required::{self, Required};
 use super::{Error, Options};
 use crate::assets::command;
@@ -19,13 +20,17 @@ use crate::handover::SERVING;
 /// What kubelet replaces by this machine's address in rendered pods.
 const NODE_ADDRESS: &str = "$(HOST_IP)";
 
+const USUAL_PORTS: [(&str, u16); 2] = [("kube-controller-manager", 10257), ("kube-scheduler", 10259)];
+
 /// A static pod to place, with what `start` must know of it.
 pub struct Placement {
     /// Where kubelet finds it.
     pub path: PathBuf,
     /// Its bytes, as they are in the asset directory.
     pub content: Vec<u8>,
-    /// `--secure-port`, if it says one.
+    /// `namespace/name` of the pod.
+    pub pod: String,
+    /// Where it listens, if it says so or its program does so by itself.
     pub port: Option<u16>,
     /// `--bind-address`, if it says one.
     pub bind_address: Option<String>,
@@ -66,6 +71,8 @@ pub struct Plan {
     pub marks: NodeMarks,
     /// Whether new connections can be steered from the bootstrap apiserver to the self-hosted one.
     pub is_steered: bool,
+    /// Why only one of the two can listen at a time, where that is so: assets of old.
+    pub conflict: Option<String>,
 }
 
 impl Plan {
@@ -79,6 +86,9 @@ impl Plan {
         let required = required::resolve(required_pods.as_deref(), &layout.objects);
         let marks = node_marks(&layout.objects);
         let is_steered = shares_wildcard(&apiserver) && has_gate(&layout.objects);
+        let mut pods = layout.bootstrap_manifests.iter().map(|pod| &pod.value);
+        let conflict =
+            pods.find(|pod| is_apiserver(pod)).and_then(|bootstrap| conflict(bootstrap, &layout.objects));
         let mut secrets = layout.tls.clone();
         secrets.insert("kubeconfig".to_owned(), layout.kubeconfig.clone());
         let keys = layout.tls.iter().filter_map(|(path, key)| Some((path.strip_prefix("etcd/")?, key)));
@@ -97,7 +107,17 @@ impl Plan {
             required,
             marks,
             is_steered,
+            conflict,
         })
+    }
+
+    /// What must be there before the bootstrap control plane goes. An apiserver that waits for the port cannot be Ready.
+    pub fn required_to_hand_over(&self) -> Vec<Required> {
+        let required = self.required.iter().cloned();
+        match self.conflict {
+            None => required.collect(),
+            Some(_) => required.map(Required::without_the_port).collect(),
+        }
     }
 
     /// For a machine whose kernel does not steer: the bootstrap apiserver binds this machine's address instead of all of them. Linux gives
@@ -166,18 +186,33 @@ fn bootstrap_pods(pods: &[StaticPod], folder: &Path) -> Result<(Placement, Vec<P
     }
 }
 
-fn placement(pod: &StaticPod, folder: &Path) -> Placement {
+/// What is to be known of a static pod that is placed in `folder`.
+pub fn placement(pod: &StaticPod, folder: &Path) -> Placement {
+    let metadata = &pod.value["metadata"];
+    let namespace = metadata["namespace"].as_str().unwrap_or("default"); // kubelet's
+    let name = metadata["name"].as_str().unwrap_or_default();
     Placement {
         path: folder.join(pod.file_name()),
+        pod: format!("{namespace}/{name}"),
         content: pod.bytes.clone(),
-        port: flag(&pod.value, "secure-port").and_then(|port| port.parse().ok()),
+        port: flag(&pod.value, "secure-port")
+            .and_then(|port| port.parse().ok())
+            .or_else(|| usual_port(&pod.value)),
         bind_address: flag(&pod.value, "bind-address"),
-        shares_port: flag(&pod.value, "permit-port-sharing").is_some_and(|value| value == "true"),
+        shares_port: command::is_on(command::words(&pod.value), "permit-port-sharing"),
     }
 }
 
+/// Where the elected components listen that are not told: assets of old did not tell them.
+fn usual_port(pod: &Value) -> Option<u16> {
+    let runs =
+        |program| command::containers(pod).any(|one| command::runs(command::container_words(one), program));
+    USUAL_PORTS.into_iter().find(|(program, _)| runs(program)).map(|(_, port)| port)
+}
+
 fn is_apiserver(pod: &Value) -> bool {
-    command::words(pod).any(|word| !word.starts_with('-') && word.ends_with("apiserver"))
+    command::containers(pod)
+        .any(|container| command::runs(command::container_words(container), "kube-apiserver"))
 }
 
 fn flag(pod: &Value, name: &str) -> Option<String> {
@@ -192,8 +227,8 @@ fn node_marks(objects: &[Object]) -> NodeMarks {
             .find(|object| object.kind() == kind && object.name() == name)
             .map(|object| &object.value)
     };
-    let selector =
-        find("DaemonSet", "kube-apiserver").map(|object| &object["spec"]["template"]["spec"]["nodeSelector"]);
+    let apiserver = ["DaemonSet", "Deployment"].into_iter().find_map(|kind| find(kind, "kube-apiserver"));
+    let selector = apiserver.map(|object| &object["spec"]["template"]["spec"]["nodeSelector"]);
     let pairs = selector.and_then(Value::as_object).into_iter().flatten();
     let labels = pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
     let taint = find("ConfigMap", "bootkube-config")
@@ -204,19 +239,5 @@ fn node_marks(objects: &[Object]) -> NodeMarks {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn pod(command: Value) -> Value {
-        json!({"spec": {"containers": [{"name": "x", "command": command}]}})
-    }
-
-    #[test]
-    fn an_apiserver_is_known_by_its_program_and_not_by_its_flags() {
-        assert!(is_apiserver(&pod(json!(["/hyperkube", "apiserver"]))));
-        assert!(is_apiserver(&pod(json!(["kube-apiserver", "--a=b"]))));
-        assert!(!is_apiserver(&pod(json!(["kube-scheduler", "--master=apiserver"]))));
-    }
-}
+#[path = "plan_tests.rs"]
+mod tests;

@@ -10,11 +10,12 @@ use crate::NAMESPACE;
 use crate::assets::object::Object;
 use crate::cluster::pods;
 use crate::cluster::wait::{Progress, Workloads};
-use crate::cluster::workload::{self, Kind, Need, Wanted};
+use crate::cluster::workload::{self, Kind, Need, Proof, Wanted};
 
 /// What v0.14 asked for; those that the manifests contain are required.
-const DEFAULT: [&str; 4] =
-    ["pod-checkpointer", "kube-apiserver", "kube-scheduler", "kube-controller-manager"];
+const DEFAULT: [&str; 4] = [CHECKPOINTER, APISERVER, "kube-scheduler", "kube-controller-manager"];
+const CHECKPOINTER: &str = "pod-checkpointer";
+const APISERVER: &str = "kube-apiserver";
 /// Kinds whose pods can be required.
 const WORKLOADS: [(&str, Kind); 2] = [("DaemonSet", Kind::DaemonSet), ("Deployment", Kind::Deployment)];
 
@@ -27,6 +28,18 @@ pub struct Required {
     pub prefix: String,
     /// Kind of the workload, if the manifests hold it: then its own pods are the evidence.
     pub workload: Option<Kind>,
+    /// What those pods must be.
+    evidence: Evidence,
+}
+
+/// What is asked of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evidence {
+    /// It serves.
+    Ready,
+    /// It was started. All that can be asked of an apiserver whose port is still taken: it ends again and again, and is Ready in between
+    /// if it has no probe.
+    Running,
 }
 
 /// What a user asks for: `namespace/name`, where the name is the beginning of the pods' names.
@@ -49,15 +62,17 @@ impl FromStr for RequiredPod {
     }
 }
 
-/// The pods asked for, or those of the default ones that the manifests contain.
+/// The pods asked for, or those of the default ones that the manifests contain. Where these hold no control plane it must be in etcd
+/// already, and its pods are known by their names: without them there is nothing to hand over to.
 pub fn resolve(asked: Option<&[RequiredPod]>, objects: &[Object]) -> Vec<Required> {
     match asked {
         Some(asked) => asked.iter().map(|pod| required(&pod.namespace, &pod.prefix, objects)).collect(),
-        None => DEFAULT
-            .iter()
-            .map(|name| required(NAMESPACE, name, objects))
-            .filter(|required| required.workload.is_some())
-            .collect(),
+        None => {
+            let all = DEFAULT.map(|name| required(NAMESPACE, name, objects));
+            let has_apiserver = all.iter().any(|found| found.prefix == APISERVER && found.workload.is_some());
+            let is_named = |found: &Required| !has_apiserver && found.prefix != CHECKPOINTER;
+            all.into_iter().filter(|found| found.workload.is_some() || is_named(found)).collect()
+        }
     }
 }
 
@@ -67,7 +82,8 @@ fn required(namespace: &str, prefix: &str, objects: &[Object]) -> Required {
         same.any(|object| object.namespace() == Some(namespace))
     };
     let workload = WORKLOADS.into_iter().find(|(kind, _)| is_there(kind)).map(|(_, kind)| kind);
-    Required { namespace: namespace.to_owned(), prefix: prefix.to_owned(), workload }
+    let (namespace, prefix) = (namespace.to_owned(), prefix.to_owned());
+    Required { namespace, prefix, workload, evidence: Evidence::Ready }
 }
 
 impl fmt::Display for Required {
@@ -77,10 +93,18 @@ impl fmt::Display for Required {
 }
 
 impl Required {
-    /// Whether it is ready on `node` (a DaemonSet) or anywhere; if not, why.
+    /// The same while the bootstrap apiserver has the port.
+    pub fn without_the_port(self) -> Self {
+        match self.namespace == NAMESPACE && self.prefix == APISERVER {
+            true => Self { evidence: Evidence::Running, ..self },
+            false => self,
+        }
+    }
+
+    /// Whether it is as required on `node` (a DaemonSet) or anywhere; if not, why.
     pub fn is_ready(&self, node: &str, seen: &Workloads) -> Result<(), String> {
         match self.workload {
-            Some(kind) => match workload::is_ready(&self.wanted(kind, node), seen) {
+            Some(kind) => match workload::is_proved(&self.wanted(kind, node), seen, self.proof()) {
                 Progress::Done(_) => Ok(()),
                 Progress::Not(why) => Err(why),
             },
@@ -90,7 +114,7 @@ impl Required {
 
     /// Whether the workload itself is there. Without one to go by there is nothing to miss.
     pub fn is_there(&self, seen: &Workloads) -> bool {
-        let Self { namespace, prefix, workload } = self;
+        let Self { namespace, prefix, workload, .. } = self;
         match workload {
             Some(Kind::DaemonSet) => seen.daemon_sets.get(namespace, prefix).is_some(),
             Some(Kind::Deployment) => seen.deployments.get(namespace, prefix).is_some(),
@@ -108,6 +132,13 @@ impl Required {
         self.workload.is_some_and(|kind| label == format!("{kind:?} {self}"))
     }
 
+    fn proof(&self) -> Proof {
+        match self.evidence {
+            Evidence::Ready => pods::is_ready_pod,
+            Evidence::Running => pods::is_started_pod,
+        }
+    }
+
     fn wanted(&self, kind: Kind, node: &str) -> Wanted {
         let need = match kind {
             Kind::DaemonSet => Need::OnNode(node.to_owned()),
@@ -118,14 +149,53 @@ impl Required {
 
     /// Without a workload to go by, any pod of that name which is no static pod.
     fn is_ready_by_name(&self, seen: &Workloads) -> Result<(), String> {
-        let Self { namespace, prefix, workload: _ } = self;
+        let Self { namespace, prefix, .. } = self;
         let mut why = format!("no pod {namespace}/{prefix}… yet");
         for pod in seen.pods.iter().filter(|pod| self.names(pod)) {
-            match pods::is_ready_pod(pod) {
+            match self.proof()(pod) {
                 Ok(()) => return Ok(()),
                 Err(reason) => why = format!("pod {namespace}/{} {reason}", pod.name_any()),
             }
         }
         Err(why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(kind: &str, name: &str) -> Object {
+        let metadata = json!({"name": name, "namespace": NAMESPACE});
+        Object { value: json!({"kind": kind, "metadata": metadata}), file: "f".into(), document: 1 }
+    }
+
+    fn resolved(asked: Option<&[RequiredPod]>, objects: &[Object]) -> Vec<String> {
+        let kind = |required: &Required| required.workload.map_or("?".to_owned(), |kind| format!("{kind:?}"));
+        resolve(asked, objects).iter().map(|required| format!("{} {required}", kind(required))).collect()
+    }
+
+    #[test]
+    fn of_the_default_pods_those_are_required_that_the_manifests_hold() {
+        let objects = [object("Deployment", "kube-apiserver"), object("ConfigMap", "kube-scheduler")];
+        assert_eq!(resolved(None, &objects), ["Deployment kube-system/kube-apiserver"]);
+        let objects = [object("DaemonSet", "pod-checkpointer"), object("DaemonSet", "kube-apiserver")];
+        let expected = ["DaemonSet kube-system/pod-checkpointer", "DaemonSet kube-system/kube-apiserver"];
+        assert_eq!(resolved(None, &objects), expected);
+    }
+
+    #[test]
+    fn without_a_control_plane_in_the_manifests_there_must_be_one_already() {
+        let expected = ["kube-apiserver", "kube-scheduler", "kube-controller-manager"];
+        assert_eq!(resolved(None, &[]), expected.map(|name| format!("? kube-system/{name}")));
+    }
+
+    #[test]
+    fn what_is_asked_for_wins() {
+        let asked: RequiredPod = "shop/web".parse().unwrap();
+        let objects = [object("DaemonSet", "kube-apiserver")];
+        assert_eq!(resolved(Some(&[asked]), &objects), ["? shop/web"]);
     }
 }

@@ -1,16 +1,26 @@
-//! Runs phases one after the other: tells of them, times them, ends those that take too long. Phases themselves only work.
+//! Runs phases one after the other: tells of them, notes them in the journal, times them, ends those that take too long and the one that
+//! a signal meets. Phases themselves only work.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Error;
+use super::timeouts::Timeouts;
+use super::{Error, explain};
 use crate::cluster::apply::{Item, Outcome};
+use crate::diagnose::{self, Blocker, Subject, Verdict};
+use crate::host::signals::Interrupts;
+use crate::journal::{Journal, Record};
 use crate::ui::{Basis, Event, PodLife, Sink};
 
 /// Runs phases and remembers how long each took.
 pub struct Runner<'a> {
     sink: &'a dyn Sink,
-    timeout: Duration,
+    timeouts: &'a Timeouts,
+    interrupts: Option<Interrupts>,
+    journal: Option<&'a Journal>,
+    /// What is waited for, to find out why that lasts; unknown until there is a plan.
+    subject: Option<Arc<Subject>>,
     /// Finished phases.
     pub times: Vec<(&'static str, Duration)>,
     /// What the last wait ended with, until it is acted upon.
@@ -30,6 +40,18 @@ pub struct Progress<'a> {
     sink: &'a dyn Sink,
     last: Mutex<Last>,
     change: &'a Mutex<Option<Change>>,
+    obstacles: Mutex<Obstacles>,
+}
+
+/// What is in the way of a phase.
+#[derive(Default)]
+struct Obstacles {
+    /// As the last look has it.
+    blocker: Option<Blocker>,
+    /// What that could not see; told once.
+    unseen: Vec<String>,
+    /// Objects that the API does not take yet, and why.
+    objects: BTreeMap<String, Blocker>,
 }
 
 /// What was waited for last.
@@ -41,12 +63,28 @@ struct Last {
 }
 
 impl<'a> Runner<'a> {
-    /// No phase has run; each may take `timeout`.
-    pub fn new(sink: &'a dyn Sink, timeout: Duration) -> Self {
-        Self { sink, timeout, times: Vec::new(), change: Mutex::default() }
+    /// No phase has run; each may take as long as `timeouts` says.
+    pub fn new(sink: &'a dyn Sink, timeouts: &'a Timeouts) -> Self {
+        let (interrupts, journal, subject) = (None, None, None);
+        Self { sink, timeouts, interrupts, journal, subject, times: Vec::new(), change: Mutex::default() }
     }
 
-    /// Runs one phase. If it takes too long, the error holds the last thing it waited for.
+    /// Ends a phase when somebody asks for it.
+    pub fn heed(&mut self, interrupts: Interrupts) {
+        self.interrupts = Some(interrupts);
+    }
+
+    /// Notes phases in `journal` from now on.
+    pub fn note_in(&mut self, journal: &'a Journal) {
+        self.journal = Some(journal);
+    }
+
+    /// From now on, phases that last are looked into.
+    pub fn look_into(&mut self, subject: Subject) {
+        self.subject = Some(Arc::new(subject));
+    }
+
+    /// Runs one phase. If it takes too long, the error holds what it waited for last and what was in its way.
     pub async fn phase<T>(
         &mut self,
         phase: &'static str,
@@ -54,15 +92,69 @@ impl<'a> Runner<'a> {
     ) -> Result<T, Error> {
         let started = Instant::now();
         self.sink.tell(Event::PhaseStarted { phase });
-        let progress = Progress { phase, sink: self.sink, last: Mutex::default(), change: &self.change };
-        let result = tokio::time::timeout(self.timeout, work(&progress)).await;
-        let result = result
-            .unwrap_or_else(|_| Err(Error::Timeout { phase, after: self.timeout, last: progress.last() }));
+        let result = self.run(phase, work).await;
         let elapsed = started.elapsed();
         let value = result.inspect_err(|_| self.sink.tell(Event::PhaseFailed { phase, elapsed }))?;
         self.times.push((phase, elapsed));
         self.sink.tell(Event::PhaseFinished { phase, elapsed });
         Ok(value)
+    }
+
+    /// What is being written when a signal comes is written to its end: work is left only where it waits.
+    async fn run<T>(
+        &self,
+        phase: &'static str,
+        work: impl AsyncFnOnce(&Progress) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.note(|phase| Record::PhaseStarted { phase }, phase)?;
+        let (last, obstacles) = (Mutex::default(), Mutex::default());
+        let progress = Progress { phase, sink: self.sink, last, change: &self.change, obstacles };
+        let limit = self.timeouts.of(phase);
+        let work = explain::beside(self.subject.as_ref(), &progress, work(&progress));
+        let result = tokio::select! {
+            biased;
+            result = tokio::time::timeout(limit, work) => match result {
+                Ok(result) => result,
+                Err(_) => Err(self.too_late(limit, &progress).await),
+            },
+            signal = asked(self.interrupts.as_ref()) => {
+                self.note(|_| Record::Interrupted { signal: signal.to_owned() }, phase)?;
+                Err(Error::Interrupted { signal, phase })
+            }
+        };
+        match result {
+            Ok(value) => self.note(|phase| Record::PhaseFinished { phase }, phase).map(|()| value),
+            Err(error) => {
+                if let Err(unnoted) = self.note(|phase| Record::PhaseFailed { phase }, phase) {
+                    let unnoted = crate::error::chain(&unnoted);
+                    self.sink.tell(Event::Warning(format!("not noted in the journal: {unnoted}")));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Why a phase took too long. One that was too short for looks is given one now.
+    async fn too_late(&self, limit: Duration, progress: &Progress<'_>) -> Error {
+        if let (Some(subject), None) = (&self.subject, progress.blocker()) {
+            progress.explained(explain::look(subject, progress.stuck()).await);
+        }
+        let blocker = progress.blocker().map(Box::new);
+        Error::Timeout { phase: progress.phase, after: limit, last: progress.last(), blocker }
+    }
+
+    fn note(&self, record: impl FnOnce(String) -> Record, phase: &str) -> Result<(), Error> {
+        match self.journal {
+            Some(journal) => Ok(journal.record(record(phase.to_owned()))?),
+            None => Ok(()),
+        }
+    }
+}
+
+async fn asked(interrupts: Option<&Interrupts>) -> &'static str {
+    match interrupts {
+        Some(interrupts) => interrupts.asked().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -80,6 +172,46 @@ impl Progress<'_> {
     /// What was said last.
     fn last(&self) -> String {
         lock(&self.last).on.clone()
+    }
+
+    /// The API does not take `item` yet, and why.
+    pub fn waiting_for_object(&self, item: &Item, why: &str) {
+        let label = item.label();
+        self.waiting(format!("{label}: {why}"));
+        lock(&self.obstacles).objects.insert(label, diagnose::objects::blocker(item, why));
+    }
+
+    /// An object that is in the way, if one is.
+    pub fn stuck(&self) -> Option<Blocker> {
+        lock(&self.obstacles).objects.values().next().cloned()
+    }
+
+    /// What a look found. Told when it differs from what was told last.
+    pub fn explained(&self, verdict: Verdict) {
+        let mut obstacles = lock(&self.obstacles);
+        let (blocker, unseen) = match verdict {
+            Verdict::Blocked(blocker) => (Some(blocker), Vec::new()),
+            Verdict::Unexplained { unseen } => (None, unseen),
+        };
+        let what = |blocker: &Option<Blocker>| blocker.as_ref().map(|blocker| blocker.what.clone());
+        let is_new = what(&blocker) != what(&obstacles.blocker);
+        obstacles.blocker.clone_from(&blocker);
+        if obstacles.unseen.is_empty() && !unseen.is_empty() {
+            let why = unseen.join("; ");
+            self.info(format!("{}: what it waits for is not all to be seen from here: {why}", self.phase));
+            obstacles.unseen = unseen;
+        }
+        match blocker {
+            _ if !is_new => {}
+            None => self.sink.tell(Event::Unblocked { phase: self.phase }),
+            Some(Blocker { what, why, cure }) => {
+                self.sink.tell(Event::Blocked { phase: self.phase, what, why, cure });
+            }
+        }
+    }
+
+    fn blocker(&self) -> Option<Blocker> {
+        lock(&self.obstacles).blocker.clone()
     }
 
     /// A watch has just told of the `change` that was waited for.
@@ -117,6 +249,7 @@ impl Progress<'_> {
             Outcome::Skipped => ("skipped", None),
         };
         let (file, object) = (item.file.clone(), item.label());
+        lock(&self.obstacles).objects.remove(&object);
         self.sink.tell(Event::ObjectApplied { file, object, outcome: name, reason, took });
     }
 
@@ -151,7 +284,8 @@ mod tests {
     #[tokio::test]
     async fn a_phase_that_takes_too_long_says_what_it_waited_for() {
         let sink = Recorder(Mutex::default());
-        let mut runner = Runner::new(&sink, Duration::from_millis(20));
+        let timeouts = Timeouts::new(Duration::from_millis(20), []);
+        let mut runner = Runner::new(&sink, &timeouts);
         let result: Result<(), Error> = runner
             .phase("wait", async |progress| {
                 progress.waiting("the apiserver is silent");
@@ -169,7 +303,8 @@ mod tests {
     #[tokio::test]
     async fn the_time_to_the_next_act_counts_from_the_last_look_that_found_nothing() {
         let sink = Recorder(Mutex::default());
-        let mut runner = Runner::new(&sink, Duration::from_secs(1));
+        let timeouts = Timeouts::new(Duration::from_secs(1), []);
+        let mut runner = Runner::new(&sink, &timeouts);
         let wait = async |progress: &Progress| {
             progress.waiting("nobody listens");
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -193,5 +328,37 @@ mod tests {
         };
         assert_eq!((change.as_str(), act.as_str()), ("somebody listens", "place"));
         assert!((20..1000).contains(&took.as_millis()), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn a_blocker_is_told_once_until_the_answer_changes_and_a_timeout_holds_the_last() {
+        let sink = Recorder(Mutex::default());
+        let timeouts = Timeouts::new(Duration::from_millis(20), []);
+        let mut runner = Runner::new(&sink, &timeouts);
+        let blocked = |what: &str, why: &str| Verdict::Blocked(Blocker::new(what, why, "mend it"));
+        let result: Result<(), Error> = runner
+            .phase("wait", async |progress| {
+                progress.explained(blocked("etcd is away", "refused 1 time"));
+                progress.explained(blocked("etcd is away", "refused 2 times"));
+                progress.explained(Verdict::Unexplained { unseen: vec!["the runtime".into()] });
+                progress.explained(blocked("kubelet is away", "refused"));
+                progress.explained(blocked("kubelet is away", "refused again"));
+                std::future::pending().await
+            })
+            .await;
+        let message = result.unwrap_err().to_string();
+        assert!(message.contains("kubelet is away\n  why: refused again\n  do:  mend it"), "{message}");
+        let events = sink.0.into_inner().unwrap();
+        let told: Vec<&str> = events
+            .iter()
+            .map(|event| match event {
+                Event::Blocked { what, .. } => what,
+                Event::Unblocked { .. } => "unblocked",
+                Event::Info(_) => "unseen",
+                _ => "",
+            })
+            .filter(|told| !told.is_empty())
+            .collect();
+        assert_eq!(told, ["etcd is away", "unseen", "unblocked", "kubelet is away"]);
     }
 }

@@ -9,13 +9,23 @@ use time::{Duration, OffsetDateTime};
 
 use super::Told;
 use crate::assets::command::runs;
+use crate::checkpoint::parent::is_copy;
 use crate::cluster::pods::{is_mirror, is_ready_pod};
 use crate::cluster::workload::{is_daemon_set_rolled_out, is_deployment_rolled_out};
 use crate::pki::rfc3339;
 
 /// Programs of a control plane, in the order of the report, and whether one of several leads.
-const PROGRAMS: [(&str, bool); 4] =
-    [("kube-apiserver", false), ("kube-controller-manager", true), ("kube-scheduler", true), ("etcd", false)];
+const PROGRAMS: [(&str, bool); 5] = [
+    ("kube-apiserver", false),
+    ("kube-controller-manager", true),
+    ("kube-scheduler", true),
+    ("etcd", false),
+    (AGENT, false),
+];
+/// What watches over them: this very program, by the name of its DaemonSet.
+const AGENT: &str = "pod-checkpointer";
+/// How that runs.
+const AGENT_COMMAND: [&str; 2] = ["bootkube", "agent"];
 /// What names of temporary static pods begin with.
 const BOOTSTRAP: &str = "bootstrap-";
 /// A lease that old has no living holder, even if two clocks differ a little. Holders renew every 2 s.
@@ -49,6 +59,8 @@ pub enum Hosting {
     StaticPod,
     /// Kubelet, until `start` has handed over.
     Bootstrap,
+    /// Kubelet, by a copy that the agent gave it, until the pod that it stands in for is healthy.
+    Copy,
     /// Nobody: a pod of its own.
     Bare,
 }
@@ -59,6 +71,7 @@ impl fmt::Display for Hosting {
             Self::SelfHosted(workload) => write!(f, "{}", workload.split('/').next().unwrap_or(workload)),
             Self::StaticPod => f.write_str("static pod"),
             Self::Bootstrap => f.write_str("bootstrap"),
+            Self::Copy => f.write_str("copy"),
             Self::Bare => f.write_str("bare pod"),
         }
     }
@@ -103,8 +116,12 @@ fn containers(pod: &Pod) -> impl Iterator<Item = &k8s_openapi::api::core::v1::Co
 }
 
 fn is_of(container: &k8s_openapi::api::core::v1::Container, program: &str) -> bool {
-    let words = container.command.iter().chain(&container.args).flatten();
-    runs(words.map(String::as_str), program)
+    let words = || container.command.iter().chain(&container.args).flatten().map(String::as_str);
+    let name = |word: &str| word.rsplit('/').next().unwrap_or(word).to_owned();
+    match program {
+        AGENT => words().take(AGENT_COMMAND.len()).map(name).eq(AGENT_COMMAND),
+        program => runs(words(), program),
+    }
 }
 
 fn image(pod: &Pod, program: &str) -> String {
@@ -114,7 +131,11 @@ fn image(pod: &Pod, program: &str) -> String {
 
 fn hosting(pod: &Pod) -> Hosting {
     if is_mirror(pod) {
-        return if pod.name_any().starts_with(BOOTSTRAP) { Hosting::Bootstrap } else { Hosting::StaticPod };
+        return match pod.name_any().starts_with(BOOTSTRAP) {
+            true => Hosting::Bootstrap,
+            false if is_copy(pod) => Hosting::Copy,
+            false => Hosting::StaticPod,
+        };
     }
     let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
     match owner {
@@ -165,7 +186,11 @@ pub(super) fn problems(told: &Told, now: OffsetDateTime) -> Vec<String> {
     let bootstrap = bootstrap.map(|Component { pod, .. }| {
         format!("the bootstrap pod {pod} is still there: run bootkube start again, it hands over")
     });
-    leaderless.chain(unready).chain(behind(told)).chain(bootstrap).collect()
+    let copies = components.iter().filter(|component| component.hosting == Hosting::Copy);
+    let copies = copies.map(|Component { name, pod, node, .. }| {
+        format!("{name} on {node}: the copy {pod} stands in until the pod itself is healthy")
+    });
+    leaderless.chain(unready).chain(behind(told)).chain(bootstrap).chain(copies).collect()
 }
 
 /// Why nobody leads. Without a look at leases nothing can be said.

@@ -90,6 +90,19 @@ fn a_bootstrap_pod_that_is_left_is_a_problem() {
 }
 
 #[test]
+fn a_copy_that_stands_in_for_its_pod_is_a_problem() {
+    let mut told = healthy();
+    let annotations = json!({"metadata": {"annotations": {
+        "kubernetes.io/config.mirror": "x", "checkpointer.alpha.coreos.com/checkpoint-of": "kube-apiserver-x",
+    }}});
+    told.pods.push(pod("kube-apiserver-x-n1", "n1", "kube-apiserver", &annotations));
+    let found = problems(&told, NOW);
+    let expected =
+        "kube-apiserver on n1: the copy kube-apiserver-x-n1 stands in until the pod itself is healthy";
+    assert_eq!(found, [expected]);
+}
+
+#[test]
 fn a_leader_that_is_dead_or_missing_is_a_problem_unless_leases_were_not_seen() {
     let mut told = healthy();
     told.leases.remove(0);
@@ -124,4 +137,23 @@ fn a_pod_that_is_not_ready_and_a_workload_that_is_behind_are_problems() {
             "DaemonSet kube-apiserver: 1 of 2 pods are ready"
         ]
     );
+}
+
+#[test]
+fn the_agent_is_known_by_what_it_runs_and_named_as_its_daemon_set() {
+    let mut told = healthy();
+    let command = json!({"spec": {"containers": [{"name": "agent", "image": "image:1", "command": ["/bootkube", "agent", "--kubeconfig=k"]}]}});
+    let mut agent = owned("DaemonSet", "pod-checkpointer");
+    json_patch::merge(&mut agent, &command);
+    told.pods.push(pod("pod-checkpointer-x", "n1", "x", &agent));
+    let starter =
+        json!({"spec": {"containers": [{"name": "s", "image": "i", "command": ["/bootkube", "start"]}]}});
+    told.pods.push(pod("starter", "n1", "x", &starter));
+    let found = components(&told);
+    let last = found.last().unwrap();
+    assert_eq!((last.name, last.leads), ("pod-checkpointer", None));
+    assert_eq!(last.hosting, Hosting::SelfHosted("DaemonSet/pod-checkpointer".into()));
+    assert_eq!(found.iter().filter(|component| component.name == AGENT).count(), 1);
+    told.pods.retain(|pod| pod.name_any() != "pod-checkpointer-x");
+    assert!(components(&told).iter().all(|component| component.name != AGENT));
 }

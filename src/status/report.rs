@@ -89,6 +89,7 @@ fn component_value(component: &Component) -> Value {
         Hosting::SelfHosted(workload) => ("selfHosted", workload.as_str()),
         Hosting::StaticPod => ("staticPod", ""),
         Hosting::Bootstrap => ("bootstrap", ""),
+        Hosting::Copy => ("copy", ""),
         Hosting::Bare => ("bare", ""),
     };
     json!({

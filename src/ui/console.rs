@@ -80,6 +80,13 @@ impl Console {
         self.print(&format!("{phase}: {on}"));
     }
 
+    /// What is in the way stays to be read.
+    fn block(&self, phase: &'static str, what: &str, why: &str, cure: &str) {
+        self.print(&format!("{phase}: {what}"));
+        self.print(&format!("  why: {why}"));
+        self.print(&format!("  do:  {cure}"));
+    }
+
     fn clear(&self) {
         if let Some(line) = self.running().take() {
             line.finish_and_clear();
@@ -117,6 +124,8 @@ impl Output for Console {
             Event::PhaseFinished { phase, elapsed } => self.finish(phase, *elapsed),
             Event::PhaseFailed { phase, elapsed } => self.fail(phase, *elapsed),
             Event::Waiting { phase, on } => self.wait(phase, on),
+            Event::Blocked { phase, what, why, cure } => self.block(phase, what, why, cure),
+            Event::Unblocked { phase } => self.print(&format!("{phase}: that is no more in the way")),
             Event::Info(text) => self.print(text),
             Event::Warning(text) => self.print(&format!("warning: {text}")),
             Event::Begun { .. }

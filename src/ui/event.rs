@@ -45,6 +45,23 @@ pub enum Event {
         /// What is not ready and why, as a sentence without its full stop.
         on: String,
     },
+    /// What is in the way of a phase that lasts, as far as that is seen; told when it changes.
+    Blocked {
+        /// Its name.
+        phase: &'static str,
+        /// What is wrong, as a sentence without its full stop.
+        what: String,
+        /// How that is known.
+        why: String,
+        /// What to do about it.
+        #[serde(rename = "do")]
+        cure: String,
+    },
+    /// What was in the way is not any more, and nothing else is seen to be.
+    Unblocked {
+        /// Its name.
+        phase: &'static str,
+    },
     /// An object of the manifests is done with.
     ObjectApplied {
         /// The manifest's file.

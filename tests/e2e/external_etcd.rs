@@ -40,7 +40,7 @@ fn the_image_alone_makes_a_cluster_with_an_external_etcd() {
     );
     told::check(&world, &mut checks);
     checks.that("nothing of the bootstrap control plane is left", || {
-        assert_eq!(world.shell("ls -A /etc/kubernetes/manifests"), "");
+        assert_eq!(world.shell("ls -A /etc/kubernetes/manifests"), "kube-system-pod-checkpointer.json\n");
         assert!(!world.n1().path("/etc/kubernetes/bootstrap-secrets").exists());
     });
     checks.that("every component of the control plane is Ready under its workload", || {

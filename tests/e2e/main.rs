@@ -8,15 +8,27 @@
 
 mod again;
 mod audit;
+mod causes;
 mod checks;
+mod etcd;
 mod external_etcd;
+mod faults;
 mod handover;
+mod interrupted;
 mod kube;
+mod old_layouts;
+mod power;
 mod preflight;
+mod recover;
+#[path = "../support/render_at.rs"]
+mod render_at;
 mod roll;
+mod running;
+mod snapshot;
 mod soak;
 mod static_etcd;
 mod told;
 mod traffic;
+mod unpivot;
 mod unsteered;
 mod world;

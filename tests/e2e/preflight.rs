@@ -1,15 +1,20 @@
 //! What keeps a machine from being ready is named, on a machine that is ready but for that; then `start`, and `status` of what it made.
 
+use std::process::Command;
+
 use lab::cluster::{ASSETS, CONFIG};
 use rcgen::{CertificateParams, Issuer, KeyPair};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
 use crate::checks::{Checks, eventually};
+use crate::render_at::render_at;
 use crate::world::World;
 
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 const KUBELET: &str = "/var/lib/kubelet/config.yaml";
+/// Every file that `start` could have touched, with its number and time.
+const PLACED: &str = "find /etc/kubernetes -mindepth 1 -printf '%p %i %T@\\n' | sort";
 
 #[test]
 fn what_keeps_a_machine_from_being_ready_is_named() {
@@ -17,8 +22,11 @@ fn what_keeps_a_machine_from_being_ready_is_named() {
         let etcd = format!("https://{}:2379", lab.machine("n1").unwrap().ip());
         json!({"etcd": {"mode": "external", "servers": [etcd]}})
     });
-    world.cluster.render().unwrap();
     let mut checks = Checks::default();
+    checks.that("certificates of last year and of tomorrow are named, and nothing is touched", || {
+        of_another_time(&world);
+    });
+    world.cluster.render().unwrap();
     checks.that("etcd that does not run and kubelet that does not are both named", || {
         let report = preflight(&world, ASSETS);
         assert_eq!(failed(&report), ["kubelet", "etcd"], "{report:#}");
@@ -121,8 +129,32 @@ fn from_image(world: &World) {
     assert_eq!(failed(&report), [] as [&str; 0]);
 }
 
+/// Certificates of another time. What expired is rendered again after this: all that follows, `start` and its success among it, is done
+/// with the same directory.
+fn of_another_time(world: &World) {
+    const TOMORROW: &str = "/opt/bootkube/tomorrow";
+    let config = String::from_utf8(world.n1().read(CONFIG).unwrap()).unwrap();
+    let before = world.shell(PLACED);
+    for (folder, days, problem) in [(TOMORROW, 1, "is not valid yet"), (ASSETS, -366, "has expired")] {
+        let then = OffsetDateTime::now_utc() + Duration::days(days);
+        let host = tempfile::tempdir().unwrap();
+        let (rendered, to) = (host.path().join("assets"), world.n1().path(folder));
+        render_at(&config, &rendered, then);
+        assert!(Command::new("cp").arg("-aT").args([rendered, to]).status().unwrap().success());
+        // Neither runs yet, and neither is waited for.
+        let words = ["bootkube", "start", "--asset-dir", folder, "--ignore-preflight=kubelet,etcd"];
+        let output = world.n1().exec(&words).unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{said}");
+        let named = format!("the certificate in tls/apiserver.crt {problem}");
+        assert!(said.contains("certificate-validity") && said.contains(&named), "{said}");
+        assert!(said.contains("nothing was touched"), "{said}");
+    }
+    assert_eq!(world.shell(PLACED), before);
+}
+
 /// The apiserver's certificate as it was until yesterday.
-fn expired(world: &World) -> String {
+pub fn expired(world: &World) -> String {
     let read =
         |name: &str| String::from_utf8(world.n1().read(&format!("{ASSETS}/tls/{name}")).unwrap()).unwrap();
     let authority = KeyPair::from_pem(&read("ca.key")).unwrap();
@@ -138,12 +170,12 @@ fn foreign(world: &World) {
     let path = format!("{MANIFESTS}/kube-apiserver.yaml");
     world.n1().write(&path, FOREIGN.as_bytes(), 0o600).unwrap();
     only(world, "static-pods", "kube-apiserver.yaml is a static pod that bootkube did not place").unwrap();
-    let before = world.shell("find /etc/kubernetes -printf '%p %i %T@\\n' | sort");
+    let before = world.shell(PLACED);
     let started = world.start();
     assert_eq!(started.output.status.code(), Some(4), "{:?}", started.output);
     let said = String::from_utf8_lossy(&started.output.stderr).into_owned();
     assert!(said.contains("kube-apiserver.yaml") && said.contains("nothing was touched"), "{said}");
-    assert_eq!(world.shell("find /etc/kubernetes -printf '%p %i %T@\\n' | sort"), before);
+    assert_eq!(world.shell(PLACED), before);
     world.shell(&format!("rm {path}"));
 }
 
@@ -158,10 +190,10 @@ spec:
 ";
 
 /// Process 1 starts it again.
-const RESTART_KUBELET: &str = "
+pub const RESTART_KUBELET: &str = "
     until old=$(pidof kubelet); do sleep 0.1; done
     kill $old
-    until new=$(pidof kubelet) && [ $new != $old ]; do sleep 0.1; done
+    until new=$(pidof kubelet) && [ \"$new\" != \"$old\" ]; do sleep 0.1; done
 ";
 
 /// Looks while kubelet runs with another value of a field.
@@ -210,7 +242,8 @@ fn status(world: &World, checks: &mut Checks) {
     });
 }
 
-const SELF_HOSTED: [(&str, &str); 3] = [
+const SELF_HOSTED: [(&str, &str); 4] = [
+    ("pod-checkpointer", "DaemonSet/pod-checkpointer"),
     ("kube-apiserver", "DaemonSet/kube-apiserver"),
     ("kube-controller-manager", "Deployment/kube-controller-manager"),
     ("kube-scheduler", "Deployment/kube-scheduler"),

@@ -93,7 +93,8 @@ fn only_pod(world: &World, workload: &str, is_new: impl Fn(&Pod) -> bool) {
 
 /// Seconds from the last end of a component's process, as the agent saw it, to the moment at which the present leader took over.
 fn led_after(world: &World, component: &str) -> f64 {
-    let log = world.kubectl(&["-n", "kube-system", "logs", "daemonset/pod-checkpointer"]);
+    // Its pod and its copy: one of them works.
+    let log = world.kubectl(&["-n", "kube-system", "logs", "-l", "k8s-app=pod-checkpointer", "--tail=-1"]);
     let is_end = |line: &&str| line.contains(" ended ") && line.contains(component);
     let end = log.lines().rfind(is_end).unwrap_or_else(|| panic!("nobody ended:\n{log}"));
     let ended: Timestamp = end.split_whitespace().next().unwrap().parse().unwrap();

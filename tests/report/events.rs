@@ -125,6 +125,11 @@ pub fn success() -> Vec<Told> {
     told(events)
 }
 
+fn blocked(phase: &'static str, what: &str) -> Event {
+    let (why, cure) = (format!("so says {HOSTILE}"), format!("end {HOSTILE}"));
+    Event::Blocked { phase, what: what.to_owned(), why, cure }
+}
+
 /// A start whose API never came.
 pub fn failure() -> Vec<Told> {
     let phase = "wait for the API";
@@ -139,6 +144,9 @@ pub fn failure() -> Vec<Told> {
         (40, Event::PhaseFinished { phase: "place etcd", elapsed: Duration::from_millis(37) }),
         (41, Event::PhaseStarted { phase }),
         (50, Event::Waiting { phase, on: HOSTILE.into() }),
+        (7050, blocked(phase, "etcd at https://192.0.2.10:2379 does not answer")),
+        (60_050, Event::Unblocked { phase }),
+        (90_050, blocked(phase, HOSTILE)),
         (1_200_041, Event::PhaseFailed { phase, elapsed: Duration::from_secs(1200) }),
         (1_200_042, Event::Ended(End { exit_code: 1, node: None, error: Some(error) })),
     ])

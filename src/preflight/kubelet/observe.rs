@@ -13,7 +13,7 @@ use crate::assets::command::{flag, runs};
 use crate::assets::yaml;
 use crate::error::chain;
 use crate::host::cri;
-use crate::host::programs::Program;
+use crate::host::programs::{self, Program};
 
 const HEALTH_PORT: u16 = 10248;
 /// Where runtimes listen by themselves.
@@ -139,6 +139,23 @@ pub async fn health(kubelet: Option<&Kubelet>) -> Health {
 
 /// Asks the runtime that kubelet uses, else the one that is there.
 pub async fn runtime(kubelet: Option<&Program>) -> Runtime {
+    match socket(kubelet) {
+        Ok(socket) => ask(socket).await,
+        Err(why) => Runtime::Unseen(why),
+    }
+}
+
+/// The socket of the runtime, and the folder under which its files are for us; else why it cannot be seen.
+pub fn runtime_place() -> Result<(PathBuf, PathBuf), String> {
+    let processes = programs::all().unwrap_or_default();
+    let kubelet = processes.iter().find(|process| runs(process.words.iter().map(String::as_str), "kubelet"));
+    let elsewhere = kubelet.filter(|kubelet| !kubelet.shares_our_files());
+    let root = elsewhere.map_or_else(|| PathBuf::from("/"), Program::root);
+    Ok((socket(kubelet)?, root))
+}
+
+/// The socket that kubelet uses, else the usual one that is there.
+fn socket(kubelet: Option<&Program>) -> Result<PathBuf, String> {
     let words = || kubelet.into_iter().flat_map(|kubelet| kubelet.words.iter().map(String::as_str));
     let endpoint = flag(words(), "container-runtime-endpoint").or_else(|| {
         let config = config(kubelet?).ok()?;
@@ -151,9 +168,9 @@ pub async fn runtime(kubelet: Option<&Program>) -> Runtime {
     };
     let usual = || SOCKETS.into_iter().map(seen).find(|path| path.exists());
     match (path.map(seen).or_else(usual), kubelet) {
-        (Some(socket), _) => ask(socket).await,
-        (None, Some(_)) => ask(PathBuf::from(SOCKETS[0])).await,
-        (None, None) => Runtime::Unseen(format!("neither {} is to be seen from here", SOCKETS.join(" nor "))),
+        (Some(socket), _) => Ok(socket),
+        (None, Some(_)) => Ok(PathBuf::from(SOCKETS[0])),
+        (None, None) => Err(format!("neither {} is to be seen from here", SOCKETS.join(" nor "))),
     }
 }
 

@@ -75,6 +75,8 @@ enum Act {
     },
     /// Ask an API server at a steady rate, each time over a new connection; one JSON line for each request
     Probe(lab::probe::Options),
+    /// Pass connections on to a server that hears everything later, until standard input ends
+    Far(lab::far::Options),
 }
 
 impl Cli {
@@ -103,6 +105,7 @@ impl Cli {
                 Layout::write_archive(&[Image::bootkube(&reference, &binary)], &to)?;
             }
             Act::Probe(options) => lab::probe::run(&options)?,
+            Act::Far(options) => lab::far::run(&options)?,
         }
         Ok(ExitCode::SUCCESS)
     }

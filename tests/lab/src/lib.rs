@@ -14,6 +14,7 @@ pub mod cluster;
 mod command;
 mod dump;
 mod error;
+pub mod far;
 mod files;
 pub mod image;
 mod kubeadm;
@@ -37,7 +38,7 @@ pub use error::{Error, Result};
 pub use kubeadm::Kubeadm;
 pub use lab::{Guard, Lab};
 pub use machine::{EtcdTls, Machine};
-pub use programs::Programs;
+pub use programs::{Programs, etcd_snapshot};
 pub use store::Parts;
 
 /// The sources of the lab.

@@ -60,6 +60,11 @@ pub(crate) fn keepalive(cache: &Cache) -> Result<PathBuf> {
     Module::open("keepalive")?.build(cache, "keepalive", "").map(|(program, _)| program)
 }
 
+/// The program that saves and restores snapshots of etcd, built when it is not in the cache.
+pub fn etcd_snapshot(cache: &Cache) -> Result<PathBuf> {
+    Module::open("snapshot")?.build(cache, "etcd-snapshot", "").map(|(program, _)| program)
+}
+
 /// Without these the components call themselves v0.0.0 and refuse each other.
 fn version_flags(version: &str) -> String {
     let package = "k8s.io/component-base/version";

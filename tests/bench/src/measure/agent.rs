@@ -1,4 +1,5 @@
-//! The agent on a controller that has nothing to do: its memory, and the processor time it takes while nothing happens.
+//! The agent on a controller that has nothing to do: its memory, and the processor time it takes while nothing happens. Its pod and its copy
+//! count together.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -57,26 +58,31 @@ fn idle(rendered: &Rendered, bench: &Bench) -> Result<(f64, f64)> {
         agents.peek().is_some() && agents.all(|(_, pod)| is_ready(pod))
     })?;
     std::thread::sleep(SETTLE);
-    let process = process(&rendered.machine)?;
-    let proc = rendered.machine.path("/proc").join(process);
-    let (begun, before) = (Instant::now(), ticks(&proc)?);
+    let processes = processes(&rendered.machine)?;
+    let processes: Vec<_> =
+        processes.into_iter().map(|process| rendered.machine.path("/proc").join(process)).collect();
+    let all = || processes.iter().map(|proc| ticks(proc)).sum::<Result<f64>>();
+    let (begun, before) = (Instant::now(), all()?);
     std::thread::sleep(WINDOW);
-    let percent = (ticks(&proc)? - before) / TICKS / begun.elapsed().as_secs_f64() * 100.0;
-    let resident = kibibytes(&proc.join("status").to_string_lossy(), "VmRSS")?;
-    Ok((resident as f64 / 1024.0, percent))
+    let percent = (all()? - before) / TICKS / begun.elapsed().as_secs_f64() * 100.0;
+    let resident = processes.iter().map(|proc| kibibytes(&proc.join("status").to_string_lossy(), "VmRSS"));
+    Ok((resident.sum::<Result<u64>>()? as f64 / 1024.0, percent))
 }
 
-/// Its number on the machine, from containerd, which knows a container by its pod's name.
-fn process(machine: &Machine) -> Result<String> {
+/// Their numbers on the machine, from containerd, which knows a container by its pod's name.
+fn processes(machine: &Machine) -> Result<Vec<String>> {
     let filter =
         format!("labels.\"io.kubernetes.pod.name\"~=^{AGENT},labels.\"io.cri-containerd.kind\"==container");
     let containers = machine.run(&["ctr", "-n", "k8s.io", "containers", "list", "--quiet", &filter])?;
     let tasks = machine.run(&["ctr", "-n", "k8s.io", "tasks", "list"])?;
-    let mut tasks = tasks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let running = tasks.find(|task| task.len() == 3 && task[2] == "RUNNING" && containers.contains(task[0]));
-    running
-        .map(|task| task[1].to_owned())
-        .ok_or_else(|| Error::parse("containerd's tasks", format!("none is {AGENT}'s")))
+    let tasks = tasks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let running =
+        tasks.filter(|task| task.len() == 3 && task[2] == "RUNNING" && containers.contains(task[0]));
+    let found: Vec<String> = running.map(|task| task[1].to_owned()).collect();
+    match found.is_empty() {
+        true => Err(Error::parse("containerd's tasks", format!("none is {AGENT}'s"))),
+        false => Ok(found),
+    }
 }
 
 /// Processor time of a process: fields 14 and 15 of its stat, whose second is a name in parentheses.

@@ -11,6 +11,7 @@ pub use services::EtcdTls;
 
 use crate::command::{output, run, run_fed, wait_for};
 use crate::error::{Error, Result};
+use crate::far::{self, Relay};
 use crate::image::{Image, Layout};
 use crate::plan::Plan;
 use crate::probe::{Options, Prober};
@@ -93,6 +94,11 @@ impl Machine {
     pub fn probe(&self, name: &str, options: &Options) -> Result<Prober> {
         let output = self.home().join(format!("{name}.jsonl"));
         Prober::start(|program| Ok(self.process()?.network_command(program)), options, output)
+    }
+
+    /// Lets clients reach a server of this machine through a relay, from where everything takes longer.
+    pub fn relay(&self, options: &far::Options) -> Result<Relay> {
+        Relay::start(|program| Ok(self.process()?.network_command(program)), options)
     }
 
     /// A path of the machine as the host sees it: its view while it runs, else its disk.

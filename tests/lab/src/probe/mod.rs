@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use client::Target;
 pub use prober::Prober;
+pub(crate) use prober::binary;
 
 use crate::error::{Error, Result};
 

@@ -57,7 +57,7 @@ impl Prober {
 }
 
 /// The lab's binary lies where tests do, or one folder above.
-fn binary() -> Result<PathBuf> {
+pub(crate) fn binary() -> Result<PathBuf> {
     let ours = std::env::current_exe().map_err(Error::file("find", "our own program"))?;
     let mut candidates = ours.ancestors().skip(1).take(2).map(|folder| folder.join("lab"));
     let missing = || Error::Probe(format!("no `lab` beside {}; run `cargo build -p lab`", ours.display()));

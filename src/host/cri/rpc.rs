@@ -1,11 +1,10 @@
-//! The container runtime, asked over its socket in the language kubelet speaks to it: CRI v1, a gRPC service.
+//! One question to a runtime: a gRPC call of one message each way, on a connection of its own.
 //!
-//! A question here is one message on a connection of its own. That needs HTTP/2 (`h2`) and protocol buffers (`prost`), but neither
-//! generated code nor a gRPC framework. Only what is asked for is declared: fields that are unknown here are passed over.
+//! No pool, no streams, no compression: a runtime answers these questions in milliseconds, and is asked every few seconds at most.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
-use std::{fmt, io};
 
 use http::{HeaderMap, Request};
 use prost::Message;
@@ -63,97 +62,21 @@ pub enum Error {
     },
 }
 
-/// Who a runtime is.
-#[derive(Clone, PartialEq, Message)]
-pub struct Version {
-    /// Such as `containerd`.
-    #[prost(string, tag = "2")]
-    pub name: String,
-    /// Its version.
-    #[prost(string, tag = "3")]
-    pub version: String,
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name, self.version)
-    }
-}
-
-/// Something a runtime says about itself.
-#[derive(Clone, PartialEq, Message)]
-pub struct Condition {
-    /// `RuntimeReady` or `NetworkReady`.
-    #[prost(string, tag = "1")]
-    pub name: String,
-    /// Whether it holds.
-    #[prost(bool, tag = "2")]
-    pub holds: bool,
-    /// Why not, in a word.
-    #[prost(string, tag = "3")]
-    pub reason: String,
-    /// Why not, in a sentence.
-    #[prost(string, tag = "4")]
-    pub message: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Conditions {
-    #[prost(message, repeated, tag = "1")]
-    conditions: Vec<Condition>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Status {
-    #[prost(message, optional, tag = "1")]
-    status: Option<Conditions>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Image {
-    #[prost(string, repeated, tag = "2")]
-    tags: Vec<String>,
-    #[prost(string, repeated, tag = "3")]
-    digests: Vec<String>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Images {
-    #[prost(message, repeated, tag = "1")]
-    images: Vec<Image>,
-}
-
-/// None of our questions has fields that must be filled.
-#[derive(Clone, PartialEq, Message)]
-struct Question {}
-
-/// Who answers at `socket`.
-pub async fn version(socket: &Path) -> Result<Version, Error> {
-    ask(socket, "/runtime.v1.RuntimeService/Version").await
-}
-
-/// What the runtime says about itself.
-pub async fn conditions(socket: &Path) -> Result<Vec<Condition>, Error> {
-    let status: Status = ask(socket, "/runtime.v1.RuntimeService/Status").await?;
-    Ok(status.status.unwrap_or_default().conditions)
-}
-
-/// References of the images that are there, by tag and by digest.
-pub async fn images(socket: &Path) -> Result<Vec<String>, Error> {
-    let found: Images = ask(socket, "/runtime.v1.ImageService/ListImages").await?;
-    Ok(found.images.into_iter().flat_map(|image| image.tags.into_iter().chain(image.digests)).collect())
-}
-
-async fn ask<A: Message + Default>(socket: &Path, method: &'static str) -> Result<A, Error> {
+/// The answer of whoever is behind `socket` to `question`.
+pub(in crate::host) async fn ask<A: Message + Default>(
+    socket: &Path,
+    method: &'static str,
+    question: &impl Message,
+) -> Result<A, Error> {
     let name = socket.display().to_string();
-    match tokio::time::timeout(TIMEOUT, call(socket, &name, method)).await {
+    match tokio::time::timeout(TIMEOUT, call(socket, &name, method, frame(question))).await {
         Ok(answer) => A::decode(answer?.as_slice()).map_err(|_| Error::Malformed { socket: name, method }),
         Err(_) => Err(Error::Silent { socket: name, method }),
     }
 }
 
 /// The bytes of the answer to one question.
-async fn call(socket: &Path, name: &str, method: &'static str) -> Result<Vec<u8>, Error> {
+async fn call(socket: &Path, name: &str, method: &'static str, question: Vec<u8>) -> Result<Vec<u8>, Error> {
     let stream = UnixStream::connect(socket)
         .await
         .map_err(|source| Error::Connect { socket: name.to_owned(), source })?;
@@ -161,7 +84,7 @@ async fn call(socket: &Path, name: &str, method: &'static str) -> Result<Vec<u8>
     let (mut sender, connection) = h2::client::handshake(stream).await.map_err(transport)?;
     let exchange = async {
         let (response, mut body) = sender.send_request(request(method), false)?;
-        body.send_data(frame(&Question {}).into(), true)?;
+        body.send_data(question.into(), true)?;
         collect(response.await?).await
     };
     // The connection works only while it is polled; it outlives the exchange, whose end drops it.
@@ -216,6 +139,7 @@ fn refusal(headers: &HeaderMap) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::cri::Version;
 
     #[test]
     fn a_message_is_framed_by_its_length() {
@@ -223,18 +147,5 @@ mod tests {
         let framed = frame(&version);
         assert_eq!(framed[..PREFIX], [0, 0, 0, 0, 16]);
         assert_eq!(Version::decode(&framed[PREFIX..]).unwrap(), version);
-    }
-
-    #[tokio::test]
-    async fn a_socket_without_anybody_behind_it_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("runtime.sock");
-        let error = version(&socket).await.unwrap_err();
-        assert!(
-            matches!(error, Error::Connect { .. }) && error.to_string().contains("runtime.sock"),
-            "{error}"
-        );
-        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
-        assert!(matches!(version(&socket).await.unwrap_err(), Error::Connect { .. }));
     }
 }

@@ -1,0 +1,57 @@
+//! Says whether this machine survives without the API, where everybody can see it: a readiness gate of the agent's pod. `start` waits for it,
+//! so that a power cut right after it is survived.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client, ResourceExt as _};
+
+use super::complaints::Complaints;
+use super::observe::Seen;
+use crate::NAMESPACE;
+use crate::checkpoint::decide::{self, Observation, Observed};
+use crate::checkpoint::{Id, Role, parent};
+use crate::cluster::gate;
+use crate::cluster::pods::condition;
+use crate::error::chain;
+
+/// Condition of the agent's pod: a copy is kept of each pod of the control plane on its machine, and its own is active.
+pub const KEPT: &str = "bootkube.dev/kept";
+const WELL: &str = "a copy is kept of each pod of the control plane on this machine";
+
+/// What is missing; `Ok` if nothing is. Whether others that ask for it can be copied is no matter of the control plane.
+pub fn missing(observation: &Observation, complaints: &Complaints) -> Result<(), String> {
+    let lacks = |(id, seen): (&Id, &Observed)| {
+        let asks = seen.api == decide::Api::Here && seen.role != Role::Exclusive;
+        let disk = seen.disk.as_ref();
+        let kept = disk.is_some_and(|disk| disk.kept.is_some());
+        let active = seen.role != Role::Own || disk.is_some_and(|disk| disk.active.is_some());
+        match (asks, disk, kept && active) {
+            (false, ..) | (true, Some(_), true) => None,
+            (true, None, _) => Some("the copies on disk cannot be read".to_owned()),
+            (true, Some(_), false) => {
+                Some(complaints.about(id).map_or_else(|| format!("no copy of {id} yet"), str::to_owned))
+            }
+        }
+    };
+    match observation.iter().find_map(lacks) {
+        Some(why) => Err(why),
+        None if observation.is_empty() => Err("no pod of this machine is seen yet".to_owned()),
+        None => Ok(()),
+    }
+}
+
+/// Sets the gate of the agent's pods on this machine, where it differs.
+pub async fn tell(client: &Client, seen: &Seen<'_>, missing: &Result<(), String>) {
+    let message = missing.as_ref().map_or_else(String::as_str, |()| WELL);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    for pod in seen.parents() {
+        let is_own = parent::workload(pod).0 == *seen.own && gate::has_gate(pod, KEPT);
+        let told = condition(pod, KEPT).and_then(|condition| condition.message.as_deref());
+        let is_told = gate::is_open(pod, KEPT) == missing.is_ok() && told == Some(message);
+        if !is_own || is_told {
+            continue;
+        }
+        if let Err(error) = gate::set_gate(&pods, &pod.name_any(), KEPT, missing.is_ok(), message).await {
+            tracing::warn!(pod = pod.name_any(), error = chain(&error), "gate not set");
+        }
+    }
+}

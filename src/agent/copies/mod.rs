@@ -1,0 +1,177 @@
+//! Copies of what must come back without the API: looks, has `checkpoint::decide` decide, and acts; whenever the API has news or breaks off,
+//! once a second while something is not as it should be, and every five seconds at other times.
+//!
+//! ```text
+//! cluster (API) ┐
+//! runtime (CRI) ┼► observe ─► decide ─► store: save, activate, deactivate, remove ─► evidence: a gate of the agent's pod
+//! store (disk)  ┘    ▲ offers: copies that could be kept
+//! ```
+//!
+//! Copies are kept of pods in the namespace of the control plane. Nothing here ends a process: a copy runs because its file is in kubelet's
+//! folder. Whatever fails is tried again in the next round, and said once.
+
+mod cluster;
+mod complaints;
+mod evidence;
+mod observe;
+mod offers;
+mod runtime;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use time::OffsetDateTime;
+
+use self::cluster::Watched;
+use self::complaints::Complaints;
+use self::observe::Seen;
+use self::offers::{Offered, Offers};
+use crate::NAMESPACE;
+use crate::checkpoint::decide::{Act, Action, Api, Disk, Observed, Offer, Parent, State, Timing, decide};
+use crate::checkpoint::store::{self, Store};
+use crate::checkpoint::{Id, Role};
+use crate::error::chain;
+
+/// The workload of the agent itself.
+const OWN: &str = "pod-checkpointer";
+/// Between two rounds while something is not as it should be: who runs is not watched.
+const BUSY: Duration = Duration::from_secs(1);
+/// Between two rounds at other times. What ends then is told by the API, or is the API, whose watches break off.
+const IDLE: Duration = Duration::from_secs(5);
+/// After a round: news come in heaps.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Between two sweeps of what interrupted work left.
+const SWEEP: Duration = Duration::from_secs(600);
+
+/// Looks after the copies of this machine.
+pub struct Keeper {
+    client: Client,
+    node: String,
+    own: Id,
+    store: Store,
+    runtime: PathBuf,
+    state: State,
+    timing: Timing,
+    offers: Offers,
+    complaints: Complaints,
+    began: Instant,
+    swept: Option<Instant>,
+}
+
+impl Keeper {
+    /// For the machine of `node`, whose runtime listens at `runtime`.
+    pub fn new(client: &Client, node: &str, store: &Store, runtime: PathBuf) -> Self {
+        Self {
+            client: client.clone(),
+            node: node.to_owned(),
+            own: Id::new(NAMESPACE, OWN),
+            store: store.clone(),
+            runtime,
+            state: State::default(),
+            timing: Timing::default(),
+            offers: Offers::default(),
+            complaints: Complaints::default(),
+            began: Instant::now(),
+            swept: None,
+        }
+    }
+
+    /// Works for ever.
+    pub async fn guard(mut self) {
+        let mut api = Watched::new(&self.client, &self.node);
+        api.met().await;
+        loop {
+            let pause = self.round(&api).await;
+            tokio::time::sleep(PAUSE).await;
+            // Time that runs out is what a quiet API looks like.
+            tokio::time::timeout(pause - PAUSE, api.changed()).await.unwrap_or_default();
+        }
+    }
+
+    /// Looks and acts once; says when to look again.
+    async fn round(&mut self, api: &Watched) -> Duration {
+        self.sweep();
+        let told = api.told().await;
+        let local = runtime::look(&self.runtime).await;
+        let listing = self.store.list();
+        self.complaints.hear(&"runtime", &local);
+        self.complaints.hear(&"disk", &listing);
+        let seen = Seen {
+            own: &self.own,
+            node: &self.node,
+            told: &told,
+            local: local.as_deref().ok(),
+            listing: listing.as_ref().ok(),
+        };
+        let mut offered = self.offers.look(&self.client, &seen, &self.store, &mut self.complaints).await;
+        let offers: BTreeMap<Id, Offer> =
+            offered.iter().map(|(id, offered)| (id.clone(), offered.offer.clone())).collect();
+        let observation = seen.observation(&offers);
+        tracing::debug!(?observation, "seen");
+        if told.node.is_some() {
+            let missing = evidence::missing(&observation, &self.complaints);
+            evidence::tell(&self.client, &seen, &missing).await;
+        }
+        let state = std::mem::take(&mut self.state);
+        let (state, actions) = decide(state, &observation, self.began.elapsed(), &self.timing);
+        self.state = state;
+        for action in actions {
+            let offered = offered.remove(&action.id);
+            act(&self.store, &action, offered, &mut self.complaints).await;
+        }
+        if observation.values().all(is_well) { IDLE } else { BUSY }
+    }
+
+    /// Removes what interrupted work left, now and then.
+    fn sweep(&mut self) {
+        if self.swept.is_some_and(|swept| swept.elapsed() < SWEEP) {
+            return;
+        }
+        match self.store.sweep() {
+            Ok(()) => self.swept = Some(Instant::now()),
+            Err(error) => self.complaints.say(&"sweep", chain(&error)),
+        }
+    }
+}
+
+/// Whether nothing is about to change: the pod is healthy, and its copy only kept.
+fn is_well(seen: &Observed) -> bool {
+    let is_kept = |disk: &Disk| disk.kept.is_some() && (seen.role == Role::Own) == disk.active.is_some();
+    (seen.api, seen.parent) == (Api::Here, Parent::Healthy) && seen.disk.as_ref().is_some_and(is_kept)
+}
+
+/// Does one thing, on a thread of its own: a slow disk must not hold up a hand-over.
+async fn act(store: &Store, action: &Action, offered: Option<Offered>, complaints: &mut Complaints) {
+    let Action { id, act, why } = action;
+    let (store, workload, reason) = (store.clone(), id.clone(), why.to_string());
+    let work: Box<dyn FnOnce() -> Result<(), store::Error> + Send> = match (act, offered) {
+        (Act::Save(offer), Some(Offered { copy, .. })) if copy.revision == offer.revision => {
+            offers::tell_notes(&copy);
+            Box::new(move || store.save(&copy, &reason, OffsetDateTime::now_utc()))
+        }
+        (Act::Save(_), _) => return,
+        (Act::Activate, _) => Box::new(move || store.activate(&workload)),
+        (Act::Deactivate, _) => Box::new(move || store.deactivate(&workload)),
+        (Act::Remove, _) => Box::new(move || store.remove(&workload)),
+    };
+    let subject = format!("copy of {id}");
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(())) => {
+            complaints.over(&subject);
+            tracing::info!(workload = %id, %why, "{}", done(act));
+        }
+        Ok(Err(error)) => complaints.say(&subject, chain(&error)),
+        Err(panic) => complaints.say(&subject, panic.to_string()),
+    }
+}
+
+fn done(act: &Act) -> &'static str {
+    match act {
+        Act::Save(_) => "copy kept",
+        Act::Activate => "copy given to kubelet",
+        Act::Deactivate => "copy taken from kubelet",
+        Act::Remove => "copy removed",
+    }
+}

@@ -1,0 +1,200 @@
+//! What was seen, put together, in tables.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{Seen, Told};
+use crate::agent::copies::complaints::Complaints;
+use crate::agent::copies::evidence;
+use crate::agent::copies::runtime::Local;
+use crate::checkpoint::decide::{Api, Disk, Kubelet, Observed, Parent};
+use crate::checkpoint::store::{Entry, Kept, Listing};
+use crate::checkpoint::{Id, Revision, Role};
+
+const APISERVER: &str = "kube-apiserver";
+const OWN: &str = "pod-checkpointer";
+
+fn object<T: DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+fn id(name: &str) -> Id {
+    Id::new("kube-system", name)
+}
+
+/// A ready pod of the DaemonSet `set` on n1 whose container is c1, changed.
+fn pod(set: &str, change: Value) -> Pod {
+    let mut pod = json!({
+        "metadata": {
+            "name": format!("{set}-x7z2k"), "namespace": "kube-system", "uid": format!("uid-{set}"),
+            "labels": {"controller-revision-hash": "5f"},
+            "annotations": {"checkpointer.alpha.coreos.com/checkpoint": "true"},
+            "ownerReferences":
+                [{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": set, "uid": "set", "controller": true}],
+        },
+        "spec": {
+            "nodeName": "n1",
+            "containers": [{"name": "c", "command": [set, "--permit-port-sharing=true"]}],
+        },
+        "status": {
+            "conditions": [
+                {"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"},
+            ],
+            "containerStatuses": [{
+                "name": "c", "containerID": "containerd://c1", "ready": true, "restartCount": 0, "image": "i",
+                "imageID": "i",
+            }],
+        },
+    });
+    json_patch::merge(&mut pod, &change);
+    object(pod)
+}
+
+fn local(set: &str, container: Option<&str>) -> Local {
+    Local {
+        id: id(set),
+        uid: format!("uid-{set}"),
+        running: container.map(|it| ("c".to_owned(), it.to_owned())).into_iter().collect(),
+    }
+}
+
+fn kept(name: &str, active: bool) -> Listing {
+    let revision = Revision("1".into());
+    let kept = Kept {
+        revision: revision.clone(),
+        pod: String::new(),
+        saved: String::new(),
+        reason: String::new(),
+        images: Vec::new(),
+    };
+    let entry = Entry {
+        id: id(name),
+        kept: Some(kept),
+        active: active.then_some(revision),
+        is_broken: false,
+        pod: pod(name, json!({})),
+    };
+    Listing { entries: vec![entry], unreadable: Vec::new() }
+}
+
+/// The API's word: pods, and whether there are DaemonSets that want them; `None` if it is silent.
+struct Case<'c> {
+    pods: &'c [Pod],
+    answers: bool,
+    local: Option<&'c [Local]>,
+    listing: Option<&'c Listing>,
+}
+
+impl Case<'_> {
+    fn look(&self) -> BTreeMap<Id, Observed> {
+        let template = json!({
+            "metadata": {"annotations": {"checkpointer.alpha.coreos.com/checkpoint": "true"}},
+            "spec": {"containers": []},
+        });
+        let set: DaemonSet = object(json!({
+            "metadata": {"name": APISERVER, "namespace": "kube-system"},
+            "spec": {"selector": {}, "template": template},
+        }));
+        let node: Node = object(json!({"metadata": {"name": "n1"}}));
+        let told = Told {
+            node: self.answers.then_some(node),
+            pods: self.pods,
+            daemon_sets: &[set],
+            deployments: &[],
+        };
+        let own = id(OWN);
+        let seen = Seen { own: &own, node: "n1", told: &told, local: self.local, listing: self.listing };
+        seen.observation(&BTreeMap::new())
+    }
+
+    fn apiserver(&self) -> Observed {
+        self.look().remove(&id(APISERVER)).unwrap()
+    }
+}
+
+#[test]
+fn a_pod_is_healthy_by_kubelets_word_on_the_containers_that_run() {
+    let leaving = json!({"metadata": {"deletionTimestamp": "2026-01-02T03:04:05Z"}});
+    let gate = json!({"status": {"conditions":
+        [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]}});
+    let table = [
+        (json!({}), Some("c1"), Parent::Healthy, "ready"),
+        (json!({}), Some("c2"), Parent::Unhealthy, "kubelet's word is on a container of before"),
+        (json!({}), None, Parent::Stopped, "nothing runs"),
+        (leaving, Some("c1"), Parent::Unhealthy, "about to end"),
+        (gate, Some("c1"), Parent::Unhealthy, "its gate is closed"),
+    ];
+    let listing = kept(APISERVER, false);
+    for (change, container, expected, why) in table {
+        let pods = [pod(APISERVER, change)];
+        let local = [local(APISERVER, container)];
+        for answers in [true, false] {
+            let case = Case { pods: &pods, answers, local: Some(&local), listing: Some(&listing) };
+            assert_eq!(case.apiserver().parent, expected, "{why}");
+        }
+    }
+}
+
+#[test]
+fn the_agent_is_healthy_before_its_gate_is_open() {
+    let gate = json!({"status": {"conditions":
+        [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]}});
+    let pods = [pod(OWN, gate)];
+    let local = [local(OWN, Some("c1"))];
+    let case = Case { pods: &pods, answers: true, local: Some(&local), listing: None };
+    let seen = case.look().remove(&id(OWN)).unwrap();
+    assert_eq!((seen.role, seen.parent, seen.disk), (Role::Own, Parent::Healthy, None));
+}
+
+#[test]
+fn who_does_not_answer_is_unknown() {
+    let listing = kept(APISERVER, true);
+    let silent = Case { pods: &[], answers: false, local: None, listing: Some(&listing) }.apiserver();
+    assert_eq!(
+        (silent.api, silent.parent, silent.kubelet),
+        (Api::Unknown, Parent::Unknown, Kubelet::Unknown)
+    );
+    let one = Some(Revision("1".into()));
+    assert_eq!(silent.disk, Some(Disk { kept: one.clone(), active: one }));
+    assert_eq!(silent.role, Role::Apiserver);
+    let none = Case { pods: &[], answers: false, local: Some(&[]), listing: None };
+    assert!(none.look().is_empty());
+}
+
+#[test]
+fn a_copy_is_wanted_for_as_long_as_its_daemon_set_is_there() {
+    let listing = kept(APISERVER, false);
+    let case = |pods| Case { pods, answers: true, local: Some(&[]), listing: Some(&listing) }.apiserver().api;
+    assert_eq!(case(&[]), Api::Wanted);
+    assert_eq!(case(&[pod(APISERVER, json!({}))]), Api::Here);
+    let other = kept("gone", false);
+    let case = Case { pods: &[], answers: true, local: Some(&[]), listing: Some(&other) };
+    assert_eq!(case.look()[&id("gone")].api, Api::Gone);
+}
+
+#[test]
+fn of_other_namespaces_the_api_tells_nothing() {
+    let mut listing = kept("web", false);
+    listing.entries[0].id = Id::new("prod", "web");
+    let case = Case { pods: &[], answers: true, local: Some(&[]), listing: Some(&listing) };
+    assert_eq!(case.look()[&Id::new("prod", "web")].api, Api::Unknown);
+}
+
+#[test]
+fn the_machine_survives_when_each_copy_is_kept_and_the_agents_own_is_active() {
+    let said = |listing: &Listing, pods: &[Pod]| {
+        let case = Case { pods, answers: true, local: Some(&[]), listing: Some(listing) };
+        evidence::missing(&case.look(), &Complaints::default())
+    };
+    let (own, apiserver) = (pod(OWN, json!({})), pod(APISERVER, json!({})));
+    assert_eq!(said(&kept(OWN, true), std::slice::from_ref(&own)), Ok(()));
+    let inactive = said(&kept(OWN, false), std::slice::from_ref(&own)).unwrap_err();
+    assert_eq!(inactive, "no copy of kube-system/pod-checkpointer yet");
+    let missing = said(&kept(OWN, true), &[own, apiserver]).unwrap_err();
+    assert_eq!(missing, "no copy of kube-system/kube-apiserver yet");
+    assert!(said(&Listing::default(), &[]).is_err());
+}

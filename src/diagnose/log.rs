@@ -1,0 +1,120 @@
+//! The last lines of a container's log: what a program said before it gave up.
+//!
+//! Runtimes write each line as `time stream F text`, or in parts with `P`. Programs of Kubernetes begin theirs with level, time and
+//! place; etcd writes JSON. Both are taken down to their words.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+use serde_json::Value;
+
+/// Enough for the last words of any program.
+const TAIL: u64 = 32 * 1024;
+/// As many as a person reads.
+const LINES: usize = 3;
+/// Words of a line that says why a program ends.
+const TELLING: [&str; 6] = ["error", "fatal", "panic", "failed", "unknown flag", "cannot"];
+/// Longer ones are cut.
+const WIDTH: usize = 300;
+
+/// The lines of the log at `path` that tell most, the last ones, in order.
+pub fn last_lines(path: &Path) -> io::Result<Vec<String>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().skip(usize::from(length > TAIL)).collect();
+    Ok(telling(lines.into_iter().filter_map(message)))
+}
+
+/// Of lines as a program wrote them, the last that say why it ended, else the last.
+pub fn telling<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let lines: Vec<String> = lines.map(words).filter(|line| !line.is_empty()).collect();
+    let tells = |line: &&String| {
+        let line = line.to_ascii_lowercase();
+        TELLING.iter().any(|word| line.contains(word))
+    };
+    let mut chosen: Vec<&String> = lines.iter().filter(tells).collect();
+    if chosen.is_empty() {
+        chosen = lines.iter().collect();
+    }
+    let first = chosen.len().saturating_sub(LINES);
+    let mut chosen: Vec<String> = chosen.split_off(first).into_iter().map(|line| cut(line)).collect();
+    chosen.dedup();
+    chosen
+}
+
+/// What the program wrote, without what the runtime put before it.
+fn message(line: &str) -> Option<&str> {
+    let mut parts = line.splitn(4, ' ');
+    let (_time, stream, _tag) = (parts.next()?, parts.next()?, parts.next()?);
+    ["stdout", "stderr"].contains(&stream).then(|| parts.next().unwrap_or_default())
+}
+
+/// A line without level, time and place.
+fn words(line: &str) -> String {
+    let line = line.trim();
+    if let Ok(Value::Object(fields)) = serde_json::from_str(line) {
+        let text = |name: &str| fields.get(name).and_then(Value::as_str);
+        let level = text("level").filter(|level| ["fatal", "panic", "error"].contains(level));
+        return [level, text("msg"), text("error")].into_iter().flatten().collect::<Vec<_>>().join(": ");
+    }
+    is_klog(line).and_then(|rest| rest.split_once("] ")).map_or(line, |(_, message)| message).to_owned()
+}
+
+/// `E1121 17:30:00.123456       1 run.go:72] "command failed"`: the part behind the level.
+fn is_klog(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix(['I', 'W', 'E', 'F'])?;
+    let has_date = rest.len() > 4 && rest.as_bytes()[..4].iter().all(u8::is_ascii_digit);
+    has_date.then_some(rest)
+}
+
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_that_say_why_a_program_ended_are_told_without_their_heads() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.log");
+        let lines = [
+            "2026-01-01T00:00:00.1Z stderr F I0101 00:00:00.000001       1 options.go:220] external host was not specified",
+            "2026-01-01T00:00:00.2Z stderr F E0101 00:00:00.000002       1 run.go:72] \"command failed\" err=\"address in use\"",
+            "2026-01-01T00:00:00.3Z stderr F {\"level\":\"fatal\",\"ts\":\"x\",\"msg\":\"discovery failed\",\"error\":\"no space\"}",
+            "2026-01-01T00:00:00.4Z stdout F ",
+            "half a line of the runtime",
+        ];
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let told = last_lines(&path).unwrap();
+        assert_eq!(told, ["\"command failed\" err=\"address in use\"", "fatal: discovery failed: no space"]);
+    }
+
+    #[test]
+    fn a_program_that_never_says_why_is_quoted_by_its_last_lines() {
+        let told = telling(["one", "two", "three", "four", "  "].into_iter());
+        assert_eq!(told, ["two", "three", "four"]);
+        assert_eq!(telling(std::iter::empty()), [] as [&str; 0]);
+        let long = "x".repeat(1000);
+        assert_eq!(telling([long.as_str()].into_iter())[0].chars().count(), WIDTH + 1);
+    }
+
+    #[test]
+    fn only_the_end_of_a_long_log_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.log");
+        let line = format!("t stderr F error {}\n", "y".repeat(100));
+        std::fs::write(&path, line.repeat(5000) + "t stderr F failed at last\n").unwrap();
+        let told = last_lines(&path).unwrap();
+        assert_eq!(told.last().unwrap(), "failed at last");
+    }
+}

@@ -1,0 +1,235 @@
+//! Looks at the machine: its checks, and what the runtime has of our static pods. Nothing here judges, and nothing is changed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::seen::{Cluster, Container, End, Life, Look, Seen, StaticPod};
+use super::{Blocker, Subject, ask, log, pods};
+use crate::assets::command::containers;
+use crate::error::chain;
+use crate::host::cri::{self, Sandbox, State};
+use crate::preflight;
+
+/// Kubelet's annotation for where it has a pod from, and its word for a file.
+const SOURCE: (&str, &str) = ("kubernetes.io/config.source", "file");
+/// A file's time and a runtime's are of one clock, but not of one moment.
+const SLACK: time::Duration = time::Duration::seconds(2);
+
+/// Everything, at once.
+pub async fn observe(subject: &Subject, stuck: Option<Blocker>) -> Seen {
+    let runtime = Runtime::look().await;
+    let (checks, static_pods, (api, mut cluster)) =
+        futures::join!(checks(subject), static_pods(subject, &runtime), ask::ask(subject));
+    if let Some(cluster) = &mut cluster {
+        last_words(subject, cluster, &runtime, api.answer.as_ref().map(|(endpoint, _)| endpoint)).await;
+    }
+    Seen { now: OffsetDateTime::now_utc(), checks, static_pods, api, cluster, stuck }
+}
+
+async fn checks(subject: &Subject) -> Look<Vec<preflight::Check>> {
+    let now = OffsetDateTime::now_utc();
+    let options = preflight::Options { now, ..subject.checks.clone() };
+    match preflight::run(&subject.layout, &options, |_| {}).await {
+        Ok(checks) => Look::Seen(checks),
+        Err(error) => Look::Unknown(chain(&error)),
+    }
+}
+
+/// What the runtime has.
+struct Runtime {
+    socket: PathBuf,
+    /// Where its files are for us.
+    root: PathBuf,
+    sandboxes: Vec<Sandbox>,
+    containers: Vec<cri::Container>,
+    images: Vec<String>,
+}
+
+impl Runtime {
+    async fn look() -> Look<Self> {
+        let (socket, root) = match preflight::runtime_place() {
+            Ok(place) => place,
+            Err(why) => return Look::Unknown(why),
+        };
+        let asked =
+            futures::try_join!(cri::sandboxes(&socket), cri::containers(&socket), cri::images(&socket));
+        match asked {
+            Ok((sandboxes, containers, images)) => {
+                Look::Seen(Self { socket, root, sandboxes, containers, images })
+            }
+            Err(error) => Look::Unknown(chain(&error)),
+        }
+    }
+
+    /// Containers called `name` in a pod, the newest first.
+    fn containers(&self, is_of_pod: impl Fn(&cri::Container) -> bool, name: &str) -> Vec<&cri::Container> {
+        let mut found: Vec<_> = self
+            .containers
+            .iter()
+            .filter(|container| container.name == name && is_of_pod(container))
+            .collect();
+        found.sort_by_key(|container| std::cmp::Reverse((container.attempt, container.created)));
+        found
+    }
+
+    /// Whether a pod that is older than its file goes with it nevertheless: one that runs, or was tried again since. Any other is what is
+    /// left of an earlier file.
+    fn is_of_file(&self, sandbox: &Sandbox, placed: Option<OffsetDateTime>) -> bool {
+        let Some(placed) = placed else { return true };
+        let mut containers = self.containers.iter().filter(|container| container.sandbox == sandbox.id);
+        sandbox.created + SLACK > placed
+            || containers.any(|container| container.state == State::Running || container.created > placed)
+    }
+
+    /// How a container ended, if it did.
+    async fn end(&self, container: &cri::Container) -> Option<End> {
+        if container.state != State::Exited {
+            return None;
+        }
+        let status = cri::container_status(&self.socket, &container.id).await.ok()?;
+        let log = status.log_path;
+        let lines = match &log {
+            Some(path) => self.lines(path),
+            None => Look::Unknown("the runtime keeps none".to_owned()),
+        };
+        let (exit_code, reason, attempt) = (status.exit_code, status.reason, container.attempt);
+        Some(End { exit_code, reason, attempt, lines, log })
+    }
+
+    fn lines(&self, path: &Path) -> Look<Vec<String>> {
+        let seen = self.root.join(path.strip_prefix("/").unwrap_or(path));
+        match log::last_lines(&seen) {
+            Ok(lines) => Look::Seen(lines),
+            Err(error) => Look::Unknown(format!("{}: {error}", path.display())),
+        }
+    }
+}
+
+/// Those of our static pods whose files are there now.
+async fn static_pods(subject: &Subject, runtime: &Look<Runtime>) -> Look<Vec<StaticPod>> {
+    let runtime = match runtime {
+        Look::Seen(runtime) => runtime,
+        Look::Unknown(why) => return Look::Unknown(why.clone()),
+    };
+    let layout = &subject.layout;
+    let staying = layout.controller_manifests.iter().map(|pod| (pod, true));
+    let all = staying.chain(layout.bootstrap_manifests.iter().map(|pod| (pod, false)));
+    let mut pods = Vec::new();
+    for (pod, stays) in all {
+        let file = subject.checks.pod_manifest_path.join(pod.file_name());
+        if let Ok(found) = fs::metadata(&file) {
+            let placed = found.modified().ok().map(OffsetDateTime::from);
+            pods.push(static_pod(&pod.value, file, placed, stays, runtime).await);
+        }
+    }
+    Look::Seen(pods)
+}
+
+async fn static_pod(
+    pod: &Value,
+    file: PathBuf,
+    placed: Option<OffsetDateTime>,
+    stays: bool,
+    runtime: &Runtime,
+) -> StaticPod {
+    let text = |field: &str| pod["metadata"][field].as_str();
+    let name = text("name").unwrap_or_default().to_owned();
+    let there = sandbox(text("namespace").unwrap_or("default"), &name, placed, &runtime.sandboxes);
+    let sandbox = there.filter(|sandbox| runtime.is_of_file(sandbox, placed));
+    let lingers = there.is_some() && sandbox.is_none();
+    let mut found = Vec::new();
+    for container in containers(pod) {
+        found.push(container_of(container, sandbox, runtime).await);
+    }
+    StaticPod {
+        name,
+        file,
+        stays,
+        placed,
+        lingers,
+        started: sandbox.map(|sandbox| sandbox.created),
+        containers: found,
+    }
+}
+
+/// The runtime's pod of a static pod: the newest that was made after the file, else one that is ready.
+fn sandbox<'a>(
+    namespace: &str,
+    name: &str,
+    placed: Option<OffsetDateTime>,
+    all: &'a [Sandbox],
+) -> Option<&'a Sandbox> {
+    let prefix = format!("{name}-"); // kubelet adds the node's name
+    let is_it = |sandbox: &&Sandbox| {
+        sandbox.namespace == namespace
+            && sandbox.name.starts_with(&prefix)
+            && sandbox.annotations.get(SOURCE.0).map(String::as_str) == Some(SOURCE.1)
+    };
+    let is_newer = |sandbox: &Sandbox| placed.is_none_or(|placed| sandbox.created + SLACK > placed);
+    let present = all.iter().filter(is_it).filter(|sandbox| sandbox.is_ready || is_newer(sandbox));
+    present.max_by_key(|sandbox| (is_newer(sandbox), sandbox.is_ready, sandbox.created))
+}
+
+async fn container_of(container: &Value, sandbox: Option<&Sandbox>, runtime: &Runtime) -> Container {
+    let name = container["name"].as_str().unwrap_or_default();
+    let image = container["image"].as_str().unwrap_or_default();
+    let made = match sandbox {
+        Some(sandbox) => runtime.containers(|container| container.sandbox == sandbox.id, name),
+        None => Vec::new(),
+    };
+    let newest = made.first();
+    let ended = match newest {
+        Some(newest) => runtime.end(newest).await,
+        None => None,
+    };
+    let before = match made.get(1) {
+        Some(before) => runtime.end(before).await,
+        None => None,
+    };
+    let life = match (newest, ended) {
+        (None, _) => Life::Missing,
+        (Some(_), Some(end)) => Life::Ended(end),
+        (Some(newest), None) => Life::Running(newest.created),
+    };
+    let has_image = Some(runtime.images.contains(&preflight::full_reference(image)));
+    Container { name: name.to_owned(), image: image.to_owned(), has_image, life, before }
+}
+
+/// Adds what containers of the cluster's pods said before they ended: from this machine's files, else from the API.
+async fn last_words(
+    subject: &Subject,
+    cluster: &mut Cluster,
+    runtime: &Look<Runtime>,
+    endpoint: Option<&String>,
+) {
+    let crashed: Vec<(Pod, String)> = cluster
+        .pods
+        .iter()
+        .flat_map(|pod| pods::crashed(pod).into_iter().map(|crashed| (pod.clone(), crashed.container)))
+        .collect();
+    for (pod, container) in crashed {
+        let lines = match local_lines(&pod, &container, runtime).await {
+            Some(lines) => Some(lines),
+            None => ask::lines(subject, endpoint, &pod, &container).await,
+        };
+        if let Some(lines) = lines {
+            cluster.lines.insert((pod.name_any(), container), lines);
+        }
+    }
+}
+
+async fn local_lines(pod: &Pod, container: &str, runtime: &Look<Runtime>) -> Option<Vec<String>> {
+    let Look::Seen(runtime) = runtime else { return None };
+    let uid = pod.uid()?;
+    let made = runtime.containers(|container| container.pod_uid == uid, container);
+    let ended = made.into_iter().find(|container| container.state == State::Exited)?;
+    match runtime.end(ended).await?.lines {
+        Look::Seen(lines) => Some(lines),
+        Look::Unknown(_) => None,
+    }
+}

@@ -1,0 +1,266 @@
+//! Decisions over everything that can be seen: of several things that are wrong the deepest is named.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use time::macros::datetime;
+use time::{Duration, OffsetDateTime};
+
+use super::decide::decide;
+use super::seen::{Api, Cluster, Container, End, Life, Look, Seen, StaticPod};
+use super::{Blocker, Verdict, Workload};
+use crate::cluster::connect::Readyz;
+use crate::preflight::{Check, Outcome, Problem};
+
+const NOW: OffsetDateTime = datetime!(2026-01-01 0:10 UTC);
+
+/// A machine on which all goes well, and whose control plane is still to come.
+fn seen() -> Seen {
+    let pods = [("etcd", true), ("bootstrap-kube-apiserver", false)];
+    Seen {
+        now: NOW,
+        checks: Look::Seen(Vec::new()),
+        static_pods: Look::Seen(pods.map(|(name, stays)| static_pod(name, stays)).into()),
+        api: api(Some(Readyz::Ready)),
+        cluster: Some(cluster(Vec::new())),
+        stuck: None,
+    }
+}
+
+fn api(answer: Option<Readyz>) -> Api {
+    Api {
+        port: 6443,
+        answer: answer.map(|answer| ("192.0.2.1:6443".to_owned(), answer)),
+        url: "https://api.example.test:6443".to_owned(),
+        at_url: None,
+    }
+}
+
+fn static_pod(name: &str, stays: bool) -> StaticPod {
+    let container = Container {
+        name: "c".into(),
+        image: "example.test/image:1".into(),
+        has_image: Some(true),
+        life: Life::Running(NOW - Duration::MINUTE),
+        before: None,
+    };
+    StaticPod {
+        name: name.into(),
+        file: PathBuf::from(format!("/etc/kubernetes/manifests/{name}.yaml")),
+        stays,
+        lingers: false,
+        placed: Some(NOW - Duration::MINUTE),
+        started: Some(NOW - Duration::MINUTE),
+        containers: vec![container],
+    }
+}
+
+fn end(line: &str) -> End {
+    End {
+        exit_code: 1,
+        reason: "Error".into(),
+        attempt: 2,
+        lines: Look::Seen(vec![line.to_owned()]),
+        log: Some("/var/log/pods/p/c/2.log".into()),
+    }
+}
+
+fn cluster(pods: Vec<Value>) -> Cluster {
+    let required = Workload { namespace: "kube-system".into(), name: "kube-scheduler".into() };
+    let pods = pods.into_iter().map(|pod| serde_json::from_value(pod).unwrap());
+    Cluster { has_node: true, pods: pods.collect(), required: vec![required], ..Cluster::default() }
+}
+
+/// A required pod with this status.
+fn pod(node: Option<&str>, status: Value) -> Value {
+    json!({
+        "metadata": {"name": "kube-scheduler-1-x", "namespace": "kube-system", "uid": "u"},
+        "spec": {"nodeName": node, "nodeSelector": {"role": "none"}, "containers": []},
+        "status": status,
+    })
+}
+
+fn waiting(reason: &str, message: &str) -> Value {
+    json!({"containerStatuses": [{"name": "c", "image": "example.test/image:1", "imageID": "", "ready": false,
+        "restartCount": 3, "state": {"waiting": {"reason": reason, "message": message}}}]})
+}
+
+fn fail(seen: &mut Seen, name: &'static str) {
+    let Look::Seen(checks) = &mut seen.checks else { unreachable!("it is") };
+    let outcome =
+        Outcome::Fail(vec![Problem::new(format!("the check {name} fails"), "so it says", "mend it")]);
+    checks.push(Check { name, about: "", outcome });
+}
+
+fn static_pods(seen: &mut Seen) -> &mut Vec<StaticPod> {
+    let Look::Seen(pods) = &mut seen.static_pods else { unreachable!("they are") };
+    pods
+}
+
+fn blocker(seen: &Seen) -> Blocker {
+    decide(seen).blocker().unwrap_or_else(|| panic!("nothing is in the way: {:?}", decide(seen)))
+}
+
+#[test]
+fn nothing_is_in_the_way_where_all_is_well_and_what_cannot_be_seen_is_said() {
+    let mut seen = seen();
+    assert_eq!(decide(&seen), Verdict::Unexplained { unseen: Vec::new() });
+    seen.static_pods = Look::Unknown("no socket is to be seen".into());
+    let Look::Seen(checks) = &mut seen.checks else { unreachable!("they are") };
+    let unknown = |name| Check { name, about: "", outcome: Outcome::Unknown("no process".into()) };
+    checks.extend([unknown("kubelet-static-pods"), unknown("networks")]);
+    let unseen = ["kubelet-static-pods: no process", "static pods: no socket is to be seen"];
+    assert_eq!(decide(&seen), Verdict::Unexplained { unseen: unseen.map(str::to_owned).into() });
+}
+
+#[test]
+fn of_several_things_that_are_wrong_the_deepest_is_named() {
+    let mut seen = seen();
+    seen.api = api(Some(Readyz::Unreachable("connection reset".into())));
+    seen.cluster = None;
+    fail(&mut seen, "server-names");
+    assert_eq!(blocker(&seen).what, "whoever listens at 192.0.2.1:6443 does not answer");
+    static_pods(&mut seen)[1].containers[0].life = Life::Ended(end("connection refused"));
+    assert!(blocker(&seen).what.contains("bootstrap-kube-apiserver does not stay up"));
+    fail(&mut seen, "etcd");
+    assert_eq!(blocker(&seen).what, "the check etcd fails");
+    static_pods(&mut seen)[0].containers[0].life = Life::Ended(end("disk is broken"));
+    assert!(blocker(&seen).what.contains("etcd does not stay up"));
+    fail(&mut seen, "kubelet");
+    assert_eq!(blocker(&seen).what, "the check kubelet fails");
+    fail(&mut seen, "container-runtime");
+    assert_eq!(blocker(&seen).what, "the check container-runtime fails");
+}
+
+#[test]
+fn a_static_pod_is_followed_from_its_file_to_its_container() {
+    let first = |change: &dyn Fn(&mut StaticPod)| {
+        let mut seen = seen();
+        seen.api = api(None);
+        seen.cluster = None;
+        change(&mut static_pods(&mut seen)[1]);
+        decide(&seen).blocker()
+    };
+    let not_taken_up = first(&|pod| pod.started = None).unwrap();
+    assert!(not_taken_up.what.contains("has not taken up the static pod bootstrap-kube-apiserver"));
+    assert!(not_taken_up.cure.contains("staticPodPath: /etc/kubernetes/manifests"), "{not_taken_up:?}");
+    let earlier = first(&|pod| (pod.started, pod.lingers) = (None, true)).unwrap();
+    assert!(earlier.what.contains("does not let go of an earlier static pod"), "{earlier:?}");
+    let young = |pod: &mut StaticPod| (pod.started, pod.placed) = (None, Some(NOW - Duration::SECOND));
+    assert_eq!(first(&young), None, "kubelet looks every few seconds");
+    let missing = |has_image| {
+        move |pod: &mut StaticPod| {
+            pod.containers[0].life = Life::Missing;
+            pod.containers[0].has_image = Some(has_image);
+        }
+    };
+    assert_eq!(first(&missing(false)).unwrap().what, "image example.test/image:1 is not on this machine");
+    assert!(first(&missing(true)).unwrap().what.contains("does not make container c"));
+    let crash = first(&|pod| pod.containers[0].life = Life::Ended(end("bad flag"))).unwrap();
+    assert_eq!(crash.why, "it exited with 1 at attempt 3; its last lines: bad flag");
+    assert!(crash.cure.contains("/var/log/pods/p/c/2.log"), "{crash:?}");
+    let full = first(&|pod| pod.containers[0].life = Life::Ended(end("x: no space left on device"))).unwrap();
+    assert!(full.what.contains("finds no room on the disk"));
+    let restarted = |since: Duration| {
+        move |pod: &mut StaticPod| {
+            pod.containers[0].life = Life::Running(NOW - since);
+            pod.containers[0].before = Some(end("bad flag"));
+        }
+    };
+    assert!(first(&restarted(Duration::SECOND)).unwrap().what.contains("does not stay up"));
+    assert_eq!(first(&restarted(Duration::MINUTE)), None, "it has recovered");
+}
+
+#[test]
+fn an_apiserver_says_itself_what_it_lacks() {
+    let told = |answer| {
+        let mut seen = seen();
+        (seen.api, seen.cluster) = (api(Some(answer)), None);
+        blocker(&seen)
+    };
+    let unready = told(Readyz::NotReady { status: 500, lines: vec!["etcd failed".into()] });
+    assert!(unready.why.contains("etcd failed") && unready.cure.contains("has a leader"), "{unready:?}");
+    let untrusted =
+        |words: &str| told(Readyz::Unreachable(format!("invalid peer certificate: {words}"))).what;
+    assert!(untrusted("NotValidForName").contains("is not for the host of the API's URL"));
+    assert!(untrusted("certificate expired").contains("is out of date"));
+    assert!(untrusted("UnknownIssuer").contains("is not one of this cluster"));
+    let stranger = told(Readyz::NotReady { status: 401, lines: vec!["Unauthorized".into()] });
+    assert!(stranger.what.contains("does not know the administrator"));
+}
+
+#[test]
+fn a_machine_that_does_not_register_looks_for_the_api_elsewhere() {
+    let mut seen = seen();
+    seen.api.at_url = Some(Readyz::Unreachable("timed out".into()));
+    assert_eq!(decide(&seen).blocker(), None, "it has registered");
+    seen.cluster.as_mut().unwrap().has_node = false;
+    assert_eq!(blocker(&seen).what, "the API does not answer at https://api.example.test:6443");
+    fail(&mut seen, "api-address");
+    assert_eq!(blocker(&seen).what, "the check api-address fails");
+}
+
+#[test]
+fn a_required_pod_is_followed_from_its_node_to_its_program() {
+    let of_pod = |node, status| {
+        let mut seen = seen();
+        seen.cluster = Some(cluster(vec![pod(node, status)]));
+        decide(&seen).blocker()
+    };
+    let unscheduled = |message: &str| json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": message}]});
+    let labels =
+        of_pod(None, unscheduled("0/1: 1 node(s) didn't match Pod's node affinity/selector.")).unwrap();
+    assert_eq!(labels.what, "no node has the labels that pod kube-scheduler-1-x asks for");
+    assert!(labels.why.contains("role=none"), "{labels:?}");
+    assert!(of_pod(None, unscheduled("Insufficient cpu")).unwrap().what.contains("no node takes pod"));
+    assert_eq!(of_pod(None, json!({})), None, "the scheduler has not looked yet");
+    let image = of_pod(Some("n1"), waiting("ErrImagePull", "not found")).unwrap();
+    assert_eq!(image.what, "image example.test/image:1 is not on this machine");
+    let config = of_pod(Some("n1"), waiting("CreateContainerConfigError", "secret \"s\" not found")).unwrap();
+    assert!(config.why.contains("secret \"s\" not found"));
+    let mut crash = waiting("CrashLoopBackOff", "back-off");
+    crash["containerStatuses"][0]["lastState"] =
+        json!({"terminated": {"exitCode": 2, "message": "I am fine\nError: unknown flag: --none\n"}});
+    let crash = of_pod(Some("n1"), crash).unwrap();
+    assert!(crash.what.contains("does not stay up"), "{crash:?}");
+    assert!(crash.why.contains("exited with 2") && crash.why.ends_with("Error: unknown flag: --none"));
+    assert!(crash.cure.contains("kubectl -n kube-system logs kube-scheduler-1-x -c c --previous"));
+}
+
+#[test]
+fn events_say_why_a_pod_has_no_container_or_is_not_made_while_they_are_new() {
+    let event = |reason: &str, name: &str, age: Duration| {
+        let at = (NOW - age).unix_timestamp();
+        let at = OffsetDateTime::from_unix_timestamp(at).unwrap();
+        json!({"metadata": {}, "reason": reason, "message": "no volume", "type": "Warning",
+            "lastTimestamp": crate::pki::rfc3339(at), "involvedObject": {"name": name}})
+    };
+    let with = |pods: Vec<Value>, event: Value| {
+        let mut seen = seen();
+        let mut cluster = cluster(pods);
+        cluster.events.push(serde_json::from_value(event).unwrap());
+        seen.cluster = Some(cluster);
+        decide(&seen).blocker()
+    };
+    let creating = || vec![pod(Some("n1"), waiting("ContainerCreating", ""))];
+    let new = Duration::seconds(5);
+    let mount = with(creating(), event("FailedMount", "kube-scheduler-1-x", new)).unwrap();
+    assert_eq!(mount.what, "pod kube-scheduler-1-x cannot be started");
+    assert_eq!(with(creating(), event("FailedMount", "kube-scheduler-1-x", Duration::HOUR)), None);
+    let refused = with(Vec::new(), event("FailedCreate", "kube-scheduler-1", new)).unwrap();
+    assert_eq!(refused.what, "no pod of kube-system/kube-scheduler may be made");
+    assert_eq!(with(Vec::new(), event("FailedCreate", "coredns-1", new)), None, "nobody waits for it");
+}
+
+#[test]
+fn a_daemon_set_that_no_node_is_labelled_for_is_named() {
+    let mut seen = seen();
+    let set = json!({
+        "metadata": {"name": "kube-scheduler", "namespace": "kube-system", "generation": 1},
+        "spec": {"selector": {}, "template": {"spec": {"nodeSelector": {"role": "none"}, "containers": []}}},
+        "status": {"observedGeneration": 1, "desiredNumberScheduled": 0, "currentNumberScheduled": 0,
+            "numberMisscheduled": 0, "numberReady": 0},
+    });
+    seen.cluster.as_mut().unwrap().daemon_sets.push(serde_json::from_value(set).unwrap());
+    assert_eq!(blocker(&seen).what, "no node has the labels that DaemonSet kube-scheduler asks for");
+}

@@ -1,0 +1,53 @@
+//! The container runtime, asked over its socket in the language kubelet speaks to it: CRI v1, a gRPC service.
+//!
+//! A question here is one message on a connection of its own (`rpc`). That needs HTTP/2 (`h2`) and protocol buffers (`prost`), but
+//! neither generated code nor a gRPC framework. Only what is asked for is declared (`messages`): fields that are unknown there are
+//! passed over. Nothing here changes what a runtime does.
+
+mod container;
+mod messages;
+mod rpc;
+
+use std::path::Path;
+
+pub use container::{Container, ContainerStatus, Sandbox, State, container_status, containers, sandboxes};
+pub use messages::{Condition, Version};
+pub use rpc::Error;
+
+use messages::{Images, Question, Status};
+pub(super) use rpc::ask;
+
+/// Who answers at `socket`.
+pub async fn version(socket: &Path) -> Result<Version, Error> {
+    ask(socket, "/runtime.v1.RuntimeService/Version", &Question {}).await
+}
+
+/// What the runtime says about itself.
+pub async fn conditions(socket: &Path) -> Result<Vec<Condition>, Error> {
+    let status: Status = ask(socket, "/runtime.v1.RuntimeService/Status", &Question {}).await?;
+    Ok(status.status.unwrap_or_default().conditions)
+}
+
+/// References of the images that are there, by tag and by digest.
+pub async fn images(socket: &Path) -> Result<Vec<String>, Error> {
+    let found: Images = ask(socket, "/runtime.v1.ImageService/ListImages", &Question {}).await?;
+    Ok(found.images.into_iter().flat_map(|image| image.tags.into_iter().chain(image.digests)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_without_anybody_behind_it_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("runtime.sock");
+        let error = version(&socket).await.unwrap_err();
+        assert!(
+            matches!(error, Error::Connect { .. }) && error.to_string().contains("runtime.sock"),
+            "{error}"
+        );
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        assert!(matches!(version(&socket).await.unwrap_err(), Error::Connect { .. }));
+    }
+}

@@ -1,0 +1,62 @@
+//! What bootkube did to this machine, kept so that a run that was cut off can be told from a stranger's work.
+//!
+//! ```text
+//! placing etcd.yaml ─► (the file appears) ─► placed etcd.yaml      one JSON object a line, on disk before and after each act
+//! journal ─ read, fold ─► State: what is ours, by digest           a torn last line is one that was never written
+//! ```
+//!
+//! The journal is no marker: whether the control plane runs is asked of the cluster each time. It only says what no look at the machine
+//! can: that a file which differs from today's assets was placed by an earlier run, and may be replaced or removed. It holds digests and
+//! never contents. `docs/journal.md` describes it for its readers.
+
+mod file;
+mod record;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use sha2::{Digest as _, Sha256};
+
+pub use file::{Journal, intact, read};
+pub use record::{Command, Line, Record, Role, Run, SCHEMA, Thing};
+pub use state::{Held, Last, State};
+
+use crate::host::files;
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system refused.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// A line in its middle says nothing.
+    #[error("{}:{line}: is not a record of bootkube's journal: {reason}", path.display())]
+    Corrupt {
+        /// The journal.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// Why.
+        reason: String,
+    },
+    /// A later bootkube wrote it.
+    #[error(
+        "{} was written by bootkube {bootkube} in schema {schema}, and this version knows up to {SCHEMA}; use that version",
+        path.display()
+    )]
+    Newer {
+        /// The journal.
+        path: PathBuf,
+        /// Its schema.
+        schema: u64,
+        /// Who wrote it.
+        bootkube: String,
+    },
+}
+
+/// SHA-256 in hexadecimal.
+pub fn digest(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}

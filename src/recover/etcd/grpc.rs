@@ -1,0 +1,179 @@
+//! One question and one answer over HTTP/2, with TLS or without: as much of gRPC as reading etcd needs (see `host/cri.rs`, which does the
+//! same over a Unix socket).
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use h2::client::SendRequest;
+use http::{HeaderMap, Request, Uri};
+use hyper::body::Bytes;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use tokio_rustls::TlsConnector;
+use url::Url;
+
+use super::{Error, Options};
+use crate::error::chain;
+
+/// For a connection: v0.14's.
+const CONNECT: Duration = Duration::from_secs(5);
+/// For an answer.
+const ANSWER: Duration = Duration::from_secs(30);
+/// Flag and length before each message.
+const PREFIX: usize = 5;
+/// How much may be on its way to us.
+const WINDOW: u32 = 8 << 20;
+
+/// Whom we trust, and who we are.
+pub struct Tls(TlsConnector);
+
+impl Tls {
+    /// `None` without a CA.
+    pub fn new(options: &Options) -> Result<Option<Self>, Error> {
+        let Some(ca) = &options.ca else { return Ok(None) };
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(ca, "CA")? {
+            roots.add(certificate).map_err(|error| unusable("CA", &error))?;
+        }
+        let config = ClientConfig::builder().with_root_certificates(roots);
+        let mut config = match (&options.certificate, &options.key) {
+            (Some(certificate), Some(key)) => {
+                let chain = certificates(certificate, "client certificate")?;
+                let key = PrivateKeyDer::from_pem_slice(&read(key, "client key")?);
+                let key = key.map_err(|error| unusable("client key", &error))?;
+                config
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| unusable("client certificate", &error))?
+            }
+            _ => config.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Some(Self(TlsConnector::from(Arc::new(config)))))
+    }
+}
+
+fn read(path: &Path, what: &'static str) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|source| Error::File { what, path: path.to_owned(), source })
+}
+
+fn certificates(path: &Path, what: &'static str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let pem = read(path, what)?;
+    let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+    match found.map_err(|error| unusable(what, &error))? {
+        found if found.is_empty() => {
+            Err(Error::Credentials { what, why: format!("{} holds no certificate", path.display()) })
+        }
+        found => Ok(found),
+    }
+}
+
+fn unusable(what: &'static str, error: &dyn std::error::Error) -> Error {
+    Error::Credentials { what, why: chain(error) }
+}
+
+/// A connection.
+pub struct Channel {
+    sender: SendRequest<Bytes>,
+    base: String,
+    driver: AbortHandle,
+}
+
+impl Channel {
+    /// Connects to `server`; if that fails, why.
+    pub async fn open(server: &Url, tls: Option<&Tls>) -> Result<Self, String> {
+        let host =
+            server.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = server.port().unwrap_or(2379);
+        let connect = async {
+            let stream =
+                TcpStream::connect((host.as_str(), port)).await.map_err(|error| error.to_string())?;
+            let base = format!("{}://{}:{port}", server.scheme(), server.host_str().unwrap_or_default());
+            match tls {
+                None => Self::over(stream, base).await,
+                Some(Tls(connector)) => {
+                    let name = ServerName::try_from(host.clone()).map_err(|error| error.to_string())?;
+                    let stream = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
+                    Self::over(stream, base).await
+                }
+            }
+        };
+        let answer = tokio::time::timeout(CONNECT, connect).await;
+        answer.unwrap_or_else(|_| Err(format!("no connection within {} s", CONNECT.as_secs())))
+    }
+
+    async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        base: String,
+    ) -> Result<Self, String> {
+        let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(WINDOW).initial_connection_window_size(WINDOW);
+        let (sender, connection) = builder.handshake(stream).await.map_err(|error| error.to_string())?;
+        // What ends the connection also ends the question on it, and is told there.
+        let driver = tokio::spawn(async { connection.await.unwrap_or_default() }).abort_handle();
+        Ok(Self { sender, base, driver })
+    }
+
+    /// The bytes of the answer to `message`; if there is none, why.
+    pub async fn ask(&mut self, method: &str, message: &[u8]) -> Result<Vec<u8>, String> {
+        let answer = tokio::time::timeout(ANSWER, self.exchange(method, message)).await;
+        answer.unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER.as_secs())))
+    }
+
+    async fn exchange(&mut self, method: &str, message: &[u8]) -> Result<Vec<u8>, String> {
+        let said = |error: h2::Error| error.to_string();
+        let uri: Uri = format!("{}{method}", self.base)
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| error.to_string())?;
+        let request = Request::post(uri).header("content-type", "application/grpc").header("te", "trailers");
+        let request = request.body(()).map_err(|error| error.to_string())?;
+        let mut sender = self.sender.clone().ready().await.map_err(said)?;
+        let (response, mut body) = sender.send_request(request, false).map_err(said)?;
+        body.send_data(frame(message).into(), true).map_err(said)?;
+        let (bytes, headers) = collect(response.await.map_err(said)?).await.map_err(said)?;
+        match refusal(&headers) {
+            Some(reason) => Err(reason),
+            None => bytes.get(PREFIX..).map(<[u8]>::to_vec).ok_or_else(|| "the answer is empty".to_owned()),
+        }
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// A message behind its prefix: not compressed, and as long as it is.
+fn frame(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap_or_else(|_| unreachable!("our questions are short"));
+    [&[0], length.to_be_bytes().as_slice(), message].concat()
+}
+
+/// The body, and all headers that came before and after it.
+async fn collect(response: http::Response<h2::RecvStream>) -> Result<(Vec<u8>, HeaderMap), h2::Error> {
+    let (parts, mut body) = response.into_parts();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.data().await {
+        let chunk = chunk?;
+        body.flow_control().release_capacity(chunk.len())?;
+        bytes.extend_from_slice(&chunk);
+    }
+    let mut headers = parts.headers;
+    headers.extend(body.trailers().await?.unwrap_or_default());
+    Ok((bytes, headers))
+}
+
+/// What the headers say against the answer.
+fn refusal(headers: &HeaderMap) -> Option<String> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match text("grpc-status") {
+        Some("0") => None,
+        Some(code) => Some(text("grpc-message").filter(|text| !text.is_empty()).unwrap_or(code).to_owned()),
+        None => Some("it is no gRPC server".to_owned()),
+    }
+}

@@ -1,0 +1,129 @@
+//! An etcd snapshot file: what `etcdctl snapshot save` writes, or `member/snap/db` of an etcd that does not run.
+//!
+//! It is a bbolt database (`bolt`), whose bucket `key` holds every change since the last compaction by revision. Read from the first to
+//! the last they make the present; what was deleted since is still there and is kept apart, because it may be what is missing. Saved
+//! snapshots end in a SHA-256 of everything before it, which is verified. Nothing is written.
+
+mod bolt;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+use sha2::{Digest as _, Sha256};
+
+use super::store::{Entry, KeyValue};
+pub use bolt::{Pages, Problem};
+
+/// Where etcd keeps its data.
+const BUCKET: &[u8] = b"key";
+/// Length of the checksum at the end. Without it the length of a database is a multiple of a disk's sector.
+const CHECKSUM: u64 = 32;
+const SECTOR: u64 = 512;
+/// Key of a change: main revision, `_`, sub revision, and a mark where it is a deletion.
+const REVISION: usize = 17;
+const DELETION: u8 = b't';
+
+/// Why a snapshot cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system refused.
+    #[error("failed to read snapshot {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Its checksum is another.
+    #[error("snapshot {} is damaged: its SHA-256 is not the one at its end; copy it again, or use an earlier one", path.display())]
+    Checksum {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is no database, or a torn one.
+    #[error("snapshot {} cannot be read: {problem}", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: Problem,
+    },
+}
+
+/// What a snapshot holds of the keys that were wanted.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Newest revision in it.
+    pub revision: u64,
+    /// Whether it has a checksum, which then was right.
+    pub is_verified: bool,
+    /// What is there.
+    pub present: Vec<Entry>,
+    /// What was deleted since the last compaction, as it was before.
+    pub deleted: Vec<Entry>,
+}
+
+/// Reads the snapshot at `path`, as far as `is_wanted` wants keys.
+pub fn read(path: &Path, is_wanted: impl Fn(&[u8]) -> bool) -> Result<Snapshot, Error> {
+    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let is_verified = length % SECTOR == CHECKSUM;
+    if is_verified && !is_intact(&file, length - CHECKSUM).map_err(failed)? {
+        return Err(Error::Checksum { path: path.to_owned() });
+    }
+    let pages = if is_verified { length - CHECKSUM } else { length };
+    let mut snapshot = replay(&(file, pages), is_wanted)
+        .map_err(|problem| Error::Database { path: path.to_owned(), problem })?;
+    snapshot.is_verified = is_verified;
+    Ok(snapshot)
+}
+
+/// Whether the first `length` bytes have the checksum that follows them.
+fn is_intact(file: &File, length: u64) -> io::Result<bool> {
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    let mut content = file.take(length);
+    loop {
+        match content.read(&mut buffer)? {
+            0 => break,
+            read => digest.update(&buffer[..read]),
+        }
+    }
+    let mut expected = Vec::new();
+    content.into_inner().take(CHECKSUM).read_to_end(&mut expected)?;
+    Ok(digest.finalize()[..] == expected[..])
+}
+
+/// Lets every change happen again.
+pub fn replay(pages: &impl Pages, is_wanted: impl Fn(&[u8]) -> bool) -> Result<Snapshot, Problem> {
+    let mut snapshot = Snapshot::default();
+    let mut states: BTreeMap<Vec<u8>, (Vec<u8>, bool)> = BTreeMap::new();
+    bolt::each(pages, BUCKET, |revision, change| {
+        let main = revision.first_chunk().map(|main| u64::from_be_bytes(*main));
+        let main = main.filter(|_| revision.len() >= REVISION).ok_or(Problem::Revision)?;
+        let change = KeyValue::decode(change).map_err(|_| Problem::Change)?;
+        snapshot.revision = snapshot.revision.max(main);
+        if !is_wanted(&change.key) {
+            return Ok(());
+        }
+        match (revision.get(REVISION) == Some(&DELETION), states.get_mut(&change.key)) {
+            (true, Some(state)) => state.1 = true,
+            (true, None) => {} // what was there before has been compacted
+            (false, _) => drop(states.insert(change.key, (change.value, false))),
+        }
+        Ok(())
+    })?;
+    for (key, (value, is_deleted)) in states {
+        let entries = if is_deleted { &mut snapshot.deleted } else { &mut snapshot.present };
+        entries.push(Entry { key, value });
+    }
+    Ok(snapshot)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! The self-hosted apiserver that waits for its port: its pod on this machine, what it complains of, and having it made anew.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, ListParams, LogParams, Preconditions};
+use kube::{Api, Client, ResourceExt as _};
+
+use super::runner::Progress;
+use crate::NAMESPACE;
+use crate::cluster::pods;
+use crate::cluster::retry::describe;
+use crate::cluster::wait::{self, Scope, wait_for};
+
+/// Between two looks at a log.
+const LOOK: Duration = Duration::from_millis(500);
+/// The log comes through kubelet, which may not let the apiserver in.
+const LOG_TIMEOUT: Duration = Duration::from_secs(5);
+const LOG_LINES: i64 = 30;
+const APISERVER: &str = "kube-apiserver";
+/// The kernel's words for a port that somebody else has.
+const PORT_TAKEN: &str = "address already in use";
+
+/// The apiserver of a node, seen through another one.
+pub struct Contender<'a> {
+    pods: Api<Pod>,
+    node: &'a str,
+}
+
+impl<'a> Contender<'a> {
+    /// That of `node`.
+    pub fn new(client: &Client, node: &'a str) -> Self {
+        Self { pods: Api::namespaced(client.clone(), NAMESPACE), node }
+    }
+
+    /// Waits until it has no other trouble than that its port is taken, and returns its pod. Where its log is not to be had, that is
+    /// believed.
+    pub async fn lacks_only_the_port(&self, progress: &Progress<'_>) -> Pod {
+        loop {
+            let why = match self.pod().await {
+                Err(error) => format!("the pods of this node are not listed: {}", describe(&error)),
+                Ok(None) => format!("no pod of the self-hosted apiserver is on node {}", self.node),
+                Ok(Some(pod)) => match complaint(&self.log(&pod, false).await) {
+                    None => return pod,
+                    Some(why) => format!("pod {} lacks more than the port: {why}", pod.name_any()),
+                },
+            };
+            progress.waiting(why);
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Has a pod that has failed made anew, and waits until the new one was started. That it cannot be makes the gap longer, and is told.
+    pub async fn renew(&self, old: &Pod, progress: &Progress<'_>) {
+        if restarts(old) == 0 {
+            return;
+        }
+        let name = old.name_any();
+        let preconditions = Preconditions { uid: old.uid(), resource_version: None };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        progress.acts("make the pod of the self-hosted apiserver anew");
+        match self.pods.delete(&name, &params).await {
+            Ok(_) => self.wait_for_successor(old.uid(), progress).await,
+            Err(error) => {
+                progress
+                    .warn(format!("pod {name} is not made anew, and may start late: {}", describe(&error)));
+            }
+        }
+    }
+
+    async fn wait_for_successor(&self, uid: Option<String>, progress: &Progress<'_>) {
+        let is_done = |seen: &wait::Seen<Pod>| {
+            let mut others = seen.iter().filter(|pod| is_apiserver(pod) && pod.uid() != uid);
+            match others.next().map(pods::is_started_pod) {
+                Some(Ok(())) => wait::Progress::Done(()),
+                Some(Err(why)) => {
+                    wait::Progress::Not(format!("the new pod of the self-hosted apiserver {why}"))
+                }
+                None => {
+                    wait::Progress::Not("there is no new pod of the self-hosted apiserver yet".to_owned())
+                }
+            }
+        };
+        let scope = Scope { fields: Some(self.here()), labels: None };
+        wait_for(self.pods.clone(), scope, is_done, &mut |why| progress.waiting(why)).await;
+        progress.observed("the new pod of the self-hosted apiserver was started");
+    }
+
+    /// What it complained of last, now or before it was started last, other than the port.
+    pub async fn last_complaint(&self) -> Option<String> {
+        let pod = self.pod().await.ok()??;
+        let complaint_of = async |is_previous| complaint(&self.log(&pod, is_previous).await);
+        match complaint_of(false).await {
+            Some(said) => Some(said),
+            None => complaint_of(true).await,
+        }
+    }
+
+    /// Its pod, if it has one that stays.
+    async fn pod(&self) -> Result<Option<Pod>, kube::Error> {
+        let list = self.pods.list(&ListParams::default().fields(&self.here())).await?;
+        Ok(list.items.into_iter().find(is_apiserver))
+    }
+
+    fn here(&self) -> String {
+        format!("spec.nodeName={}", self.node)
+    }
+
+    /// The end of a pod's log; empty where it is not to be had.
+    async fn log(&self, pod: &Pod, is_previous: bool) -> String {
+        let params = LogParams { previous: is_previous, tail_lines: Some(LOG_LINES), ..LogParams::default() };
+        let name = pod.name_any();
+        let why = match tokio::time::timeout(LOG_TIMEOUT, self.pods.logs(&name, &params)).await {
+            Ok(Ok(log)) => return log,
+            Ok(Err(error)) => describe(&error),
+            Err(_) => format!("no answer within {} s", LOG_TIMEOUT.as_secs()),
+        };
+        tracing::debug!(name, why, "the apiserver's log is not to be had");
+        String::new()
+    }
+}
+
+fn is_apiserver(pod: &Pod) -> bool {
+    let is_leaving = pod.metadata.deletion_timestamp.is_some();
+    pod.name_any().starts_with(APISERVER) && !pods::is_mirror(pod) && !is_leaving
+}
+
+fn restarts(pod: &Pod) -> i32 {
+    let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    containers.map(|container| container.restart_count).max().unwrap_or(0)
+}
+
+/// What an apiserver complained of last, if it has other troubles than its port.
+fn complaint(log: &str) -> Option<String> {
+    if log.contains(PORT_TAKEN) {
+        return None;
+    }
+    let is_of_klog = |line: &str| {
+        line.starts_with(['E', 'F']) && line.chars().nth(1).is_some_and(|second| second.is_ascii_digit())
+    };
+    let is_plain = |line: &str| ["Error: ", "error: ", "panic: "].iter().any(|start| line.starts_with(start));
+    let line = log.lines().rfind(|line| is_of_klog(line) || is_plain(line))?;
+    Some(line.split_once("] ").map_or(line, |(_, said)| said).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const STARTED: &str = "I1121 10:00:00.000000       1 options.go:1] external host was not specified\n";
+
+    #[test]
+    fn an_apiserver_whose_port_is_taken_has_no_other_trouble() {
+        let log = format!(
+            "{STARTED}E1121 10:00:00.100000       1 run.go:72] \"command failed\" err=\"failed to create listener: failed to listen \
+             on 0.0.0.0:6443: listen tcp 0.0.0.0:6443: bind: address already in use\"\n"
+        );
+        assert_eq!(complaint(&log), None);
+        assert_eq!(complaint(STARTED), None, "one that has not come to its port yet");
+        assert_eq!(complaint(""), None, "a log that is not to be had");
+    }
+
+    #[test]
+    fn the_last_complaint_is_told_without_the_time() {
+        let log = format!(
+            "{STARTED}E1121 10:00:00.100000       1 run.go:72] \"command failed\" err=\"no etcd\"\n{STARTED}"
+        );
+        assert_eq!(complaint(&log).as_deref(), Some("\"command failed\" err=\"no etcd\""));
+        assert_eq!(complaint("Error: unknown flag: --x\n").as_deref(), Some("Error: unknown flag: --x"));
+        assert_eq!(complaint("Expected nothing\nFine\n"), None);
+    }
+
+    #[test]
+    fn the_bootstrap_apiservers_mirror_and_a_pod_that_leaves_are_not_the_apiserver() {
+        let pod =
+            |metadata: serde_json::Value| serde_json::from_value(json!({"metadata": metadata})).unwrap();
+        assert!(is_apiserver(&pod(json!({"name": "kube-apiserver-x7k2p"}))));
+        assert!(!is_apiserver(&pod(json!({"name": "bootstrap-kube-apiserver-n1"}))));
+        let mirror = json!({"kubernetes.io/config.mirror": "x"});
+        assert!(!is_apiserver(&pod(json!({"name": "kube-apiserver-n1", "annotations": mirror}))));
+        assert!(!is_apiserver(&pod(
+            json!({"name": "kube-apiserver-x", "deletionTimestamp": "2026-01-01T00:00:00Z"})
+        )));
+    }
+
+    #[test]
+    fn a_pod_counts_as_failed_by_its_restarts() {
+        let status =
+            |count| json!({"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": count});
+        let pod = |statuses: serde_json::Value| {
+            serde_json::from_value(json!({"metadata": {}, "status": {"containerStatuses": statuses}}))
+                .unwrap()
+        };
+        assert_eq!(restarts(&pod(json!([status(0), status(3)]))), 3);
+        assert_eq!(restarts(&serde_json::from_value(json!({"metadata": {}})).unwrap()), 0);
+    }
+}

@@ -1,0 +1,116 @@
+//! Seeing pods end whose files are gone. Kubelet ends them, once it has heard of its pods from an API; before that it lets them run, and an
+//! apiserver of a bootstrap that failed early would hold its port for good. So after a while the runtime is told to stop them.
+//!
+//! Where the runtime is not to be seen, who listens has to do.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::Error;
+use super::machine::{PROBE, on_port};
+use crate::host::sandboxes::{self, Sandbox};
+
+/// A pod whose file has just come may only be starting: it is looked for at least so long.
+const STARTING: Duration = Duration::from_secs(3);
+/// Kubelet's own time to end them, in good order. Bootstrap pods have ten seconds from it.
+const ORDERLY: Duration = Duration::from_secs(12);
+/// Then something is wrong.
+const ENDING: Duration = Duration::from_secs(60);
+
+/// A pod whose file will go.
+pub struct Pod {
+    /// `namespace/name`, if it is known.
+    name: Option<String>,
+    port: Option<u16>,
+    /// How many listened on its port.
+    listeners: usize,
+}
+
+impl Pod {
+    /// As it is before its file goes.
+    pub fn now(name: Option<&str>, port: Option<u16>) -> Result<Self, Error> {
+        Ok(Self { name: name.map(str::to_owned), port, listeners: listeners(port)? })
+    }
+}
+
+fn listeners(port: Option<u16>) -> Result<usize, Error> {
+    port.map_or(Ok(0), |port| Ok(on_port(port)?.len()))
+}
+
+/// Pods that are to end.
+pub struct Ending {
+    /// Which.
+    pub pods: Vec<Pod>,
+    runtime: Option<PathBuf>,
+}
+
+/// What has not ended yet.
+struct Alive {
+    pod: String,
+    sandbox: Option<String>,
+}
+
+impl Ending {
+    /// None yet. `runtime` is the socket of the container runtime, if it is to be seen.
+    pub fn new(runtime: Option<PathBuf>) -> Self {
+        Self { pods: Vec::new(), runtime }
+    }
+
+    /// Waits until all of them have ended.
+    pub async fn wait(&self, waiting: &dyn Fn(String)) -> Result<(), Error> {
+        let begun = Instant::now();
+        let at_least =
+            if self.runtime.is_some() && !self.pods.is_empty() { STARTING } else { Duration::ZERO };
+        loop {
+            let alive = self.alive().await?;
+            match alive.first() {
+                None if begun.elapsed() >= at_least => return Ok(()),
+                Some(Alive { pod, .. }) if begun.elapsed() > ENDING => {
+                    return Err(Error::StillRuns { pod: pod.clone() });
+                }
+                Some(Alive { pod, .. }) => waiting(format!("{pod} has not ended yet")),
+                None => {}
+            }
+            if begun.elapsed() > ORDERLY {
+                self.stop(&alive).await;
+            }
+            tokio::time::sleep(PROBE * 5).await;
+        }
+    }
+
+    async fn alive(&self) -> Result<Vec<Alive>, Error> {
+        if let Some(socket) = &self.runtime {
+            match sandboxes::static_pods(socket).await {
+                Ok(found) => {
+                    return Ok(found.into_iter().filter_map(|sandbox| self.known(sandbox)).collect());
+                }
+                Err(error) => tracing::debug!(error = crate::error::chain(&error), "pods are not listed"),
+            }
+        }
+        let mut alive = Vec::new();
+        for Pod { name, port, listeners: before } in &self.pods {
+            if *before > 0 && listeners(*port)? >= *before {
+                alive.push(Alive { pod: name.clone().unwrap_or_default(), sandbox: None });
+            }
+        }
+        Ok(alive)
+    }
+
+    /// Kubelet adds the node to the name.
+    fn known(&self, Sandbox { id, name }: Sandbox) -> Option<Alive> {
+        let is_it =
+            |known: &String| name.strip_prefix(known.as_str()).is_some_and(|rest| rest.starts_with('-'));
+        let is_ours = self.pods.iter().filter_map(|pod| pod.name.as_ref()).any(is_it);
+        is_ours.then_some(Alive { pod: name, sandbox: Some(id) })
+    }
+
+    async fn stop(&self, alive: &[Alive]) {
+        let Some(socket) = &self.runtime else { return };
+        for Alive { pod, sandbox } in alive {
+            let Some(sandbox) = sandbox else { continue };
+            if let Err(error) = sandboxes::stop(socket, sandbox).await {
+                tracing::warn!(pod, error = crate::error::chain(&error), "the runtime does not stop it");
+            }
+        }
+    }
+}

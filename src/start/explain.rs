@@ -1,0 +1,109 @@
+//! Looks from beside, while a phase lasts, at what is in its way, and says so when the answer changes.
+//!
+//! The looking happens in a task of its own: a machine that is slow to be looked at must not slow the phase down. An answer is told when
+//! two looks in a row agree: what is mended within two seconds, such as a kubelet that restarts, is in nobody's way.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::plan::Plan;
+use super::runner::Progress;
+use super::{Options, SETTLED};
+use crate::NAMESPACE;
+use crate::assets::load::Layout;
+use crate::diagnose::{self, Blocker, Subject, Verdict, Workload};
+use crate::journal::{self, State};
+use crate::preflight;
+
+/// A phase that lasts no longer needs no explanation.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// What of the assets says something about the machine: there may be thousands of objects.
+pub fn relevant(layout: &Layout) -> Layout {
+    let system = layout.objects.iter().filter(|object| object.namespace() == Some(NAMESPACE));
+    Layout {
+        kubeconfig: layout.kubeconfig.clone(),
+        tls: layout.tls.clone(),
+        bootstrap_manifests: layout.bootstrap_manifests.clone(),
+        controller_manifests: layout.controller_manifests.clone(),
+        objects: system.cloned().collect(),
+        warnings: Vec::new(),
+    }
+}
+
+/// What a pivot by `plan` waits for.
+pub fn subject(layout: Layout, plan: &Plan, options: &Options, before: &State) -> Subject {
+    let required = plan.required.iter();
+    Subject {
+        checks: preflight::Options {
+            asset_dir: options.asset_dir.clone(),
+            pod_manifest_path: options.pod_manifest_path.clone(),
+            ignored: preflight::Ignored::default(),
+            placed: journal::intact(before),
+            etcd_authority: before.etcd_authority.clone(),
+            now: time::OffsetDateTime::now_utc(),
+            patience: SETTLED,
+        },
+        layout,
+        access: plan.access.clone(),
+        api_port: plan.api_port(),
+        required: required
+            .map(|required| Workload { namespace: required.namespace.clone(), name: required.prefix.clone() })
+            .collect(),
+    }
+}
+
+/// Does `work`, and as long as that lasts tells through `progress` what is in its way.
+pub async fn beside<T>(
+    subject: Option<&Arc<Subject>>,
+    progress: &Progress<'_>,
+    work: impl Future<Output = T>,
+) -> T {
+    let Some(subject) = subject else { return work.await };
+    tokio::select! {
+        biased;
+        done = work => done,
+        never = watch(subject, progress) => match never {},
+    }
+}
+
+async fn watch(subject: &Arc<Subject>, progress: &Progress<'_>) -> Infallible {
+    tokio::time::sleep(PATIENCE).await;
+    let mut last = None;
+    loop {
+        let verdict = look(subject, progress.stuck()).await;
+        if last.as_ref().is_some_and(|last| is_same(last, &verdict)) {
+            progress.explained(verdict.clone());
+        }
+        last = Some(verdict);
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// One look, in a task that ends with this future.
+pub async fn look(subject: &Arc<Subject>, stuck: Option<Blocker>) -> Verdict {
+    let mut task = JoinSet::new();
+    let subject = Arc::clone(subject);
+    task.spawn(async move { diagnose::look(&subject, stuck).await });
+    match task.join_next().await {
+        Some(Ok(verdict)) => verdict,
+        ended => {
+            tracing::warn!(?ended, "the look at the machine ended early");
+            Verdict::Unexplained { unseen: Vec::new() }
+        }
+    }
+}
+
+/// Whether both say the same; figures in their reasons may differ.
+fn is_same(one: &Verdict, other: &Verdict) -> bool {
+    match (one, other) {
+        (Verdict::Blocked(one), Verdict::Blocked(other)) => one.what == other.what,
+        (Verdict::Unexplained { .. }, Verdict::Unexplained { .. }) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,84 @@
+//! Handing the port over where only one apiserver can have it: the API of this machine is away for some seconds.
+//!
+//! An apiserver that would fail anyway is not worth a gap, so it must lack nothing but the port, as far as its log tells. Its pod is made
+//! anew first: kubelet lets one that has failed for minutes wait for minutes more, which would be the length of the gap. And what was taken
+//! away is put back if the self-hosted one does not serve. Nobody's process is ended but the bootstrap apiserver's, by kubelet.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use kube::Client;
+
+use super::Error;
+use super::contender::Contender;
+use super::machine::{self, PROBE};
+use super::place::Placer;
+use super::plan::Plan;
+use crate::error::chain;
+use crate::host::sockets;
+
+/// For the self-hosted apiserver, from the moment in which the bootstrap one is taken away.
+const LONGEST: Duration = Duration::from_secs(120);
+/// For the bootstrap apiserver that was put back. Longer than kubelet's pause after a pod's third failure.
+const RETURN: Duration = Duration::from_secs(60);
+
+/// Takes the bootstrap apiserver away and waits until the self-hosted one on `node` serves. `why` they cannot listen both.
+pub async fn hand_over(placer: &Placer<'_>, why: &str, client: &Client, node: &str) -> Result<(), Error> {
+    let Placer { plan, progress, .. } = *placer;
+    let contender = Contender::new(client, node);
+    let pod = contender.lacks_only_the_port(progress).await;
+    contender.renew(&pod, progress).await;
+    progress.warn(format!(
+        "the API of this machine is away for some seconds now: the self-hosted apiserver can only listen when the bootstrap one has \
+         ended, because {why}"
+    ));
+    let (bootstrap, begun) = (listeners(plan)?, Instant::now());
+    placer.remove_apiserver().await?;
+    while let Err(reason) = served_by_another(plan, &bootstrap).await? {
+        if begun.elapsed() > LONGEST {
+            return Err(Error::NotTakenOver { after: LONGEST, last: reason });
+        }
+        progress.waiting(reason);
+        tokio::time::sleep(PROBE).await;
+    }
+    progress.found("the self-hosted apiserver serves");
+    progress.info(format!("the API was away for {:.1} s", begun.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// Whether an apiserver serves that is none of those who listened as `before`; if not, why.
+async fn served_by_another(plan: &Plan, before: &BTreeSet<u32>) -> Result<Result<(), String>, Error> {
+    match listeners(plan)?.is_disjoint(before) {
+        true => Ok(machine::serving(plan).await?.map(drop)),
+        false => Ok(Err("the bootstrap apiserver has not ended yet".to_owned())),
+    }
+}
+
+/// The sockets that listen on the port of the API.
+fn listeners(plan: &Plan) -> Result<BTreeSet<u32>, Error> {
+    let found = sockets::listeners(plan.api_port())
+        .map_err(|source| Error::Host { act: "list the listeners of this machine", source })?;
+    Ok(found.into_iter().map(|listener| listener.inode).collect())
+}
+
+/// After a hand-over that failed in the gap: puts the bootstrap apiserver back, if nobody serves in its place, and tells what the
+/// self-hosted one complained of. What fails here is only told: the failure before is the one to be reported.
+pub async fn put_back(placer: &Placer<'_>, client: &Client, node: &str) {
+    let Placer { plan, progress, .. } = *placer;
+    if matches!(machine::serving(plan).await, Ok(Ok(_))) {
+        return progress.info("the self-hosted apiserver serves after all");
+    }
+    if let Err(error) = placer.apiserver() {
+        return progress.warn(format!("the bootstrap apiserver was not put back: {}", chain(&error)));
+    }
+    progress.warn("the bootstrap apiserver was put back, since the self-hosted one does not serve");
+    match tokio::time::timeout(RETURN, machine::wait_api(plan, machine::READY, progress)).await {
+        Ok(Ok(endpoint)) => progress.info(format!("the API answers again at {endpoint}")),
+        Ok(Err(error)) => progress.warn(format!("nobody knows whether the API answers: {}", chain(&error))),
+        Err(_) => progress
+            .warn("the API does not answer yet; kubelet starts the bootstrap apiserver again until it does"),
+    }
+    if let Some(said) = Contender::new(client, node).last_complaint().await {
+        progress.warn(format!("the self-hosted apiserver said: {said}"));
+    }
+}

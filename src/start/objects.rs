@@ -1,0 +1,171 @@
+//! The manifests on their way into the cluster: applied, the node made a controller, and what the control plane needs waited for.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::Taint;
+use kube::Client;
+use tokio::sync::Notify;
+
+use super::kubelet;
+use super::lives::Lives;
+use super::plan::Plan;
+use super::required::Required;
+use super::runner::Progress;
+use super::{Error, Options, Refused};
+use crate::NAMESPACE;
+use crate::cluster::apply::{self, Item, Listener, Outcome};
+use crate::cluster::wait::{Workloads, wait_for_workloads};
+use crate::cluster::{node, wait};
+use crate::host::addresses;
+
+/// What came of applying.
+#[derive(Default)]
+pub struct Applied {
+    /// How many are as they should be.
+    pub count: usize,
+    /// Those that are not.
+    pub refused: Vec<Refused>,
+    /// The node of this machine.
+    pub node: String,
+    /// How many were made or changed by this run.
+    pub changed: usize,
+    /// Labels of objects that did not exist before.
+    pub created: Vec<String>,
+}
+
+/// Applies every object, and makes this node a controller as soon as it appears: the control plane waits for its label.
+pub async fn apply(
+    plan: &Plan,
+    options: &Options,
+    restart_kubelet: Option<&str>,
+    client: &Client,
+    progress: &Progress<'_>,
+) -> Result<Applied, Error> {
+    let token_is_there = Notify::new();
+    let settings = apply::Options {
+        force_conflicts: options.force_conflicts,
+        strict: options.strict,
+        deadline: options.timeouts.of_objects(),
+        ..apply::Options::default()
+    };
+    let listener = Listener {
+        outcome: &|item, outcome, took| {
+            progress.object(item, outcome, took);
+            if item.value["type"] == kubelet::BOOTSTRAP_TOKEN {
+                token_is_there.notify_one();
+            }
+            if let Some(refused) = Refused::of(item, outcome) {
+                progress.warn(refused.to_string());
+            }
+        },
+        waiting: &|item, why| progress.waiting_for_object(item, why),
+    };
+    let apply = async {
+        let applied = Applied::of(plan, &apply::apply_all(client, &plan.stages, &settings, listener).await);
+        match options.strict && !applied.refused.is_empty() {
+            true => Err(Error::Refused(applied.refused)),
+            false => Ok(applied),
+        }
+    };
+    let restart = async {
+        match restart_kubelet {
+            Some(command) => kubelet::restart(plan, command, &token_is_there, progress).await,
+            None => Ok(()),
+        }
+    };
+    let (mut applied, node, ()) = futures::try_join!(apply, mark_node(plan, client, progress), restart)?;
+    applied.node = node;
+    let Applied { count, changed, refused, created, .. } = &applied;
+    let (new, refused) = (created.len(), refused.len());
+    let configured = changed - new;
+    progress.info(format!(
+        "{count} objects applied, {new} of them new and {configured} changed; {refused} refused"
+    ));
+    Ok(applied)
+}
+
+impl Applied {
+    fn of(plan: &Plan, outcomes: &[Vec<Outcome>]) -> Self {
+        let mut applied = Self::default();
+        for (item, outcome) in plan.stages.iter().flatten().zip(outcomes.iter().flatten()) {
+            match Refused::of(item, outcome) {
+                Some(refused) => applied.refused.push(refused),
+                None => applied.count += 1,
+            }
+            applied.changed += usize::from(matches!(outcome, Outcome::Created | Outcome::Configured));
+            if *outcome == Outcome::Created {
+                applied.created.push(item.label());
+            }
+        }
+        applied
+    }
+
+    /// Whether this run made the workload called `name` in kube-system.
+    pub fn has_created(&self, name: &str) -> bool {
+        let is_it = |label: &String| {
+            ["DaemonSet", "Deployment"].iter().any(|kind| *label == format!("{kind} {NAMESPACE}/{name}"))
+        };
+        self.created.iter().any(is_it)
+    }
+}
+
+impl Refused {
+    fn of(item: &Item, outcome: &Outcome) -> Option<Self> {
+        let reason = match outcome {
+            Outcome::Created | Outcome::Configured | Outcome::Unchanged => return None,
+            Outcome::Failed { reason } => reason.clone(),
+            Outcome::Skipped => "not tried, because an earlier one was refused".to_owned(),
+        };
+        Some(Self { file: item.file.clone(), object: item.label(), reason })
+    }
+}
+
+async fn mark_node(plan: &Plan, client: &Client, progress: &Progress<'_>) -> Result<String, Error> {
+    let local = addresses::local()
+        .map_err(|source| Error::Host { act: "list the addresses of this machine", source })?;
+    let name = node::wait_for_node(client, &local, &mut |why| progress.waiting(why)).await;
+    progress.observed(format!("node {name} registered"));
+    let taint = plan.marks.taint.as_ref().map(|key| Taint {
+        key: key.clone(),
+        effect: "NoSchedule".to_owned(),
+        ..Taint::default()
+    });
+    progress.acts(format!("label node {name}"));
+    node::label_and_taint_node(client, &name, &plan.marks.labels, taint.as_ref()).await?;
+    Ok(name)
+}
+
+/// Waits until every required pod is Ready, by the pods of the objects that were applied. An object that is not there because it
+/// was refused is not waited for.
+pub async fn wait_required(
+    required: &[Required],
+    applied: &Applied,
+    client: &Client,
+    progress: &Progress<'_>,
+) -> Result<(), Error> {
+    let namespaces: BTreeSet<&str> = required.iter().map(|required| required.namespace.as_str()).collect();
+    for namespace in namespaces {
+        let mut lives = Lives::default();
+        let here = || required.iter().filter(|required| required.namespace == namespace);
+        let is_done = |seen: &Workloads| {
+            lives.see(seen.pods.iter().filter(|pod| here().any(|required| required.names(pod))), progress);
+            if let Some(missing) = here().find(|required| !required.is_there(seen)) {
+                return match applied.refused.iter().find(|refused| missing.is_object(&refused.object)) {
+                    None => wait::Progress::Not(format!("{missing} is not there")),
+                    Some(refused) => wait::Progress::Done(Err(refused.clone())),
+                };
+            }
+            match here().map(|required| required.is_ready(&applied.node, seen)).find_map(Result::err) {
+                None => {
+                    progress.observed(format!("the pods required of {namespace} are Ready"));
+                    wait::Progress::Done(Ok(()))
+                }
+                Some(why) => wait::Progress::Not(why),
+            }
+        };
+        wait_for_workloads(client, namespace, is_done, &mut |why| progress.waiting(why))
+            .await
+            .map_err(|refused| Error::Refused(vec![refused]))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! From the bootstrap control plane to the self-hosted one: leaders first, then the apiserver, then a look at what there is.
+
+use std::path::Path;
+
+use kube::Client;
+use tokio::sync::watch;
+
+use super::gap;
+use super::machine::{self, PROBE};
+use super::newcomer;
+use super::objects::{Applied, wait_required};
+use super::pivot::{Api, connect};
+use super::place::Placer;
+use super::plan::Plan;
+use super::required::Required;
+use super::runner::{Progress, Runner};
+use super::unpivot::adopt;
+use super::{Error, LEADERS};
+use crate::NAMESPACE;
+use crate::cluster::lease::{self, Leader};
+use crate::error::chain;
+use crate::journal::{Journal, Record};
+
+/// From the first self-hosted pod to the last bootstrap one. All the while new connections go to whoever is ready.
+pub async fn take_over(
+    plan: &Plan,
+    api: &Api,
+    applied: &Applied,
+    journal: &Journal,
+    runner: &mut Runner<'_>,
+) -> Result<Leaders, Error> {
+    let served = watch::Sender::default();
+    let introduce = newcomer::introduce(plan, &api.client, &applied.node, &served);
+    let mut introduce = std::pin::pin!(introduce);
+    let mut last = None;
+    let required = plan.required_to_hand_over();
+    let mut wait = async |progress: &Progress| {
+        let all = wait_required(&required, applied, &api.client, progress);
+        let leaders = async {
+            last = early_leaders(&Placer { plan, journal, progress }, api, applied).await?;
+            Ok(())
+        };
+        futures::try_join!(all, leaders).map(drop)
+    };
+    runner
+        .phase("wait for the self-hosted control plane", async |progress| {
+            beside(&mut introduce, wait(progress)).await
+        })
+        .await?;
+    let hand_over = async |progress: &Progress| {
+        let placer = Placer { plan, journal, progress };
+        let last = match last {
+            Some(last) => last,
+            None => hand_over_leaders(&placer, api, applied).await?,
+        };
+        match &plan.conflict {
+            None => hand_over_apiserver(&placer, &served).await?,
+            Some(why) => {
+                gap::hand_over(&placer, why, &api.client, &applied.node).await?;
+                journal.record(Record::HandedOver)?;
+            }
+        }
+        Ok(last)
+    };
+    let handed =
+        runner.phase("hand over", async |progress| beside(&mut introduce, hand_over(progress)).await).await;
+    if handed.is_err() && plan.conflict.is_some() && !plan.apiserver.path.exists() {
+        put_back(plan, journal, api, applied, runner).await;
+    }
+    handed
+}
+
+/// Undoes a gap that nobody filled. Whatever comes of it, what is reported is the failure before.
+async fn put_back(plan: &Plan, journal: &Journal, api: &Api, applied: &Applied, runner: &mut Runner<'_>) {
+    let put_back = async |progress: &Progress| {
+        gap::put_back(&Placer { plan, journal, progress }, &api.client, &applied.node).await;
+        Ok(())
+    };
+    if let Err(error) = runner.phase("put the bootstrap apiserver back", put_back).await {
+        tracing::warn!(error = chain(&error), "the bootstrap apiserver may not serve");
+    }
+}
+
+/// The controller manager and the scheduler need not wait for the self-hosted apiserver: the bootstrap one serves both of each. None
+/// where they are not required by name; then they go last.
+async fn early_leaders(placer: &Placer<'_>, api: &Api, applied: &Applied) -> Result<Option<Leaders>, Error> {
+    let Placer { plan, progress, .. } = placer;
+    let is_leader = |required: &&Required| {
+        required.namespace == NAMESPACE
+            && LEADERS.contains(&required.prefix.as_str())
+            && required.workload.is_some()
+    };
+    let required: Vec<Required> = plan.required.iter().filter(is_leader).cloned().collect();
+    if required.len() < LEADERS.len() {
+        return Ok(None);
+    }
+    wait_required(&required, applied, &api.client, progress).await?;
+    hand_over_leaders(placer, api, applied).await.map(Some)
+}
+
+/// Does `work`, and `aside` as long as that takes. Only a failure of `aside` is of interest.
+async fn beside<T>(
+    aside: &mut (impl Future<Output = Result<(), Error>> + Unpin),
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => done,
+        failed = aside => match failed {
+            Err(error) => Err(error),
+            Ok(()) => work.await,
+        },
+    }
+}
+
+/// Takes those of the bootstrap control plane away that lead, so that the self-hosted ones can. Returns what the leases said when they
+/// had ended.
+async fn hand_over_leaders(placer: &Placer<'_>, api: &Api, applied: &Applied) -> Result<Leaders, Error> {
+    let before = leaders(&api.client).await?;
+    placer.remove_others().await?;
+    let last = leaders(&api.client).await?;
+    for (lease, leader) in LEADERS.into_iter().zip(before) {
+        // Only a component that this run created cannot have led before the bootstrap one, which created its pods.
+        if let (Some(leader), true) = (leader, applied.has_created(lease)) {
+            placer.progress.acts(format!("release the lease of {lease}"));
+            let release = lease::release_lease(&api.client, lease, &leader.holder).await?;
+            tracing::debug!(lease, ?release, "lease of the bootstrap control plane");
+        }
+    }
+    Ok(last)
+}
+
+/// Takes the bootstrap apiserver away, once another one serves.
+async fn hand_over_apiserver(
+    placer: &Placer<'_>,
+    served: &watch::Sender<Option<String>>,
+) -> Result<(), Error> {
+    let Placer { plan, journal, progress } = placer;
+    if plan.is_steered {
+        progress.waiting("new connections do not go to the self-hosted apiserver yet");
+        served.subscribe().wait_for(Option::is_some).await.map_err(|_| Error::Unserved)?;
+    }
+    machine::wait_self_hosted(plan, &|why| progress.waiting(why)).await?;
+    // From here on the cluster is its own, and nothing of it is undone.
+    journal.record(Record::HandedOver)?;
+    placer.remove_apiserver().await
+}
+
+/// Who leads, in the order of [`LEADERS`].
+pub type Leaders = [Option<Leader>; 2];
+
+async fn leaders(client: &Client) -> Result<Leaders, Error> {
+    let [manager, scheduler] = LEADERS.map(|name| lease::leader(client, name));
+    let (manager, scheduler) = futures::try_join!(manager, scheduler)?;
+    Ok([manager, scheduler])
+}
+
+/// Asks the API of this machine, over a fresh connection, and waits until the elected components lead: a lease that still says what it
+/// said when the bootstrap control plane ended may be that of a dead leader. What the bootstrap pods read goes last, after their
+/// processes, also where an earlier run was interrupted before it.
+pub async fn verify(placer: &Placer<'_>, folder: &Path, last: &Leaders) -> Result<(), Error> {
+    let Placer { plan, progress, .. } = placer;
+    progress.acts("remove what the bootstrap pods read");
+    placer.remove_secrets()?;
+    adopt::forget(folder)?;
+    let api = connect(plan, machine::READY, progress).await?;
+    loop {
+        let now = leaders(&api.client).await?;
+        let leads = |(now, last): (&Option<Leader>, &Option<Leader>)| now.is_some() && now != last;
+        let Some(silent) = now.iter().zip(last).position(|pair| !leads(pair)) else { return Ok(()) };
+        progress.waiting(format!("no {} leads yet", LEADERS[silent]));
+        tokio::time::sleep(PROBE).await;
+    }
+}

@@ -1,0 +1,99 @@
+//! The way back: to `start`, static pods that `unpivot` placed are the temporary control plane, whatever the assets hold for that.
+//!
+//! They are known by an annotation. `start` hands over to what is self-hosted, and removes them, and then their keys.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::CONTROL_PLANE_KEYS;
+use crate::assets::load::StaticPod;
+use crate::assets::yaml;
+use crate::config::Component;
+use crate::host::files::failed;
+use crate::host::static_pods;
+use crate::recover::find::COMPONENTS;
+use crate::start::Error;
+use crate::start::plan::{Placement, Plan, placement};
+
+/// On a static pod that `unpivot` placed.
+pub const UNPIVOTED: &str = "bootkube.dev/unpivoted";
+
+/// A static pod of ours in kubelet's folder.
+pub struct Placed {
+    /// Which component.
+    pub component: Component,
+    /// Its file.
+    pub path: PathBuf,
+    /// What is in it.
+    pub content: Vec<u8>,
+    /// The same, parsed.
+    pub value: Value,
+}
+
+impl Placed {
+    fn placement(self, folder: &Path) -> Placement {
+        let Self { component, content, value, .. } = self;
+        placement(&StaticPod { path: file_name(component), bytes: content, value }, folder)
+    }
+}
+
+/// What a component's static pod is called, as kubeadm calls it.
+pub fn file_name(component: Component) -> String {
+    format!("{}.yaml", component.name())
+}
+
+/// The static pods in `folder` that `unpivot` placed.
+pub fn placed(folder: &Path) -> Result<Vec<Placed>, Error> {
+    let mut found = Vec::new();
+    for component in COMPONENTS {
+        let path = folder.join(file_name(component));
+        let content = match std::fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            content => content.map_err(failed("read", &path)).map_err(static_pods::Error::File)?,
+        };
+        // What cannot be read is none of ours, and in the way of nobody.
+        let documents = yaml::parse(&String::from_utf8_lossy(&content), "").unwrap_or_default();
+        let value = documents.into_iter().next().unwrap_or_default();
+        if value["metadata"]["annotations"][UNPIVOTED] == "true" {
+            found.push(Placed { component, path, content, value });
+        }
+    }
+    Ok(found)
+}
+
+/// Lets the static pods in `folder` stand for the bootstrap ones of `plan`, if the apiserver is among them.
+pub fn adopt(plan: &mut Plan, folder: &Path) -> Result<(), Error> {
+    let (apiserver, others): (Vec<_>, Vec<_>) =
+        placed(folder)?.into_iter().partition(|placed| placed.component == Component::Apiserver);
+    let Some(apiserver) = apiserver.into_iter().next() else { return Ok(()) };
+    plan.apiserver = apiserver.placement(folder);
+    plan.others = others.into_iter().map(|other| other.placement(folder)).collect();
+    plan.is_steered &= plan.apiserver.shares_port;
+    Ok(())
+}
+
+/// Removes the keys of static pods that are no more.
+pub fn forget(folder: &Path) -> Result<(), Error> {
+    match placed(folder)?.is_empty() {
+        true => Ok(static_pods::remove_key_folder(Path::new(CONTROL_PLANE_KEYS))?),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_says_so_is_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("kube-scheduler.yaml", "metadata: {name: kube-scheduler, labels: {component: kube-scheduler}}");
+        write("kube-controller-manager.yaml", "{broken");
+        write("kube-apiserver.yaml", "metadata: {annotations: {bootkube.dev/unpivoted: 'true'}}");
+        let found = placed(folder.path()).unwrap();
+        assert!(matches!(found.as_slice(), [one] if one.component == Component::Apiserver));
+    }
+}

@@ -1,0 +1,174 @@
+//! The static pod that a workload becomes. Pure, but for [`StaticPod::place`].
+//!
+//! It is the pod of the workload without what only the API can give, under the flags, ports and probes that it has: everything that watches
+//! the control plane goes on to find it. Its labels are those that kubeadm gives, so that no controller takes it for its own.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::adopt::{self, UNPIVOTED};
+use crate::assets::yaml;
+use crate::checkpoint::copy::{self, Copy};
+use crate::checkpoint::{Id, Role};
+use crate::config::Component;
+use crate::host::static_pods;
+use crate::recover::find::Workload;
+use crate::start::Error;
+use crate::{CONTROL_PLANE_KEYS, FIELD_MANAGER, NAMESPACE};
+
+/// A static pod, with what it reads.
+pub struct StaticPod {
+    /// Which component.
+    pub component: Component,
+    /// Where kubelet finds it.
+    pub path: PathBuf,
+    /// Its manifest.
+    pub content: Vec<u8>,
+    /// Whether it is there already: then it stays as it is.
+    pub is_placed: bool,
+    /// Files below [`CONTROL_PLANE_KEYS`].
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl StaticPod {
+    /// Gives it to kubelet, its files first.
+    pub fn place(&self) -> Result<(), Error> {
+        if self.is_placed {
+            return Ok(());
+        }
+        static_pods::write_key_folder(Path::new(CONTROL_PLANE_KEYS), &self.files)?;
+        Ok(static_pods::place(&self.path, &self.content)?)
+    }
+}
+
+/// What is `placed`, and what `workloads` become that are not.
+pub fn static_pods(
+    workloads: &[Workload],
+    placed: Vec<adopt::Placed>,
+    folder: &Path,
+) -> Result<Vec<StaticPod>, Error> {
+    let mut pods: Vec<StaticPod> = Vec::new();
+    for adopt::Placed { component, path, content, .. } in placed {
+        pods.push(StaticPod { component, path, content, is_placed: true, files: BTreeMap::new() });
+    }
+    for workload in workloads {
+        if !pods.iter().any(|pod| pod.component == workload.component) {
+            pods.push(of(workload, folder)?);
+        }
+    }
+    Ok(pods)
+}
+
+fn of(workload: &Workload, folder: &Path) -> Result<StaticPod, Error> {
+    let Workload { component, template, sources, .. } = workload;
+    let name = component.name();
+    let metadata = ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: Some(NAMESPACE.to_owned()),
+        ..template.metadata.clone().unwrap_or_default()
+    };
+    let pod = Pod { metadata, spec: template.spec.clone(), status: None };
+    let root = format!("{CONTROL_PLANE_KEYS}/{name}");
+    let id = Id::new(NAMESPACE, name);
+    let Copy { pod, folders, revision, .. } = copy::make(&pod, &id, Role::Exclusive, sources, &root)?;
+    if folders.values().any(|folder| folder.owner.0 != 0) {
+        return Err(Error::NotRootPod(name));
+    }
+    let mut spec = pod.spec.unwrap_or_default();
+    for host_path in spec.volumes.iter_mut().flatten().filter_map(|volume| volume.host_path.as_mut()) {
+        host_path.path = host_path.path.replace(&format!("/{revision}/"), "/");
+    }
+    for container in &mut spec.containers {
+        container.lifecycle = None; // it waited for the next pod of a roll, and there is none
+    }
+    let below = |(volume, folder): (String, copy::Folder)| {
+        folder.files.into_iter().map(move |(path, file)| (format!("{name}/{volume}/{path}"), file.bytes))
+    };
+    let files = folders.into_iter().flat_map(below).collect();
+    let pod = Pod { metadata: identity(name), spec: Some(spec), status: None };
+    let value =
+        serde_json::to_value(pod).unwrap_or_else(|error| unreachable!("a pod has string keys: {error}"));
+    let (path, content) = (folder.join(adopt::file_name(*component)), yaml::write(&value).into_bytes());
+    Ok(StaticPod { component: *component, path, content, is_placed: false, files })
+}
+
+fn identity(name: &str) -> ObjectMeta {
+    let pairs =
+        |pairs: [(&str, &str); 3]| pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let labels =
+        [("component", name), ("tier", "control-plane"), ("app.kubernetes.io/managed-by", FIELD_MANAGER)];
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: Some(NAMESPACE.to_owned()),
+        labels: Some(pairs(labels)),
+        annotations: Some([(UNPIVOTED.to_owned(), "true".to_owned())].into()),
+        ..ObjectMeta::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::recover::find::{Objects, control_plane};
+
+    fn workloads(user: i64) -> Vec<Workload> {
+        let daemon_set = json!({
+            "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "kube-apiserver", "namespace": "kube-system"},
+            "spec": {"template": {"metadata": {"labels": {"k8s-app": "kube-apiserver"}}, "spec": {
+                "serviceAccountName": "kube-apiserver", "hostNetwork": true, "securityContext": {"runAsUser": user},
+                "readinessGates": [{"conditionType": "bootkube.dev/serving"}],
+                "containers": [{"name": "kube-apiserver", "image": "i", "command": ["kube-apiserver", "--secure-port=6443"],
+                    "lifecycle": {"preStop": {"sleep": {"seconds": 4}}},
+                    "readinessProbe": {"httpGet": {"port": 6443}},
+                    "volumeMounts": [{"name": "secrets", "mountPath": "/etc/kubernetes/secrets"}]}],
+                "volumes": [{"name": "secrets", "secret": {"secretName": "kube-apiserver"}}],
+            }}},
+        });
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "kube-apiserver", "namespace": "kube-system"},
+            "data": {"ca.crt": "Y2E="}});
+        control_plane(&Objects { present: vec![daemon_set, secret], deleted: Vec::new() }).workloads
+    }
+
+    #[test]
+    fn a_workload_becomes_a_pod_that_needs_nothing_of_the_api() {
+        let pods = static_pods(&workloads(0), Vec::new(), Path::new("/m")).unwrap();
+        let [pod] = pods.as_slice() else { panic!("one") };
+        assert_eq!(pod.path, Path::new("/m/kube-apiserver.yaml"));
+        assert_eq!(pod.files["kube-apiserver/secrets/ca.crt"], b"ca");
+        let value: Value = yaml::parse(std::str::from_utf8(&pod.content).unwrap(), "").unwrap().remove(0);
+        let spec = &value["spec"];
+        assert_eq!(
+            spec["volumes"][0]["hostPath"]["path"],
+            "/etc/kubernetes/control-plane/kube-apiserver/secrets"
+        );
+        for gone in ["serviceAccountName", "readinessGates"] {
+            assert!(spec.get(gone).is_none(), "{gone}");
+        }
+        assert_eq!(spec["containers"][0]["readinessProbe"]["httpGet"]["port"], 6443);
+        assert!(spec["containers"][0].get("lifecycle").is_none());
+        assert_eq!(value["metadata"]["labels"]["component"], "kube-apiserver");
+    }
+
+    #[test]
+    fn one_that_does_not_run_as_root_cannot_read_the_keys_and_is_refused() {
+        let error = static_pods(&workloads(65534), Vec::new(), Path::new("/m")).err().unwrap();
+        assert!(matches!(error, Error::NotRootPod("kube-apiserver")), "{error}");
+    }
+
+    #[test]
+    fn what_is_placed_stays_as_it_is() {
+        let placed = adopt::Placed {
+            component: Component::Apiserver,
+            path: "/m/kube-apiserver.yaml".into(),
+            content: b"placed".to_vec(),
+            value: Value::Null,
+        };
+        let pods = static_pods(&workloads(0), vec![placed], Path::new("/m")).unwrap();
+        assert!(matches!(pods.as_slice(), [pod] if pod.is_placed && pod.content == b"placed"));
+    }
+}

@@ -1,0 +1,238 @@
+//! The way out of self-hosting: the control plane of this machine becomes plain static pods, which need neither an agent nor the API to come
+//! back.
+//!
+//! ```text
+//! agent goes ─► static apiserver placed, asked, steered to ─► static leaders placed ─► self-hosted leaders go, leases let go
+//!   ─► self-hosted apiserver goes ─► copies go
+//! ```
+//!
+//! The same rules as in a pivot, the other way round: who makes way goes when the newcomer has answered for itself and new connections go to
+//! it. Run again after an interruption it goes on where it was: what is placed stays, what is gone is gone. `start` leads back.
+//!
+//! One controller only: the workloads that are removed are those of the whole cluster. With others it is refused, and nothing is touched.
+//! Secrets, accounts and roles stay in the API, so that `start` and `recover` find them.
+
+pub mod adopt;
+mod derive;
+mod incoming;
+mod retire;
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt as _};
+
+use super::machine::{self, PROBE};
+use super::runner::{Progress, Runner};
+use super::timeouts::Timeouts;
+use super::{Error, LEADERS, begin};
+use crate::checkpoint::Id;
+use crate::checkpoint::store::Store;
+use crate::cluster::kubeconfig::{self, Access};
+use crate::cluster::{connect, inventory, lease, node, pods};
+use crate::config::Component;
+use crate::host::{addresses, lock, processes, static_pods};
+use crate::recover::find::{self, Objects, Workload};
+use crate::ui::Sink;
+use crate::{CONTROL_PLANE_KEYS, KUBERNETES, NAMESPACE};
+use derive::StaticPod;
+use incoming::Incoming;
+
+/// The agent's DaemonSet.
+const AGENT: &str = "pod-checkpointer";
+
+/// What `unpivot` was asked to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The administrator's kubeconfig.
+    pub kubeconfig: PathBuf,
+    /// Kubelet's folder of static pods.
+    pub pod_manifest_path: PathBuf,
+    /// How long a phase may take.
+    pub timeout: Duration,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Report {
+    /// Phases and how long each took.
+    pub times: Vec<(&'static str, Duration)>,
+    /// The node of this machine.
+    pub node: String,
+}
+
+/// This machine's control plane.
+struct Here {
+    access: Access,
+    client: Client,
+    node: String,
+    port: u16,
+    /// What is self-hosted still.
+    workloads: Vec<Workload>,
+    /// What there is to be instead of it, or is already.
+    pods: Vec<StaticPod>,
+    /// UIDs of the pods of `workloads`.
+    own: BTreeSet<String>,
+}
+
+/// Turns the control plane of this machine into static pods.
+pub async fn unpivot(options: &Options, sink: &dyn Sink) -> Result<Report, Error> {
+    machine::check_root()?;
+    let _alone = lock::take(Path::new(KUBERNETES), &begin::holder("unpivot")?)?;
+    let timeouts = Timeouts::new(options.timeout, []);
+    let mut runner = Runner::new(sink, &timeouts);
+    let look = async |progress: &Progress| Here::look(options, progress).await;
+    let here = runner.phase("look at the control plane", look).await?;
+    runner.phase("stop the agent", async |progress| stop_agent(&here, progress).await).await?;
+    runner.phase("place the static apiserver", async |progress| bring_in(&here, progress).await).await?;
+    runner.phase("place the static leaders", async |progress| place_leaders(&here, progress).await).await?;
+    runner.phase("hand over", async |progress| hand_over(&here, progress).await).await?;
+    runner.phase("verify", async |progress| verify(&here, progress).await).await?;
+    Ok(Report { times: runner.times, node: here.node })
+}
+
+impl Here {
+    async fn look(options: &Options, progress: &Progress<'_>) -> Result<Self, Error> {
+        let access = kubeconfig::read(&options.kubeconfig)?;
+        let port = access.server.port_or_known_default().unwrap_or(443);
+        let client = connect::connect(&access, Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)))?;
+        let local = addresses::local()
+            .map_err(|source| Error::Host { act: "list the addresses of this machine", source })?;
+        let node = node::wait_for_node(&client, &local, &mut |why| progress.waiting(why)).await;
+        let present = inventory::control_plane_objects(&client).await?;
+        let workloads = find::control_plane(&Objects { present, deleted: Vec::new() }).workloads;
+        let own = own_pods(&client, &node, &workloads).await?;
+        let placed = adopt::placed(&options.pod_manifest_path)?;
+        let pods = derive::static_pods(&workloads, placed, &options.pod_manifest_path)?;
+        if !pods.iter().any(|pod| pod.component == Component::Apiserver) {
+            return Err(Error::NotSelfHosted);
+        }
+        check(&pods)?;
+        Ok(Self { access, client, node, port, workloads, pods, own })
+    }
+
+    fn pod(&self, component: Component) -> impl Iterator<Item = &StaticPod> {
+        self.pods.iter().filter(move |pod| pod.component == component)
+    }
+
+    fn workload(&self, component: Component) -> Option<&Workload> {
+        self.workloads.iter().find(|workload| workload.component == component)
+    }
+}
+
+/// Finds what is in the way before anything is changed.
+fn check(pods: &[StaticPod]) -> Result<(), Error> {
+    for pod in pods.iter().filter(|pod| !pod.is_placed) {
+        static_pods::look(&pod.path, &pod.content, |_| false)?;
+    }
+    Ok(static_pods::check_key_folder(Path::new(CONTROL_PLANE_KEYS))?)
+}
+
+/// UIDs of the self-hosted pods on `node`; an error if other machines have some.
+async fn own_pods(client: &Client, node: &str, workloads: &[Workload]) -> Result<BTreeSet<String>, Error> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    let mut own = BTreeSet::new();
+    let mut others = BTreeSet::new();
+    for workload in workloads {
+        for pod in retire::pods_of(&api, workload).await? {
+            match pod.spec.as_ref().and_then(|spec| spec.node_name.clone()) {
+                Some(other) if other != node => drop(others.insert(other)),
+                _ => own.extend(pod.uid()),
+            }
+        }
+    }
+    match others.is_empty() {
+        true => Ok(own),
+        false => Err(Error::OtherControllers(others.into_iter().collect())),
+    }
+}
+
+/// Takes away who would steer otherwise, and revive what is about to go. Its copy starts no other one once its manifest is gone.
+async fn stop_agent(here: &Here, progress: &Progress<'_>) -> Result<(), Error> {
+    retire::remove_daemon_set(&here.client, AGENT).await?;
+    Store::default().deactivate(&Id::new(NAMESPACE, AGENT))?;
+    retire::end_agent(&here.client, AGENT, progress).await
+}
+
+/// The static apiserver, until new connections go to it.
+async fn bring_in(here: &Here, progress: &Progress<'_>) -> Result<(), Error> {
+    let incoming = Incoming::new(&here.access, here.port, &here.own)?;
+    incoming.hold().await?;
+    here.pod(Component::Apiserver).try_for_each(StaticPod::place)?;
+    match here.workload(Component::Apiserver) {
+        None => Ok(()), // it is alone already
+        Some(_) => incoming.take_over(progress).await,
+    }
+}
+
+/// They wait for their leases beside the self-hosted ones.
+async fn place_leaders(here: &Here, progress: &Progress<'_>) -> Result<(), Error> {
+    for component in [Component::ControllerManager, Component::Scheduler] {
+        here.pod(component).try_for_each(StaticPod::place)?;
+    }
+    for component in [Component::ControllerManager, Component::Scheduler] {
+        while here.pod(component).count() > 0 && !here.runs_static(component)? {
+            progress.waiting(format!("the static {} does not run yet", component.name()));
+            tokio::time::sleep(PROBE).await;
+        }
+    }
+    Ok(())
+}
+
+impl Here {
+    /// Whether a process of the component is of no self-hosted pod. True where no process can be seen.
+    fn runs_static(&self, component: Component) -> Result<bool, Error> {
+        let found = processes::of_container(component.name())
+            .map_err(|source| Error::Host { act: "look at the processes of this machine", source })?;
+        Ok(found.is_empty() || found.iter().any(|process| !self.own.contains(&process.pod)))
+    }
+}
+
+/// The self-hosted ones go, leaders first; each leaves its lease to the static one.
+async fn hand_over(here: &Here, progress: &Progress<'_>) -> Result<(), Error> {
+    for component in [Component::Scheduler, Component::ControllerManager] {
+        let Some(workload) = here.workload(component) else { continue };
+        let before = lease::leader(&here.client, component.name()).await?;
+        progress.acts(format!("remove {}", workload.label));
+        let ended = retire::workload(&here.client, workload, progress).await?;
+        if let (Some(leader), true) = (before, ended > 0) {
+            lease::release_lease(&here.client, component.name(), &leader.holder).await?;
+        }
+    }
+    if let Some(workload) = here.workload(Component::Apiserver) {
+        progress.acts(format!("remove {}", workload.label));
+        retire::workload(&here.client, workload, progress).await?;
+        Incoming::new(&here.access, here.port, &here.own)?.settle(progress).await?;
+    }
+    Ok(())
+}
+
+/// The API answers, leaders lead, and nothing that was kept for a time without an API is left.
+async fn verify(here: &Here, progress: &Progress<'_>) -> Result<(), Error> {
+    let store = Store::default();
+    for entry in store.list()?.entries {
+        store.remove(&entry.id)?;
+    }
+    for name in LEADERS {
+        let first = lease::leader(&here.client, name).await?;
+        loop {
+            let now = lease::leader(&here.client, name).await?;
+            if now.is_some() && now != first {
+                break;
+            }
+            progress.waiting(format!("no {name} leads yet"));
+            tokio::time::sleep(PROBE).await;
+        }
+    }
+    let pods: Api<Pod> = Api::namespaced(here.client.clone(), NAMESPACE);
+    let mirrors = pods.list(&ListParams::default().fields(&format!("spec.nodeName={}", here.node))).await;
+    let mirrors = mirrors.map_err(|error| retire::refused("list", "pods", &error))?;
+    let ready =
+        mirrors.items.iter().filter(|pod| pods::is_mirror(pod) && pods::is_ready_pod(pod).is_ok()).count();
+    progress.info(format!("{ready} static pods of node {} are Ready", here.node));
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! Taking workloads away, pods included, whether or not a controller manager runs meanwhile: who would see to it is among them.
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+
+use crate::NAMESPACE;
+use crate::cluster::retry::describe;
+use crate::cluster::{self, pods};
+use crate::recover::find::Workload;
+use crate::start::Error;
+use crate::start::machine::PROBE;
+use crate::start::runner::Progress;
+
+/// Label of a component's pods.
+const APP: &str = "k8s-app";
+
+/// Removes a component: the workload, what it made, and its disruption budget. How many pods that were.
+pub async fn workload(client: &Client, workload: &Workload, progress: &Progress<'_>) -> Result<usize, Error> {
+    let name = workload.label.rsplit('/').next().unwrap_or(&workload.label);
+    remove::<PodDisruptionBudget>(client, name).await?;
+    match workload.label.starts_with("DaemonSet ") {
+        true => remove::<DaemonSet>(client, name).await?,
+        false => {
+            remove::<Deployment>(client, name).await?;
+            replica_sets(client, name).await?;
+        }
+    }
+    end_pods(client, workload, progress).await
+}
+
+/// Removes a DaemonSet that is no component; its pods stay for now.
+pub async fn remove_daemon_set(client: &Client, name: &str) -> Result<(), Error> {
+    remove::<DaemonSet>(client, name).await
+}
+
+/// Ends the agent's pods, and waits until its copy has ended too, whose manifest is gone.
+pub async fn end_agent(client: &Client, name: &str, progress: &Progress<'_>) -> Result<(), Error> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    let labels = ListParams::default().labels(&format!("{APP}={name}"));
+    end(&api, &labels, progress).await?;
+    loop {
+        let found = api.list(&labels).await.map_err(|error| refused("list", "pods", &error))?;
+        let Some(pod) = found.items.first() else { return Ok(()) };
+        progress.waiting(format!("pod {} has not ended yet", pod.name_any()));
+        tokio::time::sleep(PROBE * 2).await;
+    }
+}
+
+/// The pods of a component, static ones aside.
+pub async fn pods_of(api: &Api<Pod>, workload: &Workload) -> Result<Vec<Pod>, Error> {
+    list(api, &selector(workload)).await
+}
+
+fn selector(workload: &Workload) -> ListParams {
+    let labels = workload.template.metadata.iter().flat_map(|metadata| metadata.labels.iter().flatten());
+    let labels: Vec<String> = labels.map(|(key, value)| format!("{key}={value}")).collect();
+    ListParams::default().labels(&labels.join(","))
+}
+
+async fn end_pods(client: &Client, workload: &Workload, progress: &Progress<'_>) -> Result<usize, Error> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    end(&api, &selector(workload), progress).await
+}
+
+/// Ends pods until none is left: a controller that has not heard of it yet may make another.
+async fn end(api: &Api<Pod>, which: &ListParams, progress: &Progress<'_>) -> Result<usize, Error> {
+    let mut ended = 0;
+    loop {
+        let found = list(api, which).await?;
+        if found.is_empty() {
+            return Ok(ended);
+        }
+        for pod in found.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
+            ended += 1;
+            ignore_missing(
+                api.delete(&pod.name_any(), &DeleteParams::default()).await.map(drop),
+                &pod.name_any(),
+            )?;
+        }
+        progress.waiting(format!("pod {} has not ended yet", found[0].name_any()));
+        tokio::time::sleep(PROBE * 2).await;
+    }
+}
+
+async fn list(api: &Api<Pod>, which: &ListParams) -> Result<Vec<Pod>, Error> {
+    let found = api.list(which).await.map_err(|error| refused("list", "pods", &error))?;
+    Ok(found.items.into_iter().filter(|pod| !pods::is_mirror(pod)).collect())
+}
+
+/// The sets of a Deployment: without them nobody makes its pods again.
+async fn replica_sets(client: &Client, deployment: &str) -> Result<(), Error> {
+    let api: Api<ReplicaSet> = Api::namespaced(client.clone(), NAMESPACE);
+    let sets =
+        api.list(&ListParams::default()).await.map_err(|error| refused("list", "replicasets", &error))?;
+    let is_its = |set: &&ReplicaSet| {
+        let mut owners = set.metadata.owner_references.iter().flatten();
+        owners.any(|owner| owner.kind == "Deployment" && owner.name == deployment)
+    };
+    for set in sets.items.iter().filter(is_its) {
+        remove::<ReplicaSet>(client, &set.name_any()).await?;
+    }
+    Ok(())
+}
+
+async fn remove<K>(client: &Client, name: &str) -> Result<(), Error>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), NAMESPACE);
+    ignore_missing(api.delete(name, &DeleteParams::background()).await.map(drop), name)
+}
+
+fn ignore_missing(done: Result<(), kube::Error>, name: &str) -> Result<(), Error> {
+    match done {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        done => done.map_err(|error| refused("remove", name, &error)),
+    }
+}
+
+/// An error of the API, with act and object.
+pub fn refused(act: &'static str, object: &str, error: &kube::Error) -> Error {
+    Error::Cluster(cluster::Error::Refused { act, object: object.to_owned(), reason: describe(error) })
+}

@@ -1,0 +1,329 @@
+//! What keeps a cluster from coming up, induced on one machine, one cause after the other, and the message read as its user would.
+//!
+//! Most causes are seen before anything is touched. Those, with their check ignored, and the others are named while `start` waits, within
+//! 15 s. At the end every message is held against every cause: none gives another's.
+
+use lab::cluster::{ASSETS, CONFIG};
+use serde_json::{Value, json};
+
+use crate::checks::Checks;
+use crate::preflight::{RESTART_KUBELET, expired};
+use crate::world::World;
+
+const MANIFESTS: &str = "/etc/kubernetes/manifests";
+/// Where assets with a flaw are.
+const FLAWED: &str = "/opt/bootkube/flawed";
+const EVENTS: &str = "/run/events.jsonl";
+/// Within which a cause is to be named, from the beginning of the wait.
+const PROMPT: f64 = 15_000.0;
+/// Nothing resolves it; the apiserver's certificate names it.
+const NOWHERE: &str = "api.nowhere.test";
+
+/// Words of the message of each cause, in their order. No other cause's message has them all.
+const CAUSES: [(&str, &[&str]); 16] = [
+    ("image missing", &["image ", " is not on this machine"]),
+    ("etcd down", &["etcd at https://", ":2399 does not answer"]),
+    ("wrong etcd CA", &["etcd at https://", " is not of the CA in tls/etcd-client-ca.crt"]),
+    ("kubelet not running", &["kubelet is not running"]),
+    ("kubelet watches another folder", &["kubelet watches another folder than "]),
+    ("port taken", &["port 10257 of kube-controller-manager is taken"]),
+    ("expired certificate", &["the certificate in tls/apiserver.crt has expired"]),
+    ("certificate without this name", &["the apiserver's certificate does not name "]),
+    ("wrong node label", &["no node has the labels that pod kube-scheduler-", " asks for"]),
+    ("admission refuses", &["Pod guarded/intruder", "violates PodSecurity", "admission refuses it"]),
+    ("definition never served", &["CustomResourceDefinition ", "is not served", "its names are refused"]),
+    (
+        "crash loop",
+        &["container kube-controller-manager of ", " does not stay up", "unknown flag: --nonsense"],
+    ),
+    ("no space", &["there is not enough room for /etc/kubernetes"]),
+    ("not YAML", &["manifests/broken.yaml:3:"]),
+    (
+        "pod of an earlier file",
+        &["kubelet does not let go of an earlier static pod bootstrap-kube-apiserver"],
+    ),
+    ("unresolved name", &["nobody knows the address of api.nowhere.test"]),
+];
+
+/// What was said of each cause, and by what.
+#[derive(Default)]
+struct Told(Vec<(&'static str, String)>);
+
+impl Told {
+    /// Keeps a message and holds it against its own cause.
+    fn add(&mut self, cause: &'static str, message: String) {
+        let (_, words) = CAUSES.iter().find(|(name, _)| *name == cause).unwrap();
+        assert!(has_all(&message, words), "{cause}: {message}");
+        self.0.push((cause, message));
+    }
+}
+
+fn has_all(mut message: &str, words: &[&str]) -> bool {
+    words.iter().all(|word| match message.split_once(word) {
+        Some((_, rest)) => {
+            message = rest;
+            true
+        }
+        None => false,
+    })
+}
+
+#[test]
+fn every_cause_has_a_message_of_its_own() {
+    let world = World::up("e2e-causes", 1, |lab| {
+        let etcd = format!("https://{}:2379", lab.machine("n1").unwrap().ip());
+        json!({"etcd": {"mode": "external", "servers": [etcd]}, "apiServerAltNames": [NOWHERE]})
+    });
+    world.cluster.render().unwrap();
+    world.cluster.start_etcd().unwrap();
+    let (mut checks, mut told) = (Checks::default(), Told::default());
+    checks.that("kubelet that does not run is named, before and while start waits for it", || {
+        told.add("kubelet not running", refused(&world, ASSETS, 4));
+        told.add("kubelet not running", blocked(&world, ASSETS, "kubelet", "wait for the API"));
+        clean(&world);
+    });
+    world.cluster.join(&world.n1()).unwrap();
+    world.shell(HEALTHY);
+    seen_before(&world, &mut checks, &mut told);
+    seen_while_waiting(&world, &mut checks, &mut told);
+    seen_late(&world, &mut checks, &mut told);
+    checks.that("at least fifteen causes were told, and no message is that of another cause", || {
+        matrix(&told);
+    });
+    checks.finish();
+}
+
+/// Each message against the words of every cause.
+fn matrix(told: &Told) {
+    let mut wrong = Vec::new();
+    for (cause, message) in &told.0 {
+        let others = CAUSES.iter().filter(|(other, words)| other != cause && has_all(message, words));
+        wrong.extend(others.map(|(other, _)| format!("{cause} passes for {other}: {message}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for (cause, _) in CAUSES {
+        assert!(told.0.iter().any(|(name, _)| *name == cause), "{cause} was not told");
+    }
+}
+
+/// Assets with a flaw that `script`, run among them, makes.
+fn flawed(world: &World, script: &str) {
+    world.shell(&format!("rm -rf {FLAWED} && cp -r {ASSETS} {FLAWED} && cd {FLAWED} && {script}"));
+}
+
+/// What `start` says that refuses to begin, with this exit code; it must have touched nothing.
+fn refused(world: &World, assets: &str, code: i32) -> String {
+    refused_by(world, &["--asset-dir", assets], code)
+}
+
+fn refused_by(world: &World, flags: &[&str], code: i32) -> String {
+    let started = world.start_by(&[&["bootkube", "start", "--strict"], flags].concat());
+    let said = String::from_utf8_lossy(&started.output.stderr).into_owned();
+    assert_eq!(started.output.status.code(), Some(code), "{said}");
+    assert!(said.contains("nothing was touched"), "{said}");
+    assert!(!world.shell(&format!("ls {MANIFESTS} 2>/dev/null || true")).contains("bootstrap"), "{said}");
+    said
+}
+
+/// What `start`, with a check ignored, says to be in the way of `phase`: as an event in good time, and at its timeout.
+fn blocked(world: &World, assets: &str, ignored: &str, phase: &str) -> String {
+    let flags = ["--asset-dir", assets, "--ignore-preflight", ignored];
+    blocked_by(world, &flags, phase)
+}
+
+fn blocked_by(world: &World, flags: &[&str], phase: &str) -> String {
+    let limit = format!("--phase-timeout={}=15s", phase.replace(' ', "-"));
+    let words = ["bootkube", "start", "--events", EVENTS, &limit];
+    let started = world.start_by(&[&words[..], flags].concat());
+    let said = String::from_utf8_lossy(&started.output.stderr).into_owned();
+    assert_eq!(started.output.status.code(), Some(1), "{said}{}", started.stdout());
+    let events = String::from_utf8(world.n1().read(EVENTS).unwrap()).unwrap();
+    let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let at = |event: &Value| event["elapsed_ms"].as_f64().unwrap();
+    let of_phase = |kind: &str| {
+        let is_it = |event: &&Value| event["event"] == kind && event["phase"] == phase;
+        events.iter().rfind(is_it).unwrap_or_else(|| panic!("{phase}: no {kind}: {events:#?}"))
+    };
+    let blocked = of_phase("blocked");
+    let after = at(blocked) - at(of_phase("phase_started"));
+    assert!(after < PROMPT, "named only after {after} ms: {blocked}");
+    let what = blocked["what"].as_str().unwrap();
+    assert!(said.contains(what) && said.contains("why: ") && said.contains("do: "), "{what}\n{said}");
+    said
+}
+
+/// Takes away what a failed start left, and waits until an apiserver that finds no etcd has given up.
+fn clean(world: &World) {
+    world.shell(&format!("rm -rf {MANIFESTS}/bootstrap-* /etc/kubernetes/bootstrap-secrets"));
+    world.shell("for n in $(seq 400); do ss -Hltn 'sport = :6443' | grep -q . || break; sleep 0.1; done");
+}
+
+/// As the message about a pod of an earlier file has it. Process 1 starts kubelet again.
+fn restart_kubelet(world: &World) {
+    world.shell(RESTART_KUBELET);
+    world.shell(HEALTHY);
+}
+
+const HEALTHY: &str = "until curl -sf http://127.0.0.1:10248/healthz; do sleep 0.1; done";
+
+/// Causes that keep `start` from touching anything.
+fn seen_before(world: &World, checks: &mut Checks, told: &mut Told) {
+    let server = format!("https://{}:6443", world.n1().ip());
+    checks.that("etcd that is down is named", || {
+        flawed(world, "sed -i s/:2379/:2399/ bootstrap-manifests/bootstrap-apiserver.yaml");
+        let report = world.n1().exec(&["bootkube", "preflight", "--asset-dir", FLAWED]).unwrap();
+        told.add("etcd down", String::from_utf8(report.stdout).unwrap());
+    });
+    checks.that("an etcd of another CA is named", || {
+        world.shell(&format!("bootkube render --config {CONFIG} --asset-dir /opt/bootkube/other"));
+        told.add("wrong etcd CA", refused(world, "/opt/bootkube/other", 4));
+    });
+    checks.that("an image that is missing is named", || {
+        flawed(world, NO_IMAGE);
+        told.add("image missing", refused(world, FLAWED, 4));
+    });
+    checks.that("a folder that kubelet does not watch is named", || {
+        let elsewhere = ["--asset-dir", ASSETS, "--pod-manifest-path", "/etc/kubernetes/elsewhere"];
+        told.add("kubelet watches another folder", refused_by(world, &elsewhere, 4));
+    });
+    checks.that("a port that is taken is named", || {
+        let mut holder = world.n1().spawn(&["busybox", "nc", "-l", "-p", "10257"]).unwrap();
+        world.shell("until ss -Hltn 'sport = :10257' | grep -q .; do sleep 0.1; done");
+        told.add("port taken", refused(world, ASSETS, 4));
+        world.shell("kill $(pidof busybox)");
+        holder.wait().unwrap();
+    });
+    checks.that("an expired certificate is named", || {
+        flawed(world, "true");
+        world.n1().write(&format!("{FLAWED}/tls/apiserver.crt"), expired(world).as_bytes(), 0o600).unwrap();
+        told.add("expired certificate", refused(world, FLAWED, 4));
+    });
+    checks.that("a name that the certificate lacks is named", || {
+        flawed(world, &format!("sed -i s,{server},https://127.0.0.2:6443, auth/kubeconfig"));
+        told.add("certificate without this name", refused(world, FLAWED, 4));
+    });
+    checks.that("a name that does not resolve is named", || {
+        flawed(world, &format!("sed -i s,{server},https://{NOWHERE}:6443, auth/kubeconfig"));
+        told.add("unresolved name", refused(world, FLAWED, 4));
+    });
+    checks.that("a manifest that is not YAML is named with line and column", || {
+        flawed(world, "printf 'kind: ConfigMap\\nmetadata:\\n  name: a: b\\n' >manifests/broken.yaml");
+        told.add("not YAML", refused(world, FLAWED, 3));
+    });
+    checks.that("a disk without room is named", || {
+        let script = format!(
+            "cp -a /etc/kubernetes /run/kept && mount -t tmpfs -o size=8m none /etc/kubernetes
+             cp -a /run/kept/. /etc/kubernetes
+             bootkube start --asset-dir {ASSETS} --ignore-preflight kubelet-static-pods 2>&1 || true
+             umount /etc/kubernetes"
+        );
+        told.add("no space", world.shell(&script));
+    });
+}
+
+const NO_IMAGE: &str = "sed -i -E 's,image: .*,image: example.test/none:1\\n    imagePullPolicy: Never,; /imagePullPolicy: IfNot/d' \
+    bootstrap-manifests/bootstrap-apiserver.yaml";
+
+/// The same with their checks ignored: `start` begins, waits and finds out.
+fn seen_while_waiting(world: &World, checks: &mut Checks, told: &mut Told) {
+    checks.that("a wait names an etcd that is down", || {
+        flawed(world, "sed -i s/:2379/:2399/ bootstrap-manifests/bootstrap-apiserver.yaml");
+        told.add("etcd down", blocked(world, FLAWED, "etcd", "wait for the API"));
+        clean(world);
+    });
+    checks.that("a wait names the pod of an earlier file that kubelet holds on to", || {
+        told.add("pod of an earlier file", blocked(world, ASSETS, "kubelet", "wait for the API"));
+        clean(world);
+        restart_kubelet(world);
+    });
+    checks.that("a wait names an image that is missing", || {
+        flawed(world, NO_IMAGE);
+        told.add("image missing", blocked(world, FLAWED, "images", "wait for the API"));
+        clean(world);
+        restart_kubelet(world);
+    });
+    checks.that("a wait names the folder that kubelet watches", || {
+        let elsewhere = ["--pod-manifest-path", "/etc/kubernetes/elsewhere"];
+        let flags = ["--asset-dir", ASSETS, "--ignore-preflight", "kubelet-static-pods"];
+        let said = blocked_by(world, &[&flags[..], &elsewhere].concat(), "wait for the API");
+        told.add("kubelet watches another folder", said);
+        world.shell("rm -rf /etc/kubernetes/elsewhere");
+        clean(world);
+    });
+}
+
+/// Causes that are there only when the API is. The bootstrap control plane stays from one to the next.
+fn seen_late(world: &World, checks: &mut Checks, told: &mut Told) {
+    checks.that("an object that admission refuses is named, with its file and what to do", || {
+        flawed(world, "true");
+        world.n1().write(&format!("{FLAWED}/manifests/intruder.yaml"), INTRUDER.as_bytes(), 0o600).unwrap();
+        let words = ["bootkube", "start", "--strict", "--timeout=60s", "--asset-dir", FLAWED];
+        let started = world.start_by(&words);
+        let said = String::from_utf8_lossy(&started.output.stderr).into_owned();
+        assert_eq!(started.output.status.code(), Some(1), "{said}");
+        assert!(said.contains("intruder.yaml"), "{said}");
+        told.add("admission refuses", said);
+    });
+    checks.that("a definition that is never served is named", || {
+        flawed(world, "true");
+        world.n1().write(&format!("{FLAWED}/manifests/toys.yaml"), TOYS.as_bytes(), 0o600).unwrap();
+        let words = ["bootkube", "start", "--strict", "--asset-dir", FLAWED, "--phase-timeout"];
+        let started = world.start_by(&[&words[..], &["apply-objects=24s", "--events", EVENTS]].concat());
+        assert_eq!(started.output.status.code(), Some(1), "{:?}", started.output);
+        let events = String::from_utf8(world.n1().read(EVENTS).unwrap()).unwrap();
+        let blocked = events.lines().find(|line| line.contains("\"event\":\"blocked\""));
+        let blocked = blocked.unwrap_or_else(|| panic!("nothing was in the way: {events}"));
+        told.add("definition never served", blocked.to_owned());
+        told.add("definition never served", String::from_utf8(started.output.stderr).unwrap());
+        world.kubectl(&["delete", "crd", "--all"]);
+    });
+    let phase = "wait for the self-hosted control plane";
+    checks.that("a program that ends again and again is named with its last lines", || {
+        let flag = "sed -i 's,- kube-controller-manager$,- kube-controller-manager\\n        - --nonsense,' manifests/kube-controller-manager.yaml";
+        flawed(world, &format!("{flag} && grep -q nonsense manifests/kube-controller-manager.yaml"));
+        let flags = ["--asset-dir", FLAWED, "--restart-kubelet", "pkill -f ^kubelet"];
+        told.add("crash loop", blocked_by(world, &flags, phase));
+    });
+    checks.that("labels that no node has are named", || {
+        let selector = "sed -i 's,node-role.kubernetes.io/control-plane: \"\",example.test/none: \"yes\",' manifests/kube-scheduler.yaml";
+        flawed(world, &format!("{selector} && grep -q example.test/none manifests/kube-scheduler.yaml"));
+        let said = blocked_by(world, &["--asset-dir", FLAWED], phase);
+        told.add("wrong node label", said);
+    });
+    checks.that("with every cause gone the same command succeeds", || world.start().must_succeed());
+}
+
+/// A Pod that its namespace does not let in.
+const INTRUDER: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: guarded, labels: {pod-security.kubernetes.io/enforce: restricted}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: intruder, namespace: guarded}
+spec: {hostNetwork: true, containers: [{name: c, image: none}]}
+";
+
+/// Two definitions of one kind in one group: the second is never served.
+const TOYS: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: toys.example.test}
+spec:
+  group: example.test
+  scope: Cluster
+  names: {kind: Toy, plural: toys}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: playthings.example.test}
+spec:
+  group: example.test
+  scope: Cluster
+  names: {kind: Toy, plural: playthings}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
+";

@@ -1,0 +1,241 @@
+//! What happens to a machine while `start` works on it. Start bears it by itself, or fails with an error that names it and succeeds when the
+//! cause is gone and it is run again. Either way the cluster is then the same as one that nobody disturbed.
+
+use std::fmt;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use crate::interrupted::{Reference, said};
+use crate::running::{Moment, Running};
+use crate::world::World;
+
+/// Something that happens. Another one is another row of [`FAULTS`].
+pub struct Fault {
+    name: &'static str,
+    /// The phase at whose beginning it happens; none: before start.
+    phase: Option<&'static str>,
+    /// A script that lets it happen.
+    cause: &'static str,
+    /// How long it lasts; then `cure` runs.
+    lasts: Duration,
+    /// A script that takes it away.
+    cure: &'static str,
+    /// More flags of start.
+    flags: &'static [&'static str],
+    /// What start says if it fails, in any one of these ways.
+    named: &'static [&'static str],
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+const APPLY: Option<&str> = Some("apply objects");
+const WAIT_API: Option<&str> = Some("wait for the API");
+const WAIT_SELF_HOSTED: Option<&str> = Some("wait for the self-hosted control plane");
+const MOMENT: Duration = Duration::ZERO;
+const SECONDS_20: Duration = Duration::from_secs(20);
+/// Process 1 of a machine starts a service again unless its script is away.
+const KUBELET_GOES: &str = "mv /etc/lab/services/kubelet /root/kubelet.service; pkill -KILL -x kubelet";
+const KUBELET_COMES: &str = "mv /root/kubelet.service /etc/lab/services/kubelet";
+
+/// All of them.
+pub const FAULTS: &[Fault] = &[
+    Fault {
+        name: "kubelet is killed before it runs the bootstrap apiserver, and comes back after 20 s",
+        phase: WAIT_API,
+        cause: KUBELET_GOES,
+        lasts: SECONDS_20,
+        cure: KUBELET_COMES,
+        flags: &[],
+        named: &[],
+    },
+    Fault {
+        name: "kubelet is killed before it runs the self-hosted control plane, and comes back after 20 s",
+        phase: APPLY,
+        cause: KUBELET_GOES,
+        lasts: SECONDS_20,
+        cure: KUBELET_COMES,
+        flags: &[],
+        named: &[],
+    },
+    Fault {
+        name: "kubelet stays away until start gives up",
+        phase: WAIT_API,
+        cause: KUBELET_GOES,
+        lasts: Duration::MAX,
+        cure: KUBELET_COMES,
+        flags: &["--timeout=10s"],
+        named: &["wait for the API: not done after 10 s"],
+    },
+    Fault {
+        name: "containerd is restarted while the API is waited for",
+        phase: WAIT_API,
+        cause: "pkill -KILL -x containerd",
+        lasts: MOMENT,
+        cure: "true",
+        flags: &[],
+        named: &[],
+    },
+    Fault {
+        name: "containerd is restarted while the self-hosted control plane starts",
+        phase: WAIT_SELF_HOSTED,
+        cause: "pkill -KILL -x containerd",
+        lasts: MOMENT,
+        cure: "true",
+        flags: &[],
+        named: &[],
+    },
+    Fault {
+        name: "etcd stands still for 20 s while objects are applied",
+        phase: APPLY,
+        cause: "pkill -STOP -x etcd",
+        lasts: SECONDS_20,
+        cure: "pkill -CONT -x etcd",
+        flags: &[],
+        named: &[],
+    },
+    Fault {
+        name: "etcd stands still for 20 s while the self-hosted control plane starts",
+        phase: WAIT_SELF_HOSTED,
+        cause: "pkill -STOP -x etcd",
+        lasts: SECONDS_20,
+        cure: "pkill -CONT -x etcd",
+        flags: &[],
+        named: &[],
+    },
+    Fault {
+        name: "etcd is killed while objects are applied",
+        phase: APPLY,
+        cause: "pkill -KILL -x etcd",
+        lasts: MOMENT,
+        cure: "true",
+        flags: &[],
+        named: &[],
+    },
+    Fault {
+        name: "the bootstrap apiserver is killed while objects are applied",
+        phase: APPLY,
+        cause: "pkill -KILL -f '^kube-apiserver '",
+        lasts: MOMENT,
+        cure: "true",
+        flags: &[],
+        named: &[],
+    },
+    Fault {
+        name: "all apiservers are killed while the self-hosted control plane starts",
+        phase: WAIT_SELF_HOSTED,
+        cause: "sleep 3; pkill -KILL -f '^kube-apiserver '",
+        lasts: MOMENT,
+        cure: "true",
+        flags: &[],
+        named: &[],
+    },
+    Fault {
+        name: "one packet in twenty to the API and to etcd is lost",
+        phase: None,
+        cause: "nft -f - <<< 'table inet lossy { chain input { type filter hook input priority 0; \
+                tcp dport { 2379, 6443 } numgen random mod 20 == 0 drop; }; }'",
+        lasts: Duration::MAX,
+        cure: "nft delete table inet lossy",
+        flags: &[],
+        named: &[],
+    },
+    Fault {
+        name: "the assets cannot be written to",
+        phase: None,
+        cause: "mount --bind /opt/bootkube/assets /opt/bootkube/assets; mount -o remount,bind,ro /opt/bootkube/assets",
+        lasts: Duration::MAX,
+        cure: "umount /opt/bootkube/assets",
+        flags: &[],
+        named: &[],
+    },
+    Fault {
+        name: "/etc/kubernetes cannot be written to",
+        phase: None,
+        cause: "mount --bind /etc/kubernetes /etc/kubernetes; mount -o remount,bind,ro /etc/kubernetes",
+        lasts: Duration::MAX,
+        cure: "umount /etc/kubernetes",
+        flags: &[],
+        named: &["read-only"],
+    },
+    Fault {
+        name: "the disk is full at each write",
+        phase: None,
+        cause: SMALL_DISK,
+        lasts: Duration::MAX,
+        cure: "mount -o remount,size=64m /etc/kubernetes",
+        flags: &["--ignore-preflight=space"],
+        named: &["No space left on device"],
+    },
+];
+
+/// Kubelet would go on watching the folder below.
+const SMALL_DISK: &str = "
+    mv /etc/lab/services/kubelet /root/kubelet.service; pkill -KILL -x kubelet
+    cp -a /etc/kubernetes /root/kubernetes
+    mount -t tmpfs -o size=64m,mode=0755 tmpfs /etc/kubernetes
+    cp -a /root/kubernetes/. /etc/kubernetes/
+    mount -o remount,size=$(du -sk /etc/kubernetes | cut -f1)k /etc/kubernetes
+    mv /root/kubelet.service /etc/lab/services/kubelet
+";
+/// Room for one write more.
+const GROW: &str =
+    "mount -o remount,size=$(($(df -k --output=size /etc/kubernetes | tail -1) + 4))k /etc/kubernetes";
+
+/// Lets a fault happen to a start on a new machine.
+pub fn inject(reference: &Reference, fault: &Fault) {
+    eprintln!("e2e: {fault:?}");
+    let world = reference.world();
+    let first = match fault.phase {
+        None => {
+            world.shell(fault.cause);
+            Running::start(&world, fault.flags).finish()
+        }
+        Some(phase) => disturbed(&world, fault, phase),
+    };
+    if !first.status.success() {
+        is_named(fault, &first);
+        if fault.cause == SMALL_DISK {
+            at_each_write(&world, fault);
+        }
+    }
+    if fault.lasts == Duration::MAX {
+        world.shell(fault.cure);
+    }
+    world.start().must_succeed();
+    reference.compare(&world);
+}
+
+/// A start in which it happens, and maybe ends.
+fn disturbed(world: &World, fault: &Fault, phase: &str) -> Output {
+    let mut running = Running::start(world, fault.flags);
+    assert!(running.reach(&Moment::Within(phase.to_owned(), Duration::ZERO)), "start ended before {phase}");
+    world.shell(fault.cause);
+    if fault.lasts < Duration::MAX {
+        std::thread::sleep(fault.lasts);
+        world.shell(fault.cure);
+    }
+    running.finish()
+}
+
+/// The disk grows by a page after every failure, so that start gets one write further each time.
+fn at_each_write(world: &World, fault: &Fault) {
+    let begun = Instant::now();
+    loop {
+        world.shell(GROW);
+        let output = Running::start(world, fault.flags).finish();
+        if output.status.success() {
+            return;
+        }
+        is_named(fault, &output);
+        assert!(begun.elapsed() < Duration::from_secs(900), "{output:?}");
+    }
+}
+
+fn is_named(fault: &Fault, output: &Output) {
+    let said = said(output);
+    assert!(fault.named.iter().any(|named| said.contains(named)), "{fault:?}: {said}");
+}

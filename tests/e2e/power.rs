@@ -1,0 +1,359 @@
+//! What brings a control plane back that lives in the API it serves: power that comes back, pods that are deleted, edits that are wrong.
+//!
+//! A power cut ends every process of the machine at once; nothing is done by hand after it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::again::start_until;
+use crate::checks::{Checks, eventually};
+use crate::kube::condition;
+use crate::traffic::{self, Answered, Traffic};
+use crate::world::{World, record};
+
+/// Owner and name of the control plane's workloads.
+const WORKLOADS: [(&str, &str); 4] = [
+    ("DaemonSet", "kube-apiserver"),
+    ("DaemonSet", "pod-checkpointer"),
+    ("Deployment", "kube-controller-manager"),
+    ("Deployment", "kube-scheduler"),
+];
+/// What is in kubelet's folder when all is well.
+pub const WELL: &str = "etcd.yaml\nkube-system-pod-checkpointer.json\n";
+/// Those of `start` that take longer than a moment.
+const PHASES: [&str; 4] =
+    ["wait for the API", "apply objects", "wait for the self-hosted control plane", "hand over"];
+const COMMAND: &str = "/spec/template/spec/containers/0/command/-";
+const APISERVER: &str = "daemonset/kube-apiserver";
+
+#[test]
+fn a_sole_controller_comes_back_by_itself() {
+    let world = World::up("e2e-power", 1, |_| json!({}));
+    world.render_and_join();
+    world.start().must_succeed();
+    let mut checks = Checks::default();
+    checks.that("after a power cut right after start the control plane is back", || {
+        record("power-cut", &power_cut(&world, Duration::ZERO));
+    });
+    checks.that("list says what would run, from when, and why", || listed(&world));
+    checks.that("every file of the copies is root's alone", || private(&world));
+    checks.that("after a second power cut, too, and nobody notices how the copies go", || {
+        let (figures, answered) = watched_power_cut(&world);
+        record("power-cut-watched", &figures);
+        answered.iter().for_each(Answered::assert_unnoticed);
+    });
+    checks.that("all apiserver pods are deleted, and the API is back within a minute", || {
+        record("apiservers-deleted", &json!({"seconds": deleted(&world, &["kube-apiserver"])}));
+    });
+    checks.that("controller managers and schedulers are deleted, and are back within a minute", || {
+        let seconds = deleted(&world, &["kube-controller-manager", "kube-scheduler"]);
+        record("leaders-deleted", &json!({"seconds": seconds}));
+    });
+    checks.that(
+        "where nobody is left who could create or schedule a pod, both are back within a minute",
+        || {
+            record("nobody-left", &json!({"seconds": nobody_left(&world)}));
+        },
+    );
+    checks.that("apiserver pods are deleted while kubelet is stopped, and are back within a minute", || {
+        record("deleted-without-kubelet", &json!({"seconds": deleted_without_kubelet(&world)}));
+    });
+    checks.that("a wrong flag is survived, and undone", || {
+        let add = json!([{"op": "add", "path": COMMAND, "value": "--no-such-flag"}]);
+        survive(&world, || patch(&world, APISERVER, &add), || undo(&world));
+    });
+    checks.that("no secret is in any log", || no_secret_in_logs(&world));
+    checks.finish();
+}
+
+#[test]
+#[ignore = "takes minutes: make soak"]
+fn bad_edits_are_survived_and_undone_and_copies_end_with_the_agent() {
+    let world = World::up("e2e-edits", 1, |_| json!({}));
+    world.render_and_join();
+    world.start().must_succeed();
+    let mut checks = Checks::default();
+    checks.that("an image that is missing", || {
+        let image = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "no.such/image:v1"}]);
+        survive(&world, || patch(&world, APISERVER, &image), || undo(&world));
+    });
+    checks.that("a Secret that was emptied", || {
+        let words = ["-n", "kube-system", "get", "secret", "kube-apiserver", "-o", "json"];
+        let before: Value = serde_json::from_str(&world.kubectl(&words)).unwrap();
+        let put = |data: &Value| {
+            let patch = json!([{"op": "replace", "path": "/data", "value": data}]);
+            self::patch(&world, "secret/kube-apiserver", &patch);
+        };
+        survive(&world, || put(&json!({})), || put(&before["data"]));
+    });
+    checks.that("when nobody wants the agent any more every copy goes, its own the last", || {
+        world.kubectl(&["-n", "kube-system", "delete", "daemonset", "pod-checkpointer"]);
+        let folders = "/etc/kubernetes/inactive-manifests /etc/kubernetes/checkpoint-secrets";
+        eventually(150, || {
+            let left = world.shell(&format!("ls /etc/kubernetes/manifests; find {folders} -mindepth 1"));
+            (left == "etcd.yaml\n").then_some(()).ok_or(left)
+        });
+        answers(&world).unwrap();
+    });
+    checks.finish();
+}
+
+#[test]
+#[ignore = "takes a quarter of an hour: make soak"]
+fn ten_power_cuts_in_a_row_are_survived() {
+    let world = World::up("e2e-power-soak", 1, |_| json!({}));
+    world.render_and_join();
+    world.start().must_succeed();
+    // At once, after half a minute, and with conditions and leases of long ago.
+    let figures: Vec<Value> =
+        (0..10).map(|round| power_cut(&world, Duration::from_secs(round % 3 * 10))).collect();
+    record("ten-power-cuts", &json!(figures));
+}
+
+#[test]
+#[ignore = "takes minutes: make soak"]
+fn a_power_cut_in_any_phase_of_start_is_survived_by_running_it_again() {
+    let mut checks = Checks::default();
+    for phase in PHASES {
+        checks.that(phase, || {
+            let world = World::up("e2e-power-phases", 1, |_| json!({}));
+            world.render_and_join();
+            let (mut start, _said) = start_until(&world, phase);
+            let cut = Timestamp::now();
+            world.n1().power_cut().unwrap();
+            start.wait().unwrap();
+            world.n1().power_on().unwrap();
+            world.start().must_succeed();
+            eventually(60, || is_well(&world, cut));
+            eventually(60, || no_copy(&world));
+        });
+    }
+    checks.finish();
+}
+
+/// Cuts the power for `off`, and waits until the control plane is what it was, without a copy; how long that took.
+fn power_cut(world: &World, off: Duration) -> Value {
+    Outage::begin(world, off).end(world)
+}
+
+/// The same, with clients from the first answer on: each copy hands over to its pod.
+fn watched_power_cut(world: &World) -> (Value, Vec<Answered>) {
+    let outage = Outage::begin(world, Duration::ZERO);
+    let traffic = Traffic::start(world, "copies-go");
+    let mut figures = outage.end(world);
+    let answered = traffic.finish();
+    figures["clients"] = traffic::figures(&answered);
+    (figures, answered)
+}
+
+/// A power cut, and the API that answers again.
+struct Outage {
+    cut: Timestamp,
+    on: Instant,
+    api: f64,
+}
+
+impl Outage {
+    fn begin(world: &World, off: Duration) -> Self {
+        let cut = Timestamp::now();
+        world.n1().power_cut().unwrap();
+        std::thread::sleep(off);
+        let on = Instant::now();
+        world.n1().power_on().unwrap();
+        eventually(60, || answers(world));
+        Self { cut, on, api: on.elapsed().as_secs_f64() }
+    }
+
+    fn end(self, world: &World) -> Value {
+        let Self { cut, on, api } = self;
+        eventually(120, || is_well(world, cut));
+        let ready = on.elapsed().as_secs_f64();
+        eventually(60, || no_copy(world));
+        // A process ends some seconds after its file is gone.
+        eventually(60, || {
+            let listeners = world.shell("ss -Hltn sport = :6443").lines().count();
+            (listeners == 1).then_some(()).ok_or(format!("{listeners} apiservers"))
+        });
+        json!({"api": api, "ready": ready, "settled": on.elapsed().as_secs_f64()})
+    }
+}
+
+fn kubectl(world: &World, words: &[&str]) -> Result<String, String> {
+    let output = world.n1().exec(&[&["kubectl", "--request-timeout=5s"], words].concat()).unwrap();
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout).unwrap()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+fn answers(world: &World) -> Result<(), String> {
+    kubectl(world, &["get", "--raw", "/readyz"]).map(drop)
+}
+
+/// Each workload of the control plane has a pod that is Ready and whose containers started after `since`: what the API tells of before is
+/// no evidence.
+fn is_well(world: &World, since: Timestamp) -> Result<(), String> {
+    let pods: Value =
+        serde_json::from_str(&kubectl(world, &["get", "pods", "-n", "kube-system", "-o", "json"])?)
+            .map_err(|error| error.to_string())?;
+    let pods = pods["items"].as_array().unwrap();
+    for (kind, name) in WORKLOADS {
+        let kind = if kind == "Deployment" { "ReplicaSet" } else { kind };
+        let is_its = |pod: &&Value| {
+            let owner = &pod["metadata"]["ownerReferences"][0];
+            owner["kind"] == kind && owner["name"].as_str().is_some_and(|owner| owner.starts_with(name))
+        };
+        let its: Vec<&Value> = pods.iter().filter(is_its).collect();
+        let is_good = |pod: &&&Value| {
+            let is_leaving = pod["metadata"]["deletionTimestamp"].is_string();
+            condition(pod, "Ready") && !is_leaving && started(pod).is_some_and(|at| at >= since)
+        };
+        if !its.iter().any(|pod| is_good(&pod)) {
+            let status: Vec<&Value> = its.iter().map(|pod| &pod["status"]["conditions"]).collect();
+            return Err(format!("{name}: {status:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn started(pod: &Value) -> Option<Timestamp> {
+    pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"].as_str()?.parse().ok()
+}
+
+fn no_copy(world: &World) -> Result<(), String> {
+    let found = world.shell("ls /etc/kubernetes/manifests");
+    (found == WELL).then_some(()).ok_or(found)
+}
+
+fn copies(world: &World) -> BTreeMap<String, Value> {
+    let list: Value =
+        serde_json::from_str(&world.n1().run(&["bootkube", "checkpoint", "list", "-o", "json"]).unwrap())
+            .unwrap();
+    let copies = list["copies"].as_array().unwrap().iter();
+    copies.map(|copy| (copy["id"]["name"].as_str().unwrap().to_owned(), copy.clone())).collect()
+}
+
+fn listed(world: &World) {
+    let copies = copies(world);
+    for (_, name) in WORKLOADS {
+        let copy = &copies[name];
+        let state = if name == "pod-checkpointer" { "active" } else { "kept" };
+        assert_eq!(copy["state"], state, "{copy:#}");
+        let saved: Timestamp = copy["kept"]["saved"].as_str().unwrap().parse().unwrap();
+        assert!(saved < Timestamp::now() && !copy["kept"]["reason"].as_str().unwrap().is_empty(), "{copy:#}");
+    }
+    let text = world.n1().run(&["bootkube", "checkpoint", "list"]).unwrap();
+    assert!(text.lines().count() == 1 + WORKLOADS.len(), "{text}");
+}
+
+fn private(world: &World) {
+    let folders = "/etc/kubernetes/checkpoint-secrets /etc/kubernetes/inactive-manifests \
+                   /etc/kubernetes/manifests/kube-system-*";
+    let exposed = world.shell(&format!("find {folders} -type f '!' '(' -perm 600 -user root ')'"));
+    assert_eq!(exposed, "");
+    let count = world.shell(&format!("find {folders} -type f | wc -l"));
+    assert!(count.trim().parse::<usize>().unwrap() > 10, "{count}");
+}
+
+/// Deletes the pods of workloads; seconds until all is well again.
+fn deleted(world: &World, names: &[&str]) -> f64 {
+    let selector = format!("k8s-app in ({})", names.join(","));
+    let (begun, since) = (Instant::now(), Timestamp::now());
+    world.kubectl(&["-n", "kube-system", "delete", "pods", "--wait=false", "-l", &selector]);
+    back(world, names, begun, since)
+}
+
+fn back(world: &World, names: &[&str], begun: Instant, since: Timestamp) -> f64 {
+    let renewed = || {
+        let pods = kubectl(world, &["get", "pods", "-n", "kube-system", "-o", "json"])?;
+        let pods: Value = serde_json::from_str(&pods).map_err(|error| error.to_string())?;
+        let is_new = |pod: &Value, name: &str| {
+            let owner = pod["metadata"]["ownerReferences"][0]["name"].as_str().unwrap_or_default();
+            let created: Timestamp = pod["metadata"]["creationTimestamp"].as_str().unwrap().parse().unwrap();
+            owner.starts_with(name) && created.as_second() >= since.as_second()
+        };
+        let missing =
+            names.iter().find(|name| !pods["items"].as_array().unwrap().iter().any(|pod| is_new(pod, name)));
+        missing.map_or(Ok(()), |name| Err(format!("no new pod of {name}")))
+    };
+    eventually(60, || renewed().and_then(|()| is_well(world, Timestamp::UNIX_EPOCH)));
+    let seconds = begun.elapsed().as_secs_f64();
+    assert!(seconds <= 60.0, "{seconds:.1} s");
+    eventually(60, || no_copy(world));
+    seconds
+}
+
+/// Controller managers and schedulers end before their pods are deleted, so that nobody makes others.
+fn nobody_left(world: &World) -> f64 {
+    let names = ["kube-controller-manager", "kube-scheduler"];
+    let (begun, since) = (Instant::now(), Timestamp::now());
+    world.shell("pkill -STOP -f '^kubelet '");
+    world.shell("pkill -KILL -f '^kube-controller-manager '; pkill -KILL -f '^kube-scheduler '");
+    let selector = format!("k8s-app in ({})", names.join(","));
+    world.kubectl(&["-n", "kube-system", "delete", "pods", "--force", "--grace-period=0", "-l", &selector]);
+    let left: Vec<_> =
+        world.pods("kube-system").into_iter().filter(|pod| pod.name.starts_with(names[1])).collect();
+    assert!(left.is_empty(), "{left:?}");
+    world.shell("pkill -CONT -f '^kubelet '");
+    back(world, &names, begun, since)
+}
+
+fn deleted_without_kubelet(world: &World) -> f64 {
+    world.shell("pkill -STOP -f '^kubelet '");
+    let since = Timestamp::now();
+    let delete = [
+        "-n",
+        "kube-system",
+        "delete",
+        "pods",
+        "--force",
+        "--grace-period=0",
+        "-l",
+        "k8s-app=kube-apiserver",
+    ];
+    world.kubectl(&delete);
+    world.shell("pkill -KILL -f '^kube-apiserver '");
+    std::thread::sleep(Duration::from_secs(5));
+    let begun = Instant::now();
+    // Its supervisor starts it again: it knows nothing of before.
+    world.shell("pkill -KILL -f '^kubelet '");
+    back(world, &["kube-apiserver"], begun, since)
+}
+
+/// A bad edit of the apiserver, and a power cut while it is there: what served before it serves after it, so that it can be undone.
+fn survive(world: &World, edit: impl FnOnce(), undo: impl FnOnce()) {
+    let before = copies(world)["kube-apiserver"]["kept"]["revision"].clone();
+    edit();
+    std::thread::sleep(Duration::from_secs(5));
+    let cut = Timestamp::now();
+    world.n1().reboot().unwrap();
+    eventually(90, || answers(world));
+    let copy = copies(world)["kube-apiserver"].clone();
+    assert_eq!(copy["kept"]["revision"], before, "the last good copy is kept");
+    undo();
+    eventually(120, || is_well(world, cut).and_then(|()| answers(world)));
+    eventually(90, || no_copy(world));
+}
+
+fn undo(world: &World) {
+    world.kubectl(&["-n", "kube-system", "rollout", "undo", APISERVER]);
+}
+
+fn patch(world: &World, object: &str, patch: &Value) {
+    world.kubectl(&["-n", "kube-system", "patch", object, "--type=json", "-p", &patch.to_string()]);
+}
+
+/// Every key that was rendered, in the forms that a log could have it.
+fn no_secret_in_logs(world: &World) {
+    let script = "
+        cd /opt/bootkube/assets/tls && for key in $(find . -name '*.key'); do
+            sed -n 2p $key | cut -c1-60
+            base64 -w0 $key | cut -c60-120
+        done >/run/needles
+        grep -rlF -f /run/needles /var/log && exit 1
+        test $(wc -l </run/needles) -gt 20";
+    world.shell(script);
+}

@@ -1,0 +1,81 @@
+//! All of a cluster that should not depend on how it came to be: objects with their specs, data and labels, pods by whose they are, and what
+//! is on the first controller. Two clusters of the same assets can be held against each other.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+/// Kinds that say when something was, or whose turn it is: events, leases, endpoints. Pods are looked at by their owner, and requests for
+/// certificates have random names.
+const NOT_COMPARED: &str = "^(events|events.events.k8s.io|leases.coordination.k8s.io|endpoints|endpointslices.discovery.k8s.io|\
+    pods|certificatesigningrequests.certificates.k8s.io|componentstatuses)$";
+/// Of an object's metadata, what differs between any two clusters.
+const PASSING: [&str; 5] = ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"];
+/// Where bootkube works on a machine, without what it notes of it.
+const FILES: &str = "cd /etc/kubernetes && find . ! -name 'bootkube-journal.jsonl' \\( -type f -printf '%P %m ' \
+    -exec sha256sum {} \\; -o -printf '%P %m\\n' \\) | sort";
+
+/// What there is, by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot(BTreeMap<String, Value>);
+
+impl Snapshot {
+    /// Of a cluster as it is now; an error, if the API does not tell.
+    pub fn of(world: &World) -> Result<Self, String> {
+        let list =
+            format!("kubectl api-resources --verbs=list -o name | grep -vE '{NOT_COMPARED}' | paste -sd,");
+        let script = format!("kubectl get $({list}) -A -o json --ignore-not-found");
+        let answer = world.n1().exec(&["bash", "-c", &script]).unwrap();
+        let objects: Value = serde_json::from_slice(&answer.stdout)
+            .map_err(|error| format!("{error}: {}", String::from_utf8_lossy(&answer.stderr)))?;
+        let objects = objects["items"].as_array().into_iter().flatten().map(named);
+        let mut all: BTreeMap<String, Value> = objects.collect();
+        for pod in world.pods("kube-system") {
+            let looks = json!({"words": pod.words, "image": pod.image, "ready": pod.ready, "node": pod.node});
+            let of_owner = all.entry(format!("pods of {}", pod.owner)).or_insert_with(|| json!([]));
+            of_owner.as_array_mut().unwrap().push(looks);
+        }
+        let files = world.shell(FILES);
+        all.extend(files.lines().map(|line| {
+            let (path, rest) = line.split_once(' ').unwrap();
+            (format!("file /etc/kubernetes/{path}"), json!(rest))
+        }));
+        Ok(Self(all))
+    }
+
+    /// Where `other` is not the same, in words; nothing if it is.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let names = self.0.keys().chain(other.0.keys()).collect::<std::collections::BTreeSet<_>>();
+        let differs = |name: &&&String| self.0.get(**name) != other.0.get(**name);
+        let told: Vec<String> = names
+            .iter()
+            .filter(differs)
+            .map(|name| format!("{name}:\n  {:?}\n  {:?}", self.0.get(*name), other.0.get(*name)))
+            .collect();
+        (!told.is_empty()).then(|| told.join("\n"))
+    }
+
+    /// Whether every pod is Ready.
+    pub fn is_ready(&self) -> bool {
+        let pods = self.0.iter().filter(|(name, _)| name.starts_with("pods of ")).map(|(_, pods)| pods);
+        pods.flat_map(|pods| pods.as_array().unwrap()).all(|pod| pod["ready"] == true)
+    }
+}
+
+/// An object's name, and the object without what passes.
+fn named(object: &Value) -> (String, Value) {
+    let mut object = object.clone();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (kind, group) = (text(&object["kind"]), text(&object["apiVersion"]));
+    let name = text(&object["metadata"]["name"]);
+    let metadata = object["metadata"].as_object_mut().unwrap();
+    let namespace = metadata.get("namespace").map(text).unwrap_or_default();
+    PASSING.iter().for_each(|field| drop(metadata.remove(*field)));
+    for owner in metadata.get_mut("ownerReferences").and_then(Value::as_array_mut).into_iter().flatten() {
+        owner.as_object_mut().unwrap().remove("uid");
+    }
+    object.as_object_mut().unwrap().remove("status");
+    (format!("{group} {kind} {namespace}/{name}"), object)
+}
