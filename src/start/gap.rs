@@ -22,6 +22,9 @@ const LONGEST: Duration = Duration::from_secs(120);
 /// For the bootstrap apiserver that was put back. Longer than kubelet's pause after a pod's third failure.
 const RETURN: Duration = Duration::from_secs(60);
 
+/// How often its log is asked for then, a quarter of a second apart.
+const COMPLAINT_TRIES: usize = 40;
+
 /// Takes the bootstrap apiserver away and waits until the self-hosted one on `node` serves. `why` they cannot listen both.
 pub async fn hand_over(placer: &Placer<'_>, why: &str, client: &Client, node: &str) -> Result<(), Error> {
     let Placer { plan, progress, .. } = *placer;
@@ -78,7 +81,18 @@ pub async fn put_back(placer: &Placer<'_>, client: &Client, node: &str) {
         Err(_) => progress
             .warn("the API does not answer yet; kubelet starts the bootstrap apiserver again until it does"),
     }
-    if let Some(said) = Contender::new(client, node).last_complaint().await {
+    if let Some(said) = complaint(&Contender::new(client, node)).await {
         progress.warn(format!("the self-hosted apiserver said: {said}"));
     }
+}
+
+/// What the self-hosted apiserver complained of. Kubelet shows logs to an API that has just come back only when it has found it again.
+async fn complaint(contender: &Contender<'_>) -> Option<String> {
+    for _ in 0..COMPLAINT_TRIES {
+        if let Some(said) = contender.last_complaint().await {
+            return Some(said);
+        }
+        tokio::time::sleep(PROBE * 5).await;
+    }
+    None
 }

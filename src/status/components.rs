@@ -186,7 +186,9 @@ pub(super) fn problems(told: &Told, now: OffsetDateTime) -> Vec<String> {
     let bootstrap = bootstrap.map(|Component { pod, .. }| {
         format!("the bootstrap pod {pod} is still there: run bootkube start again, it hands over")
     });
-    let copies = components.iter().filter(|component| component.hosting == Hosting::Copy);
+    // The agent's own is there all the time.
+    let stands_in = |component: &&Component| component.hosting == Hosting::Copy && component.name != AGENT;
+    let copies = components.iter().filter(stands_in);
     let copies = copies.map(|Component { name, pod, node, .. }| {
         format!("{name} on {node}: the copy {pod} stands in until the pod itself is healthy")
     });

@@ -103,6 +103,22 @@ fn a_copy_that_stands_in_for_its_pod_is_a_problem() {
 }
 
 #[test]
+fn the_copy_of_the_agent_is_always_there_and_no_problem() {
+    let mut told = healthy();
+    let annotations = json!({
+        "metadata": {"annotations": {
+            "kubernetes.io/config.mirror": "x", "checkpointer.alpha.coreos.com/checkpoint-of": "pod-checkpointer-x",
+        }},
+        "spec": {"containers": [{"name": "agent", "command": ["/bootkube", "agent"]}]},
+    });
+    told.pods.push(pod("pod-checkpointer-x-n1", "n1", "bootkube", &annotations));
+    let copy =
+        components(&told).into_iter().find(|component| component.pod == "pod-checkpointer-x-n1").unwrap();
+    assert_eq!((copy.name, copy.hosting), (AGENT, Hosting::Copy));
+    assert_eq!(problems(&told, NOW), [] as [&str; 0]);
+}
+
+#[test]
 fn a_leader_that_is_dead_or_missing_is_a_problem_unless_leases_were_not_seen() {
     let mut told = healthy();
     told.leases.remove(0);

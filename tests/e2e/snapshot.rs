@@ -13,9 +13,9 @@ const NOT_COMPARED: &str = "^(events|events.events.k8s.io|leases.coordination.k8
     pods|certificatesigningrequests.certificates.k8s.io|componentstatuses)$";
 /// Of an object's metadata, what differs between any two clusters.
 const PASSING: [&str; 5] = ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"];
-/// Where bootkube works on a machine, without what it notes of it.
-const FILES: &str = "cd /etc/kubernetes && find . ! -name 'bootkube-journal.jsonl' \\( -type f -printf '%P %m ' \
-    -exec sha256sum {} \\; -o -printf '%P %m\\n' \\) | sort";
+/// Where bootkube works on a machine, without what it notes of it. Of copies only that they are there: they name the pod that they are of.
+const FILES: &str = "cd /etc/kubernetes && find . ! -name 'bootkube-journal.jsonl' \\( -path '*/kube-system-*.json' -printf '%P %m\\n' \
+    -o -type f -printf '%P %m ' -exec sha256sum {} \\; -o -printf '%P %m\\n' \\) | sort";
 
 /// What there is, by name.
 #[derive(Clone, Debug, PartialEq)]
