@@ -15,7 +15,6 @@ use super::machine::{self, PROBE};
 use super::place::Placer;
 use super::plan::Plan;
 use crate::error::chain;
-use crate::host::sockets;
 
 /// For the self-hosted apiserver, from the moment in which the bootstrap one is taken away.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -35,7 +34,7 @@ pub async fn hand_over(placer: &Placer<'_>, why: &str, client: &Client, node: &s
         "the API of this machine is away for some seconds now: the self-hosted apiserver can only listen when the bootstrap one has \
          ended, because {why}"
     ));
-    let (bootstrap, begun) = (listeners(plan)?, Instant::now());
+    let (bootstrap, begun) = (machine::sockets_on(plan.api_port())?, Instant::now());
     placer.remove_apiserver().await?;
     while let Err(reason) = served_by_another(plan, &bootstrap).await? {
         if begun.elapsed() > LONGEST {
@@ -51,17 +50,10 @@ pub async fn hand_over(placer: &Placer<'_>, why: &str, client: &Client, node: &s
 
 /// Whether an apiserver serves that is none of those who listened as `before`; if not, why.
 async fn served_by_another(plan: &Plan, before: &BTreeSet<u32>) -> Result<Result<(), String>, Error> {
-    match listeners(plan)?.is_disjoint(before) {
+    match machine::sockets_on(plan.api_port())?.is_disjoint(before) {
         true => Ok(machine::serving(plan).await?.map(drop)),
         false => Ok(Err("the bootstrap apiserver has not ended yet".to_owned())),
     }
-}
-
-/// The sockets that listen on the port of the API.
-fn listeners(plan: &Plan) -> Result<BTreeSet<u32>, Error> {
-    let found = sockets::listeners(plan.api_port())
-        .map_err(|source| Error::Host { act: "list the listeners of this machine", source })?;
-    Ok(found.into_iter().map(|listener| listener.inode).collect())
 }
 
 /// After a hand-over that failed in the gap: puts the bootstrap apiserver back, if nobody serves in its place, and tells what the

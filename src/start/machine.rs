@@ -1,5 +1,6 @@
 //! The machine's side of a pivot, looked at: who listens on the API port, and whether they are ready. Nothing here changes it.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -103,4 +104,11 @@ pub fn bootstrap_listeners(plan: &Plan) -> Result<Vec<IpAddr>, Error> {
 /// Addresses that `port` is listened on, one for each listener.
 pub fn on_port(port: u16) -> Result<Vec<IpAddr>, Error> {
     sockets::on_port(port).map_err(|source| Error::Host { act: "list the listeners of this machine", source })
+}
+
+/// The sockets that listen on `port`.
+pub fn sockets_on(port: u16) -> Result<BTreeSet<u32>, Error> {
+    let found = sockets::listeners(port)
+        .map_err(|source| Error::Host { act: "list the listeners of this machine", source })?;
+    Ok(found.into_iter().map(|listener| listener.inode).collect())
 }

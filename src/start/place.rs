@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::Error;
-use super::machine::{PROBE, bootstrap_listeners, on_port};
+use super::machine::{PROBE, bootstrap_listeners, sockets_on};
 use super::plan::{Placement, Plan};
 use super::runner::Progress;
 use crate::assets::yaml;
@@ -145,14 +145,13 @@ impl Placer<'_> {
         self.progress.acts("remove the other bootstrap pods");
         let mut ports = Vec::new();
         for pod in &self.plan.others {
-            // Static pods that `unpivot` placed share theirs with the self-hosted ones.
-            ports.extend(
-                pod.port.map(|port| on_port(port).map(|bound| (pod, port, bound.len()))).transpose()?,
-            );
+            // Static pods that `unpivot` placed share theirs with the self-hosted ones, which may begin to listen any time.
+            ports
+                .extend(pod.port.map(|port| sockets_on(port).map(|before| (pod, port, before))).transpose()?);
             self.remove_pod(pod)?;
         }
         for (pod, port, before) in ports {
-            while before > 0 && on_port(port)?.len() >= before {
+            while !before.is_empty() && before.is_subset(&sockets_on(port)?) {
                 self.progress.waiting(format!("{} has not ended yet", name(&pod.path)));
                 tokio::time::sleep(PROBE).await;
             }
