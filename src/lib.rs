@@ -21,6 +21,7 @@ pub mod cluster;
 pub mod config;
 pub mod diagnose;
 pub mod error;
+mod grpc;
 pub mod handover;
 pub mod host;
 pub mod journal;

@@ -15,8 +15,6 @@ use crate::error::chain;
 use crate::host::cri::{self, Sandbox, State};
 use crate::preflight;
 
-/// Kubelet's annotation for where it has a pod from, and its word for a file.
-const SOURCE: (&str, &str) = ("kubernetes.io/config.source", "file");
 /// A file's time and a runtime's are of one clock, but not of one moment.
 const SLACK: time::Duration = time::Duration::seconds(2);
 
@@ -166,9 +164,7 @@ fn sandbox<'a>(
 ) -> Option<&'a Sandbox> {
     let prefix = format!("{name}-"); // kubelet adds the node's name
     let is_it = |sandbox: &&Sandbox| {
-        sandbox.namespace == namespace
-            && sandbox.name.starts_with(&prefix)
-            && sandbox.annotations.get(SOURCE.0).map(String::as_str) == Some(SOURCE.1)
+        sandbox.namespace == namespace && sandbox.name.starts_with(&prefix) && sandbox.is_static()
     };
     let is_newer = |sandbox: &Sandbox| placed.is_none_or(|placed| sandbox.created + SLACK > placed);
     let present = all.iter().filter(is_it).filter(|sandbox| sandbox.is_ready || is_newer(sandbox));

@@ -8,7 +8,6 @@ pub mod lock;
 pub mod processes;
 pub mod programs;
 pub mod routes;
-pub mod sandboxes;
 pub mod signals;
 pub mod sockets;
 pub mod static_pods;

@@ -2,6 +2,7 @@
 //!
 //! Until the journal is begun nothing is touched. From then on everything is noted, and whatever ends the command, running it again goes on.
 
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,9 @@ use super::runner::{Progress, Runner};
 use super::unpivot::adopt;
 use super::{Error, OnFailure, Options, Report, machine, place, undo};
 use crate::assets::{self, load::Layout};
+use crate::host::cri;
 use crate::host::identity::Identity;
 use crate::host::lock::{self, Holder, Lock};
-use crate::host::sandboxes;
 use crate::host::signals::Interrupts;
 use crate::host::steering;
 use crate::journal::{self, Command, Journal, Record, Run, SCHEMA, State};
@@ -56,7 +57,7 @@ pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> 
     runner.phase("preflight", async |progress| preflight(&layout, options, &before, progress).await).await?;
     let assets = digest(&layout);
     let known = explain::relevant(&layout);
-    let plan = plan(layout, options, sink)?;
+    let plan = plan(layout, options, |error| sink.tell(Event::Warning(format!("{UNSTEERED}: {error}"))))?;
     runner.look_into(explain::subject(known, &plan, options, &before));
     let self_hosted = examine(&plan, &before, sink).await.map_err(unready)?;
     resumed(&before, &assets, sink);
@@ -122,24 +123,17 @@ async fn preflight(
     before: &State,
     progress: &Progress<'_>,
 ) -> Result<(), Error> {
-    let look = preflight::Options {
-        asset_dir: options.asset_dir.clone(),
-        pod_manifest_path: options.pod_manifest_path.clone(),
-        ignored: options.ignored.clone(),
-        placed: journal::intact(before),
-        etcd_authority: before.etcd_authority.clone(),
-        now: time::OffsetDateTime::now_utc(),
-        patience: SETTLING,
-    };
+    let look = options.checks(before, SETTLING);
     let checks = preflight::run(layout, &look, |what| progress.waiting(what)).await?;
     preflight::notes(&checks).into_iter().for_each(|note| progress.info(note));
     Ok(preflight::Failed::among(&checks)?)
 }
 
-fn plan(layout: Layout, options: &Options, sink: &dyn Sink) -> Result<Plan, Error> {
+/// What will be done on this machine: with the static pods that are there, and `unsteered` if its kernel does not steer.
+pub fn plan(layout: Layout, options: &Options, unsteered: impl FnOnce(io::Error)) -> Result<Plan, Error> {
     let mut plan = Plan::new(layout, options)?;
     if let (true, Err(error)) = (plan.is_steered, steering::check()) {
-        sink.tell(Event::Warning(format!("{UNSTEERED}: {error}")));
+        unsteered(error);
         plan.step_aside();
     }
     adopt::adopt(&mut plan, &options.pod_manifest_path)?;
@@ -218,7 +212,7 @@ async fn torn_down(failed: Error, begun: &Begun<'_>, sink: &dyn Sink) -> Error {
     let tear_down = async |progress: &Progress| {
         let removals = undo::removals(&journal.state());
         let left =
-            undo::undo(journal, &removals, sandboxes::socket(), &|what| progress.waiting(what)).await?;
+            undo::undo(journal, &removals, cri::usual_socket(), &|what| progress.waiting(what)).await?;
         left.into_iter().for_each(|left| progress.warn(left.to_string()));
         Ok(())
     };

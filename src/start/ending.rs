@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Error;
 use super::machine::{PROBE, on_port};
-use crate::host::sandboxes::{self, Sandbox};
+use crate::host::cri::{self, Sandbox};
 
 /// A pod whose file has just come may only be starting: it is looked for at least so long.
 const STARTING: Duration = Duration::from_secs(3);
@@ -80,7 +80,7 @@ impl Ending {
 
     async fn alive(&self) -> Result<Vec<Alive>, Error> {
         if let Some(socket) = &self.runtime {
-            match sandboxes::static_pods(socket).await {
+            match cri::sandboxes(socket).await {
                 Ok(found) => {
                     return Ok(found.into_iter().filter_map(|sandbox| self.known(sandbox)).collect());
                 }
@@ -97,18 +97,20 @@ impl Ending {
     }
 
     /// Kubelet adds the node to the name.
-    fn known(&self, Sandbox { id, name }: Sandbox) -> Option<Alive> {
+    fn known(&self, sandbox: Sandbox) -> Option<Alive> {
+        let name = format!("{}/{}", sandbox.namespace, sandbox.name);
         let is_it =
             |known: &String| name.strip_prefix(known.as_str()).is_some_and(|rest| rest.starts_with('-'));
         let is_ours = self.pods.iter().filter_map(|pod| pod.name.as_ref()).any(is_it);
-        is_ours.then_some(Alive { pod: name, sandbox: Some(id) })
+        let runs = sandbox.is_ready && sandbox.is_static();
+        (is_ours && runs).then_some(Alive { pod: name, sandbox: Some(sandbox.id) })
     }
 
     async fn stop(&self, alive: &[Alive]) {
         let Some(socket) = &self.runtime else { return };
         for Alive { pod, sandbox } in alive {
             let Some(sandbox) = sandbox else { continue };
-            if let Err(error) = sandboxes::stop(socket, sandbox).await {
+            if let Err(error) = cri::stop_sandbox(socket, sandbox).await {
                 tracing::warn!(pod, error = crate::error::chain(&error), "the runtime does not stop it");
             }
         }

@@ -15,7 +15,7 @@ use super::{Options, SETTLED};
 use crate::NAMESPACE;
 use crate::assets::load::Layout;
 use crate::diagnose::{self, Blocker, Subject, Verdict, Workload};
-use crate::journal::{self, State};
+use crate::journal::State;
 use crate::preflight;
 
 /// A phase that lasts no longer needs no explanation.
@@ -40,14 +40,10 @@ pub fn relevant(layout: &Layout) -> Layout {
 pub fn subject(layout: Layout, plan: &Plan, options: &Options, before: &State) -> Subject {
     let required = plan.required.iter();
     Subject {
+        // What the user does not mind may still be in the way.
         checks: preflight::Options {
-            asset_dir: options.asset_dir.clone(),
-            pod_manifest_path: options.pod_manifest_path.clone(),
             ignored: preflight::Ignored::default(),
-            placed: journal::intact(before),
-            etcd_authority: before.etcd_authority.clone(),
-            now: time::OffsetDateTime::now_utc(),
-            patience: SETTLED,
+            ..options.checks(before, SETTLED)
         },
         layout,
         access: plan.access.clone(),

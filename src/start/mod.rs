@@ -89,6 +89,21 @@ pub enum OnFailure {
     TearDown,
 }
 
+impl Options {
+    /// What the machine is looked at for, where the journal says `before`.
+    fn checks(&self, before: &journal::State, patience: Duration) -> preflight::Options {
+        preflight::Options {
+            asset_dir: self.asset_dir.clone(),
+            pod_manifest_path: self.pod_manifest_path.clone(),
+            ignored: self.ignored.clone(),
+            placed: journal::intact(before),
+            etcd_authority: before.etcd_authority.clone(),
+            now: time::OffsetDateTime::now_utc(),
+            patience,
+        }
+    }
+}
+
 /// What came of it.
 #[derive(Debug)]
 pub struct Report {

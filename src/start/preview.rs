@@ -14,15 +14,13 @@ use similar::TextDiff;
 
 use super::plan::{Placement, Plan};
 use super::timeouts::{APPLY, PHASES};
-use super::unpivot::adopt;
-use super::{Error, Options, SETTLED, begin::is_past, machine, place};
+use super::{Error, Options, SETTLED, begin, machine, place};
 use crate::assets::{self, load::Layout, yaml};
 use crate::cluster::apply::Item;
 use crate::cluster::connect;
 use crate::cluster::preview::{Foreseen, foresee};
 use crate::error::chain;
 use crate::host::static_pods::{self, Found};
-use crate::host::steering;
 use crate::journal::{self, State};
 use crate::preflight::{self, Outcome};
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS, JOURNAL, LOCAL_KUBECONFIG};
@@ -71,12 +69,8 @@ pub async fn preview(options: &Options) -> Result<Preview, Error> {
     let layout = assets::load::load(&options.asset_dir).map_err(Error::Assets)?;
     let before = journal::read(Path::new(JOURNAL)).map_err(|error| Error::Unready(Box::new(error.into())))?;
     let checks = failing(&layout, options, &before).await?;
-    let mut plan = Plan::new(layout, options)?;
-    if plan.is_steered && steering::check().is_err() {
-        plan.step_aside();
-    }
-    adopt::adopt(&mut plan, &options.pod_manifest_path)?;
-    let is_past = is_past(&plan, &before).await?;
+    let plan = begin::plan(layout, options, |_| {})?;
+    let is_past = begin::is_past(&plan, &before).await?;
     let api = machine::serving(&plan).await?.ok();
     let objects = objects(&plan, api, options).await?;
     let steps = PHASES.into_iter().filter_map(|phase| {
@@ -109,15 +103,7 @@ fn act(verb: &'static str, what: &dyn ToString) -> Act {
 }
 
 async fn failing(layout: &Layout, options: &Options, before: &State) -> Result<Vec<Act>, Error> {
-    let look = preflight::Options {
-        asset_dir: options.asset_dir.clone(),
-        pod_manifest_path: options.pod_manifest_path.clone(),
-        ignored: options.ignored.clone(),
-        placed: journal::intact(before),
-        etcd_authority: before.etcd_authority.clone(),
-        now: time::OffsetDateTime::now_utc(),
-        patience: SETTLED,
-    };
+    let look = options.checks(before, SETTLED);
     let checks = preflight::run(layout, &look, |_| {}).await?;
     let acts = checks.iter().flat_map(|check| {
         match &check.outcome {

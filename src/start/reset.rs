@@ -9,8 +9,8 @@ use std::path::Path;
 use super::begin::{begin, holder};
 use super::undo::{self, Left, Removal};
 use super::{Error, machine};
+use crate::host::cri;
 use crate::host::lock::{self, Lock};
-use crate::host::sandboxes;
 use crate::journal::{self, Command, Record, State};
 use crate::{JOURNAL, KUBERNETES};
 
@@ -43,7 +43,7 @@ impl Reset {
     /// Takes it away. Returns what stays.
     pub async fn run(self, waiting: &dyn Fn(String)) -> Result<Vec<Left>, Error> {
         let journal = begin(Command::Reset, &self.before, None)?;
-        let result = undo::undo(&journal, &self.removals, sandboxes::socket(), waiting).await;
+        let result = undo::undo(&journal, &self.removals, cri::usual_socket(), waiting).await;
         let exit_code = result.as_ref().map_or_else(|error| error.class() as u8, |_| 0);
         journal.record(Record::Ended { exit_code })?;
         result

@@ -9,12 +9,14 @@ use time::OffsetDateTime;
 use super::Error;
 use super::messages::{
     ContainerAnswer, ContainerQuestion, ListedContainer, ListedContainers, PodSandbox, PodSandboxes,
-    Question, RawStatus,
+    Question, RawStatus, SandboxQuestion,
 };
 use super::rpc::ask;
 
 /// Kubelet's label on a container: the name of its pod.
 const POD_NAME: &str = "io.kubernetes.pod.name";
+/// Kubelet's annotation on a pod: where it has it from.
+const SOURCE: &str = "kubernetes.io/config.source";
 /// The namespace of its pod.
 const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
 /// The UID of its pod; of a static pod, the digest of its file.
@@ -108,6 +110,13 @@ pub async fn sandboxes(socket: &Path) -> Result<Vec<Sandbox>, Error> {
     Ok(found.sandboxes.into_iter().map(Sandbox::from).collect())
 }
 
+/// Stops a pod, by the runtime's name for it, with all that runs in it. One that has stopped already is fine.
+pub async fn stop_sandbox(socket: &Path, id: &str) -> Result<(), Error> {
+    let question = SandboxQuestion { id: id.to_owned() };
+    let Question {} = ask(socket, "/runtime.v1.RuntimeService/StopPodSandbox", &question).await?;
+    Ok(())
+}
+
 /// All containers that the runtime behind `socket` has, in any state.
 pub async fn containers(socket: &Path) -> Result<Vec<Container>, Error> {
     let found: ListedContainers =
@@ -121,6 +130,13 @@ pub async fn container_status(socket: &Path, id: &str) -> Result<ContainerStatus
     let answer: ContainerAnswer = ask(socket, METHOD, &ContainerQuestion { id: id.to_owned() }).await?;
     let malformed = || Error::Malformed { socket: socket.display().to_string(), method: METHOD };
     answer.status.map(ContainerStatus::from).ok_or_else(malformed)
+}
+
+impl Sandbox {
+    /// Whether kubelet has the pod from a file.
+    pub fn is_static(&self) -> bool {
+        self.annotations.get(SOURCE).is_some_and(|source| source == "file")
+    }
 }
 
 impl From<PodSandbox> for Sandbox {

@@ -99,6 +99,12 @@ pub(super) struct PodSandbox {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub(super) struct SandboxQuestion {
+    #[prost(string, tag = "1")]
+    pub id: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub(super) struct PodSandboxes {
     #[prost(message, repeated, tag = "1")]
     pub sandboxes: Vec<PodSandbox>,

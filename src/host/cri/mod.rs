@@ -2,20 +2,30 @@
 //!
 //! A question here is one message on a connection of its own (`rpc`). That needs HTTP/2 (`h2`) and protocol buffers (`prost`), but
 //! neither generated code nor a gRPC framework. Only what is asked for is declared (`messages`): fields that are unknown there are
-//! passed over. Nothing here changes what a runtime does.
+//! passed over. Nothing here changes what a runtime does, but for [`stop_sandbox`].
 
 mod container;
 mod messages;
 mod rpc;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-pub use container::{Container, ContainerStatus, Sandbox, State, container_status, containers, sandboxes};
+pub use container::{
+    Container, ContainerStatus, Sandbox, State, container_status, containers, sandboxes, stop_sandbox,
+};
 pub use messages::{Condition, Version};
 pub use rpc::Error;
 
 use messages::{Images, Question, Status};
-pub(super) use rpc::ask;
+use rpc::ask;
+
+/// Where runtimes usually listen.
+pub const SOCKETS: [&str; 2] = ["/run/containerd/containerd.sock", "/run/crio/crio.sock"];
+
+/// The runtime's socket, if there is one where they usually are.
+pub fn usual_socket() -> Option<PathBuf> {
+    SOCKETS.into_iter().map(PathBuf::from).find(|socket| socket.exists())
+}
 
 /// Who answers at `socket`.
 pub async fn version(socket: &Path) -> Result<Version, Error> {

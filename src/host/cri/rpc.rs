@@ -6,14 +6,13 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use http::{HeaderMap, Request};
 use prost::Message;
 use tokio::net::UnixStream;
 
+use crate::grpc::{self, Answer};
+
 /// A runtime answers these questions in milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Flag and length before each message.
-const PREFIX: usize = 5;
 
 /// Why a runtime gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -63,89 +62,36 @@ pub enum Error {
 }
 
 /// The answer of whoever is behind `socket` to `question`.
-pub(in crate::host) async fn ask<A: Message + Default>(
+pub(super) async fn ask<A: Message + Default>(
     socket: &Path,
     method: &'static str,
     question: &impl Message,
 ) -> Result<A, Error> {
     let name = socket.display().to_string();
-    match tokio::time::timeout(TIMEOUT, call(socket, &name, method, frame(question))).await {
+    match tokio::time::timeout(TIMEOUT, call(socket, &name, method, &question.encode_to_vec())).await {
         Ok(answer) => A::decode(answer?.as_slice()).map_err(|_| Error::Malformed { socket: name, method }),
         Err(_) => Err(Error::Silent { socket: name, method }),
     }
 }
 
 /// The bytes of the answer to one question.
-async fn call(socket: &Path, name: &str, method: &'static str, question: Vec<u8>) -> Result<Vec<u8>, Error> {
+async fn call(socket: &Path, name: &str, method: &'static str, question: &[u8]) -> Result<Vec<u8>, Error> {
+    let socket_name = || name.to_owned();
     let stream = UnixStream::connect(socket)
         .await
-        .map_err(|source| Error::Connect { socket: name.to_owned(), source })?;
-    let transport = |source| Error::Transport { socket: name.to_owned(), source };
-    let (mut sender, connection) = h2::client::handshake(stream).await.map_err(transport)?;
-    let exchange = async {
-        let (response, mut body) = sender.send_request(request(method), false)?;
-        body.send_data(question.into(), true)?;
-        collect(response.await?).await
-    };
-    // The connection works only while it is polled; it outlives the exchange, whose end drops it.
-    let (bytes, headers) = tokio::select! {
-        answer = exchange => answer.map_err(transport)?,
+        .map_err(|source| Error::Connect { socket: socket_name(), source })?;
+    let transport = |source| Error::Transport { socket: socket_name(), source };
+    let (sender, connection) = h2::client::handshake(stream).await.map_err(transport)?;
+    let uri = format!("http://localhost{method}").parse();
+    let uri = uri.unwrap_or_else(|error| unreachable!("every method of ours is a path: {error}"));
+    // The connection works only while it is polled; it outlives the question, whose end drops it.
+    let answer = tokio::select! {
+        answer = grpc::ask(sender, uri, question) => answer.map_err(transport)?,
         Err(source) = connection => return Err(transport(source)),
     };
-    if let Some(reason) = refusal(&headers) {
-        return Err(Error::Refused { socket: name.to_owned(), method, reason });
-    }
-    let message = bytes.get(PREFIX..).map(<[u8]>::to_vec);
-    message.ok_or_else(|| Error::Malformed { socket: name.to_owned(), method })
-}
-
-fn request(method: &'static str) -> Request<()> {
-    let request = Request::post(format!("http://localhost{method}"));
-    let request = request.header("content-type", "application/grpc").header("te", "trailers");
-    request.body(()).unwrap_or_else(|error| unreachable!("every part of it is a constant: {error}"))
-}
-
-/// A message behind its prefix: not compressed, and as long as it is.
-fn frame(message: &impl Message) -> Vec<u8> {
-    let content = message.encode_to_vec();
-    let length = u32::try_from(content.len()).unwrap_or_else(|_| unreachable!("our questions are short"));
-    [&[0], length.to_be_bytes().as_slice(), &content].concat()
-}
-
-/// The body, and all headers that came before and after it.
-async fn collect(response: http::Response<h2::RecvStream>) -> Result<(Vec<u8>, HeaderMap), h2::Error> {
-    let (parts, mut body) = response.into_parts();
-    let mut bytes = Vec::new();
-    while let Some(chunk) = body.data().await {
-        let chunk = chunk?;
-        body.flow_control().release_capacity(chunk.len())?;
-        bytes.extend_from_slice(&chunk);
-    }
-    let mut headers = parts.headers;
-    headers.extend(body.trailers().await?.unwrap_or_default());
-    Ok((bytes, headers))
-}
-
-/// What the headers say against the answer.
-fn refusal(headers: &HeaderMap) -> Option<String> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    match text("grpc-status") {
-        Some("0") => None,
-        Some(code) => Some(text("grpc-message").filter(|text| !text.is_empty()).unwrap_or(code).to_owned()),
-        None => Some("it is no gRPC server".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::host::cri::Version;
-
-    #[test]
-    fn a_message_is_framed_by_its_length() {
-        let version = Version { name: "containerd".into(), version: "v2".into() };
-        let framed = frame(&version);
-        assert_eq!(framed[..PREFIX], [0, 0, 0, 0, 16]);
-        assert_eq!(Version::decode(&framed[PREFIX..]).unwrap(), version);
+    match answer {
+        Answer::Message(message) => Ok(message),
+        Answer::Refused(reason) => Err(Error::Refused { socket: socket_name(), method, reason }),
+        Answer::Empty => Err(Error::Malformed { socket: socket_name(), method }),
     }
 }

@@ -16,8 +16,6 @@ use crate::host::cri;
 use crate::host::programs::{self, Program};
 
 const HEALTH_PORT: u16 = 10248;
-/// Where runtimes listen by themselves.
-const SOCKETS: [&str; 2] = ["/run/containerd/containerd.sock", "/run/crio/crio.sock"];
 
 impl Kubelet {
     /// A setting by its flag, which wins, or by its field in the configuration file.
@@ -166,11 +164,11 @@ fn socket(kubelet: Option<&Program>) -> Result<PathBuf, String> {
         Some(kubelet) if !kubelet.shares_our_files() => within(kubelet, path),
         _ => PathBuf::from(path),
     };
-    let usual = || SOCKETS.into_iter().map(seen).find(|path| path.exists());
+    let usual = || cri::SOCKETS.into_iter().map(seen).find(|path| path.exists());
     match (path.map(seen).or_else(usual), kubelet) {
         (Some(socket), _) => Ok(socket),
-        (None, Some(_)) => Ok(PathBuf::from(SOCKETS[0])),
-        (None, None) => Err(format!("neither {} is to be seen from here", SOCKETS.join(" nor "))),
+        (None, Some(_)) => Ok(PathBuf::from(cri::SOCKETS[0])),
+        (None, None) => Err(format!("neither {} is to be seen from here", cri::SOCKETS.join(" nor "))),
     }
 }
 

@@ -1,12 +1,10 @@
-//! One question and one answer over HTTP/2, with TLS or without: as much of gRPC as reading etcd needs (see `host/cri.rs`, which does the
-//! same over a Unix socket).
+//! A channel to one of etcd's servers, over TLS or without.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use h2::client::SendRequest;
-use http::{HeaderMap, Request, Uri};
 use hyper::body::Bytes;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -19,13 +17,12 @@ use url::Url;
 
 use super::{Error, Options};
 use crate::error::chain;
+use crate::grpc::{self, Answer};
 
 /// For a connection: v0.14's.
 const CONNECT: Duration = Duration::from_secs(5);
 /// For an answer.
 const ANSWER: Duration = Duration::from_secs(30);
-/// Flag and length before each message.
-const PREFIX: usize = 5;
 /// How much may be on its way to us.
 const WINDOW: u32 = 8 << 20;
 
@@ -124,20 +121,13 @@ impl Channel {
         answer.unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER.as_secs())))
     }
 
-    async fn exchange(&mut self, method: &str, message: &[u8]) -> Result<Vec<u8>, String> {
-        let said = |error: h2::Error| error.to_string();
-        let uri: Uri = format!("{}{method}", self.base)
-            .parse()
-            .map_err(|error: http::uri::InvalidUri| error.to_string())?;
-        let request = Request::post(uri).header("content-type", "application/grpc").header("te", "trailers");
-        let request = request.body(()).map_err(|error| error.to_string())?;
-        let mut sender = self.sender.clone().ready().await.map_err(said)?;
-        let (response, mut body) = sender.send_request(request, false).map_err(said)?;
-        body.send_data(frame(message).into(), true).map_err(said)?;
-        let (bytes, headers) = collect(response.await.map_err(said)?).await.map_err(said)?;
-        match refusal(&headers) {
-            Some(reason) => Err(reason),
-            None => bytes.get(PREFIX..).map(<[u8]>::to_vec).ok_or_else(|| "the answer is empty".to_owned()),
+    async fn exchange(&self, method: &str, message: &[u8]) -> Result<Vec<u8>, String> {
+        let uri = format!("{}{method}", self.base);
+        let uri = uri.parse().map_err(|error: http::uri::InvalidUri| error.to_string())?;
+        match grpc::ask(self.sender.clone(), uri, message).await.map_err(|error| error.to_string())? {
+            Answer::Message(message) => Ok(message),
+            Answer::Refused(reason) => Err(reason),
+            Answer::Empty => Err("the answer is empty".to_owned()),
         }
     }
 }
@@ -145,35 +135,5 @@ impl Channel {
 impl Drop for Channel {
     fn drop(&mut self) {
         self.driver.abort();
-    }
-}
-
-/// A message behind its prefix: not compressed, and as long as it is.
-fn frame(message: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(message.len()).unwrap_or_else(|_| unreachable!("our questions are short"));
-    [&[0], length.to_be_bytes().as_slice(), message].concat()
-}
-
-/// The body, and all headers that came before and after it.
-async fn collect(response: http::Response<h2::RecvStream>) -> Result<(Vec<u8>, HeaderMap), h2::Error> {
-    let (parts, mut body) = response.into_parts();
-    let mut bytes = Vec::new();
-    while let Some(chunk) = body.data().await {
-        let chunk = chunk?;
-        body.flow_control().release_capacity(chunk.len())?;
-        bytes.extend_from_slice(&chunk);
-    }
-    let mut headers = parts.headers;
-    headers.extend(body.trailers().await?.unwrap_or_default());
-    Ok((bytes, headers))
-}
-
-/// What the headers say against the answer.
-fn refusal(headers: &HeaderMap) -> Option<String> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    match text("grpc-status") {
-        Some("0") => None,
-        Some(code) => Some(text("grpc-message").filter(|text| !text.is_empty()).unwrap_or(code).to_owned()),
-        None => Some("it is no gRPC server".to_owned()),
     }
 }
