@@ -70,7 +70,7 @@ fn has_all(mut message: &str, words: &[&str]) -> bool {
 
 #[test]
 fn every_cause_has_a_message_of_its_own() {
-    let world = World::up("e2e-causes", 1, |lab| {
+    let world = World::alone("e2e-causes", 1, |lab| {
         let etcd = format!("https://{}:2379", lab.machine("n1").unwrap().ip());
         json!({"etcd": {"mode": "external", "servers": [etcd]}, "apiServerAltNames": [NOWHERE]})
     });

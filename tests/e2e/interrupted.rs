@@ -19,13 +19,10 @@ use crate::running::{JOURNAL, Moment, Running};
 use crate::snapshot::Snapshot;
 use crate::world::{World, record};
 
-/// The lab of all of them: its name decides their addresses.
-const LAB: &str = "e2e-interrupted";
-
 #[test]
 fn start_is_cut_off_anywhere_run_again_and_nothing_is_lost() {
     let mut checks = Checks::default();
-    let reference = Reference::make(|world| {
+    let reference = Reference::make("e2e-interrupted", |world| {
         checks.that("of ten starts at once one wins, and nine say who does", || ten_starts(world));
         let journal = journal(world);
         checks.that("two starts that wait for each other both succeed, and change nothing", || {
@@ -142,7 +139,7 @@ fn what_was_placed_can_be_taken_away_again() {
 #[test]
 #[ignore = "takes an hour: make soak"]
 fn start_is_cut_off_at_every_record_and_inside_every_phase() {
-    let reference = Reference::make(|world| {
+    let reference = Reference::make("e2e-cut-off", |world| {
         world.start().must_succeed();
         journal(world)
     });
@@ -152,7 +149,7 @@ fn start_is_cut_off_at_every_record_and_inside_every_phase() {
 #[test]
 #[ignore = "takes a quarter of an hour: make soak"]
 fn start_meets_every_fault() {
-    let reference = Reference::make(|world| {
+    let reference = Reference::make("e2e-faults", |world| {
         world.start().must_succeed();
         journal(world)
     });
@@ -190,26 +187,28 @@ pub enum Cut {
 
 /// A cluster that nobody disturbed.
 pub struct Reference {
+    /// Whose name decides the addresses.
+    lab: &'static str,
     assets: PathBuf,
     snapshot: Snapshot,
     journal: Vec<Value>,
 }
 
 impl Reference {
-    /// Renders it; `start` starts it and returns the journal of that.
-    fn make(start: impl FnOnce(&World) -> Vec<Value>) -> Self {
-        let world = World::up(LAB, 1, |_| json!({}));
+    /// Renders it in a `lab`; `start` starts it and returns the journal of that.
+    fn make(lab: &'static str, start: impl FnOnce(&World) -> Vec<Value>) -> Self {
+        let world = World::up(lab, 1, |_| json!({}));
         world.render_and_join();
-        let assets = lab::workspace().join("target/e2e/interrupted-assets");
+        let assets = lab::workspace().join("target/e2e").join(lab);
         copy(&world.n1().path(ASSETS), &assets);
         let journal = start(&world);
         let snapshot = settled(&world);
-        Self { assets, snapshot, journal }
+        Self { lab, assets, snapshot, journal }
     }
 
     /// A new machine of the same name with the same assets, whose kubelet has joined.
     pub fn world(&self) -> World {
-        let world = World::up(LAB, 1, |_| json!({}));
+        let world = World::up(self.lab, 1, |_| json!({}));
         copy(&self.assets, &world.n1().path(ASSETS));
         world.cluster.join(&world.n1()).unwrap();
         world

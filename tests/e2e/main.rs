@@ -1,8 +1,7 @@
 //! End to end: clusters on machines of the lab, made as a user makes them, and held against what a user is promised.
 //!
-//! One test is one cluster, and one cluster is up at a time: what is measured here is measured on a machine that does nothing
-//! else. A cluster costs half a minute, so a test checks many sentences on it; each is named, and a failure says which does
-//! not hold. Figures go to `target/e2e/`.
+//! One test is one cluster. A cluster costs half a minute, so a test checks many sentences on it; each is named, and a failure says which
+//! does not hold. Two tests run at once, but one that looks at times runs alone (`World::alone`). Figures go to `target/e2e/`.
 
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test, with its place")]
 

@@ -51,7 +51,7 @@ fn ten_machines_are_pivoted_and_rolled_and_no_request_fails() {
 }
 
 fn one_round() -> (Value, Value) {
-    let world = World::up("e2e-soak", 1, |_| json!({}));
+    let world = World::alone("e2e-soak", 1, |_| json!({}));
     world.render_and_join();
     let traffic = Traffic::start(&world, "pivot");
     let started = world.start();

@@ -22,7 +22,7 @@ const WORKLOADS: [(&str, usize); 6] = [
 
 #[test]
 fn two_commands_make_a_machine_a_cluster_that_runs_itself() {
-    let world = World::up("e2e-static-etcd", 2, |_| json!({}));
+    let world = World::alone("e2e-static-etcd", 2, |_| json!({}));
     world.render_and_join();
     world
         .n1()

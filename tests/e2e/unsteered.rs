@@ -19,7 +19,7 @@ const EPERM: u32 = 1;
 
 #[test]
 fn a_machine_that_does_not_steer_is_pivoted_and_rolled() {
-    let world = World::up("e2e-unsteered", 1, |_| agent_under_profile());
+    let world = World::alone("e2e-unsteered", 1, |_| agent_under_profile());
     let profile = profile().to_string();
     world.n1().write(&format!("/var/lib/kubelet/seccomp/{PROFILE}"), profile.as_bytes(), 0o644).unwrap();
     world.render_and_join();

@@ -17,8 +17,8 @@ pub struct World {
     pub cluster: Cluster,
     /// Its machines.
     pub lab: Guard,
-    /// Held until the machines are gone: two clusters at once would spoil each other's figures.
-    _alone: File,
+    /// Held until the machines are gone.
+    _turn: File,
 }
 
 /// How `start` went.
@@ -30,12 +30,24 @@ pub struct Started {
 }
 
 impl World {
-    /// New machines with bootkube, and a configuration that `changes` the lab's.
+    /// New machines with bootkube, and a configuration that `changes` the lab's. Others may be up at the same time.
     pub fn up(name: &str, machines: usize, changes: impl FnOnce(&Lab) -> Value) -> Self {
-        let alone = alone();
+        let turn = turns();
+        turn.lock_shared().unwrap();
+        Self::make(turn, name, machines, changes)
+    }
+
+    /// The same, for a test that looks at times: nobody else is up.
+    pub fn alone(name: &str, machines: usize, changes: impl FnOnce(&Lab) -> Value) -> Self {
+        let turn = turns();
+        turn.lock().unwrap();
+        Self::make(turn, name, machines, changes)
+    }
+
+    fn make(turn: File, name: &str, machines: usize, changes: impl FnOnce(&Lab) -> Value) -> Self {
         let lab = Guard::up(name, machines).unwrap();
         let cluster = Cluster::prepare(&lab, Path::new(BOOTKUBE), &changes(&lab)).unwrap();
-        Self { cluster, lab, _alone: alone }
+        Self { cluster, lab, _turn: turn }
     }
 
     /// The first controller.
@@ -88,13 +100,11 @@ impl Started {
     }
 }
 
-/// One at a time, whichever test or test run of this checkout asks.
-fn alone() -> File {
+/// What whoever looks at times locks for itself, whichever test or test run of this checkout asks.
+fn turns() -> File {
     let folder = lab::workspace().join("target/lab");
     fs::create_dir_all(&folder).unwrap();
-    let file = File::create(folder.join("e2e.lock")).unwrap();
-    file.lock().unwrap();
-    file
+    File::create(folder.join("e2e.lock")).unwrap()
 }
 
 /// Keeps figures, and says them.
