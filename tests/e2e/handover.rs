@@ -13,7 +13,7 @@ const COMMAND: &str = "/spec/template/spec/containers/0/command/-";
 
 #[test]
 fn the_api_answers_whatever_dies_in_a_roll() {
-    let world = World::up("e2e-handover", 1, |_| json!({}));
+    let world = World::alone("e2e-handover", 1, |_| json!({}));
     world.render_and_join();
     world.start().must_succeed();
     let mut checks = Checks::default();

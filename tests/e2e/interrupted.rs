@@ -351,7 +351,7 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
 }
 
 /// A day's number.
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let today = || u64::try_from(Timestamp::now().as_second() / 86_400).unwrap();
     let seed = std::env::var("BOOTKUBE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(today);
     eprintln!("e2e: BOOTKUBE_SEED={seed}");
@@ -359,7 +359,7 @@ fn seed() -> u64 {
 }
 
 /// `count` of them, which a seed chooses: consecutive seeds choose others, and in time all.
-fn sample<T>(cases: &[T], seed: u64, count: usize) -> impl Iterator<Item = &T> {
+pub fn sample<T>(cases: &[T], seed: u64, count: usize) -> impl Iterator<Item = &T> {
     let all = cases.len();
     let first = usize::try_from(seed).unwrap_or_default().wrapping_mul(count) % all;
     // A stride that shares no factor with their number visits all of them.

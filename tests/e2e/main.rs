@@ -11,6 +11,7 @@ mod causes;
 mod checks;
 mod etcd;
 mod external_etcd;
+mod families;
 mod faults;
 mod handover;
 mod interrupted;

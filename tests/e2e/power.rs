@@ -31,7 +31,7 @@ const APISERVER: &str = "daemonset/kube-apiserver";
 
 #[test]
 fn a_sole_controller_comes_back_by_itself() {
-    let world = World::up("e2e-power", 1, |_| json!({}));
+    let world = World::alone("e2e-power", 1, |_| json!({}));
     world.render_and_join();
     world.start().must_succeed();
     let mut checks = Checks::default();
@@ -72,7 +72,7 @@ fn a_sole_controller_comes_back_by_itself() {
 #[test]
 #[ignore = "takes minutes: make soak"]
 fn bad_edits_are_survived_and_undone_and_copies_end_with_the_agent() {
-    let world = World::up("e2e-edits", 1, |_| json!({}));
+    let world = World::alone("e2e-edits", 1, |_| json!({}));
     world.render_and_join();
     world.start().must_succeed();
     let mut checks = Checks::default();
@@ -104,7 +104,7 @@ fn bad_edits_are_survived_and_undone_and_copies_end_with_the_agent() {
 #[test]
 #[ignore = "takes a quarter of an hour: make soak"]
 fn ten_power_cuts_in_a_row_are_survived() {
-    let world = World::up("e2e-power-soak", 1, |_| json!({}));
+    let world = World::alone("e2e-power-soak", 1, |_| json!({}));
     world.render_and_join();
     world.start().must_succeed();
     // At once, after half a minute, and with conditions and leases of long ago.
@@ -119,7 +119,7 @@ fn a_power_cut_in_any_phase_of_start_is_survived_by_running_it_again() {
     let mut checks = Checks::default();
     for phase in PHASES {
         checks.that(phase, || {
-            let world = World::up("e2e-power-phases", 1, |_| json!({}));
+            let world = World::alone("e2e-power-phases", 1, |_| json!({}));
             world.render_and_join();
             let (mut start, _said) = start_until(&world, phase);
             let cut = Timestamp::now();

@@ -35,14 +35,18 @@ pub fn check(world: &World, checks: &mut Checks) {
     });
 }
 
+/// One roll of the apiserver: a flag. Seconds until kubectl calls it rolled out.
+pub fn roll_by_flag(world: &World) -> f64 {
+    roll(world, &add_flag(), |pod| pod.words.iter().any(|word| word == FLAG))
+}
+
 /// Three rolls of the apiserver: a flag, the image, a Secret. Nobody notices. Figures of it.
 pub fn unnoticed_rolls(world: &World) -> Value {
     let image = format!("{IMAGE}-again");
     world.shell(&format!("ctr -n k8s.io images tag {IMAGE} {image} >/dev/null"));
     let traffic = Traffic::start(world, "roll");
-    let has_flag = |pod: &Pod| pod.words.iter().any(|word| word == FLAG);
     let seconds = [
-        roll(world, &add_flag(), has_flag),
+        roll_by_flag(world),
         roll(world, &replace("/spec/template/spec/containers/0/image", &image), |pod| pod.image == image),
         roll(world, &changed_secret(world), |_| true),
     ];

@@ -11,7 +11,7 @@ const STATIC: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-sc
 
 #[test]
 fn a_control_plane_becomes_static_pods_and_self_hosted_again_without_a_gap() {
-    let world = World::up("e2e-unpivot", 1, |_| json!({}));
+    let world = World::alone("e2e-unpivot", 1, |_| json!({}));
     world.render_and_join();
     world.start().must_succeed();
     let mut checks = Checks::default();

@@ -37,7 +37,7 @@ impl World {
         Self::make(turn, name, machines, changes)
     }
 
-    /// The same, for a test that looks at times: nobody else is up.
+    /// The same, for a test that looks at times or counts failed requests: nobody else is up.
     pub fn alone(name: &str, machines: usize, changes: impl FnOnce(&Lab) -> Value) -> Self {
         let turn = turns();
         turn.lock().unwrap();

@@ -94,7 +94,7 @@ impl Cli {
                 let (program, arguments) = split(&command);
                 return become_status(open()?.command_outside(program)?.args(arguments));
             }
-            Act::Kubelet { machine } => open()?.machine(&machine)?.start_kubelet()?,
+            Act::Kubelet { machine } => open()?.machine(&machine)?.start_kubelet(lab::Families::default())?,
             Act::Reboot { machine } => open()?.machine(&machine)?.reboot()?,
             Act::Logs { machine, service } => return logs(&open()?, &machine, service.as_deref()),
             Act::Dump { to } => open()?.dump(&to)?,

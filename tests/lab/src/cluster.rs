@@ -6,7 +6,8 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::families::Families;
 use crate::lab::Lab;
 use crate::machine::{EtcdTls, Machine};
 use crate::quirks;
@@ -113,7 +114,15 @@ impl Cluster {
     pub fn join(&self, machine: &Machine) -> Result<()> {
         let kubeconfig = self.controller()?.read(&format!("{ASSETS}/auth/kubeconfig-kubelet"))?;
         machine.write("/etc/kubernetes/kubeconfig", &kubeconfig, 0o600)?;
-        machine.start_kubelet()
+        machine.start_kubelet(self.families()?)
+    }
+
+    /// Those of the configuration that a user wrote.
+    fn families(&self) -> Result<Families> {
+        let controller = self.controller()?;
+        let config: Value = serde_json::from_slice(&controller.read(CONFIG)?)
+            .map_err(Error::parse(controller.path(CONFIG)))?;
+        Ok(Families::of(&config))
     }
 
     /// Runs `words`, a command that starts the cluster, on the first controller to its end, whatever its status. What it says is kept

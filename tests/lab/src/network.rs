@@ -13,9 +13,11 @@ use crate::process::{Process, Role, boot};
 /// Starts the switch.
 pub(crate) fn switch_on(folder: &Path, group: &Group, plan: &Plan) -> Result<Process> {
     let switch = boot(Role::Switch, folder, group, &[])?;
-    let gateway = plan.gateway();
-    let lines =
-        format!("link set lo up\nlink add br0 type bridge\naddr add {gateway}/24 dev br0\nlink set br0 up\n");
+    let (gateway, gateway6) = (plan.gateway(), plan.gateway6());
+    let lines = format!(
+        "link set lo up\nlink add br0 type bridge\naddr add {gateway}/24 dev br0\n\
+         addr add {gateway6}/64 dev br0 nodad\nlink set br0 up\n"
+    );
     ip(&switch, &lines)?;
     Ok(switch)
 }
@@ -29,20 +31,28 @@ pub(crate) fn connect(
     machines: u8,
 ) -> Result<()> {
     disconnect(switch, number)?;
-    let (address, gateway, pods) = (plan.machine(number), plan.gateway(), plan.pods(number));
+    let (address, gateway) = (plan.machine(number), plan.gateway());
+    let (address6, gateway6) = (plan.machine6(number), plan.gateway6());
     let plug = format!(
-        "link add name n{number} type veth peer name eth0 netns {}\nlink set n{number} master br0 up\n\
-         route replace {pods} via {address}\n",
-        machine.pid
+        "link add name n{number} type veth peer name eth0 netns {}\nlink set n{number} master br0 up\n{}",
+        machine.pid,
+        routes_to_pods("replace", plan, number)
     );
     ip(switch, &plug)?;
     let mut lines = format!(
-        "link set lo up\naddr add {address}/24 dev eth0\nlink set eth0 up\nroute add default via {gateway}\n"
+        "link set lo up\naddr add {address}/24 dev eth0\naddr add {address6}/64 dev eth0 nodad\nlink set eth0 up\n\
+         route add default via {gateway}\nroute add default via {gateway6}\n"
     );
     for other in (1..=machines).filter(|other| *other != number) {
-        lines += &format!("route add {} via {}\n", plan.pods(other), plan.machine(other));
+        lines += &routes_to_pods("add", plan, other);
     }
     ip(machine, &lines)
+}
+
+fn routes_to_pods(act: &str, plan: &Plan, number: u8) -> String {
+    let (pods, pods6) = (plan.pods(number), plan.pods6(number));
+    let (machine, machine6) = (plan.machine(number), plan.machine6(number));
+    format!("route {act} {pods} via {machine}\nroute {act} {pods6} via {machine6}\n")
 }
 
 /// Takes away what is left of a machine's cable: the kernel does so too, but later than a machine can be back.

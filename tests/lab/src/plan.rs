@@ -1,6 +1,6 @@
 //! Names and addresses of a lab, derived from its folder, so that two labs never ask for the same. Pure.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -36,9 +36,28 @@ impl Plan {
         self.host(10 + number)
     }
 
+    /// The switch's other address.
+    pub fn gateway6(&self) -> Ipv6Addr {
+        self.host6(1)
+    }
+
+    /// The machine's other address.
+    pub fn machine6(&self, number: u8) -> Ipv6Addr {
+        self.host6(10 + u16::from(number))
+    }
+
     /// Where the pods of a machine get their addresses.
     pub fn pods(&self, number: u8) -> String {
         format!("10.2.{}.0/24", number - 1)
+    }
+
+    /// Where they get their IPv6 addresses.
+    pub fn pods6(&self, number: u8) -> String {
+        format!("fd00:2:0:{:x}::/64", number - 1)
+    }
+
+    fn host6(&self, last: u16) -> Ipv6Addr {
+        Ipv6Addr::new(0xfd00, 0x10, self.net.0.into(), self.net.1.into(), 0, 0, 0, last)
     }
 
     fn host(&self, last: u8) -> Ipv4Addr {

@@ -142,7 +142,7 @@ fn static_pods_run_from_our_images_and_come_back_after_a_power_cut() {
     machine.write("/etc/kubernetes/manifests/pods.yaml", WEB.as_bytes(), 0o600).unwrap();
     machine.write("/etc/kubernetes/manifests/dns.yaml", DNS.as_bytes(), 0o600).unwrap();
     machine.write("/etc/kubernetes/manifests/tools.yaml", TOOLS.as_bytes(), 0o600).unwrap();
-    machine.start_kubelet().unwrap();
+    machine.start_kubelet(lab::Families::default()).unwrap();
     eventually("kubelet answers", || answers(&lab, "web on port 80"));
     eventually("the tools have run", || logged(&machine, "tools", "conntrack v"));
     eventually("DNS listens on its port", || shell(&machine, "ss -Hlun sport = :53 | wc -l").trim() != "0");

@@ -66,9 +66,14 @@ build_root() {
   mount --make-rshared /
 }
 
+forward() {
+  echo 1 >/proc/sys/net/ipv4/ip_forward
+  echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+}
+
 set_kernel() {
   hostname "$LAB_MACHINE"
-  echo 1 >/proc/sys/net/ipv4/ip_forward
+  forward
   echo 0 >/proc/sys/net/ipv4/conf/all/rp_filter
   if [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]; then echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables; fi
 }
@@ -105,7 +110,7 @@ become() {
 
 # The switch: a network namespace with forwarding, and nothing else of its own.
 hold_switch() {
-  echo 1 >/proc/sys/net/ipv4/ip_forward
+  forward
   echo ready
   exec sleep infinity >/dev/null 2>&1
 }

@@ -10,6 +10,7 @@ use super::Machine;
 use crate::cache::hex;
 use crate::command::run;
 use crate::error::{Error, Result};
+use crate::families::Families;
 use crate::files;
 use crate::plan::Plan;
 
@@ -72,7 +73,7 @@ pub(super) fn create(machine: &Machine, plan: &Plan, machines: u8, store: Option
     copy_etc(&root.join("etc"))?;
     write_identity(machine, plan, machines, &root.join("etc"))?;
     link_cni_plugins(&root.join("opt/cni/bin"))?;
-    write_cni(plan, machine.number, &root)?;
+    write_cni(machine, Families::default())?;
     store.map_or(Ok(()), |store| copy_store(store, &root.join("var/lib/containerd")))
 }
 
@@ -117,14 +118,21 @@ fn link_cni_plugins(bin: &Path) -> Result<()> {
 }
 
 /// A pod network for clusters that bring none: a bridge on each machine, routes between them.
-fn write_cni(plan: &Plan, number: u8, root: &Path) -> Result<()> {
-    let range = serde_json::json!([[{"subnet": plan.pods(number)}]]);
-    let ipam = serde_json::json!({"type": "host-local", "ranges": range, "routes": [{"dst": "0.0.0.0/0"}]});
+pub(super) fn write_cni(machine: &Machine, families: Families) -> Result<()> {
+    let (plan, number) = (&machine.plan, machine.number);
+    let ranges: Vec<_> = families
+        .choose(plan.pods(number), plan.pods6(number))
+        .into_iter()
+        .map(|range| serde_json::json!([{"subnet": range}]))
+        .collect();
+    let routes: Vec<_> =
+        families.choose("0.0.0.0/0", "::/0").into_iter().map(|to| serde_json::json!({"dst": to})).collect();
+    let ipam = serde_json::json!({"type": "host-local", "ranges": ranges, "routes": routes});
     let list = serde_json::json!({"cniVersion": "0.4.0", "name": "lab", "plugins": [
         {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "hairpinMode": true, "ipam": ipam},
         {"type": "portmap", "capabilities": {"portMappings": true}},
     ]});
-    files::write(&root.join(CNI_CONFIG), list.to_string().as_bytes(), 0o644)
+    files::write(&machine.path(CNI_CONFIG), list.to_string().as_bytes(), 0o644)
 }
 
 /// A machine whose cluster brings its own network removes this file before kubelet starts.

@@ -11,6 +11,7 @@ pub use services::EtcdTls;
 
 use crate::command::{output, run, run_fed, wait_for};
 use crate::error::{Error, Result};
+use crate::families::Families;
 use crate::far::{self, Relay};
 use crate::image::{Image, Layout};
 use crate::plan::Plan;
@@ -43,6 +44,11 @@ impl Machine {
     /// Its address.
     pub fn ip(&self) -> std::net::Ipv4Addr {
         self.plan.machine(self.number)
+    }
+
+    /// Its other address.
+    pub fn ip6(&self) -> std::net::Ipv6Addr {
+        self.plan.machine6(self.number)
     }
 
     /// Where its disk and logs are on the host.
@@ -177,8 +183,11 @@ impl Machine {
     }
 
     /// Starts kubelet, which reads the cluster's address, CA and a token from /etc/kubernetes/kubeconfig.
-    pub fn start_kubelet(&self) -> Result<()> {
-        services::write_kubelet(self)?;
+    pub fn start_kubelet(&self, families: Families) -> Result<()> {
+        if self.path(disk::CNI_CONFIG).exists() {
+            disk::write_cni(self, families)?;
+        }
+        services::write_kubelet(self, families)?;
         services::start(self, "kubelet")
     }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::Machine;
 use crate::error::{Error, Result};
+use crate::families::Families;
 use crate::kubeconfig::Kubeconfig;
 use crate::programs::PAUSE;
 use crate::quirks;
@@ -36,25 +37,26 @@ pub(super) fn write_containerd(machine: &Machine) -> Result<()> {
     )
 }
 
-pub(super) fn write_kubelet(machine: &Machine) -> Result<()> {
+pub(super) fn write_kubelet(machine: &Machine, families: Families) -> Result<()> {
     let path = machine.path("/etc/kubernetes/kubeconfig");
     let kubeconfig = Kubeconfig::read(&path)?;
     machine.write("/etc/kubernetes/ca.crt", &kubeconfig.authority, 0o644)?;
-    machine.write("/var/lib/kubelet/config.yaml", kubelet_config().to_string().as_bytes(), 0o600)?;
+    machine.write("/var/lib/kubelet/config.yaml", kubelet_config(families).to_string().as_bytes(), 0o600)?;
+    let addresses: Vec<_> = families.addresses(machine).iter().map(ToString::to_string).collect();
     let flags = [
         "kubelet".to_owned(),
         "--config=/var/lib/kubelet/config.yaml".into(),
         "--bootstrap-kubeconfig=/etc/kubernetes/kubeconfig".into(),
         "--kubeconfig=/var/lib/kubelet/kubeconfig".into(),
         format!("--hostname-override={}", machine.name()),
-        format!("--node-ip={}", machine.ip()),
+        format!("--node-ip={}", addresses.join(",")),
         "--v=2".into(),
     ];
     write_service(machine, "kubelet", &flags)
 }
 
 /// What a user's kubelet has, and what this host needs.
-fn kubelet_config() -> Value {
+fn kubelet_config(families: Families) -> Value {
     let mut config = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -64,7 +66,7 @@ fn kubelet_config() -> Value {
             "x509": {"clientCAFile": "/etc/kubernetes/ca.crt"},
         },
         "authorization": {"mode": "Webhook"},
-        "clusterDNS": ["10.3.0.10"],
+        "clusterDNS": [families.dns()],
         "clusterDomain": "cluster.local",
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
         "readOnlyPort": 0,

@@ -1,0 +1,76 @@
+//! Clusters of IPv6 alone and of both families: nobody notices a pivot or a roll, whichever address is asked.
+//!
+//! `make soak` makes both; `make test` one of them, the other one the next day.
+
+use std::net::IpAddr;
+
+use lab::Families;
+use serde_json::json;
+
+use crate::checks::Checks;
+use crate::interrupted::{sample, seed};
+use crate::roll::roll_by_flag;
+use crate::traffic::{self, Answered, Traffic};
+use crate::world::{World, record};
+
+const FAMILIES: &[Families] = &[Families::Ipv6, Families::Dual];
+
+#[test]
+fn a_cluster_of_another_family_is_pivoted_and_rolled_unnoticed() {
+    sample(FAMILIES, seed(), 1).for_each(|families| hold(*families));
+}
+
+#[test]
+#[ignore = "two clusters; part of make soak"]
+fn clusters_of_every_family_are_pivoted_and_rolled_unnoticed() {
+    FAMILIES.iter().for_each(|families| hold(*families));
+}
+
+fn hold(families: Families) {
+    let name = format!("e2e-families-{families:?}").to_lowercase();
+    let world = World::alone(&name, 1, |lab| families.config(&lab.machine("n1").unwrap()));
+    world.render_and_join();
+    let mut checks = Checks::default();
+    let traffic = everywhere(&world, families, "pivot");
+    let started = world.start();
+    let pivot = finish(traffic);
+    started.must_succeed();
+    checks.that("nobody notices the pivot", || pivot.iter().for_each(Answered::assert_unnoticed));
+    checks.that("the node and its pods have addresses of these families", || addresses(&world, families));
+    checks.that("the API answers at the address of its service", || {
+        let service = world.get(&["service", "kubernetes"]);
+        let address: IpAddr = service["spec"]["clusterIP"].as_str().unwrap().parse().unwrap();
+        let server = format!("https://{}", std::net::SocketAddr::new(address, 443));
+        assert_eq!(world.kubectl(&["--server", &server, "get", "--raw", "/readyz"]), "ok");
+    });
+    let traffic = everywhere(&world, families, "roll");
+    let seconds = roll_by_flag(&world);
+    let roll = finish(traffic);
+    checks.that("nobody notices a roll", || roll.iter().for_each(Answered::assert_unnoticed));
+    let (pivot, roll) = (traffic::figures(&pivot), traffic::figures(&roll));
+    record(&name, &json!({"pivot": pivot, "roll": roll, "roll_seconds": seconds}));
+    checks.finish();
+}
+
+fn addresses(world: &World, families: Families) {
+    let expected: Vec<String> = families.addresses(&world.n1()).iter().map(ToString::to_string).collect();
+    let node = world.get(&["node", "n1"]);
+    let addresses = node["status"]["addresses"].as_array().unwrap().iter();
+    let internal = addresses.filter(|address| address["type"] == "InternalIP");
+    assert_eq!(internal.map(|address| address["address"].as_str().unwrap()).collect::<Vec<_>>(), expected);
+    let pods = world.get(&["pods", "-n", "kube-system", "-l", "k8s-app=kube-dns"]);
+    assert_eq!(pods["items"][0]["status"]["podIPs"].as_array().unwrap().len(), expected.len(), "{pods:#}");
+}
+
+/// Clients of each address.
+fn everywhere(world: &World, families: Families, name: &str) -> Vec<Traffic> {
+    let towards = |address: IpAddr| {
+        let family = if address.is_ipv6() { "ipv6" } else { "ipv4" };
+        Traffic::towards(address, world, &format!("{name}-{family}"))
+    };
+    families.addresses(&world.n1()).into_iter().map(towards).collect()
+}
+
+fn finish(traffic: Vec<Traffic>) -> Vec<Answered> {
+    traffic.into_iter().flat_map(Traffic::finish).collect()
+}
