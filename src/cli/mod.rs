@@ -20,7 +20,9 @@ use std::ffi::OsString;
 use std::io::IsTerminal as _;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::error::{ExitClass, Failure};
 
@@ -121,17 +123,22 @@ fn log_to_stderr(verbose: bool, is_service: bool, format: LogFormat) -> Result<(
         "warn,kube_client=off,kube_runtime=off"
     };
     let filter = match std::env::var(LOG_VARIABLE) {
-        Ok(directives) => EnvFilter::try_new(&directives).map_err(|error| Failure {
-            class: ExitClass::Usage,
-            message: format!("{LOG_VARIABLE}: {directives}: {error}"),
-            hint: Some("write a level (error, warn, info, debug, trace) or bootkube=debug,kube=info".into()),
-        })?,
-        Err(_) => EnvFilter::new(usual),
+        Ok(directives) => log_filter(&directives)?,
+        Err(_) => log_filter(usual)?,
     };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log = tracing_subscriber::registry().with(filter);
     match format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log.with(lines.with_ansi(std::io::stderr().is_terminal())).init(),
+        LogFormat::Json => log.with(lines.json()).init(),
     }
     Ok(())
+}
+
+fn log_filter(directives: &str) -> Result<Targets, Failure> {
+    directives.parse().map_err(|error| Failure {
+        class: ExitClass::Usage,
+        message: format!("{LOG_VARIABLE}: {directives}: {error}"),
+        hint: Some("write a level (error, warn, info, debug, trace) or bootkube=debug,kube=info".into()),
+    })
 }

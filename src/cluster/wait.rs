@@ -12,6 +12,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures::stream::{BoxStream, StreamExt as _};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
+use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -106,18 +107,44 @@ impl<K: Resource> FromIterator<K> for Seen<K> {
     }
 }
 
-/// A watch of `api` that never ends: it reconnects, and yields errors on the way.
+/// A watch of `api` that never ends: it reconnects, and yields errors on the way. What comes in is parsed as any object, and only then as
+/// what it is: the code that parses a pod is large, and would be there once for each way in which one comes in.
 fn watch<K>(api: Api<K>, scope: &Scope) -> BoxStream<'static, watcher::Result<Event<K>>>
 where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    watcher(api, scope.config()).backoff(Reconnect::default()).boxed()
+    let events = watcher(of_any_kind(api), scope.config()).backoff(Reconnect::default());
+    events.map(|event| event.and_then(parsed)).boxed()
+}
+
+fn of_any_kind<K: Resource<DynamicType = ()>>(api: Api<K>) -> Api<DynamicObject> {
+    let kind = ApiResource::erase::<K>(&());
+    match api.namespace().map(str::to_owned) {
+        Some(namespace) => Api::namespaced_with(api.into_client(), &namespace, &kind),
+        None => Api::all_with(api.into_client(), &kind),
+    }
+}
+
+/// Without the notes of who set which field, which are half of an object and interest nobody here.
+fn parsed<K: DeserializeOwned>(event: Event<DynamicObject>) -> watcher::Result<Event<K>> {
+    let parsed = |mut object: DynamicObject| {
+        object.metadata.managed_fields = None;
+        let value = serde_json::to_value(object).and_then(serde_json::from_value);
+        value.map_err(|error| watcher::Error::WatchFailed(kube::Error::SerdeError(error)))
+    };
+    Ok(match event {
+        Event::Apply(object) => Event::Apply(parsed(object)?),
+        Event::Delete(object) => Event::Delete(parsed(object)?),
+        Event::InitApply(object) => Event::InitApply(parsed(object)?),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+    })
 }
 
 /// The objects in `scope`, again whenever one of them changes; while the API does not answer, why. Never ends.
 pub fn follow<K>(api: Api<K>, scope: &Scope) -> BoxStream<'static, Result<Vec<K>, String>>
 where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let take = |seen: &mut Seen<K>, event: watcher::Result<Event<K>>| {
         let now = match event {
@@ -140,7 +167,7 @@ pub async fn wait_for<K, T>(
     on_reason: &mut (dyn FnMut(&str) + Send),
 ) -> T
 where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let take = |seen: &mut Seen<K>, event| seen.take(event);
     let is_done = |seen: &Seen<K>| match seen.is_complete {
