@@ -216,7 +216,7 @@ fn wrong_usage_exits_2() {
         &["start", "--asset-dir=a", "--timeout=0s"],
         &["start", "--asset-dir=a", "--wait-lock=soon"],
         &["start", "--asset-dir=a", "--on-failure=panic"],
-        &["reset", "--asset-dir=a"],
+        &["reset", "--assets=a"],
         &["config"],
         &["rendr"],
     ] {

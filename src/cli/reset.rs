@@ -1,32 +1,41 @@
 //! `bootkube reset`: shows what an unfinished bootstrap has left on this machine, and removes it when told to.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::output;
+use crate::JOURNAL;
 use crate::error::{ExitClass, Failure};
-use crate::start::reset::{self, Reset};
+use crate::start::reset::{self, Marks, Reset};
 
 /// Undo a bootstrap that did not come to its end on this machine.
 ///
 /// Removes what `start` noted in its journal that it had placed: static pods and keys, in an order in which no pod loses what it reads. It
 /// shows that first, and asks. etcd's data, objects in the API, and whatever bootkube did not place stay. Where the control plane runs itself
-/// already only leftovers go; without any, it refuses (exit code 4).
+/// already only leftovers go; without any, it refuses (exit code 4). If the journal is lost it says what cannot be known, and only what shows
+/// by itself to be bootkube's goes: static pods that are the same as in the asset directory, and folders of keys with bootkube's mark.
 #[derive(Args)]
 pub(super) struct ResetArgs {
+    /// Directory that `render` wrote; needed only if the journal is lost
+    #[arg(long, value_name = "DIR")]
+    asset_dir: Option<PathBuf>,
+    /// Directory from which the kubelet takes static pods; needed only if the journal is lost
+    #[arg(long, value_name = "DIR", default_value = "/etc/kubernetes/manifests")]
+    pod_manifest_path: PathBuf,
     /// Do not ask
     #[arg(long)]
     yes: bool,
 }
 
 pub(super) fn run(args: ResetArgs) -> Result<(), Failure> {
-    let ResetArgs { yes } = args;
-    let reset = reset::look()?;
-    if reset.removals.is_empty() {
-        return output::print("nothing to undo: no bootstrap was begun on this machine\n");
-    }
+    let ResetArgs { asset_dir, pod_manifest_path, yes } = args;
+    let reset = reset::look(&Marks { asset_dir, pod_manifest_path })?;
     output::print(&shown(&reset))?;
+    if reset.removals.is_empty() {
+        return Ok(());
+    }
     if !yes {
         confirmed()?;
     }
@@ -39,11 +48,29 @@ pub(super) fn run(args: ResetArgs) -> Result<(), Failure> {
 
 fn shown(reset: &Reset) -> String {
     let list: String = reset.removals.iter().map(|removal| format!("  {removal}\n")).collect();
-    let why = match reset.is_complete {
-        true => "The control plane runs itself. Of its bootstrap this is left, and will be removed:",
-        false => "An unfinished bootstrap has placed this, which will be removed:",
+    let why = match (&reset.doubts, reset.is_complete) {
+        _ if reset.removals.is_empty() => {
+            "nothing to undo: no bootstrap is known to have begun on this machine"
+        }
+        (None, true) => "The control plane runs itself. Of its bootstrap this is left, and will be removed:",
+        (None, false) => "An unfinished bootstrap has placed this, which will be removed:",
+        (Some(_), _) => "This shows by itself to be of an unfinished bootstrap, and will be removed:",
     };
-    format!("{why}\n{list}etcd's data, objects in the API, and all that bootkube did not place stay.\n")
+    let stays = match reset.removals.is_empty() {
+        true => "",
+        false => "etcd's data, objects in the API, and all that bootkube did not place stay.\n",
+    };
+    format!("{}{why}\n{list}{stays}", unknown(reset))
+}
+
+/// What the journal would have told.
+fn unknown(reset: &Reset) -> String {
+    let Some(doubts) = &reset.doubts else { return String::new() };
+    let doubts: String = doubts.iter().map(|doubt| format!("  {doubt}\n")).collect();
+    format!(
+        "There is no journal ({JOURNAL}). If a bootstrap was begun here it is lost, and what was placed is known only where it shows by \
+         itself:\n{doubts}  static pods of other assets, and those that were changed since, are not\n"
+    )
 }
 
 /// Asks on a terminal. Elsewhere nobody could answer.

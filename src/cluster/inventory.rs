@@ -12,7 +12,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Error;
-use super::retry::describe;
 use crate::NAMESPACE;
 
 /// What a control plane is made of: of kube-system, and roles of the whole cluster.
@@ -49,11 +48,8 @@ async fn list<K>(api: Api<K>) -> Result<Vec<Value>, Error>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + std::fmt::Debug,
 {
-    let found = api.list(&ListParams::default()).await.map_err(|error| Error::Refused {
-        act: "list",
-        object: K::plural(&()).into_owned(),
-        reason: describe(&error),
-    })?;
+    let found = api.list(&ListParams::default()).await;
+    let found = found.map_err(|error| Error::refused("list", K::plural(&()), &error))?;
     Ok(found.items.iter().map(|item| as_json(item)).collect())
 }
 

@@ -61,3 +61,10 @@ pub enum Error {
         reason: String,
     },
 }
+
+impl Error {
+    /// That the API said `error` to `act` on `object`.
+    pub fn refused(act: &'static str, object: impl Into<String>, error: &kube::Error) -> Self {
+        Self::Refused { act, object: object.into(), reason: retry::describe(error) }
+    }
+}

@@ -2,10 +2,10 @@
 //!
 //! The status of a workload is a claim of its controller, made some time ago, and readiness through a port that two
 //! processes share lies. So a workload is ready when its status has caught up with its generation *and* there are pods that
-//! it made from its present template, Ready and not leaving. Which pods those are is returned: who hands over can look
-//! further at just these.
+//! it made from its present template, Ready and not leaving, and no older pod of a Deployment can have answered for them. Which
+//! pods those are is returned: who hands over can look further at just these.
 
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, DeploymentStatus, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
@@ -91,10 +91,26 @@ pub fn is_deployment_rolled_out(deployment: &Deployment) -> Result<(), String> {
     let wanted = replicas(deployment);
     let updated = status.updated_replicas.unwrap_or(0);
     let ready = status.ready_replicas.unwrap_or(0);
-    match () {
-        () if updated < wanted => Err(format!("{updated} of {wanted} pods have the present template")),
-        () if ready < wanted => Err(format!("{ready} of {wanted} pods are ready")),
-        () => Ok(()),
+    if updated < wanted {
+        return Err(format!("{updated} of {wanted} pods have the present template"));
+    }
+    is_replaced(deployment)?;
+    if ready < wanted {
+        return Err(format!("{ready} of {wanted} pods are ready"));
+    }
+    Ok(())
+}
+
+/// Whether the Deployment's controller has let go of every pod of an earlier template; if not, why. It does so when a newer one has been
+/// ready for `minReadySeconds`. Until then that one's readiness may be the older one's: they share a port, and so the probe.
+fn is_replaced(deployment: &Deployment) -> Result<(), String> {
+    let count = |count: fn(&DeploymentStatus) -> Option<i32>| deployment.status.as_ref().and_then(count);
+    let earlier =
+        count(|status| status.replicas).unwrap_or(0) - count(|status| status.updated_replicas).unwrap_or(0);
+    match earlier {
+        ..=0 => Ok(()),
+        1 => Err("a pod of an earlier template has not made way yet".into()),
+        _ => Err(format!("{earlier} pods of an earlier template have not made way yet")),
     }
 }
 
@@ -156,6 +172,8 @@ struct Found<'a> {
     asked: usize,
     /// What its controller says about all of them.
     claim: Result<(), String>,
+    /// Whether none of an earlier template may stand in for them.
+    replaced: Result<(), String>,
     /// Its pods of the present template.
     pods: Vec<&'a Pod>,
 }
@@ -169,6 +187,7 @@ fn daemon_set_pods<'a>(wanted: &Wanted, seen: &'a Workloads) -> Result<Found<'a>
     Ok(Found {
         asked: usize::try_from(status.desired_number_scheduled).unwrap_or(0),
         claim: is_daemon_set_rolled_out(set),
+        replaced: Ok(()), // on a node an older pod makes way for a newer one, or has a gate of its own
         pods: pods.collect(),
     })
 }
@@ -182,13 +201,14 @@ fn deployment_pods<'a>(wanted: &Wanted, seen: &'a Workloads) -> Result<Found<'a>
     Ok(Found {
         asked: usize::try_from(replicas(deployment)).unwrap_or(0),
         claim: is_deployment_rolled_out(deployment),
+        replaced: is_replaced(deployment),
         pods: seen.pods.iter().filter(|pod| is_pod_of(&uid, pod)).collect(),
     })
 }
 
 /// The pods that prove it. A pod that is in trouble is named alone: its name says whose it is.
 fn prove(wanted: &Wanted, found: Found<'_>, is_proof: Proof) -> Result<Vec<ReadyPod>, String> {
-    let Found { asked, claim, pods } = found;
+    let Found { asked, claim, replaced, pods } = found;
     let need = &wanted.need;
     let here = |pod: &&&Pod| match need {
         Need::OnNode(node) => node_of(pod) == node,
@@ -208,10 +228,8 @@ fn prove(wanted: &Wanted, found: Found<'_>, is_proof: Proof) -> Result<Vec<Ready
             (None, _) => wanted.about(&format!("{} of {enough} pods are there", ready.len())),
         });
     }
-    if *need == Need::All {
-        claim.map_err(|why| wanted.about(&why))?;
-    }
-    Ok(ready)
+    let said = if *need == Need::All { claim } else { replaced };
+    said.map_err(|why| wanted.about(&why)).map(|()| ready)
 }
 
 fn node_of(pod: &Pod) -> &str {

@@ -70,6 +70,9 @@ async fn cluster(subject: &Subject, client: &Client) -> Option<Cluster> {
     let nodes = kube::Api::<Node>::all(client.clone()).list(&ListParams::default()).await.ok()?;
     let has_node = nodes.items.iter().any(|node| is_node_at(&local, node));
     let mut cluster = Cluster { has_node, required: subject.required.clone(), ..Cluster::default() };
+    if !has_node {
+        cluster.requests = listed(kube::Api::all(client.clone()), &ListParams::default()).await;
+    }
     let mut namespaces: Vec<&str> =
         subject.required.iter().map(|workload| workload.namespace.as_str()).collect();
     namespaces.sort_unstable();
@@ -93,11 +96,17 @@ async fn list<K>(client: &Client, namespace: &str, params: &ListParams) -> Vec<K
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
-    let api: kube::Api<K> = kube::Api::namespaced(client.clone(), namespace);
+    listed(kube::Api::namespaced(client.clone(), namespace), params).await
+}
+
+async fn listed<K>(api: kube::Api<K>, params: &ListParams) -> Vec<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
     match api.list(params).await {
         Ok(list) => list.items,
         Err(error) => {
-            tracing::debug!(namespace, %error, "not listed");
+            tracing::debug!(url = api.resource_url(), %error, "not listed");
             Vec::new()
         }
     }

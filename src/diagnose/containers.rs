@@ -7,8 +7,8 @@ use super::seen::{Container, End, Life, Look, StaticPod};
 
 /// Kubelet takes up a file, and makes a container, within a few seconds.
 const PROMPT: Duration = Duration::seconds(8);
-/// As long as a pod is given to end.
-const GRACE: Duration = Duration::seconds(10);
+/// Of the ten seconds that a pod is given to end, those before the first of the two looks that have to agree.
+const GRACE: Duration = Duration::seconds(8);
 /// One that has run as long as that is not about to end for the old reason.
 const STEADY: Duration = Duration::seconds(20);
 /// Words of a program that finds no room.

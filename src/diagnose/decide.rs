@@ -4,7 +4,7 @@
 //! that the cluster could tell. What only might be in the way, such as a name that a certificate lacks, comes last.
 
 use super::seen::{Look, Seen, StaticPod};
-use super::{Blocker, Verdict, api, containers, pods};
+use super::{Blocker, Verdict, api, containers, pods, requests};
 use crate::cluster::connect::Readyz;
 use crate::preflight::{Check, Outcome};
 
@@ -53,8 +53,10 @@ fn static_pod(seen: &Seen, is_meant: impl Fn(&StaticPod) -> bool) -> Option<Bloc
 
 /// Why this machine's node is not there although its API is.
 fn unregistered(seen: &Seen) -> Option<Blocker> {
-    let cluster = seen.cluster.as_ref().filter(|cluster| !cluster.has_node);
-    cluster.and_then(|_| failed(seen, NAME).or_else(|| api::away_from_its_url(&seen.api)))
+    let cluster = seen.cluster.as_ref().filter(|cluster| !cluster.has_node)?;
+    failed(seen, NAME)
+        .or_else(|| api::away_from_its_url(&seen.api))
+        .or_else(|| requests::blocker(&cluster.requests, seen.now))
 }
 
 /// What was not to be seen, of what could have explained something.

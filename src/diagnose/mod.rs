@@ -17,6 +17,7 @@ mod log;
 pub mod objects;
 mod observe;
 mod pods;
+mod requests;
 mod seen;
 #[cfg(test)]
 mod tests;

@@ -230,6 +230,7 @@ fn told(event: &Event) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(second).ok()
 }
 
-fn moment(time: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time) -> Option<OffsetDateTime> {
+/// A time of the API's.
+pub fn moment(time: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(time.0.as_second()).ok()
 }

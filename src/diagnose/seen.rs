@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use time::OffsetDateTime;
 
@@ -114,6 +115,8 @@ pub struct Api {
 pub struct Cluster {
     /// Whether this machine's node has registered.
     pub has_node: bool,
+    /// What kubelets asked for to become nodes, where this machine has none.
+    pub requests: Vec<CertificateSigningRequest>,
     /// Pods of the namespaces that required workloads are in.
     pub pods: Vec<Pod>,
     /// DaemonSets there.

@@ -201,6 +201,19 @@ fn a_machine_that_does_not_register_looks_for_the_api_elsewhere() {
 }
 
 #[test]
+fn a_machine_that_finds_the_api_and_does_not_register_lacks_a_certificate() {
+    let mut seen = seen();
+    let request = json!({
+        "metadata": {"name": "csr-1", "creationTimestamp": "2026-01-01T00:09:00Z"},
+        "spec": {"signerName": "kubernetes.io/kube-apiserver-client-kubelet", "request": ""},
+    });
+    seen.cluster.as_mut().unwrap().requests.push(serde_json::from_value(request).unwrap());
+    assert_eq!(decide(&seen).blocker(), None, "it has registered");
+    seen.cluster.as_mut().unwrap().has_node = false;
+    assert_eq!(blocker(&seen).what, "the certificate request of kubelet is not approved");
+}
+
+#[test]
 fn a_required_pod_is_followed_from_its_node_to_its_program() {
     let of_pod = |node, status| {
         let mut seen = seen();

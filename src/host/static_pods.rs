@@ -91,16 +91,21 @@ pub fn check_key_folder(folder: &Path) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed("read", folder)(error).into()),
     };
-    if entries.next().is_none() || folder.join(OURS).exists() {
+    if entries.next().is_none() || is_ours(folder) {
         return Ok(());
     }
     Err(Error::ForeignFolder { path: folder.to_owned() })
 }
 
+/// Whether `folder` bears the mark of those that were made here.
+pub fn is_ours(folder: &Path) -> bool {
+    folder.join(OURS).exists()
+}
+
 /// Whether a folder of ours holds all of `content`.
 pub fn holds(folder: &Path, content: &BTreeMap<String, Vec<u8>>) -> bool {
     let is_there = |(path, bytes): (&String, &Vec<u8>)| holds_key(&folder.join(path), bytes);
-    folder.join(OURS).exists() && content.iter().all(is_there)
+    is_ours(folder) && content.iter().all(is_there)
 }
 
 /// Whether `path` is a file of this `content`.
@@ -112,7 +117,7 @@ pub fn holds_key(path: &Path, content: &[u8]) -> bool {
 /// files that are the same already are left alone.
 pub fn write_key_folder(folder: &Path, content: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
     check_key_folder(folder)?;
-    if folder.join(OURS).exists() {
+    if is_ours(folder) {
         return write_keys(folder, content);
     }
     ensure_dir(files::parent(folder))?;

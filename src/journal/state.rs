@@ -7,7 +7,7 @@ use super::digest;
 use super::record::{Line, Record, Role, Run, Thing};
 
 /// In the folder of etcd's keys: the CA that its server's certificate is of.
-const ETCD_AUTHORITY: &str = "server-ca.crt";
+pub const ETCD_AUTHORITY: &str = "server-ca.crt";
 
 /// What is ours on this machine, and how the last command went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

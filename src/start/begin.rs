@@ -131,7 +131,8 @@ async fn preflight(
 
 /// What will be done on this machine: with the static pods that are there, and `unsteered` if its kernel does not steer.
 pub fn plan(layout: Layout, options: &Options, unsteered: impl FnOnce(io::Error)) -> Result<Plan, Error> {
-    let mut plan = Plan::new(layout, options)?;
+    let Options { asset_dir, pod_manifest_path, required_pods, .. } = options;
+    let mut plan = Plan::new(layout, asset_dir, pod_manifest_path, required_pods.as_deref())?;
     if let (true, Err(error)) = (plan.is_steered, steering::check()) {
         unsteered(error);
         plan.step_aside();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::plan::Plan;
 use super::runner::Progress;
@@ -20,7 +21,7 @@ use crate::preflight;
 
 /// A phase that lasts no longer needs no explanation.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Between two looks.
+/// From one look to the next.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// What of the assets says something about the machine: there may be thousands of objects.
@@ -69,15 +70,16 @@ pub async fn beside<T>(
 }
 
 async fn watch(subject: &Arc<Subject>, progress: &Progress<'_>) -> Infallible {
-    tokio::time::sleep(PATIENCE).await;
+    let mut looks = interval_at(Instant::now() + PATIENCE, INTERVAL);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = None;
     loop {
+        looks.tick().await;
         let verdict = look(subject, progress.stuck()).await;
         if last.as_ref().is_some_and(|last| is_same(last, &verdict)) {
             progress.explained(verdict.clone());
         }
         last = Some(verdict);
-        tokio::time::sleep(INTERVAL).await;
     }
 }
 

@@ -28,6 +28,7 @@ mod stale;
 mod take_over;
 mod timeouts;
 pub mod undo;
+pub mod unnoted;
 mod unpivot;
 
 use std::path::PathBuf;

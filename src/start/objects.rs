@@ -23,7 +23,7 @@ use crate::host::addresses;
 pub struct Applied {
     /// How many are as they should be.
     pub count: usize,
-    /// Those that are not.
+    /// Those that are not; first those that were tried: what is wrong with them is to be told.
     pub refused: Vec<Refused>,
     /// The node of this machine.
     pub node: String,
@@ -86,9 +86,10 @@ pub async fn apply(
 
 impl Applied {
     fn of(plan: &Plan, outcomes: &[Vec<Outcome>]) -> Self {
-        let mut applied = Self::default();
+        let (mut applied, mut untried) = (Self::default(), Vec::new());
         for (item, outcome) in plan.stages.iter().flatten().zip(outcomes.iter().flatten()) {
             match Refused::of(item, outcome) {
+                Some(refused) if *outcome == Outcome::Skipped => untried.push(refused),
                 Some(refused) => applied.refused.push(refused),
                 None => applied.count += 1,
             }
@@ -97,6 +98,7 @@ impl Applied {
                 applied.created.push(item.label());
             }
         }
+        applied.refused.append(&mut untried);
         applied
     }
 

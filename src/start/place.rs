@@ -92,8 +92,7 @@ impl Placer<'_> {
         self.pod(pod, Role::BootstrapApiserver, look(pod, &self.journal.state())?)
     }
 
-    /// The other bootstrap pods, which are told where the bootstrap apiserver is. Started before it serves, they would be refused, exit,
-    /// and wait for kubelet's back-off.
+    /// The other bootstrap pods, which are told where the bootstrap apiserver is.
     pub fn others(&self, endpoint: SocketAddr) -> Result<(), Error> {
         let kubeconfig = local_kubeconfig(self.plan, endpoint)?;
         self.key(&Path::new(BOOTSTRAP_SECRETS).join(LOCAL_KUBECONFIG), kubeconfig.as_bytes())?;
@@ -104,8 +103,7 @@ impl Placer<'_> {
     }
 
     fn pod(&self, pod: &Placement, role: Role, found: Found) -> Result<(), Error> {
-        let file = Thing::file(&pod.path, role, &pod.content);
-        let thing = Thing { pod: Some(pod.pod.clone()), port: pod.port, ..file };
+        let thing = pod.thing(role);
         match found {
             Found::Same => return Ok(self.journal.adopt(thing)?),
             Found::Earlier => self.progress.info(format!(

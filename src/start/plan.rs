@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::Error;
 use super::conflict::conflict;
-use super::required::{self, Required};
-use super::{Error, Options};
+use super::required::{self, Required, RequiredPod};
 use crate::assets::command;
 use crate::assets::load::{Layout, StaticPod};
 use crate::assets::object::Object;
@@ -16,6 +16,7 @@ use crate::assets::order;
 use crate::cluster::apply::Item;
 use crate::cluster::kubeconfig::{self, Access};
 use crate::handover::SERVING;
+use crate::journal::{Role, Thing};
 
 /// What kubelet replaces by this machine's address in rendered pods.
 const NODE_ADDRESS: &str = "$(HOST_IP)";
@@ -36,6 +37,14 @@ pub struct Placement {
     pub bind_address: Option<String>,
     /// Whether it says `--permit-port-sharing`.
     pub shares_port: bool,
+}
+
+impl Placement {
+    /// As it is noted in the journal.
+    pub fn thing(&self, role: Role) -> Thing {
+        let file = Thing::file(&self.path, role, &self.content);
+        Thing { pod: Some(self.pod.clone()), port: self.port, ..file }
+    }
 }
 
 /// The label and, maybe, the taint that make a node a controller.
@@ -77,13 +86,17 @@ pub struct Plan {
 
 impl Plan {
     /// Works everything out.
-    pub fn new(layout: Layout, options: &Options) -> Result<Self, Error> {
-        let Options { asset_dir, pod_manifest_path, required_pods, .. } = options;
+    pub fn new(
+        layout: Layout,
+        asset_dir: &Path,
+        pod_manifest_path: &Path,
+        required_pods: Option<&[RequiredPod]>,
+    ) -> Result<Self, Error> {
         let access = kubeconfig::parse(&layout.kubeconfig, &asset_dir.join("auth/kubeconfig"))?;
         let (apiserver, others) = bootstrap_pods(&layout.bootstrap_manifests, pod_manifest_path)?;
         let staying =
             layout.controller_manifests.iter().map(|pod| placement(pod, pod_manifest_path)).collect();
-        let required = required::resolve(required_pods.as_deref(), &layout.objects);
+        let required = required::resolve(required_pods, &layout.objects);
         let marks = node_marks(&layout.objects);
         let is_steered = shares_wildcard(&apiserver) && has_gate(&layout.objects);
         let mut pods = layout.bootstrap_manifests.iter().map(|pod| &pod.value);
@@ -240,4 +253,4 @@ fn node_marks(objects: &[Object]) -> NodeMarks {
 
 #[cfg(test)]
 #[path = "plan_tests.rs"]
-mod tests;
+pub mod tests;

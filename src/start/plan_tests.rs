@@ -1,10 +1,6 @@
-use std::time::Duration;
-
 use serde_json::json;
 
 use super::*;
-use crate::preflight::Ignored;
-use crate::start::{OnFailure, Timeouts};
 
 const KUBECONFIG: &str = "
 clusters: [{name: local, cluster: {server: 'https://api.example.test:443', certificate-authority-data: CA}}]
@@ -21,7 +17,13 @@ fn pod(command: Value) -> Value {
     json!({"spec": {"containers": [{"name": "x", "command": command}]}})
 }
 
-fn static_pod(path: &str, text: &str) -> StaticPod {
+/// An administrator's.
+pub fn kubeconfig() -> Vec<u8> {
+    KUBECONFIG.replace("CA}", &format!("{CA}}}")).into_bytes()
+}
+
+/// A static pod of the assets.
+pub fn static_pod(path: &str, text: &str) -> StaticPod {
     let value = crate::assets::yaml::parse(text, path).unwrap().remove(0);
     StaticPod { path: path.to_owned(), bytes: text.as_bytes().to_vec(), value }
 }
@@ -38,7 +40,7 @@ fn apiserver(kind: &str) -> Object {
 /// What a directory of old comes to.
 fn plan(objects: Vec<Object>) -> Plan {
     let layout = Layout {
-        kubeconfig: KUBECONFIG.replace("CA}", &format!("{CA}}}")).into_bytes(),
+        kubeconfig: kubeconfig(),
         tls: BTreeMap::from([("etcd/peer.crt".to_owned(), b"PEER".to_vec())]),
         bootstrap_manifests: vec![
             static_pod("bootstrap-apiserver.yaml", BOOTSTRAP),
@@ -50,20 +52,7 @@ fn plan(objects: Vec<Object>) -> Plan {
         objects,
         ..Layout::default()
     };
-    let options = Options {
-        on_failure: OnFailure::Keep,
-        wait_lock: Duration::ZERO,
-        asset_dir: "/assets".into(),
-        pod_manifest_path: "/pods".into(),
-        strict: false,
-        required_pods: None,
-        force_conflicts: false,
-        ignored: Ignored::default(),
-        timeouts: Timeouts::new(Duration::from_secs(1), []),
-        restart_kubelet: None,
-        probe: false,
-    };
-    Plan::new(layout, &options).unwrap()
+    Plan::new(layout, Path::new("/assets"), Path::new("/pods"), None).unwrap()
 }
 
 #[test]

@@ -2,17 +2,29 @@
 //! anything does.
 //!
 //! A bootstrap that has come to its end is not undone: the control plane runs itself then, and etcd's pod and keys are its own. Only what
-//! the bootstrap left behind goes.
+//! the bootstrap left behind goes. Where the journal is lost, only what shows by itself to be bootkube's goes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::begin::{begin, holder};
+use super::plan::Plan;
 use super::undo::{self, Left, Removal};
+use super::unnoted::{self, Doubt, Places};
 use super::{Error, machine};
+use crate::assets;
 use crate::host::cri;
 use crate::host::lock::{self, Lock};
 use crate::journal::{self, Command, Record, State};
 use crate::{JOURNAL, KUBERNETES};
+
+/// By what bootkube's work is known where the journal is lost.
+#[derive(Clone, Debug)]
+pub struct Marks {
+    /// Assets whose static pods are compared.
+    pub asset_dir: Option<PathBuf>,
+    /// Kubelet's folder of static pods.
+    pub pod_manifest_path: PathBuf,
+}
 
 /// What there is to undo. Nobody else changes the machine as long as this is held.
 #[derive(Debug)]
@@ -22,21 +34,36 @@ pub struct Reset {
     pub removals: Vec<Removal>,
     /// Whether the control plane runs itself, so that only leftovers go.
     pub is_complete: bool,
+    /// What cannot be known, where the journal is lost.
+    pub doubts: Option<Vec<Doubt>>,
     _lock: Lock,
 }
 
-/// Looks what there is to undo.
-pub fn look() -> Result<Reset, Error> {
+/// Looks what there is to undo: as the journal says or, without one, by `marks`.
+pub fn look(marks: &Marks) -> Result<Reset, Error> {
     let unready = |error: Error| Error::Unready(Box::new(error));
     machine::check_root().map_err(unready)?;
     let lock = lock::take(Path::new(KUBERNETES), &holder("reset")?)?;
-    let before = journal::read(Path::new(JOURNAL)).map_err(|error| unready(error.into()))?;
+    let noted = journal::read(Path::new(JOURNAL)).map_err(|error| unready(error.into()))?;
+    let (before, doubts) = match noted.last {
+        Some(_) => (noted, None),
+        None => without_journal(marks).map(|(found, doubts)| (found, Some(doubts)))?,
+    };
     let removals = undo::removals(&before);
     let is_complete = before.handed_over;
     match is_complete && removals.is_empty() {
         true => Err(Error::Complete),
-        false => Ok(Reset { before, removals, is_complete, _lock: lock }),
+        false => Ok(Reset { before, removals, is_complete, doubts, _lock: lock }),
     }
+}
+
+fn without_journal(marks: &Marks) -> Result<(State, Vec<Doubt>), Error> {
+    let Marks { asset_dir, pod_manifest_path } = marks;
+    let plan = |asset_dir: &PathBuf| {
+        let layout = assets::load::load(asset_dir).map_err(Error::Assets)?;
+        Plan::new(layout, asset_dir, pod_manifest_path, None)
+    };
+    unnoted::find(asset_dir.as_ref().map(plan).transpose()?, &Places::with(pod_manifest_path))
 }
 
 impl Reset {

@@ -25,7 +25,6 @@ use super::required::Required;
 use super::runner::Progress;
 use crate::FIELD_MANAGER;
 use crate::cluster::node::is_node_at;
-use crate::cluster::retry::describe;
 use crate::cluster::{self, lease, pods};
 use crate::handover::SERVING;
 use crate::host::addresses;
@@ -113,7 +112,7 @@ async fn clear_pod(
     };
     match done {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()), // somebody else did
-        done => done.map_err(|error| refused("clear", format!("pod {name}"), &error)),
+        done => Ok(done.map_err(|error| cluster::Error::refused("clear", format!("pod {name}"), &error))?),
     }
 }
 
@@ -158,12 +157,8 @@ where
     K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     let found = api.list(&ListParams::default()).await;
-    let found = found.map_err(|error| refused("list", K::plural(&()).into_owned(), &error))?;
+    let found = found.map_err(|error| cluster::Error::refused("list", K::plural(&()), &error))?;
     Ok(found.items)
-}
-
-fn refused(act: &'static str, object: String, error: &kube::Error) -> Error {
-    Error::Cluster(cluster::Error::Refused { act, object, reason: describe(error) })
 }
 
 #[cfg(test)]

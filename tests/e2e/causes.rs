@@ -1,8 +1,9 @@
 //! What keeps a cluster from coming up, induced on one machine, one cause after the other, and the message read as its user would.
 //!
 //! Most causes are seen before anything is touched. Those, with their check ignored, and the others are named while `start` waits, within
-//! 15 s. At the end every message is held against every cause: none gives another's.
+//! 15 s of the cause. At the end every message is held against every cause: none gives another's.
 
+use k8s_openapi::jiff::Timestamp;
 use lab::cluster::{ASSETS, CONFIG};
 use serde_json::{Value, json};
 
@@ -14,13 +15,14 @@ const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// Where assets with a flaw are.
 const FLAWED: &str = "/opt/bootkube/flawed";
 const EVENTS: &str = "/run/events.jsonl";
-/// Within which a cause is to be named, from the beginning of the wait.
-const PROMPT: f64 = 15_000.0;
+/// Within which a cause is to be named: from the beginning of the wait or, where it comes later, from its own moment, which whoever saw it
+/// has dated. What a machine that has much to do needs to get so far is no slowness of bootkube's.
+const PROMPT: f64 = 15.0;
 /// Nothing resolves it; the apiserver's certificate names it.
 const NOWHERE: &str = "api.nowhere.test";
 
 /// Words of the message of each cause, in their order. No other cause's message has them all.
-const CAUSES: [(&str, &[&str]); 16] = [
+const CAUSES: [(&str, &[&str]); 17] = [
     ("image missing", &["image ", " is not on this machine"]),
     ("etcd down", &["etcd at https://", ":2399 does not answer"]),
     ("wrong etcd CA", &["etcd at https://", " is not of the CA in tls/etcd-client-ca.crt"]),
@@ -29,6 +31,7 @@ const CAUSES: [(&str, &[&str]); 16] = [
     ("port taken", &["port 10257 of kube-controller-manager is taken"]),
     ("expired certificate", &["the certificate in tls/apiserver.crt has expired"]),
     ("certificate without this name", &["the apiserver's certificate does not name "]),
+    ("request not approved", &["the certificate request of kubelet of n1 is not approved"]),
     ("wrong node label", &["no node has the labels that pod kube-scheduler-", " asks for"]),
     ("admission refuses", &["Pod guarded/intruder", "violates PodSecurity", "admission refuses it"]),
     ("definition never served", &["CustomResourceDefinition ", "is not served", "its names are refused"]),
@@ -132,24 +135,45 @@ fn blocked(world: &World, assets: &str, ignored: &str, phase: &str) -> String {
 }
 
 fn blocked_by(world: &World, flags: &[&str], phase: &str) -> String {
-    let limit = format!("--phase-timeout={}=15s", phase.replace(' ', "-"));
+    blocked_since(world, flags, phase, "15s", || Timestamp::UNIX_EPOCH)
+}
+
+/// The same of a cause that comes only in the course of the phase: `moment` says when.
+fn blocked_late(world: &World, flags: &[&str], phase: &str, moment: impl FnOnce() -> Timestamp) -> String {
+    blocked_since(world, flags, phase, "40s", moment)
+}
+
+fn blocked_since(
+    world: &World,
+    flags: &[&str],
+    phase: &str,
+    limit: &str,
+    moment: impl FnOnce() -> Timestamp,
+) -> String {
+    let limit = format!("--phase-timeout={}={limit}", phase.replace(' ', "-"));
     let words = ["bootkube", "start", "--events", EVENTS, &limit];
     let started = world.start_by(&[&words[..], flags].concat());
     let said = String::from_utf8_lossy(&started.output.stderr).into_owned();
     assert_eq!(started.output.status.code(), Some(1), "{said}{}", started.stdout());
     let events = String::from_utf8(world.n1().read(EVENTS).unwrap()).unwrap();
     let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let at = |event: &Value| event["elapsed_ms"].as_f64().unwrap();
     let of_phase = |kind: &str| {
         let is_it = |event: &&Value| event["event"] == kind && event["phase"] == phase;
-        events.iter().rfind(is_it).unwrap_or_else(|| panic!("{phase}: no {kind}: {events:#?}"))
+        events.iter().filter(is_it).collect::<Vec<_>>()
     };
-    let blocked = of_phase("blocked");
-    let after = at(blocked) - at(of_phase("phase_started"));
-    assert!(after < PROMPT, "named only after {after} ms: {blocked}");
-    let what = blocked["what"].as_str().unwrap();
+    let (begun, blocked) = (of_phase("phase_started"), of_phase("blocked"));
+    let last = blocked.last().unwrap_or_else(|| panic!("{phase}: nothing was in the way: {events:#?}"));
+    let named = blocked.iter().find(|event| event["what"] == last["what"]).unwrap();
+    let since = time_of(&begun[0]["time"]).max(moment());
+    let after = time_of(&named["time"]).duration_since(since).as_secs_f64();
+    assert!(after < PROMPT, "named only after {after} s: {named}");
+    let what = last["what"].as_str().unwrap();
     assert!(said.contains(what) && said.contains("why: ") && said.contains("do: "), "{what}\n{said}");
     said
+}
+
+fn time_of(text: &Value) -> Timestamp {
+    text.as_str().unwrap().parse().unwrap()
 }
 
 /// Takes away what a failed start left, and waits until an apiserver that finds no etcd has given up.
@@ -254,11 +278,19 @@ fn seen_while_waiting(world: &World, checks: &mut Checks, told: &mut Told) {
 
 /// Causes that are there only when the API is. The bootstrap control plane stays from one to the next.
 fn seen_late(world: &World, checks: &mut Checks, told: &mut Told) {
+    checks.that("kubelet's certificate request that nobody approves is named, and what to do helps", || {
+        flawed(world, "rm manifests/csr-approver-role-binding.yaml");
+        let request = || world.get(&["csr"])["items"][0].clone();
+        let made = || time_of(&request()["metadata"]["creationTimestamp"]);
+        let flags = ["--asset-dir", FLAWED, "--restart-kubelet", KILL_KUBELET];
+        told.add("request not approved", blocked_late(world, &flags, "apply objects", made));
+        world.kubectl(&["certificate", "approve", request()["metadata"]["name"].as_str().unwrap()]);
+        world.kubectl(&["wait", "--for=create", "node/n1", "--timeout=30s"]);
+    });
     checks.that("an object that admission refuses is named, with its file and what to do", || {
         flawed(world, "true");
         world.n1().write(&format!("{FLAWED}/manifests/intruder.yaml"), INTRUDER.as_bytes(), 0o600).unwrap();
-        let words = ["bootkube", "start", "--strict", "--timeout=60s", "--asset-dir", FLAWED];
-        let started = world.start_by(&words);
+        let started = world.start_by(&["bootkube", "start", "--strict", "--timeout=60s", "--asset-dir", FLAWED]);
         let said = String::from_utf8_lossy(&started.output.stderr).into_owned();
         assert_eq!(started.output.status.code(), Some(1), "{said}");
         assert!(said.contains("intruder.yaml"), "{said}");
@@ -279,18 +311,56 @@ fn seen_late(world: &World, checks: &mut Checks, told: &mut Told) {
     });
     let phase = "wait for the self-hosted control plane";
     checks.that("a program that ends again and again is named with its last lines", || {
-        let flag = "sed -i 's,- kube-controller-manager$,- kube-controller-manager\\n        - --nonsense,' manifests/kube-controller-manager.yaml";
-        flawed(world, &format!("{flag} && grep -q nonsense manifests/kube-controller-manager.yaml"));
-        let flags = ["--asset-dir", FLAWED, "--restart-kubelet", "pkill -f ^kubelet"];
-        told.add("crash loop", blocked_by(world, &flags, phase));
+        flawed(world, NONSENSE);
+        let flags = ["--asset-dir", FLAWED, "--restart-kubelet", KILL_KUBELET];
+        told.add("crash loop", blocked_late(world, &flags, phase, || first_crash(world)));
     });
     checks.that("labels that no node has are named", || {
         let selector = "sed -i 's,node-role.kubernetes.io/control-plane: \"\",example.test/none: \"yes\",' manifests/kube-scheduler.yaml";
         flawed(world, &format!("{selector} && grep -q example.test/none manifests/kube-scheduler.yaml"));
-        let said = blocked_by(world, &["--asset-dir", FLAWED], phase);
+        let said = blocked_late(world, &["--asset-dir", FLAWED], phase, || unscheduled(world));
         told.add("wrong node label", said);
     });
     checks.that("with every cause gone the same command succeeds", || world.start().must_succeed());
+    checks.that(
+        "a program that ends beside an older one, which answers its probe, is named all the same",
+        || {
+            flawed(world, NONSENSE);
+            let said = blocked_late(world, &["--asset-dir", FLAWED], phase, || first_crash(world));
+            told.add("crash loop", said);
+            world.start().must_succeed();
+        },
+    );
+}
+
+const KILL_KUBELET: &str = "pkill -f ^kubelet";
+const NONSENSE: &str = "sed -i 's,- kube-controller-manager$,- kube-controller-manager\\n        - --nonsense,' \
+    manifests/kube-controller-manager.yaml && grep -q nonsense manifests/kube-controller-manager.yaml";
+
+/// Pods of the control plane, by their label.
+fn pods(world: &World, app: &str) -> Vec<Value> {
+    let pods = world.get(&["pods", "-n", "kube-system", "-l", &format!("k8s-app={app}")]);
+    pods["items"].as_array().unwrap().clone()
+}
+
+/// When the newest controller manager was started that cannot live: it ends in the same moment. Kubelet dates it.
+fn first_crash(world: &World) -> Timestamp {
+    let mut pods = pods(world, "kube-controller-manager");
+    pods.retain(|pod| pod["spec"]["containers"][0]["command"].to_string().contains("--nonsense"));
+    let newest = pods.iter().max_by_key(|pod| time_of(&pod["metadata"]["creationTimestamp"])).unwrap();
+    let about =
+        format!("reason=Started,involvedObject.name={}", newest["metadata"]["name"].as_str().unwrap());
+    let events = world.get(&["events", "-n", "kube-system", "--field-selector", &about]);
+    time_of(&events["items"][0]["firstTimestamp"])
+}
+
+/// When the scheduler first found no node for a scheduler.
+fn unscheduled(world: &World) -> Timestamp {
+    let pods = pods(world, "kube-scheduler");
+    let conditions = pods.iter().filter_map(|pod| pod["status"]["conditions"].as_array()).flatten();
+    let is_it = |condition: &&Value| condition["type"] == "PodScheduled" && condition["status"] == "False";
+    let found = conditions.clone().find(is_it).unwrap_or_else(|| panic!("every one has a node: {pods:#?}"));
+    time_of(&found["lastTransitionTime"])
 }
 
 /// A Pod that its namespace does not let in.

@@ -110,6 +110,12 @@ fn what_was_placed_can_be_taken_away_again() {
         world.shell("rm -r /etc/kubernetes/bootstrap-secrets");
     });
     checks.that(
+        "where the journal is lost reset says what it cannot know, and takes away what shows to be ours",
+        || {
+            without_journal(&world, &before);
+        },
+    );
+    checks.that(
         "static pods of an earlier run are replaced when the assets have changed, and start says so",
         || {
             let mut running = Running::start(&world, &[]);
@@ -134,6 +140,26 @@ fn what_was_placed_can_be_taken_away_again() {
         crate::again::runs_itself(&world);
     });
     checks.finish();
+}
+
+/// A bootstrap that was cut off, and whose journal somebody has removed.
+fn without_journal(world: &World, before: &str) {
+    let mut running = Running::start(world, &[]);
+    assert!(running.reach(&Moment::Within("wait for the API".into(), Duration::ZERO)));
+    running.signal(Signal::KILL);
+    running.finish();
+    world.shell(&format!("rm {JOURNAL} /etc/kubernetes/bootkube.lock")); // who was killed leaves its name
+    let placed = files(world);
+    let blind = world.shell("bootkube reset --yes");
+    for words in
+        ["There is no journal", "by --asset-dir", "bootstrap-apiserver.yaml is not known", "nothing to undo"]
+    {
+        assert!(blind.contains(words), "{words}: {blind}");
+    }
+    assert_eq!(files(world), placed);
+    let seen = world.shell(&format!("bootkube reset --yes --asset-dir {ASSETS}"));
+    assert!(seen.contains("shows by itself to be of an unfinished bootstrap"), "{seen}");
+    assert_eq!(files(world), before);
 }
 
 #[test]

@@ -8,7 +8,6 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
 use crate::NAMESPACE;
-use crate::cluster::retry::describe;
 use crate::cluster::{self, pods};
 use crate::recover::find::Workload;
 use crate::start::Error;
@@ -126,5 +125,5 @@ fn ignore_missing(done: Result<(), kube::Error>, name: &str) -> Result<(), Error
 
 /// An error of the API, with act and object.
 pub fn refused(act: &'static str, object: &str, error: &kube::Error) -> Error {
-    Error::Cluster(cluster::Error::Refused { act, object: object.to_owned(), reason: describe(error) })
+    Error::Cluster(cluster::Error::refused(act, object, error))
 }

@@ -8,6 +8,20 @@ use rcgen::{
     KeyUsagePurpose, PKCS_RSA_SHA256, SanType, SerialNumber,
 };
 
+/// What the self-hosted apiserver's secret holds.
+pub const OF_APISERVER: [&str; 8] = [
+    "apiserver.crt",
+    "apiserver.key",
+    "ca.crt",
+    "etcd-client-ca.crt",
+    "etcd-client.crt",
+    "etcd-client.key",
+    "service-account.key",
+    "service-account.pub",
+];
+/// What the controller manager's does.
+pub const OF_MANAGER: [&str; 3] = ["ca.crt", "ca.key", "service-account.key"];
+
 /// Path under `tls/` to PEM.
 pub type Files = BTreeMap<String, Vec<u8>>;
 

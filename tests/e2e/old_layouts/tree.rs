@@ -19,6 +19,9 @@ const SECRETS: &str = "/etc/kubernetes/secrets";
 /// Who the self-hosted control plane runs as.
 const NOBODY: i64 = 65534;
 
+/// Flags of the self-hosted scheduler.
+pub const SCHEDULER: [&str; 2] = ["--authentication-skip-lookup=true", "--leader-elect=true"];
+
 /// An asset directory: path to content.
 #[derive(Default)]
 pub struct Tree(pub BTreeMap<String, Vec<u8>>);
@@ -262,8 +265,17 @@ pub fn disruption(name: &str) -> Value {
     )
 }
 
-/// kube-proxy, which reads the kubeconfig of a ConfigMap. The lab's own flags come last.
-pub fn proxy() -> Value {
+/// kube-proxy, by the names of its files.
+pub fn proxy() -> [(&'static str, Value); 3] {
+    [
+        ("kube-proxy", proxy_set()),
+        ("kube-proxy-sa", service_account("kube-proxy")),
+        ("kube-proxy-role-binding", binding("kube-proxy", "system:node-proxier", "kube-proxy")),
+    ]
+}
+
+/// It reads the kubeconfig of a ConfigMap. The lab's own flags come last.
+fn proxy_set() -> Value {
     let mut flags = [
         "--cluster-cidr=10.2.0.0/16",
         "--hostname-override=$(NODE_NAME)",

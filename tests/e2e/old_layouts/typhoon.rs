@@ -47,24 +47,13 @@ pub fn tree(host: &str, ip: Ipv4Addr) -> Tree {
 }
 
 fn put_control_plane(tree: &mut Tree, files: &Files, etcd: &str) {
-    const OF_APISERVER: [&str; 8] = [
-        "apiserver.crt",
-        "apiserver.key",
-        "ca.crt",
-        "etcd-client-ca.crt",
-        "etcd-client.crt",
-        "etcd-client.key",
-        "service-account.key",
-        "service-account.pub",
-    ];
-    const OF_MANAGER: [&str; 3] = ["ca.crt", "ca.key", "service-account.key"];
     let mut put = |file: &str, object: Value| tree.put(&format!("manifests/{file}.yaml"), &object);
     put("kube-apiserver", tree::apiserver_set(etcd, Some("kube-apiserver"), &Value::Null));
     put("kube-apiserver-sa", service_account("kube-apiserver"));
     put("kube-apiserver-role-binding", tree::binding("kube-apiserver", "cluster-admin", "kube-apiserver"));
-    put("kube-apiserver-secret", tree::secret("kube-apiserver", files, &OF_APISERVER, &NULLS));
+    put("kube-apiserver-secret", tree::secret("kube-apiserver", files, &pki::OF_APISERVER, &NULLS));
     let manager = tree::manager(&["--use-service-account-credentials=true"]);
-    let scheduler = ["--authentication-skip-lookup=true", "--leader-elect=true"].map(str::to_owned);
+    let scheduler = tree::SCHEDULER.map(str::to_owned);
     for (name, flags, port) in
         [("kube-controller-manager", &manager[..], 10257), ("kube-scheduler", &scheduler[..], 10259)]
     {
@@ -73,12 +62,15 @@ fn put_control_plane(tree: &mut Tree, files: &Files, etcd: &str) {
         put(&format!("{name}-role-binding"), tree::binding(name, &format!("system:{name}"), name));
         put(&format!("{name}-disruption"), tree::disruption(name));
     }
-    put("kube-controller-manager-secret", tree::secret("kube-controller-manager", files, &OF_MANAGER, &[]));
+    put(
+        "kube-controller-manager-secret",
+        tree::secret("kube-controller-manager", files, &pki::OF_MANAGER, &[]),
+    );
     let volumes = tree::binding("kube-scheduler-volumes", "system:volume-scheduler", "kube-scheduler");
     put("kube-scheduler-volume-scheduler-role-binding", volumes);
-    put("kube-proxy", tree::proxy());
-    put("kube-proxy-sa", service_account("kube-proxy"));
-    put("kube-proxy-role-binding", tree::binding("kube-proxy", "system:node-proxier", "kube-proxy"));
+    for (file, object) in tree::proxy() {
+        put(file, object);
+    }
 }
 
 fn put_access(tree: &mut Tree, server: &str) {

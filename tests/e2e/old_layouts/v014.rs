@@ -41,28 +41,20 @@ pub fn tree(ip: Ipv4Addr) -> Tree {
 }
 
 fn put_control_plane(tree: &mut Tree, files: &pki::Files, etcd: &str) {
-    const OF_APISERVER: [&str; 8] = [
-        "apiserver.crt",
-        "apiserver.key",
-        "ca.crt",
-        "etcd-client-ca.crt",
-        "etcd-client.crt",
-        "etcd-client.key",
-        "service-account.key",
-        "service-account.pub",
-    ];
-    const OF_MANAGER: [&str; 3] = ["ca.crt", "ca.key", "service-account.key"];
     let mut put = |file: &str, object| tree.put(&format!("manifests/{file}.yaml"), &object);
     // It says its port, which on the machine's own network is the machine's.
     let ports = json!([{"containerPort": 6443, "hostPort": 6443, "protocol": "TCP"}]);
     put("kube-apiserver", tree::apiserver_set(etcd, None, &ports));
-    put("kube-apiserver-secret", tree::secret("kube-apiserver", files, &OF_APISERVER, &[]));
+    put("kube-apiserver-secret", tree::secret("kube-apiserver", files, &pki::OF_APISERVER, &[]));
     let manager = tree::manager(&["--use-service-account-credentials=true"]);
     put(
         "kube-controller-manager",
         tree::elected("kube-controller-manager", &manager, 10257, 2, Some("kube-controller-manager")),
     );
-    put("kube-controller-manager-secret", tree::secret("kube-controller-manager", files, &OF_MANAGER, &[]));
+    put(
+        "kube-controller-manager-secret",
+        tree::secret("kube-controller-manager", files, &pki::OF_MANAGER, &[]),
+    );
     put("kube-controller-manager-service-account", service_account("kube-controller-manager"));
     let name = "controller-manager";
     put(
@@ -70,12 +62,12 @@ fn put_control_plane(tree: &mut Tree, files: &pki::Files, etcd: &str) {
         tree::binding(name, "system:kube-controller-manager", "kube-controller-manager"),
     );
     put("kube-controller-manager-disruption", tree::disruption("kube-controller-manager"));
-    let scheduler = ["--authentication-skip-lookup=true", "--leader-elect=true"].map(str::to_owned);
+    let scheduler = tree::SCHEDULER.map(str::to_owned);
     put("kube-scheduler", tree::elected("kube-scheduler", &scheduler, 10259, 2, None));
     put("kube-scheduler-disruption", tree::disruption("kube-scheduler"));
-    put("kube-proxy", tree::proxy());
-    put("kube-proxy-sa", service_account("kube-proxy"));
-    put("kube-proxy-role-binding", tree::binding("kube-proxy", "system:node-proxier", "kube-proxy"));
+    for (file, object) in tree::proxy() {
+        put(file, object);
+    }
 }
 
 fn put_access(tree: &mut Tree, server: &str) {
