@@ -114,7 +114,7 @@ pub fn role(id: &Id, spec: &PodSpec, own: &Id) -> Role {
 }
 
 /// The container that runs a component of the control plane: its index, the program, and its words.
-pub(super) fn component(spec: &PodSpec) -> Option<(usize, &'static str, Vec<&str>)> {
+pub fn component(spec: &PodSpec) -> Option<(usize, &'static str, Vec<&str>)> {
     const PROGRAMS: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
     spec.containers.iter().enumerate().find_map(|(index, container)| {
         let words = words(container);
@@ -131,7 +131,7 @@ fn words(container: &Container) -> Vec<&str> {
 }
 
 /// The value of a flag, as the last of `--flag=value`, `--flag value` and `--flag` gives it.
-pub(super) fn flag<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
+pub fn flag<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
     let value = |(index, word): (usize, &&'a str)| {
         let rest = word.strip_prefix("--")?.strip_prefix(name)?;
         match rest.strip_prefix('=') {

@@ -3,9 +3,12 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use tokio::sync::watch;
+
 use super::lock;
 use crate::cluster;
 use crate::cluster::connect::Readyz;
+use crate::cluster::current::Current;
 use crate::cluster::kubeconfig::Access;
 use crate::cluster::question::Questions;
 use crate::host::sockets::{self, Listener};
@@ -75,6 +78,12 @@ pub struct Answer<T> {
 impl Port {
     /// The port, and as whom to ask.
     pub fn new(port: u16, access: &Access) -> Result<Self, Error> {
+        let (_, unchanging) = watch::channel(access.clone());
+        Self::of(port, unchanging)
+    }
+
+    /// The port, and as whom to ask, where that changes.
+    pub fn of(port: u16, access: Current) -> Result<Self, Error> {
         Ok(Self { port, questions: Questions::new(access)? })
     }
 

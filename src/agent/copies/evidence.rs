@@ -4,9 +4,10 @@
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _};
 
-use super::complaints::Complaints;
 use super::observe::Seen;
 use crate::NAMESPACE;
+use crate::agent::complaints::Complaints;
+use crate::agent::identity::standing::{IDENTITY, Standing};
 use crate::checkpoint::decide::{self, Observation, Observed};
 use crate::checkpoint::{Id, Role, parent};
 use crate::cluster::gate;
@@ -39,19 +40,30 @@ pub fn missing(observation: &Observation, complaints: &Complaints) -> Result<(),
     }
 }
 
-/// Sets the gate of the agent's pods on this machine, where it differs.
-pub async fn tell(client: &Client, seen: &Seen<'_>, missing: &Result<(), String>) {
+/// A condition of the agent's pod: its type, whether it is met, and what it says.
+pub type Told = (&'static str, bool, String);
+
+/// What the agent's pod is to say.
+pub fn conditions(missing: &Result<(), String>, identity: Option<&Standing>) -> Vec<Told> {
     let message = missing.as_ref().map_or_else(String::as_str, |()| WELL);
+    let kept = (KEPT, missing.is_ok(), message.to_owned());
+    let identity = identity.map(|standing| (IDENTITY, standing.stuck.is_none(), standing.to_string()));
+    [kept].into_iter().chain(identity).collect()
+}
+
+/// Sets conditions of the agent's pods on this machine, where they differ.
+pub async fn tell(client: &Client, seen: &Seen<'_>, conditions: &[Told]) {
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-    for pod in seen.parents() {
-        let is_own = parent::workload(pod).0 == *seen.own && gate::has_gate(pod, KEPT);
-        let told = condition(pod, KEPT).and_then(|condition| condition.message.as_deref());
-        let is_told = gate::is_open(pod, KEPT) == missing.is_ok() && told == Some(message);
-        if !is_own || is_told {
-            continue;
-        }
-        if let Err(error) = gate::set_gate(&pods, &pod.name_any(), KEPT, missing.is_ok(), message).await {
-            tracing::warn!(pod = pod.name_any(), error = chain(&error), "gate not set");
+    let is_own = |pod: &&&Pod| parent::workload(pod).0 == *seen.own && gate::has_gate(pod, KEPT);
+    for pod in seen.parents().iter().filter(is_own) {
+        for (kind, is_met, message) in conditions {
+            let told = condition(pod, kind).and_then(|condition| condition.message.as_ref());
+            if gate::is_open(pod, kind) == *is_met && told == Some(message) {
+                continue;
+            }
+            if let Err(error) = gate::set_gate(&pods, &pod.name_any(), kind, *is_met, message).await {
+                tracing::warn!(pod = pod.name_any(), kind, error = chain(&error), "condition not set");
+            }
         }
     }
 }

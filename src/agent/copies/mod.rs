@@ -11,7 +11,6 @@
 //! folder. Whatever fails is tried again in the next round, and said once.
 
 mod cluster;
-mod complaints;
 mod evidence;
 mod observe;
 mod offers;
@@ -23,11 +22,13 @@ use std::time::{Duration, Instant};
 
 use kube::Client;
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
 use self::cluster::Watched;
-use self::complaints::Complaints;
 use self::observe::Seen;
 use self::offers::{Offered, Offers};
+use super::complaints::Complaints;
+use super::identity::standing::Standing;
 use crate::NAMESPACE;
 use crate::checkpoint::decide::{Act, Action, Api, Disk, Observed, Offer, Parent, State, Timing, decide};
 use crate::checkpoint::store::{self, Store};
@@ -56,13 +57,20 @@ pub struct Keeper {
     timing: Timing,
     offers: Offers,
     complaints: Complaints,
+    identity: watch::Receiver<Option<Standing>>,
     began: Instant,
     swept: Option<Instant>,
 }
 
 impl Keeper {
-    /// For the machine of `node`, whose runtime listens at `runtime`.
-    pub fn new(client: &Client, node: &str, store: &Store, runtime: PathBuf) -> Self {
+    /// For the machine of `node`, whose runtime listens at `runtime`; `identity` is told to everybody.
+    pub fn new(
+        client: &Client,
+        node: &str,
+        store: &Store,
+        runtime: PathBuf,
+        identity: watch::Receiver<Option<Standing>>,
+    ) -> Self {
         Self {
             client: client.clone(),
             node: node.to_owned(),
@@ -73,6 +81,7 @@ impl Keeper {
             timing: Timing::default(),
             offers: Offers::default(),
             complaints: Complaints::default(),
+            identity,
             began: Instant::now(),
             swept: None,
         }
@@ -112,7 +121,8 @@ impl Keeper {
         tracing::debug!(?observation, "seen");
         if told.node.is_some() {
             let missing = evidence::missing(&observation, &self.complaints);
-            evidence::tell(&self.client, &seen, &missing).await;
+            let identity = self.identity.borrow().clone();
+            evidence::tell(&self.client, &seen, &evidence::conditions(&missing, identity.as_ref())).await;
         }
         let state = std::mem::take(&mut self.state);
         let (state, actions) = decide(state, &observation, self.began.elapsed(), &self.timing);

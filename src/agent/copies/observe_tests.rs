@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Seen, Told};
-use crate::agent::copies::complaints::Complaints;
+use crate::agent::complaints::Complaints;
 use crate::agent::copies::evidence;
 use crate::agent::copies::runtime::Local;
 use crate::checkpoint::decide::{Api, Disk, Kubelet, Observed, Parent};

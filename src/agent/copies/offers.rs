@@ -9,8 +9,8 @@ use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use super::complaints::Complaints;
 use super::observe::Seen;
+use crate::agent::complaints::Complaints;
 use crate::checkpoint::Id;
 use crate::checkpoint::copy::{self, Copy, Note, Sources};
 use crate::checkpoint::decide::Offer;
