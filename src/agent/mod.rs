@@ -6,6 +6,8 @@
 //! to kubelet; `identity` keeps it known to the API. It only ever looks at processes of its own machine, and writes nothing but copies, conditions of pods, and leases. While it
 //! is away a roll waits, and the older apiserver serves.
 //!
+//! On a machine that is no controller, where its kubeconfig has kubelet's certificate, it looks after copies alone.
+//!
 //! Its own copy always runs beside its pod. One of the two works, the other waits for its end: a lock of the machine's network namespace.
 
 mod complaints;
@@ -94,7 +96,15 @@ async fn work(options: &Options) -> Result<(), Error> {
     let server = identity.access().borrow().server.clone();
     let port = Port::of(server.port_or_known_default().unwrap_or(443), identity.access())?;
     let client = current::client(identity.access())?;
-    let copies = Keeper::new(&client, node, store, runtime.clone(), identity.standing());
+    let copies = Keeper::new(&client, node, store, runtime.clone(), &identity);
+    if identity.is_kubelet() {
+        tracing::info!(node, %server, "keeping copies of pods of this machine, in its kubelet's name");
+        tokio::select! {
+            () = copies.guard() => {},
+            () = identity.keep(&client) => {},
+        }
+        return Ok(());
+    }
     let served = tokio::sync::watch::Sender::default();
     tracing::info!(node, %server, "watching over the control plane of this machine");
     tokio::select! {

@@ -33,11 +33,16 @@ pub fn is_copy(pod: &Pod) -> bool {
 
 /// Whether `pod` is one of the API's, on `node`, that asks to be kept and means to stay.
 pub fn is_parent(pod: &Pod, node: &str) -> bool {
+    asks(pod, node) && !is_leaving(pod)
+}
+
+/// Whether `pod` is one of the API's, on `node`, that asks to be kept, whether it stays or not.
+pub fn asks(pod: &Pod, node: &str) -> bool {
     let annotations = pod.annotations();
     let is_static =
         annotations.contains_key(MIRROR) || annotations.get(SOURCE).is_some_and(|source| source != "api");
     let asks = annotations.get(CHECKPOINT).is_some_and(|value| value == "true");
-    asks && !is_static && !is_copy(pod) && !is_leaving(pod) && node_of(pod) == Some(node)
+    asks && !is_static && !is_copy(pod) && node_of(pod) == Some(node)
 }
 
 /// Whether `pod` was told to go, or has ended for good.

@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use kube::client::ConfigExt as _;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpSocket;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
@@ -64,7 +65,13 @@ impl Manner {
 
 impl Questions {
     /// As whom, and whose certificate is believed, `access` says.
-    pub fn new(access: Current) -> Result<Self, Error> {
+    pub fn new(access: &Access) -> Result<Self, Error> {
+        let (_, unchanging) = watch::channel(access.clone());
+        Self::of(unchanging)
+    }
+
+    /// The same, where that changes.
+    pub fn of(access: Current) -> Result<Self, Error> {
         Made::new(access, Manner::new).map(Self)
     }
 

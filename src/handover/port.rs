@@ -3,8 +3,6 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use tokio::sync::watch;
-
 use super::lock;
 use crate::cluster;
 use crate::cluster::connect::Readyz;
@@ -78,13 +76,12 @@ pub struct Answer<T> {
 impl Port {
     /// The port, and as whom to ask.
     pub fn new(port: u16, access: &Access) -> Result<Self, Error> {
-        let (_, unchanging) = watch::channel(access.clone());
-        Self::of(port, unchanging)
+        Ok(Self { port, questions: Questions::new(access)? })
     }
 
     /// The port, and as whom to ask, where that changes.
     pub fn of(port: u16, access: Current) -> Result<Self, Error> {
-        Ok(Self { port, questions: Questions::new(access)? })
+        Ok(Self { port, questions: Questions::of(access)? })
     }
 
     /// Who listens, by number. Not in the moment in which somebody steers, and is one of them.

@@ -10,11 +10,14 @@ mod again;
 mod audit;
 mod causes;
 mod checks;
+#[path = "../support/client.rs"]
+mod client;
 mod etcd;
 mod external_etcd;
 mod faults;
 mod handover;
 mod interrupted;
+mod kept;
 mod kube;
 mod old_layouts;
 mod power;

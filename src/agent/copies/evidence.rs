@@ -16,7 +16,8 @@ use crate::error::chain;
 
 /// Condition of the agent's pod: a copy is kept of each pod of the control plane on its machine, and its own is active.
 pub const KEPT: &str = "bootkube.dev/kept";
-const WELL: &str = "a copy is kept of each pod of the control plane on this machine";
+const WELL: &str =
+    "a copy is kept of each pod of the control plane on this machine, and the agent's own is active";
 
 /// What is missing; `Ok` if nothing is. Whether others that ask for it can be copied is no matter of the control plane.
 pub fn missing(observation: &Observation, complaints: &Complaints) -> Result<(), String> {
@@ -40,13 +41,27 @@ pub fn missing(observation: &Observation, complaints: &Complaints) -> Result<(),
     }
 }
 
+/// Pods besides that ask for a copy and cannot have one, and why.
+pub fn refused(observation: &Observation, complaints: &Complaints) -> Vec<String> {
+    let asks =
+        observation.iter().filter(|(_, seen)| seen.api == decide::Api::Here && seen.role == Role::Exclusive);
+    asks.filter_map(|(id, _)| Some(format!("{id}: {}", complaints.about(id)?))).collect()
+}
+
 /// A condition of the agent's pod: its type, whether it is met, and what it says.
 pub type Told = (&'static str, bool, String);
 
 /// What the agent's pod is to say.
-pub fn conditions(missing: &Result<(), String>, identity: Option<&Standing>) -> Vec<Told> {
-    let message = missing.as_ref().map_or_else(String::as_str, |()| WELL);
-    let kept = (KEPT, missing.is_ok(), message.to_owned());
+pub fn conditions(
+    missing: &Result<(), String>,
+    refused: &[String],
+    identity: Option<&Standing>,
+) -> Vec<Told> {
+    let mut message = missing.as_ref().map_or_else(String::as_str, |()| WELL).to_owned();
+    if !refused.is_empty() {
+        message += &format!("; not kept: {}", refused.join("; "));
+    }
+    let kept = (KEPT, missing.is_ok(), message);
     let identity = identity.map(|standing| (IDENTITY, standing.stuck.is_none(), standing.to_string()));
     [kept].into_iter().chain(identity).collect()
 }

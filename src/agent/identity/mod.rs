@@ -83,6 +83,13 @@ impl Keeper {
         issuer(&self.read) == Issuer::Kubelet
     }
 
+    /// Whom the API's administrator grants what the agent may; nobody where that is settled, as for kubelets.
+    pub fn user(&self) -> Option<String> {
+        let Identity::Certificate { certificate, .. } = &self.read.identity else { return None };
+        let all = examine(certificate).ok().filter(|_| !self.is_kubelet())?;
+        all.first().map(|own| own.name().to_owned())
+    }
+
     /// Works for ever.
     pub async fn keep(mut self, client: &Client) {
         loop {
