@@ -34,4 +34,5 @@ mod told;
 mod traffic;
 mod unpivot;
 mod unsteered;
+mod worker;
 mod world;

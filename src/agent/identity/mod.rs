@@ -125,7 +125,10 @@ impl Keeper {
         if self.is_kubelet() {
             return self.watch_kubelet(term, now);
         }
-        if !term.is_due(now) || self.tried.is_some_and(|tried| tried.elapsed() < RETRY) {
+        if !term.is_due(now) {
+            return self.settle();
+        }
+        if self.tried.is_some_and(|tried| tried.elapsed() < RETRY) {
             return;
         }
         self.tried = Some(Instant::now());
@@ -151,7 +154,16 @@ impl Keeper {
         if now >= last {
             let why = "kubelet has not renewed it: look at its log, and at kubectl get csr";
             self.stick(Issuer::Kubelet, term, why.to_owned());
+        } else {
+            self.settle();
         }
+    }
+
+    /// Nothing is due; nor is it any more, where only the clock was wrong.
+    fn settle(&mut self) {
+        self.complaints.over(&"certificate");
+        let issuer = self.standing.borrow().as_ref().map(|standing| standing.issuer);
+        self.stand(issuer.unwrap_or(Issuer::Kubeconfig), None);
     }
 
     /// Says that there will be no other certificate, once.
