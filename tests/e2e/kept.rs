@@ -81,6 +81,7 @@ spec:
     spec:
       automountServiceAccountToken: false
       terminationGracePeriodSeconds: 1
+      securityContext: {runAsUser: 0}
       tolerations: [{operator: Exists}]
       volumes: [{name: word, secret: {secretName: word}}]
       containers:

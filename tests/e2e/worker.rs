@@ -41,6 +41,7 @@ spec:
               - matchExpressions: [{key: node-role.kubernetes.io/control-plane, operator: DoesNotExist}]
       automountServiceAccountToken: false
       terminationGracePeriodSeconds: 1
+      securityContext: {runAsUser: 0}
       volumes:
         - {name: word, secret: {secretName: word}}
         - {name: settings, configMap: {name: settings}}
