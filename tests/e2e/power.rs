@@ -109,7 +109,11 @@ fn bad_edits_are_survived_and_undone_and_copies_end_with_the_agent() {
         let stranger = rcgen::generate_simple_self_signed(vec!["kubernetes".to_owned()]).unwrap();
         let (certificate, key) = (stranger.cert.pem(), stranger.signing_key.serialize_pem());
         let strange = changed(&good, &[("apiserver.crt", &certificate), ("apiserver.key", &key)]);
-        survive(&world, || put(&strange), || put(&good));
+        let undo = || {
+            stays_believed(&world);
+            put(&good);
+        };
+        survive(&world, || put(&strange), undo);
     });
     checks.that("when nobody wants the agent any more every copy goes, its own the last", || {
         world.kubectl(&["-n", "kube-system", "delete", "daemonset", "pod-checkpointer"]);
@@ -195,10 +199,7 @@ impl Outage {
         let ready = on.elapsed().as_secs_f64();
         eventually(60, || no_copy(world));
         // A process ends some seconds after its file is gone.
-        eventually(60, || {
-            let listeners = world.shell("ss -Hltn sport = :6443").lines().count();
-            (listeners == 1).then_some(()).ok_or(format!("{listeners} apiservers"))
-        });
+        eventually(60, || apiservers(world, 1));
         json!({"api": api, "ready": ready, "settled": on.elapsed().as_secs_f64()})
     }
 }
@@ -213,6 +214,12 @@ fn kubectl(world: &World, words: &[&str]) -> Result<String, String> {
 
 fn answers(world: &World) -> Result<(), String> {
     kubectl(world, &["get", "--raw", "/readyz"]).map(drop)
+}
+
+/// So many apiservers listen.
+fn apiservers(world: &World, wanted: usize) -> Result<(), String> {
+    let listeners = world.shell("ss -Hltn sport = :6443").lines().count();
+    (listeners == wanted).then_some(()).ok_or(format!("{listeners} apiservers"))
 }
 
 /// Each workload of the control plane has a pod that is Ready and whose containers started after `since`: what the API tells of before is
@@ -326,17 +333,8 @@ fn nobody_left(world: &World) -> f64 {
 fn deleted_without_kubelet(world: &World) -> f64 {
     world.shell("pkill -STOP -f '^kubelet '");
     let since = Timestamp::now();
-    let delete = [
-        "-n",
-        "kube-system",
-        "delete",
-        "pods",
-        "--force",
-        "--grace-period=0",
-        "-l",
-        "k8s-app=kube-apiserver",
-    ];
-    world.kubectl(&delete);
+    let delete = "-n kube-system delete pods --force --grace-period=0 -l k8s-app=kube-apiserver";
+    world.kubectl(&delete.split(' ').collect::<Vec<_>>());
     world.shell("pkill -KILL -f '^kube-apiserver '");
     std::thread::sleep(Duration::from_secs(5));
     let begun = Instant::now();
@@ -358,6 +356,15 @@ fn survive(world: &World, edit: impl FnOnce(), undo: impl FnOnce()) {
     undo();
     eventually(120, || is_well(world, cut).and_then(|()| answers(world)));
     eventually(90, || no_copy(world));
+}
+
+/// The apiserver that nobody believes listens beside the copy, kubelet's probes find it ready, and still all connections go to the copy.
+fn stays_believed(world: &World) {
+    eventually(60, || apiservers(world, 2));
+    for _ in 0..40 {
+        answers(world).unwrap();
+        std::thread::sleep(Duration::from_secs(1));
+    }
 }
 
 /// The data of a Secret with other files in it.

@@ -7,8 +7,7 @@
 //! ```
 //!
 //! On a controller the agent holds the cluster's CA with its key anyway, in the copy of the controller manager (`authority`): so it needs nobody
-//! who approves, and a machine that was off for years comes back by itself. The new key is in memory only; an agent that starts again issues
-//! another one. Where the CA's key is not to be had, it says so with the date and the cure, and goes on with what it has. It never signs for
+//! who approves, and no API that answers. The new key is in memory only; an agent that starts again issues another one. Where the CA's key is not to be had, it says so with the date and the cure, and goes on with what it has. It never signs for
 //! anybody else, nor in the name of a CA that its kubeconfig does not name, and leaves kubelet's certificate to kubelet.
 
 mod authority;
