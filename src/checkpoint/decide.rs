@@ -10,7 +10,8 @@
 //! - The copy of a pod that may share its machine with it ([`Role::Apiserver`], [`Role::Leader`]) goes when the pod has been
 //!   healthy for a while; the leaders' before the apiserver's.
 //! - The copy of any other pod is started only where nobody else would start the pod: it goes at the first word of the API or
-//!   of kubelet that the pod is theirs to run. Exclusion counts more than presence.
+//!   of kubelet that the pod is theirs to run, and is not started while the API's last word was that the pod has gone from here:
+//!   another machine may have it. Exclusion counts more than presence.
 //! - The own copy is always active. It goes last, after every other one; a list that misses the own pod for a while changes nothing.
 
 use std::collections::BTreeMap;
@@ -322,7 +323,10 @@ impl<'a> Node<'a> {
     /// Whether the copy of an exclusive pod is started: only where nobody else would start the pod.
     fn stands_in_alone(&self, memory: &Memory, seen: &Observed) -> Option<(Act, Why)> {
         let alone = (seen.api, seen.parent, seen.kubelet) == (Api::Unknown, Parent::Stopped, Kubelet::Lacks);
-        (alone && memory.stopped.for_at_least(self.timing.start)).then_some((Act::Activate, Why::Stopped))
+        // By the API's last word another machine may have it.
+        let sent_away = memory.sent_away.for_at_least(self.timing.start);
+        let starts = alone && !sent_away && memory.stopped.for_at_least(self.timing.start);
+        starts.then_some((Act::Activate, Why::Stopped))
     }
 
     /// Whether an active copy that may run beside its pod goes.

@@ -349,3 +349,20 @@ fn every_reason_is_a_sentence_of_its_own() {
     let texts: std::collections::BTreeSet<String> = all.iter().map(ToString::to_string).collect();
     assert_eq!(texts.len(), all.len());
 }
+
+#[test]
+fn an_exclusive_pod_that_the_api_has_sent_away_is_not_started_in_its_silence() {
+    let database = || seen(Role::Exclusive, KEPT, Api::Here, Parent::Healthy);
+    for word in [Api::Elsewhere, Api::Gone] {
+        let mut machine = Machine::with([("database", database())]);
+        machine.run(5);
+        *machine.of("database") = seen(Role::Exclusive, KEPT, word, Parent::Stopped);
+        machine.run(6);
+        machine.of("database").api = Api::Unknown;
+        assert_eq!(machine.run(300), [], "after {word:?}: another machine may have it");
+        machine.of("database").api = Api::Wanted;
+        machine.run(2);
+        machine.of("database").api = Api::Unknown;
+        assert_eq!(machine.run(5).len(), 1, "it is this machine's again");
+    }
+}

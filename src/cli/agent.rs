@@ -1,4 +1,4 @@
-//! `bootkube agent`: what runs on every controller.
+//! `bootkube agent`: what runs on every controller, and on other machines if it is asked to.
 
 use std::path::PathBuf;
 
@@ -12,11 +12,12 @@ use crate::error::{ExitClass, Failure};
 ///
 /// While an apiserver is replaced it steers new connections to the one that is ready, and it lets go of the lease of a controller manager
 /// or scheduler that has ended. It keeps copies of the pods that are annotated checkpointer.alpha.coreos.com/checkpoint=true, and gives them
-/// to kubelet as static pods where nobody else would bring them back. Needs the machine's network and process namespaces and the user that
-/// the control plane runs as.
+/// to kubelet as static pods where nobody else would bring them back. It renews its own certificate before it ends. Where the kubeconfig has
+/// kubelet's certificate, as in the DaemonSet kube-system/pod-checkpointer-worker, it keeps copies and does nothing else. On a controller it
+/// needs the machine's network and process namespaces and the user that the control plane runs as.
 #[derive(Args)]
 pub(super) struct AgentArgs {
-    /// Kubeconfig of the agent, leading to the API of this machine
+    /// Kubeconfig of the agent, leading to the API of this machine; on a machine that is no controller, to any
     #[arg(long, value_name = "FILE")]
     kubeconfig: PathBuf,
     /// Name of this machine's node

@@ -5,11 +5,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::again::start_until;
 use crate::checks::{Checks, eventually};
+use crate::kept;
 use crate::kube::condition;
 use crate::traffic::{self, Answered, Traffic};
 use crate::world::{World, record};
@@ -33,10 +36,15 @@ const APISERVER: &str = "daemonset/kube-apiserver";
 fn a_sole_controller_comes_back_by_itself() {
     let world = World::alone("e2e-power", 1, |_| json!({}));
     world.render_and_join();
+    // All that follows is done by an agent whose rendered certificate ends.
+    let end = kept::end_soon(&world);
     world.start().must_succeed();
     let mut checks = Checks::default();
     checks.that("after a power cut right after start the control plane is back", || {
         record("power-cut", &power_cut(&world, Duration::ZERO));
+    });
+    checks.that("the agent's certificate has ended, and is followed by another one", || {
+        kept::has_another_certificate(&world, end);
     });
     checks.that("list says what would run, from when, and why", || listed(&world));
     checks.that("every file of the copies is root's alone", || private(&world));
@@ -65,6 +73,12 @@ fn a_sole_controller_comes_back_by_itself() {
         let add = json!([{"op": "add", "path": COMMAND, "value": "--no-such-flag"}]);
         survive(&world, || patch(&world, APISERVER, &add), || undo(&world));
     });
+    checks.that(
+        "a pod of another namespace is kept once a Role allows it, until its Deployment goes",
+        || {
+            kept::keeps_other_namespaces(&world);
+        },
+    );
     checks.that("no secret is in any log", || no_secret_in_logs(&world));
     checks.finish();
 }
@@ -80,14 +94,26 @@ fn bad_edits_are_survived_and_undone_and_copies_end_with_the_agent() {
         let image = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "no.such/image:v1"}]);
         survive(&world, || patch(&world, APISERVER, &image), || undo(&world));
     });
-    checks.that("a Secret that was emptied", || {
-        let words = ["-n", "kube-system", "get", "secret", "kube-apiserver", "-o", "json"];
-        let before: Value = serde_json::from_str(&world.kubectl(&words)).unwrap();
-        let put = |data: &Value| {
-            let patch = json!([{"op": "replace", "path": "/data", "value": data}]);
-            self::patch(&world, "secret/kube-apiserver", &patch);
+    let words = ["-n", "kube-system", "get", "secret", "kube-apiserver", "-o", "json"];
+    let good = serde_json::from_str::<Value>(&world.kubectl(&words)).unwrap()["data"].take();
+    let put = |data: &Value| {
+        let patch = json!([{"op": "replace", "path": "/data", "value": data}]);
+        self::patch(&world, "secret/kube-apiserver", &patch);
+    };
+    checks.that("a Secret that was emptied", || survive(&world, || put(&json!({})), || put(&good)));
+    checks.that("a certificate that is broken", || {
+        let broken = changed(&good, &[("apiserver.crt", "broken")]);
+        survive(&world, || put(&broken), || put(&good));
+    });
+    checks.that("a certificate that nobody believes", || {
+        let stranger = rcgen::generate_simple_self_signed(vec!["kubernetes".to_owned()]).unwrap();
+        let (certificate, key) = (stranger.cert.pem(), stranger.signing_key.serialize_pem());
+        let strange = changed(&good, &[("apiserver.crt", &certificate), ("apiserver.key", &key)]);
+        let undo = || {
+            stays_believed(&world);
+            put(&good);
         };
-        survive(&world, || put(&json!({})), || put(&before["data"]));
+        survive(&world, || put(&strange), undo);
     });
     checks.that("when nobody wants the agent any more every copy goes, its own the last", || {
         world.kubectl(&["-n", "kube-system", "delete", "daemonset", "pod-checkpointer"]);
@@ -173,10 +199,7 @@ impl Outage {
         let ready = on.elapsed().as_secs_f64();
         eventually(60, || no_copy(world));
         // A process ends some seconds after its file is gone.
-        eventually(60, || {
-            let listeners = world.shell("ss -Hltn sport = :6443").lines().count();
-            (listeners == 1).then_some(()).ok_or(format!("{listeners} apiservers"))
-        });
+        eventually(60, || apiservers(world, 1));
         json!({"api": api, "ready": ready, "settled": on.elapsed().as_secs_f64()})
     }
 }
@@ -191,6 +214,12 @@ fn kubectl(world: &World, words: &[&str]) -> Result<String, String> {
 
 fn answers(world: &World) -> Result<(), String> {
     kubectl(world, &["get", "--raw", "/readyz"]).map(drop)
+}
+
+/// So many apiservers listen.
+fn apiservers(world: &World, wanted: usize) -> Result<(), String> {
+    let listeners = world.shell("ss -Hltn sport = :6443").lines().count();
+    (listeners == wanted).then_some(()).ok_or(format!("{listeners} apiservers"))
 }
 
 /// Each workload of the control plane has a pod that is Ready and whose containers started after `since`: what the API tells of before is
@@ -304,17 +333,8 @@ fn nobody_left(world: &World) -> f64 {
 fn deleted_without_kubelet(world: &World) -> f64 {
     world.shell("pkill -STOP -f '^kubelet '");
     let since = Timestamp::now();
-    let delete = [
-        "-n",
-        "kube-system",
-        "delete",
-        "pods",
-        "--force",
-        "--grace-period=0",
-        "-l",
-        "k8s-app=kube-apiserver",
-    ];
-    world.kubectl(&delete);
+    let delete = "-n kube-system delete pods --force --grace-period=0 -l k8s-app=kube-apiserver";
+    world.kubectl(&delete.split(' ').collect::<Vec<_>>());
     world.shell("pkill -KILL -f '^kube-apiserver '");
     std::thread::sleep(Duration::from_secs(5));
     let begun = Instant::now();
@@ -336,6 +356,24 @@ fn survive(world: &World, edit: impl FnOnce(), undo: impl FnOnce()) {
     undo();
     eventually(120, || is_well(world, cut).and_then(|()| answers(world)));
     eventually(90, || no_copy(world));
+}
+
+/// The apiserver that nobody believes listens beside the copy, kubelet's probes find it ready, and still all connections go to the copy.
+fn stays_believed(world: &World) {
+    eventually(60, || apiservers(world, 2));
+    for _ in 0..40 {
+        answers(world).unwrap();
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// The data of a Secret with other files in it.
+fn changed(data: &Value, files: &[(&str, &str)]) -> Value {
+    let mut data = data.clone();
+    for (name, content) in files {
+        data[*name] = json!(STANDARD.encode(content));
+    }
+    data
 }
 
 fn undo(world: &World) {
