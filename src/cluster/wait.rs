@@ -156,7 +156,7 @@ pub fn follow_some<K>(
     is_wanted: impl Fn(&K) -> bool + Send + 'static,
 ) -> BoxStream<'static, Result<Vec<K>, String>>
 where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let take = move |seen: &mut Seen<K>, event: watcher::Result<Event<K>>| {
         let now = match event {
