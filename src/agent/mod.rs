@@ -7,6 +7,7 @@
 //! is away a roll waits, and the older apiserver serves.
 //!
 //! Its own copy always runs beside its pod. One of the two works, the other waits for its end: a lock of the machine's network namespace.
+//! Both make way for `unpivot`, which works in their place for a while, and are there again when it ends, however that is.
 
 mod copies;
 mod leaders;
@@ -83,19 +84,25 @@ pub async fn run(options: &Options) -> Result<(), Error> {
 
 async fn work(options: &Options) -> Result<(), Error> {
     let Options { kubeconfig, node, store, runtime } = options;
-    // Before anything that takes memory: one of two waits here for as long as the other lives.
     let access = kubeconfig::read(kubeconfig)?;
-    tracing::info!(node, "waiting to be the one agent of this machine that works");
-    let _alone = lock::named("agent", RETRY)
-        .await
-        .map_err(|source| Error::Host { act: "wait for the other agent of this machine", source })?;
-    let port = Port::new(access.server.port_or_known_default().unwrap_or(443), &access)?;
-    let client = connect::connect(&access, None)?;
-    let served = tokio::sync::watch::Sender::default();
-    tracing::info!(node, server = %access.server, "watching over the control plane of this machine");
-    tokio::select! {
-        () = handover::guard(port, &client, node, &served) => Ok(()),
-        result = leaders::guard(&client, node) => result,
-        () = Keeper::new(&client, node, store, runtime.clone()).guard() => Ok(()),
+    loop {
+        // Before anything that takes memory: one of two waits here for as long as the other lives.
+        tracing::info!(node, "waiting to be the one agent of this machine that works");
+        let alone = lock::named(lock::AGENT, RETRY).await;
+        let _alone = alone
+            .map_err(|source| Error::Host { act: "wait for the other agent of this machine", source })?;
+        let port = Port::new(access.server.port_or_known_default().unwrap_or(443), &access)?;
+        let client = connect::connect(&access, None)?;
+        let served = tokio::sync::watch::Sender::default();
+        tracing::info!(node, server = %access.server, "watching over the control plane of this machine");
+        tokio::select! {
+            () = handover::guard(port, &client, node, &served) => return Ok(()),
+            result = leaders::guard(&client, node) => return result,
+            () = Keeper::new(&client, node, store, runtime.clone()).guard() => return Ok(()),
+            told = lock::taken(lock::STAND_IN, RETRY) => {
+                told.map_err(|source| Error::Host { act: "look who wants to work instead", source })?;
+            }
+        }
+        tracing::info!(node, "somebody else works on this machine");
     }
 }

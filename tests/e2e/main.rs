@@ -8,8 +8,10 @@
 
 mod again;
 mod audit;
+mod boot;
 mod causes;
 mod checks;
+mod controllers;
 mod etcd;
 mod external_etcd;
 mod faults;

@@ -71,7 +71,7 @@ pub fn figures(answered: &[Answered]) -> Value {
 }
 
 /// The first of those that failed after the first success.
-fn tell_failed(client: &str, samples: &[Sample]) {
+pub fn tell_failed(client: &str, samples: &[Sample]) {
     let is_ok = |sample: &&Sample| sample.status == Some(200);
     let first = samples.iter().filter(is_ok).map(|sample| sample.at + sample.took).fold(f64::MAX, f64::min);
     let failed = samples.iter().filter(|sample| !is_ok(sample) && sample.at >= first);
@@ -86,7 +86,7 @@ fn admin(world: &World) -> Vec<u8> {
 }
 
 /// The scheduler may list nodes, because a ClusterRole says so.
-fn scheduler(world: &World) -> Vec<u8> {
+pub fn scheduler(world: &World) -> Vec<u8> {
     let data = |name: &str| {
         let pem = world.n1().read(&format!("{ASSETS}/tls/{name}")).unwrap();
         base64::engine::general_purpose::STANDARD.encode(pem)
