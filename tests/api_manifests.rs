@@ -27,7 +27,7 @@ const VARIANTS: [(&str, &str); 6] = [
     (
         "dual-stack",
         "podCIDRs: [10.2.0.0/16, 'fd00:2::/48']\nserviceCIDRs: [10.3.0.0/24, 'fd00:3::/112']\n\
-         apiServers: ['https://api.example.com']\ncontrolPlane: {controllers: 3, workers: true}\ncloudProvider: external",
+         apiServers: ['https://api.example.com']\ncontrolPlane: {controllers: 3, workers: true}\ncloudProvider: external\ncheckpointWorkers: true",
     ),
     (
         "ipv6",

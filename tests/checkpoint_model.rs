@@ -19,6 +19,8 @@ const ROLES: [(&str, Role); 5] = [
     ("kube-scheduler", Role::Leader),
     ("database", Role::Exclusive),
 ];
+/// The last of them.
+const EXCLUSIVE: usize = ROLES.len() - 1;
 /// Kubelet hears of a pod this long after the API can be reached.
 const KUBELET_LAG: u64 = 3;
 /// A list misses a pod for less than this; the grace period is 60.
@@ -46,10 +48,23 @@ enum Event {
     DiskReads(bool),
     ActionsWork(bool),
     Misses(usize, u64),
+    /// So many of a hundred answers of one source are errors, for some seconds.
+    Flaky(Source, u64, u64),
     Edit(usize, Quality),
     Crash(usize),
     Wanted(usize, bool),
 }
+
+/// Who is asked each second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Source {
+    Api,
+    Runtime,
+    Kubelet,
+    Disk,
+}
+
+const SOURCES: [Source; 4] = [Source::Api, Source::Runtime, Source::Kubelet, Source::Disk];
 
 fn event() -> impl Strategy<Value = Event> {
     let which = 0..ROLES.len();
@@ -69,9 +84,13 @@ fn event() -> impl Strategy<Value = Event> {
         2 => prop::bool::weighted(0.7).prop_map(Event::DiskReads),
         2 => prop::bool::weighted(0.7).prop_map(Event::ActionsWork),
         3 => (which.clone(), 1..MISS).prop_map(|(which, seconds)| Event::Misses(which, seconds)),
+        4 => (prop::sample::select(SOURCES.to_vec()), 5..95u64, 1..120u64)
+            .prop_map(|(source, percent, seconds)| Event::Flaky(source, percent, seconds)),
         4 => (which.clone(), quality).prop_map(|(which, quality)| Event::Edit(which, quality)),
         3 => which.clone().prop_map(Event::Crash),
         1 => (which, prop::bool::weighted(0.7)).prop_map(|(which, wanted)| Event::Wanted(which, wanted)),
+        // Nobody but the exclusive one is in danger of running on two machines.
+        3 => any::<bool>().prop_map(|wanted| Event::Wanted(EXCLUSIVE, wanted)),
     ]
 }
 
@@ -93,6 +112,8 @@ struct Pod {
     disk: Disk,
     /// Seconds for which it was known to lack pod and copy.
     lacking: u64,
+    /// Seconds for which the API has said that it has gone from here, silence not counted.
+    sent_away: u64,
 }
 
 impl Pod {
@@ -128,6 +149,8 @@ struct World {
     kubelet: bool,
     disk_reads: bool,
     actions_work: bool,
+    /// Of each source: how many of a hundred answers are errors, and until when.
+    flaky: [(u64, u64); SOURCES.len()],
     timing: Timing,
 }
 
@@ -144,6 +167,7 @@ impl World {
             started: 0,
             disk: Disk::default(),
             lacking: 0,
+            sent_away: 0,
         };
         let pods = ROLES.map(|(name, role)| (Id::new("kube-system", name), pod(role))).into();
         let flags = true;
@@ -156,6 +180,7 @@ impl World {
             kubelet: flags,
             disk_reads: flags,
             actions_work: flags,
+            flaky: Default::default(),
             timing: Timing::default(),
         }
     }
@@ -167,7 +192,22 @@ impl World {
     /// The agent starts anew, and has seen nothing yet.
     fn restart(&mut self) {
         self.state = State::default();
-        self.pods.values_mut().for_each(|pod| pod.lacking = 0);
+        self.pods.values_mut().for_each(|pod| (pod.lacking, pod.sent_away) = (0, 0));
+    }
+
+    /// Whether a source answers in this second.
+    fn answers(&self, source: Source) -> bool {
+        let works = match source {
+            Source::Api => self.api,
+            Source::Runtime => self.runtime,
+            Source::Kubelet => self.kubelet,
+            Source::Disk => self.disk_reads,
+        };
+        let (percent, until) = self.flaky[source as usize];
+        // Any function of the second that jumps about will do.
+        let chance =
+            (self.now + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17 * source as u32 + 7) % 100;
+        works && (self.now >= until || chance >= percent)
     }
 
     fn happen(&mut self, event: &Event) {
@@ -183,6 +223,7 @@ impl World {
             Event::KubeletAnswers(answers) => self.kubelet = answers,
             Event::DiskReads(works) => self.disk_reads = works,
             Event::ActionsWork(work) => self.actions_work = work,
+            Event::Flaky(source, percent, seconds) => self.flaky[source as usize] = (percent, now + seconds),
             Event::Misses(which, seconds) => {
                 let pod = self.pod(which);
                 // Nothing tells two misses in a row from an absence.
@@ -229,20 +270,22 @@ impl World {
     }
 
     fn observe_one(&self, pod: &Pod) -> Observed {
-        let api = match (self.api, pod.wanted && self.now >= pod.missed_until) {
+        let api = match (self.answers(Source::Api), pod.wanted && self.now >= pod.missed_until) {
             (false, _) => Api::Unknown,
             (true, true) => Api::Here,
+            // It may say either of one that has gone.
+            (true, false) if pod.template % 2 == 1 => Api::Elsewhere,
             (true, false) => Api::Gone,
         };
-        let parent = if self.runtime { pod.truth(self.now) } else { Parent::Unknown };
-        let kubelet = match (self.kubelet, pod.listed_since) {
+        let parent = if self.answers(Source::Runtime) { pod.truth(self.now) } else { Parent::Unknown };
+        let kubelet = match (self.answers(Source::Kubelet), pod.listed_since) {
             (false, _) => Kubelet::Unknown,
             (true, Some(_)) => Kubelet::Lists,
             (true, None) => Kubelet::Lacks,
         };
         let offered = api == Api::Here && parent == Parent::Healthy;
         let offer = offered.then(|| Offer { uid: pod.template.to_string(), revision: pod.revision() });
-        let disk = self.disk_reads.then(|| pod.disk.clone());
+        let disk = self.answers(Source::Disk).then(|| pod.disk.clone());
         Observed { role: pod.role, api, parent, kubelet, disk, offer }
     }
 
@@ -251,7 +294,13 @@ impl World {
         self.kubelet_listens();
         let observation = self.observe();
         for (id, pod) in &mut self.pods {
-            pod.absent = if observation[id].api == Api::Gone { pod.absent + 1 } else { 0 };
+            let word = observation[id].api;
+            pod.absent = if word.is_unwanted() { pod.absent + 1 } else { 0 };
+            pod.sent_away = match word {
+                Api::Unknown => pod.sent_away,
+                _ if word.is_unwanted() => pod.sent_away + 1,
+                _ => 0,
+            };
         }
         let now = Duration::from_secs(self.now);
         let (state, actions) = decide(std::mem::take(&mut self.state), &observation, now, &self.timing);
@@ -288,6 +337,11 @@ impl World {
                 prop_assert!(pod.disk.kept.is_some() && pod.disk.active.is_none(), "{action:?}");
                 let alone = truth == Parent::Stopped && pod.listed_since.is_none();
                 prop_assert!(pod.role != Role::Exclusive || alone, "two writers: {action:?}");
+                let elsewhere = pod.sent_away > self.timing.start.as_secs();
+                prop_assert!(
+                    pod.role != Role::Exclusive || !elsewhere,
+                    "two writers, on two machines: {action:?}"
+                );
             }
             Act::Deactivate => {
                 prop_assert!(pod.role != Role::Own, "the own copy became inactive");
@@ -325,7 +379,7 @@ impl World {
     /// A wanted pod has a healthy self or an active copy, but for as long as the timing says. Seconds count in which the machine
     /// could see and act.
     fn check_presence(&mut self, observation: &Observation) -> Result<(), TestCaseError> {
-        let sighted = self.runtime && self.disk_reads && self.actions_work;
+        let sighted = self.answers(Source::Runtime) && self.answers(Source::Disk) && self.actions_work;
         let retiring = !self.own().wanted;
         let patience = self.timing.unhealthy.max(self.timing.kubelet).as_secs() + 2;
         let now = self.now;
@@ -333,11 +387,11 @@ impl World {
             let served = pod.truth(now) == Parent::Healthy || pod.disk.active.is_some();
             let exempt = pod.disk.kept.is_none() || !pod.wanted || retiring || pod.role == Role::Own;
             // Where the API has the pod, kubelet runs it or nobody does.
-            let exclusive =
-                pod.role == Role::Exclusive && (self.api || !self.kubelet || pod.listed_since.is_some());
+            let asks = self.api || observation[id].kubelet == Kubelet::Unknown || pod.listed_since.is_some();
+            let exclusive = pod.role == Role::Exclusive && (asks || pod.sent_away > 0);
             if served || exempt || exclusive {
                 pod.lacking = 0;
-            } else if sighted && observation[id].api != Api::Gone {
+            } else if sighted && !observation[id].api.is_unwanted() {
                 pod.lacking += 1;
             }
             prop_assert!(pod.lacking <= patience, "{id} has neither pod nor copy for {} s", pod.lacking);
@@ -349,6 +403,7 @@ impl World {
     fn calm(&mut self, wanted: bool) -> Result<(), TestCaseError> {
         (self.api, self.runtime, self.kubelet) = (true, true, true);
         (self.disk_reads, self.actions_work) = (true, true);
+        self.flaky = Default::default();
         for (which, (_, role)) in ROLES.iter().enumerate() {
             self.happen(&Event::Wanted(which, wanted || *role != Role::Own));
             self.happen(&Event::Edit(which, Quality::Good));
@@ -370,7 +425,7 @@ fn perform(disk: &mut Disk, act: &Act) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_history_makes_it_start_stop_remove_or_keep_the_wrong_thing(

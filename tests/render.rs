@@ -102,6 +102,7 @@ serviceCIDRs: [10.3.0.0/16, 'fd00:3::/112']
 controlPlane: {controllers: 3, workers: true, label: node.kubernetes.io/controller=true}
 cloudProvider: external
 coreDNS: {replicas: 3, upstream: [192.0.2.53]}
+checkpointWorkers: true
 components:
   kube-apiserver:
     extraArgs: {audit-log-path: /var/log/kubernetes/audit.log, v: '2'}

@@ -10,7 +10,8 @@
 //! - The copy of a pod that may share its machine with it ([`Role::Apiserver`], [`Role::Leader`]) goes when the pod has been
 //!   healthy for a while; the leaders' before the apiserver's.
 //! - The copy of any other pod is started only where nobody else would start the pod: it goes at the first word of the API or
-//!   of kubelet that the pod is theirs to run. Exclusion counts more than presence.
+//!   of kubelet that the pod is theirs to run, and is not started while the API's last word was that the pod has gone from here:
+//!   another machine may have it. Exclusion counts more than presence.
 //! - The own copy is always active. It goes last, after every other one; a list that misses the own pod for a while changes nothing.
 
 use std::collections::BTreeMap;
@@ -108,7 +109,8 @@ pub type Observation = BTreeMap<Id, Observed>;
 #[derive(Clone, Debug)]
 pub struct Timing {
     /// A stopped pod's copy is started after this while the API is silent: the runtime starts a container again in less. A pod
-    /// that has not been seen at all since the agent started, as after a boot, is not waited for, unless it is exclusive.
+    /// that has not been seen at all since the agent started, as after a boot, is not waited for, unless it is exclusive; of a leader,
+    /// as long as `kubelet` says: its own pod may be started once the apiserver answers.
     pub start: Duration,
     /// The same while the API has the pod: kubelet needs that long to hear of it and to start it.
     pub kubelet: Duration,
@@ -305,6 +307,8 @@ impl<'a> Node<'a> {
     /// Whether a copy that may run beside its pod is started.
     fn stands_in(&self, memory: &Memory, seen: &Observed) -> Option<(Act, Why)> {
         let patience = match seen.api {
+            // Nobody leads before there is an apiserver, and whoever tries keeps that from the processor while it starts.
+            Api::Unknown if !memory.was_alive && seen.role == Role::Leader => self.timing.kubelet,
             Api::Unknown if !memory.was_alive => Duration::ZERO,
             Api::Unknown => self.timing.start,
             Api::Here | Api::Wanted => self.timing.kubelet,
@@ -322,7 +326,10 @@ impl<'a> Node<'a> {
     /// Whether the copy of an exclusive pod is started: only where nobody else would start the pod.
     fn stands_in_alone(&self, memory: &Memory, seen: &Observed) -> Option<(Act, Why)> {
         let alone = (seen.api, seen.parent, seen.kubelet) == (Api::Unknown, Parent::Stopped, Kubelet::Lacks);
-        (alone && memory.stopped.for_at_least(self.timing.start)).then_some((Act::Activate, Why::Stopped))
+        // By the API's last word another machine may have it.
+        let sent_away = memory.sent_away.for_at_least(self.timing.start);
+        let starts = alone && !sent_away && memory.stopped.for_at_least(self.timing.start);
+        starts.then_some((Act::Activate, Why::Stopped))
     }
 
     /// Whether an active copy that may run beside its pod goes.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::decide::{Observed, Offer, Parent};
+use super::decide::{Api, Observed, Offer, Parent};
 
 /// Since how long a condition holds. `None`: it does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Memory {
     pub stopped: Held,
     /// Nothing wants the pod on this machine.
     pub unwanted: Held,
+    /// The API's last word is that nothing wants the pod on this machine. Silence does not unsay it.
+    pub sent_away: Held,
     /// The same pod is offered.
     pub offered: Held,
     /// A container of the pod has been seen to run since the agent started.
@@ -52,6 +54,8 @@ impl Memory {
         self.stopped.see(known.then_some(*parent == Parent::Stopped), elapsed);
         // Of all things removal is the least urgent: it takes the API's word without a break.
         self.unwanted.see(Some(api.is_unwanted()), elapsed);
+        let word = (*api != Api::Unknown).then_some(api.is_unwanted());
+        self.sent_away.see(word, elapsed);
         self.was_alive |= matches!(parent, Parent::Healthy | Parent::Unhealthy);
         self.see_offer(offer.as_ref(), elapsed);
     }

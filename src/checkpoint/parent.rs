@@ -33,11 +33,16 @@ pub fn is_copy(pod: &Pod) -> bool {
 
 /// Whether `pod` is one of the API's, on `node`, that asks to be kept and means to stay.
 pub fn is_parent(pod: &Pod, node: &str) -> bool {
+    asks(pod, node) && !is_leaving(pod)
+}
+
+/// Whether `pod` is one of the API's, on `node`, that asks to be kept, whether it stays or not.
+pub fn asks(pod: &Pod, node: &str) -> bool {
     let annotations = pod.annotations();
     let is_static =
         annotations.contains_key(MIRROR) || annotations.get(SOURCE).is_some_and(|source| source != "api");
     let asks = annotations.get(CHECKPOINT).is_some_and(|value| value == "true");
-    asks && !is_static && !is_copy(pod) && !is_leaving(pod) && node_of(pod) == Some(node)
+    asks && !is_static && !is_copy(pod) && node_of(pod) == Some(node)
 }
 
 /// Whether `pod` was told to go, or has ended for good.
@@ -114,7 +119,7 @@ pub fn role(id: &Id, spec: &PodSpec, own: &Id) -> Role {
 }
 
 /// The container that runs a component of the control plane: its index, the program, and its words.
-pub(super) fn component(spec: &PodSpec) -> Option<(usize, &'static str, Vec<&str>)> {
+pub fn component(spec: &PodSpec) -> Option<(usize, &'static str, Vec<&str>)> {
     const PROGRAMS: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
     spec.containers.iter().enumerate().find_map(|(index, container)| {
         let words = words(container);
@@ -131,7 +136,7 @@ fn words(container: &Container) -> Vec<&str> {
 }
 
 /// The value of a flag, as the last of `--flag=value`, `--flag value` and `--flag` gives it.
-pub(super) fn flag<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
+pub fn flag<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
     let value = |(index, word): (usize, &&'a str)| {
         let rest = word.strip_prefix("--")?.strip_prefix(name)?;
         match rest.strip_prefix('=') {

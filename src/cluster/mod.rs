@@ -5,6 +5,7 @@
 //!                        probe ─► Readyz      wait (workload, pods, node)     why not yet, until it is
 //!                                             preview: what an apply would do
 //!                        question: to one of several apiservers on a port
+//!                        current: as whom, where that changes
 //!                                             node, lease                     the few writes that are not an apply
 //! ```
 //!
@@ -14,6 +15,7 @@
 pub mod apply;
 pub mod connect;
 pub mod crd;
+pub mod current;
 pub mod discovery;
 pub mod gate;
 pub mod inventory;

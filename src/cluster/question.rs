@@ -13,19 +13,25 @@ use hyper_util::rt::TokioIo;
 use kube::client::ConfigExt as _;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpSocket;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
 use super::Error;
 use super::connect::{self, Readyz};
+use super::current::{Current, Made};
 use super::kubeconfig::{Access, Identity};
 use crate::error::chain;
 
 /// For everything about a question: whoever asks wants to ask again soon.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How to ask: made once, as it holds keys in the form TLS wants.
-pub struct Questions {
+/// How to ask.
+pub struct Questions(Made<Manner>);
+
+/// As whom, and whose certificate is believed. Kept, as it holds keys in the form TLS wants.
+#[derive(Clone)]
+struct Manner {
     tls: TlsConnector,
     name: ServerName<'static>,
     token: Option<String>,
@@ -41,9 +47,8 @@ pub struct Connection {
     driver: AbortHandle,
 }
 
-impl Questions {
-    /// As whom, and whose certificate is believed, `access` says.
-    pub fn new(access: &Access) -> Result<Self, Error> {
+impl Manner {
+    fn new(access: &Access) -> Result<Self, Error> {
         let setup = |source| Error::Setup { server: access.server.to_string(), source: Box::new(source) };
         let config = connect::config(access, None)?;
         let tls = TlsConnector::from(Arc::new(config.rustls_client_config().map_err(setup)?));
@@ -55,6 +60,19 @@ impl Questions {
             Identity::Certificate { .. } => None,
         };
         Ok(Self { tls, name, token })
+    }
+}
+
+impl Questions {
+    /// As whom, and whose certificate is believed, `access` says.
+    pub fn new(access: &Access) -> Result<Self, Error> {
+        let (_, unchanging) = watch::channel(access.clone());
+        Self::of(unchanging)
+    }
+
+    /// The same, where that changes.
+    pub fn of(access: Current) -> Result<Self, Error> {
+        Made::new(access, Manner::new).map(Self)
     }
 
     /// Connects from `source` to `endpoint`; if nobody answers, why.
@@ -69,12 +87,13 @@ impl Questions {
         socket.bind(SocketAddr::new(source, 0)).map_err(failed)?;
         let stream = socket.connect(endpoint).await.map_err(failed)?;
         let from = stream.local_addr().map_err(failed)?;
-        let stream = self.tls.connect(self.name.clone(), stream).await.map_err(failed)?;
+        let Manner { tls, name, token } = self.0.get();
+        let stream = tls.connect(name, stream).await.map_err(failed)?;
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| chain(&error))?;
         // What ends the connection also ends the request on it, and is told there.
         let driver = tokio::spawn(driver.unwrap_or_else(drop)).abort_handle();
         let authority = endpoint.to_string();
-        Ok(Connection { from, sender, authority, token: self.token.clone(), driver })
+        Ok(Connection { from, sender, authority, token, driver })
     }
 }
 

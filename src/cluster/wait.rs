@@ -119,11 +119,27 @@ pub fn follow<K>(api: Api<K>, scope: &Scope) -> BoxStream<'static, Result<Vec<K>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let take = |seen: &mut Seen<K>, event: watcher::Result<Event<K>>| {
+    follow_some(api, scope, |_| true)
+}
+
+/// The same of those objects that are wanted, where the API cannot tell them apart: others take no memory.
+pub fn follow_some<K>(
+    api: Api<K>,
+    scope: &Scope,
+    is_wanted: impl Fn(&K) -> bool + Send + 'static,
+) -> BoxStream<'static, Result<Vec<K>, String>>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let take = move |seen: &mut Seen<K>, event: watcher::Result<Event<K>>| {
         let now = match event {
             Err(error) => Some(Err(why(error))),
+            Ok(Event::InitApply(object)) if !is_wanted(&object) => None,
             Ok(event) => {
-                seen.take(event);
+                seen.take(match event {
+                    Event::Apply(object) if !is_wanted(&object) => Event::Delete(object),
+                    event => event,
+                });
                 seen.is_complete.then(|| Ok(seen.iter().cloned().collect()))
             }
         };

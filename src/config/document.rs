@@ -36,6 +36,7 @@ pub fn to_value(config: &ClusterConfig) -> Value {
         bootstrap_token_expiry,
         service_account_issuer,
         aggregation,
+        checkpoint_workers,
         core_dns: CoreDns { replicas, upstream },
     } = config;
     let alt_names: Vec<String> =
@@ -64,6 +65,7 @@ pub fn to_value(config: &ClusterConfig) -> Value {
         "bootstrapToken": {"expiry": bootstrap_token_expiry.map_or("never".into(), format_duration)},
         "serviceAccountIssuer": service_account_issuer,
         "aggregation": aggregation,
+        "checkpointWorkers": checkpoint_workers,
         "coreDNS": {"replicas": replicas, "upstream": upstream},
     })
 }
@@ -200,6 +202,8 @@ const COMMENTS: &[(&str, bool, &str)] = &[
         workers carry it."),
     ("serviceAccountIssuer", true, "Issuer of service-account tokens, an https URL. Follows clusterDomain."),
     ("aggregation", false, "Whether extension API servers, such as metrics-server, are trusted (front-proxy certificates)."),
+    ("checkpointWorkers", false, "Whether pods of machines other than controllers are kept for the time without an API, where they ask for it \
+        (docs/checkpoints.md)."),
     ("coreDNS", false, "Cluster DNS."),
     ("coreDNS.replicas", false, "Two, so that one can be lost."),
     ("coreDNS.upstream", false, "Where other names are asked: addresses, with or without port, or a resolv.conf."),
@@ -328,7 +332,7 @@ mod tests {
                controlPlane: {controllers: 3, workers: true, label: a/b=c}\ncloudProvider: external\n\
                trustedCertsDir: /etc/ssl\ncertificates: {keyAlgorithm: rsa-2048, validity: 24h0m1s, caValidity: 9y}\n\
                ca: {certificateFile: ca.crt, privateKeyFile: ca.key}\nbootstrapToken: {expiry: never}\n\
-               serviceAccountIssuer: https://issuer.example/c1\naggregation: false\n\
+               serviceAccountIssuer: https://issuer.example/c1\naggregation: false\ncheckpointWorkers: true\n\
                coreDNS: {replicas: 1, upstream: [1.1.1.1, '[fd00::3]:53']}\n";
         for text in [header(), full, header() + "etcd: {mode: staticPod}\ncontrolPlane: {taint: x}\n"] {
             let config = of_file(&text);

@@ -84,6 +84,7 @@ fn document(fields: &mut Fields<'_>) -> Settings {
         bootstrap_token_expiry: fields.section("bootstrapToken", |token| token.string("expiry")).flatten(),
         service_account_issuer: fields.string("serviceAccountIssuer"),
         aggregation: fields.boolean("aggregation"),
+        checkpoint_workers: fields.boolean("checkpointWorkers"),
         core_dns_replicas,
         core_dns_upstream,
     }

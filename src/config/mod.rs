@@ -77,6 +77,8 @@ pub struct ClusterConfig {
     pub service_account_issuer: String,
     /// Whether the aggregation layer (front-proxy certificates) is set up. Default true.
     pub aggregation: bool,
+    /// Whether the agent looks after pods of machines that are no controllers. Default false.
+    pub checkpoint_workers: bool,
     /// CoreDNS.
     pub core_dns: CoreDns,
 }

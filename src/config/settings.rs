@@ -34,6 +34,7 @@ pub(super) struct Settings {
     pub bootstrap_token_expiry: Option<Given<String>>,
     pub service_account_issuer: Option<Given<String>>,
     pub aggregation: Option<Given<bool>>,
+    pub checkpoint_workers: Option<Given<bool>>,
     pub core_dns_replicas: Option<Given<u16>>,
     pub core_dns_upstream: Option<List>,
 }

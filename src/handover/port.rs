@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use super::lock;
 use crate::cluster;
 use crate::cluster::connect::Readyz;
+use crate::cluster::current::Current;
 use crate::cluster::kubeconfig::Access;
 use crate::cluster::question::Questions;
 use crate::host::sockets::{self, Listener};
@@ -76,6 +77,11 @@ impl Port {
     /// The port, and as whom to ask.
     pub fn new(port: u16, access: &Access) -> Result<Self, Error> {
         Ok(Self { port, questions: Questions::new(access)? })
+    }
+
+    /// The port, and as whom to ask, where that changes.
+    pub fn of(port: u16, access: Current) -> Result<Self, Error> {
+        Ok(Self { port, questions: Questions::of(access)? })
     }
 
     /// Who listens, by number. Not in the moment in which somebody steers, and is one of them.

@@ -23,6 +23,11 @@ impl Examined {
         self.0.common_name.as_deref().unwrap_or_default()
     }
 
+    /// Whether its subject is in the group `organization`.
+    pub fn is_of(&self, organization: &str) -> bool {
+        self.0.organizations.iter().any(|one| one == organization)
+    }
+
     /// From when it is valid.
     pub fn not_before(&self) -> OffsetDateTime {
         self.0.not_before

@@ -16,6 +16,7 @@ mod leaf;
 mod plan;
 mod previous;
 mod problem;
+pub mod renew;
 mod service_account;
 mod sign;
 mod supplied;

@@ -19,10 +19,11 @@ use super::certificate::Certificate;
 use super::der::{elements, sequence};
 use super::error::Error;
 use super::key::PrivateKey;
+use super::renew::Term;
 use crate::config::AltNames;
 
 /// How far another machine's clock may lag behind ours without refusing a certificate made just now.
-const CLOCK_SKEW: Duration = Duration::minutes(5);
+pub(super) const CLOCK_SKEW: Duration = Duration::minutes(5);
 
 /// The last moment that a certificate can name.
 const END_OF_TIME: OffsetDateTime = time::macros::datetime!(9999-12-31 23:59:59 UTC);
@@ -74,37 +75,64 @@ pub(super) fn leaf(
     parsed(leaf.spec, &der)
 }
 
+/// A client's certificate in place of `old`, of the same subject, for another key.
+pub(super) fn successor(
+    old: &Certificate,
+    key: &PrivateKey,
+    authority: &Certificate,
+    authority_key: &PrivateKey,
+    term: Term,
+) -> Result<Certificate, rcgen::Error> {
+    let mut params = CertificateParams::default();
+    params.serial_number = Some(serial_number()?);
+    params.not_before = term.not_before;
+    params.not_after = term.not_after;
+    restrict(&mut params, key, &[Usage::Client]);
+    let der = signed_as(Some(&old.subject), &params, &key.pair, authority, &authority_key.pair)?;
+    Certificate::parse(&der).map_err(|_| UNEXPECTED)
+}
+
 fn parsed(spec: &Spec, der: &[u8]) -> Result<Certificate, Error> {
     let source = rcgen::Error::CouldNotParseCertificate;
     Certificate::parse(der).map_err(|_| Error::Build { path: spec.certificate(), source })
 }
 
-/// Subject and serial number: random, since rcgen's default repeats it when a certificate is renewed with its key.
+/// Random, since rcgen's default repeats it when a certificate is renewed with its key.
+fn serial_number() -> Result<SerialNumber, rcgen::Error> {
+    let mut serial = [0; 16];
+    aws_lc_rs::rand::fill(&mut serial).map_err(|_| rcgen::Error::RingUnspecified)?;
+    Ok(SerialNumber::from_slice(&serial))
+}
+
+/// Subject and serial number.
 fn params(spec: &Spec) -> Result<CertificateParams, rcgen::Error> {
     let mut name = DistinguishedName::new();
     if let Some(organization) = &spec.organization {
         name.push(DnType::OrganizationName, organization.as_str());
     }
     name.push(DnType::CommonName, spec.common_name);
-    let mut serial = [0; 16];
-    aws_lc_rs::rand::fill(&mut serial).map_err(|_| rcgen::Error::RingUnspecified)?;
     let mut params = CertificateParams::default();
     params.distinguished_name = name;
-    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    params.serial_number = Some(serial_number()?);
     Ok(params)
 }
 
 fn leaf_params(leaf: &Leaf<'_>) -> Result<CertificateParams, rcgen::Error> {
     let mut params = params(leaf.spec)?;
+    restrict(&mut params, leaf.key, leaf.usages);
+    params.subject_alt_names = san(leaf.alt_names)?;
+    Ok(params)
+}
+
+/// What the certificate may be used for.
+fn restrict(params: &mut CertificateParams, key: &PrivateKey, usages: &[Usage]) {
     params.is_ca = IsCa::ExplicitNoCa;
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    if leaf.key.is_rsa() {
+    if key.is_rsa() {
         params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
     }
-    params.extended_key_usages = leaf.usages.iter().map(|usage| purpose(*usage)).collect();
-    params.subject_alt_names = san(leaf.alt_names)?;
-    Ok(params)
+    params.extended_key_usages = usages.iter().map(|usage| purpose(*usage)).collect();
 }
 
 fn purpose(usage: Usage) -> ExtendedKeyUsagePurpose {
@@ -146,7 +174,18 @@ impl SigningKey for Unsigned<'_> {
 
 fn signed(
     params: &CertificateParams,
-    subject: &KeyPair,
+    key: &KeyPair,
+    authority: &Certificate,
+    authority_key: &KeyPair,
+) -> Result<Vec<u8>, rcgen::Error> {
+    signed_as(None, params, key, authority, authority_key)
+}
+
+/// As [`signed`], with a subject that was encoded before.
+fn signed_as(
+    subject: Option<&[u8]>,
+    params: &CertificateParams,
+    key: &KeyPair,
     authority: &Certificate,
     authority_key: &KeyPair,
 ) -> Result<Vec<u8>, rcgen::Error> {
@@ -154,11 +193,11 @@ fn signed(
     if let Some(id) = &authority.subject_key_id {
         placeholder.key_identifier_method = KeyIdMethod::PreSpecified(id.clone());
     }
-    let unsigned = params.signed_by(subject, &Issuer::new(placeholder, Unsigned(authority_key)))?;
+    let unsigned = params.signed_by(key, &Issuer::new(placeholder, Unsigned(authority_key)))?;
     let [body, algorithm, _signature] = elements(unsigned.der()).ok_or(UNEXPECTED)?[..] else {
         return Err(UNEXPECTED);
     };
-    let body = with_issuer(body, &authority.subject).ok_or(UNEXPECTED)?;
+    let body = with_names(body, &authority.subject, subject).ok_or(UNEXPECTED)?;
     let signature = BitString::new(0, &authority_key.sign(&body)?).to_der_vec().map_err(|_| UNEXPECTED)?;
     sequence(&[&body, algorithm, &signature]).ok_or(UNEXPECTED)
 }
@@ -166,9 +205,12 @@ fn signed(
 /// What rcgen built is not the three-part certificate that it always is.
 const UNEXPECTED: rcgen::Error = rcgen::Error::CouldNotParseCertificate;
 
-/// A TBSCertificate (version, serial number, algorithm, issuer, …) with another issuer.
-fn with_issuer(body: &[u8], issuer: &[u8]) -> Option<Vec<u8>> {
+/// A TBSCertificate (version, serial number, algorithm, issuer, validity, subject, …) with another issuer, and another subject if one is
+/// given.
+fn with_names(body: &[u8], issuer: &[u8], subject: Option<&[u8]>) -> Option<Vec<u8>> {
     let mut parts = elements(body)?;
     *parts.get_mut(3)? = issuer;
+    let own = parts.get_mut(5)?;
+    *own = subject.unwrap_or(own);
     sequence(&parts)
 }

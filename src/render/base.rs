@@ -28,6 +28,7 @@ base!(CSR_APPROVER, "manifests/csr-approver-role-binding.yaml");
 base!(CSR_RENEWAL, "manifests/csr-renewal-role-binding.yaml");
 base!(KUBELET_CLIENT, "manifests/kube-apiserver-kubelet-client-role-binding.yaml");
 base!(AGENT, "manifests/pod-checkpointer.yaml");
+base!(AGENT_WORKER, "manifests/pod-checkpointer-worker.yaml");
 base!(AGENT_ROLE, "manifests/pod-checkpointer-role.yaml");
 base!(AGENT_ROLE_BINDING, "manifests/pod-checkpointer-role-binding.yaml");
 base!(AGENT_CLUSTER_ROLE, "manifests/pod-checkpointer-cluster-role.yaml");

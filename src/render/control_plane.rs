@@ -1,7 +1,10 @@
 //! apiserver, controller manager, scheduler and etcd.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
-use k8s_openapi::api::core::v1::{Pod, PodSpec, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{
+    Affinity, ConfigMap, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec,
+    PodTemplateSpec,
+};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -172,7 +175,38 @@ pub fn agent(config: &ClusterConfig, bundle: &Bundle, manifests: &mut Manifests)
     set_image(pod, &config.images.bootkube);
     customize::pod(pod, &config.component(component));
     manifests.stamp(template);
-    manifests.add("manifests/pod-checkpointer.yaml", component, daemon_set)
+    manifests.add("manifests/pod-checkpointer.yaml", component, daemon_set)?;
+    if config.checkpoint_workers { worker_agent(config, bundle, manifests) } else { Ok(()) }
+}
+
+/// The agent on every other machine, in the name of the kubelet there.
+fn worker_agent(config: &ClusterConfig, bundle: &Bundle, manifests: &mut Manifests) -> Result<(), Error> {
+    let component = Component::Agent;
+    let data = [("kubeconfig".to_owned(), kubeconfig::of_kubelet(config, bundle))];
+    let metadata = objects::metadata("pod-checkpointer-worker");
+    let map = ConfigMap { metadata, data: Some(data.into()), ..ConfigMap::default() };
+    manifests.add_config_map("manifests/pod-checkpointer-worker-config.yaml", component, map)?;
+
+    let mut daemon_set: DaemonSet = base::AGENT_WORKER.parse();
+    let template = &mut daemon_set.spec.get_or_insert_default().template;
+    let pod = template.spec.get_or_insert_default();
+    pod.affinity = Some(no_controller(config));
+    set_image(pod, &config.images.bootkube);
+    customize::pod(pod, &config.component(component));
+    manifests.stamp(template);
+    manifests.add("manifests/pod-checkpointer-worker.yaml", component, daemon_set)
+}
+
+fn no_controller(config: &ClusterConfig) -> Affinity {
+    let (key, value) = config.control_plane.label.clone();
+    let rule = NodeSelectorRequirement { key, operator: "NotIn".to_owned(), values: Some(vec![value]) };
+    let term = NodeSelectorTerm { match_expressions: Some(vec![rule]), ..NodeSelectorTerm::default() };
+    let required = Some(NodeSelector { node_selector_terms: vec![term] });
+    let node_affinity = NodeAffinity {
+        required_during_scheduling_ignored_during_execution: required,
+        ..NodeAffinity::default()
+    };
+    Affinity { node_affinity: Some(node_affinity), ..Affinity::default() }
 }
 
 /// etcd on the controller, which `start` places first and never removes.

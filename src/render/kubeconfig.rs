@@ -8,6 +8,9 @@ use crate::assets::yaml;
 use crate::config::{self, ClusterConfig};
 use crate::pki::Bundle;
 
+/// Where a kubelet that joined with a token has its certificate and key, the present ones.
+const KUBELET_IDENTITY: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+
 /// For people and for `start`: the first API URL, as administrator.
 pub fn admin(config: &ClusterConfig, bundle: &Bundle) -> String {
     with_certificate(config, bundle, &config::endpoint(&config.api_servers[0]), "admin")
@@ -28,6 +31,12 @@ pub fn of_this_machine(config: &ClusterConfig, bundle: &Bundle, identity: &str) 
 /// For kube-proxy, which runs on every machine: the first API URL.
 pub fn of_any_machine(config: &ClusterConfig, bundle: &Bundle, identity: &str) -> String {
     with_certificate(config, bundle, &config::endpoint(&config.api_servers[0]), identity)
+}
+
+/// For the agent on machines that are no controllers: the first API URL, in the name of their kubelet. Nothing in it is secret.
+pub fn of_kubelet(config: &ClusterConfig, bundle: &Bundle) -> String {
+    let user = json!({"client-certificate": KUBELET_IDENTITY, "client-key": KUBELET_IDENTITY});
+    kubeconfig(config, bundle, &config::endpoint(&config.api_servers[0]), "kubelet", &user)
 }
 
 fn with_certificate(config: &ClusterConfig, bundle: &Bundle, server: &str, identity: &str) -> String {

@@ -1,20 +1,25 @@
-//! Certificates that can be seen: the administrator's own, those in Secrets of kube-system, and etcd's on this machine.
+//! Certificates that can be seen: the administrator's own, those in Secrets of kube-system, the one that each agent says it uses, and etcd's on
+//! this machine.
 
 use std::fs;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
 use time::{Duration, OffsetDateTime};
 
+use crate::agent::identity::standing;
 use crate::assets::yaml;
 use crate::cluster::kubeconfig::{Access, Identity};
+use crate::pki::renew::Term;
 use crate::pki::{examine, rfc3339};
 
 /// A certificate that has less than this part of its life before it is to be renewed.
 const LAST_PART: i32 = 10;
+/// What the agents begin with.
+const AGENT_SECRET: &str = "pod-checkpointer";
 
 /// One certificate and where it was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub struct Certificate {
     pub place: String,
     /// Whether it signs others.
     pub is_authority: bool,
+    /// Whether another one follows it by itself, so that its end is no problem: the agents' own.
+    pub is_renewed: bool,
     /// From when it is valid.
     pub not_before: OffsetDateTime,
     /// Until when it is valid.
@@ -34,7 +41,10 @@ pub struct Certificate {
 impl Certificate {
     /// What is wrong with it.
     pub fn problem(&self, now: OffsetDateTime) -> Option<String> {
-        let Self { name, place, not_before, not_after, is_authority: _ } = self;
+        let Self { name, place, not_before, not_after, is_authority: _, is_renewed } = self;
+        if *is_renewed {
+            return None;
+        }
         let told = |what: &str| Some(format!("the certificate of {name} ({place}) {what}"));
         match () {
             () if now > *not_after => told(&format!("expired at {}", rfc3339(*not_after))),
@@ -59,7 +69,12 @@ pub(super) fn whole(duration: Duration) -> String {
 }
 
 /// All that can be seen, each once.
-pub(super) fn certificates(access: &Access, secrets: &[Secret], etcd_keys: &Path) -> Vec<Certificate> {
+pub(super) fn certificates(
+    access: &Access,
+    secrets: &[Secret],
+    agents: &[&Pod],
+    etcd_keys: &Path,
+) -> Vec<Certificate> {
     let mut found = Vec::new();
     if let Identity::Certificate { certificate, .. } = &access.identity {
         add(&mut found, "kubeconfig", certificate);
@@ -77,8 +92,31 @@ pub(super) fn certificates(access: &Access, secrets: &[Secret], etcd_keys: &Path
             add(&mut found, &path.display().to_string(), &pem);
         }
     }
+    of_agents(&mut found, agents);
     found.sort_by(|one, other| (one.not_after, &one.name).cmp(&(other.not_after, &other.name)));
     found
+}
+
+/// What the agents say of theirs. The one in their Secret is where each begins; what counts is whether each has another one after it.
+fn of_agents(found: &mut Vec<Certificate>, agents: &[&Pod]) {
+    let told: Vec<_> = agents.iter().filter_map(|pod| Some((pod, standing::told(pod)?))).collect();
+    let are_renewed = !told.is_empty() && told.iter().all(|(pod, _)| standing::is_renewed(pod));
+    let place = format!("Secret {AGENT_SECRET}, ");
+    let mut rendered = found.iter_mut().filter(|certificate| certificate.place.starts_with(&place));
+    let name = rendered.next().map_or_else(String::new, |certificate| {
+        certificate.is_renewed = are_renewed;
+        certificate.name.clone()
+    });
+    for (pod, (Term { not_before, not_after }, said)) in told {
+        let is_rendered = found.iter().any(|other| other.name == name && other.not_after == not_after);
+        if !is_rendered {
+            let place =
+                format!("pod {}: {}", pod.name_any(), said.split_once(", ").map_or(said, |(_, by)| by));
+            let is_renewed = standing::is_renewed(pod);
+            let name = name.clone();
+            found.push(Certificate { name, place, is_authority: false, not_before, not_after, is_renewed });
+        }
+    }
 }
 
 fn entries(secret: &Secret) -> impl Iterator<Item = (String, &String, &[u8])> {
@@ -110,6 +148,7 @@ fn add(found: &mut Vec<Certificate>, place: &str, pem: &[u8]) {
             is_authority: certificate.is_authority(),
             not_before: certificate.not_before(),
             not_after: certificate.not_after(),
+            is_renewed: false,
         };
         let is_same =
             |other: &Certificate| Certificate { place: place.to_owned(), ..other.clone() } == certificate;
@@ -121,6 +160,7 @@ fn add(found: &mut Vec<Certificate>, place: &str, pem: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use time::macros::datetime;
 
     use super::*;
@@ -132,6 +172,7 @@ mod tests {
             is_authority: false,
             not_before: datetime!(2026-01-01 0:00 UTC),
             not_after: datetime!(2027-01-01 0:00 UTC),
+            is_renewed: false,
         };
         certificate.problem(now)
     }
@@ -152,6 +193,38 @@ mod tests {
         assert_eq!(certificates_in("ca.crt", b"PEM"), [b"PEM".to_vec()]);
         assert_eq!(certificates_in("ca.key", b"KEY"), [] as [Vec<u8>; 0]);
         assert_eq!(certificates_in("kubeconfig", b"users: 5"), [] as [Vec<u8>; 0]);
+    }
+
+    #[test]
+    fn the_end_of_an_agents_first_certificate_is_a_problem_only_where_no_other_follows() {
+        let now = datetime!(2026-12-31 0:00 UTC);
+        let told = |agents: &[(&str, &str)]| {
+            let pod = |(status, message): &(&str, &str)| -> Pod {
+                let conditions = json!([{"type": standing::IDENTITY, "status": status, "message": message}]);
+                serde_json::from_value(
+                    json!({"metadata": {"name": "a"}, "status": {"conditions": conditions}}),
+                )
+                .unwrap()
+            };
+            let pods: Vec<Pod> = agents.iter().map(pod).collect();
+            let mut found = vec![Certificate {
+                name: "bootkube-agent".into(),
+                place: "Secret pod-checkpointer, kubeconfig".into(),
+                is_authority: false,
+                not_before: datetime!(2026-01-01 0:00 UTC),
+                not_after: datetime!(2027-01-01 0:00 UTC),
+                is_renewed: false,
+            }];
+            of_agents(&mut found, &pods.iter().collect::<Vec<_>>());
+            (found.len(), found.iter().filter_map(|certificate| certificate.problem(now)).count())
+        };
+        let own = "valid from 2026-10-01T00:00:00Z until 2027-10-01T00:00:00Z, issued by the agent itself";
+        let same =
+            "valid from 2026-01-01T00:00:00Z until 2027-01-01T00:00:00Z, as the kubeconfig has it; no CA";
+        assert_eq!(told(&[]), (1, 1));
+        assert_eq!(told(&[("True", own)]), (2, 0));
+        assert_eq!(told(&[("True", own), ("False", same)]), (2, 1));
+        assert_eq!(told(&[("False", same)]), (1, 1));
     }
 
     #[test]

@@ -89,6 +89,11 @@ pub(super) fn components(told: &Told) -> Vec<Component> {
     PROGRAMS.into_iter().flat_map(of_program).collect()
 }
 
+/// The agents' pods.
+pub(super) fn agents(told: &Told) -> Vec<&Pod> {
+    told.pods.iter().filter(|pod| is_running(pod, AGENT) && !is_mirror(pod)).collect()
+}
+
 fn component(name: &'static str, pod: &Pod, leads: Option<bool>) -> Component {
     Component {
         name,

@@ -83,7 +83,8 @@ pub async fn status(
         }
     };
     let of_components = if told.has_answered { components::problems(&told, now) } else { Vec::new() };
-    let certificates = certificates::certificates(access, &told.secrets, etcd_keys);
+    let certificates =
+        certificates::certificates(access, &told.secrets, &components::agents(&told), etcd_keys);
     let of_certificates = certificates.iter().filter_map(|certificate| certificate.problem(now));
     let problems = first.into_iter().chain(of_components).chain(of_certificates).collect();
     let components = components::components(&told);

@@ -52,8 +52,9 @@ fn component_cells(component: &Component) -> [String; 6] {
 }
 
 fn certificate_cells(certificate: &Certificate, now: OffsetDateTime) -> [String; 4] {
-    let Certificate { name, place, not_after, .. } = certificate;
+    let Certificate { name, place, not_after, is_renewed, .. } = certificate;
     let left = if now > *not_after { "expired".to_owned() } else { whole(*not_after - now) };
+    let left = if *is_renewed { left + ", renewed by itself" } else { left };
     [name.clone(), rfc3339(*not_after), left, place.clone()]
 }
 
@@ -106,12 +107,13 @@ fn component_value(component: &Component) -> Value {
 }
 
 fn certificate_value(certificate: &Certificate) -> Value {
-    let Certificate { name, place, is_authority, not_before, not_after } = certificate;
+    let Certificate { name, place, is_authority, not_before, not_after, is_renewed } = certificate;
     json!({
         "name": name,
         "seenIn": place,
         "authority": is_authority,
         "notBefore": rfc3339(*not_before),
         "notAfter": rfc3339(*not_after),
+        "renewed": is_renewed,
     })
 }

@@ -5,12 +5,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::again::start_until;
 use crate::boot;
 use crate::checks::{Checks, eventually};
+use crate::kept;
 use crate::kube::condition;
 use crate::traffic::{self, Answered, Traffic};
 use crate::world::{World, record};
@@ -34,10 +37,15 @@ const APISERVER: &str = "daemonset/kube-apiserver";
 fn a_sole_controller_comes_back_by_itself() {
     let world = World::up("e2e-power", 1, |_| json!({}));
     world.render_and_join();
+    // All that follows is done by an agent whose rendered certificate ends.
+    let end = kept::end_soon(&world);
     world.start().must_succeed();
     let mut checks = Checks::default();
     checks.that("after a power cut right after start the control plane is back", || {
         record("power-cut", &power_cut(&world, Duration::ZERO));
+    });
+    checks.that("the agent's certificate has ended, and is followed by another one", || {
+        kept::has_another_certificate(&world, end);
     });
     checks.that("list says what would run, from when, and why", || listed(&world));
     checks.that("every file of the copies is root's alone", || private(&world));
@@ -70,6 +78,12 @@ fn a_sole_controller_comes_back_by_itself() {
         let add = json!([{"op": "add", "path": COMMAND, "value": "--no-such-flag"}]);
         survive(&world, || patch(&world, APISERVER, &add), || undo(&world));
     });
+    checks.that(
+        "a pod of another namespace is kept once a Role allows it, until its Deployment goes",
+        || {
+            kept::keeps_other_namespaces(&world);
+        },
+    );
     checks.that("no secret is in any log", || no_secret_in_logs(&world));
     checks.finish();
 }
@@ -85,14 +99,22 @@ fn bad_edits_are_survived_and_undone_and_copies_end_with_the_agent() {
         let image = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "no.such/image:v1"}]);
         survive(&world, || patch(&world, APISERVER, &image), || undo(&world));
     });
-    checks.that("a Secret that was emptied", || {
-        let words = ["-n", "kube-system", "get", "secret", "kube-apiserver", "-o", "json"];
-        let before: Value = serde_json::from_str(&world.kubectl(&words)).unwrap();
-        let put = |data: &Value| {
-            let patch = json!([{"op": "replace", "path": "/data", "value": data}]);
-            self::patch(&world, "secret/kube-apiserver", &patch);
-        };
-        survive(&world, || put(&json!({})), || put(&before["data"]));
+    let words = ["-n", "kube-system", "get", "secret", "kube-apiserver", "-o", "json"];
+    let good = serde_json::from_str::<Value>(&world.kubectl(&words)).unwrap()["data"].take();
+    let put = |data: &Value| {
+        let patch = json!([{"op": "replace", "path": "/data", "value": data}]);
+        self::patch(&world, "secret/kube-apiserver", &patch);
+    };
+    checks.that("a Secret that was emptied", || survive(&world, || put(&json!({})), || put(&good)));
+    checks.that("a certificate that is broken", || {
+        let broken = changed(&good, &[("apiserver.crt", "broken")]);
+        survive(&world, || put(&broken), || put(&good));
+    });
+    checks.that("a certificate that nobody believes", || {
+        let stranger = rcgen::generate_simple_self_signed(vec!["kubernetes".to_owned()]).unwrap();
+        let (certificate, key) = (stranger.cert.pem(), stranger.signing_key.serialize_pem());
+        let strange = changed(&good, &[("apiserver.crt", &certificate), ("apiserver.key", &key)]);
+        survive(&world, || put(&strange), || put(&good));
     });
     checks.that("when nobody wants the agent any more every copy goes, its own the last", || {
         world.kubectl(&["-n", "kube-system", "delete", "daemonset", "pod-checkpointer"]);
@@ -352,6 +374,15 @@ fn survive(world: &World, edit: impl FnOnce(), undo: impl FnOnce()) {
     undo();
     eventually(120, || is_well(world, cut).and_then(|()| answers(world)));
     eventually(90, || no_copy(world));
+}
+
+/// The data of a Secret with other files in it.
+fn changed(data: &Value, files: &[(&str, &str)]) -> Value {
+    let mut data = data.clone();
+    for (name, content) in files {
+        data[*name] = json!(STANDARD.encode(content));
+    }
+    data
 }
 
 fn undo(world: &World) {

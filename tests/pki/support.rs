@@ -67,6 +67,7 @@ pub fn config() -> ClusterConfig {
         bootstrap_token_expiry: Some(DAY),
         service_account_issuer: "https://kubernetes.default.svc.cluster.local".into(),
         aggregation: true,
+        checkpoint_workers: false,
         core_dns: CoreDns { replicas: 2, upstream: vec!["/etc/resolv.conf".into()] },
     }
 }

@@ -1,4 +1,5 @@
-//! What the API says: watched, and asked once a round whether it still answers.
+//! What the API says: watched, and asked once a round whether it still answers. How much of it depends on whose identity the agent has
+//! ([`View`]).
 //!
 //! A watch that was broken off and taken up again says nothing of it, and what was seen before is stale meanwhile. So the API counts as
 //! silent unless it has just answered a question and no watch has failed for a while.
@@ -15,16 +16,28 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
 use crate::NAMESPACE;
+use crate::checkpoint::parent;
 use crate::cluster::retry::describe;
-use crate::cluster::wait::{Scope, follow};
+use crate::cluster::wait::{Scope, follow, follow_some};
 
 /// An answer that takes longer is none.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// After a watch has failed: it is tried again at least once in this time.
 const QUIET: Duration = Duration::from_secs(2);
 
+/// What the agent may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// On a controller: everything of the control plane's namespace on all machines, and this machine's pods of all others.
+    Controller,
+    /// On any other machine, in kubelet's name: this machine's pods, and no object that owns one. So what has no pod here for a while counts
+    /// as over, as it did in v0.14.
+    Worker,
+}
+
 enum News {
     Pods(Vec<Pod>),
+    Local(Result<Vec<Pod>, String>),
     DaemonSets(Vec<DaemonSet>),
     Deployments(Vec<Deployment>),
     Silence(String),
@@ -34,39 +47,55 @@ enum News {
 pub struct Watched {
     nodes: Api<Node>,
     node: String,
+    view: View,
     news: SelectAll<BoxStream<'static, News>>,
     pods: Option<Vec<Pod>>,
+    local: Option<Vec<Pod>>,
     daemon_sets: Option<Vec<DaemonSet>>,
     deployments: Option<Vec<Deployment>>,
     failed: Option<Instant>,
 }
 
-/// What the API said last, of the namespace of the control plane.
-#[derive(Default)]
+/// What the API said last.
 pub struct Told<'w> {
+    /// As what the agent sees it.
+    pub view: View,
     /// This machine's node, if the API answers now. If not, all else is of the past.
     pub node: Option<Node>,
-    /// Pods, of all machines.
+    /// Pods of the control plane's namespace, of all machines. A worker's agent has none.
     pub pods: &'w [Pod],
-    /// DaemonSets.
+    /// DaemonSets of the control plane's namespace.
     pub daemon_sets: &'w [DaemonSet],
-    /// Deployments.
+    /// Deployments of the control plane's namespace.
     pub deployments: &'w [Deployment],
+    /// Pods of this machine that ask to be kept, of other namespaces, and of all where the agent is a worker's. `None` if they are not told:
+    /// the control plane does not suffer from that.
+    pub local: Option<&'w [Pod]>,
+}
+
+impl<'w> Told<'w> {
+    /// All of them, those of the past included.
+    pub fn all_pods(&self) -> impl Iterator<Item = &'w Pod> + use<'w> {
+        self.pods.iter().chain(self.local.unwrap_or_default())
+    }
 }
 
 impl Watched {
     /// Begins to watch, as the agent on `node`.
-    pub fn new(client: &Client, node: &str) -> Self {
-        let news = [
-            told(client, News::Pods as fn(Vec<Pod>) -> News),
-            told(client, News::DaemonSets as fn(Vec<DaemonSet>) -> News),
-            told(client, News::Deployments as fn(Vec<Deployment>) -> News),
-        ];
+    pub fn new(client: &Client, node: &str, view: View) -> Self {
+        let mut news = vec![local(client, node, view)];
+        if view == View::Controller {
+            news.push(told(client, News::Pods as fn(Vec<Pod>) -> News));
+            news.push(told(client, News::DaemonSets as fn(Vec<DaemonSet>) -> News));
+            news.push(told(client, News::Deployments as fn(Vec<Deployment>) -> News));
+        }
         Self {
             nodes: Api::all(client.clone()),
             node: node.to_owned(),
+            view,
             news: select_all(news),
             pods: None,
+            local: None,
             daemon_sets: None,
             deployments: None,
             failed: None,
@@ -96,6 +125,12 @@ impl Watched {
     fn take(&mut self, news: News) {
         match news {
             News::Pods(pods) => self.pods = Some(pods),
+            News::Local(Ok(pods)) => self.local = Some(pods),
+            News::Local(Err(why)) if self.view == View::Controller => {
+                tracing::debug!(why, "pods of other namespaces are not watched at present");
+                self.local = None;
+            }
+            News::Local(Err(why)) => self.take(News::Silence(why)),
             News::DaemonSets(sets) => self.daemon_sets = Some(sets),
             News::Deployments(deployments) => self.deployments = Some(deployments),
             News::Silence(why) => {
@@ -112,7 +147,9 @@ impl Watched {
             false => None,
         };
         Told {
+            view: self.view,
             node,
+            local: self.local.as_deref(),
             pods: self.pods.as_deref().unwrap_or_default(),
             daemon_sets: self.daemon_sets.as_deref().unwrap_or_default(),
             deployments: self.deployments.as_deref().unwrap_or_default(),
@@ -121,7 +158,13 @@ impl Watched {
 
     fn is_whole(&self) -> bool {
         let is_quiet = self.failed.is_none_or(|failed| failed.elapsed() > QUIET);
-        is_quiet && self.pods.is_some() && self.daemon_sets.is_some() && self.deployments.is_some()
+        is_quiet
+            && match self.view {
+                View::Controller => {
+                    self.pods.is_some() && self.daemon_sets.is_some() && self.deployments.is_some()
+                }
+                View::Worker => self.local.is_some(),
+            }
     }
 
     async fn ask(&self) -> Option<Node> {
@@ -135,6 +178,19 @@ impl Watched {
         tracing::debug!(why, "the API does not tell of this machine at present");
         None
     }
+}
+
+/// Pods of this machine that are not watched anyway; of the others only those that ask are kept in memory.
+fn local(client: &Client, node: &str, view: View) -> BoxStream<'static, News> {
+    let mut fields = format!("spec.nodeName={node}");
+    if view == View::Controller {
+        fields += &format!(",metadata.namespace!={NAMESPACE}");
+    }
+    let node = node.to_owned();
+    let scope = Scope { fields: Some(fields), ..Scope::default() };
+    follow_some(Api::all(client.clone()), &scope, move |pod| parent::asks(pod, &node))
+        .map(News::Local)
+        .boxed()
 }
 
 fn told<K>(client: &Client, wrap: fn(Vec<K>) -> News) -> BoxStream<'static, News>

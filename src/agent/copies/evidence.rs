@@ -4,9 +4,10 @@
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _};
 
-use super::complaints::Complaints;
 use super::observe::Seen;
 use crate::NAMESPACE;
+use crate::agent::complaints::Complaints;
+use crate::agent::identity::standing::{IDENTITY, Standing};
 use crate::checkpoint::decide::{self, Observation, Observed};
 use crate::checkpoint::{Id, Role, parent};
 use crate::cluster::gate;
@@ -15,7 +16,8 @@ use crate::error::chain;
 
 /// Condition of the agent's pod: a copy is kept of each pod of the control plane on its machine, and its own is active.
 pub const KEPT: &str = "bootkube.dev/kept";
-const WELL: &str = "a copy is kept of each pod of the control plane on this machine";
+const WELL: &str =
+    "a copy is kept of each pod of the control plane on this machine, and the agent's own is active";
 
 /// What is missing; `Ok` if nothing is. Whether others that ask for it can be copied is no matter of the control plane.
 pub fn missing(observation: &Observation, complaints: &Complaints) -> Result<(), String> {
@@ -39,19 +41,44 @@ pub fn missing(observation: &Observation, complaints: &Complaints) -> Result<(),
     }
 }
 
-/// Sets the gate of the agent's pods on this machine, where it differs.
-pub async fn tell(client: &Client, seen: &Seen<'_>, missing: &Result<(), String>) {
-    let message = missing.as_ref().map_or_else(String::as_str, |()| WELL);
+/// Pods besides that ask for a copy and cannot have one, and why.
+pub fn refused(observation: &Observation, complaints: &Complaints) -> Vec<String> {
+    let asks =
+        observation.iter().filter(|(_, seen)| seen.api == decide::Api::Here && seen.role == Role::Exclusive);
+    asks.filter_map(|(id, _)| Some(format!("{id}: {}", complaints.about(id)?))).collect()
+}
+
+/// A condition of the agent's pod: its type, whether it is met, and what it says.
+pub type Told = (&'static str, bool, String);
+
+/// What the agent's pod is to say.
+pub fn conditions(
+    missing: &Result<(), String>,
+    refused: &[String],
+    identity: Option<&Standing>,
+) -> Vec<Told> {
+    let mut message = missing.as_ref().map_or_else(String::as_str, |()| WELL).to_owned();
+    if !refused.is_empty() {
+        message += &format!("; not kept: {}", refused.join("; "));
+    }
+    let kept = (KEPT, missing.is_ok(), message);
+    let identity = identity.map(|standing| (IDENTITY, standing.stuck.is_none(), standing.to_string()));
+    [kept].into_iter().chain(identity).collect()
+}
+
+/// Sets conditions of the agent's pods on this machine, where they differ.
+pub async fn tell(client: &Client, seen: &Seen<'_>, conditions: &[Told]) {
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-    for pod in seen.parents() {
-        let is_own = parent::workload(pod).0 == *seen.own && gate::has_gate(pod, KEPT);
-        let told = condition(pod, KEPT).and_then(|condition| condition.message.as_deref());
-        let is_told = gate::is_open(pod, KEPT) == missing.is_ok() && told == Some(message);
-        if !is_own || is_told {
-            continue;
-        }
-        if let Err(error) = gate::set_gate(&pods, &pod.name_any(), KEPT, missing.is_ok(), message).await {
-            tracing::warn!(pod = pod.name_any(), error = chain(&error), "gate not set");
+    let is_own = |pod: &&&Pod| parent::workload(pod).0 == *seen.own && gate::has_gate(pod, KEPT);
+    for pod in seen.parents().iter().filter(is_own) {
+        for (kind, is_met, message) in conditions {
+            let told = condition(pod, kind).and_then(|condition| condition.message.as_ref());
+            if gate::is_open(pod, kind) == *is_met && told == Some(message) {
+                continue;
+            }
+            if let Err(error) = gate::set_gate(&pods, &pod.name_any(), kind, *is_met, message).await {
+                tracing::warn!(pod = pod.name_any(), kind, error = chain(&error), "condition not set");
+            }
         }
     }
 }

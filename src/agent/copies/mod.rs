@@ -7,14 +7,15 @@
 //! store (disk)  ┘    ▲ offers: copies that could be kept
 //! ```
 //!
-//! Copies are kept of pods in the namespace of the control plane. Nothing here ends a process: a copy runs because its file is in kubelet's
+//! Copies are kept of pods of any namespace; what those of other namespaces than the control plane's refer to is read where a Role there allows
+//! it. Nothing here ends a process: a copy runs because its file is in kubelet's
 //! folder. Whatever fails is tried again in the next round, and said once.
 
 mod cluster;
-mod complaints;
 mod evidence;
 mod observe;
 mod offers;
+mod owners;
 mod runtime;
 
 use std::collections::BTreeMap;
@@ -23,19 +24,19 @@ use std::time::{Duration, Instant};
 
 use kube::Client;
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
-use self::cluster::Watched;
-use self::complaints::Complaints;
+use self::cluster::{View, Watched};
 use self::observe::Seen;
 use self::offers::{Offered, Offers};
+use super::complaints::Complaints;
+use super::identity::{self, standing::Standing};
 use crate::NAMESPACE;
 use crate::checkpoint::decide::{Act, Action, Api, Disk, Observed, Offer, Parent, State, Timing, decide};
 use crate::checkpoint::store::{self, Store};
 use crate::checkpoint::{Id, Role};
 use crate::error::chain;
 
-/// The workload of the agent itself.
-const OWN: &str = "pod-checkpointer";
 /// Between two rounds while something is not as it should be: who runs is not watched.
 const BUSY: Duration = Duration::from_secs(1);
 /// Between two rounds at other times. What ends then is told by the API, or is the API, whose watches break off.
@@ -49,6 +50,7 @@ const SWEEP: Duration = Duration::from_secs(600);
 pub struct Keeper {
     client: Client,
     node: String,
+    view: View,
     own: Id,
     store: Store,
     runtime: PathBuf,
@@ -56,23 +58,36 @@ pub struct Keeper {
     timing: Timing,
     offers: Offers,
     complaints: Complaints,
+    identity: watch::Receiver<Option<Standing>>,
     began: Instant,
     swept: Option<Instant>,
 }
 
 impl Keeper {
-    /// For the machine of `node`, whose runtime listens at `runtime`.
-    pub fn new(client: &Client, node: &str, store: &Store, runtime: PathBuf) -> Self {
+    /// For the machine of `node`, whose runtime listens at `runtime`; `identity` is told to everybody.
+    pub fn new(
+        client: &Client,
+        node: &str,
+        store: &Store,
+        runtime: PathBuf,
+        identity: &identity::Keeper,
+    ) -> Self {
+        let (view, own) = match identity.is_kubelet() {
+            true => (View::Worker, "pod-checkpointer-worker"),
+            false => (View::Controller, "pod-checkpointer"),
+        };
         Self {
             client: client.clone(),
             node: node.to_owned(),
-            own: Id::new(NAMESPACE, OWN),
+            view,
+            own: Id::new(NAMESPACE, own),
             store: store.clone(),
             runtime,
             state: State::default(),
             timing: Timing::default(),
-            offers: Offers::default(),
+            offers: Offers::new(identity.user()),
             complaints: Complaints::default(),
+            identity: identity.standing(),
             began: Instant::now(),
             swept: None,
         }
@@ -80,7 +95,7 @@ impl Keeper {
 
     /// Works for ever.
     pub async fn guard(mut self) {
-        let mut api = Watched::new(&self.client, &self.node);
+        let mut api = Watched::new(&self.client, &self.node, self.view);
         api.met().await;
         loop {
             let pause = self.round(&api).await;
@@ -98,13 +113,17 @@ impl Keeper {
         let listing = self.store.list();
         self.complaints.hear(&"runtime", &local);
         self.complaints.hear(&"disk", &listing);
-        let seen = Seen {
+        let mut seen = Seen {
             own: &self.own,
             node: &self.node,
             told: &told,
             local: local.as_deref().ok(),
             listing: listing.as_ref().ok(),
+            asked: BTreeMap::new(),
         };
+        if let (Some(node), orphans @ [_, ..]) = (&told.node, &seen.orphans()[..]) {
+            seen.asked = owners::ask(&self.client, node, orphans.to_vec(), &mut self.complaints).await;
+        }
         let mut offered = self.offers.look(&self.client, &seen, &self.store, &mut self.complaints).await;
         let offers: BTreeMap<Id, Offer> =
             offered.iter().map(|(id, offered)| (id.clone(), offered.offer.clone())).collect();
@@ -112,7 +131,10 @@ impl Keeper {
         tracing::debug!(?observation, "seen");
         if told.node.is_some() {
             let missing = evidence::missing(&observation, &self.complaints);
-            evidence::tell(&self.client, &seen, &missing).await;
+            let refused = evidence::refused(&observation, &self.complaints);
+            let identity = self.identity.borrow().clone();
+            evidence::tell(&self.client, &seen, &evidence::conditions(&missing, &refused, identity.as_ref()))
+                .await;
         }
         let state = std::mem::take(&mut self.state);
         let (state, actions) = decide(state, &observation, self.began.elapsed(), &self.timing);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt as _;
 
-use super::cluster::Told;
+use super::cluster::{Told, View};
 use super::runtime::Local;
 use crate::NAMESPACE;
 use crate::checkpoint::decide::{Api, Disk, Kubelet, Observation, Observed, Offer, Parent};
@@ -30,6 +30,8 @@ pub struct Seen<'s> {
     pub local: Option<&'s [Local]>,
     /// The disk's; `None` if it cannot be read.
     pub listing: Option<&'s Listing>,
+    /// The API's word on [`orphans`](Self::orphans), as far as it was asked and answered.
+    pub asked: BTreeMap<Id, Api>,
 }
 
 /// A workload of this machine.
@@ -74,23 +76,29 @@ impl Seen<'_> {
         found
     }
 
-    fn role(&self, id: &Id, pod: &Pod) -> Role {
+    /// The role of `pod` or a copy of it. Nobody steers connections between an apiserver of another namespace and its copy, nor opens gates
+    /// there: such pods are like any other.
+    pub fn role(&self, id: &Id, pod: &Pod) -> Role {
+        if id.namespace != NAMESPACE {
+            return Role::Exclusive;
+        }
         pod.spec.as_ref().map_or(Role::Exclusive, |spec| parent::role(id, spec, self.own))
     }
 
     /// Pods of this machine that ask to be kept, the newest last.
     pub fn parents(&self) -> Vec<&Pod> {
         let mut pods: Vec<&Pod> =
-            self.told.pods.iter().filter(|pod| parent::is_parent(pod, self.node)).collect();
+            self.told.all_pods().filter(|pod| parent::is_parent(pod, self.node)).collect();
         pods.sort_by_key(|pod| (pod.creation_timestamp(), pod.uid()));
         pods
     }
 
-    /// The API's word. It is looked at in one namespace, and silent of all others.
+    /// The API's word.
     fn word(&self, id: &Id, owner: Owner) -> Api {
-        let Some(node) = self.told.node.as_ref().filter(|_| id.namespace == NAMESPACE) else {
-            return Api::Unknown;
-        };
+        let Some(node) = self.told.node.as_ref() else { return Api::Unknown };
+        if self.told.view == View::Worker || id.namespace != NAMESPACE {
+            return self.word_on_local(id, owner);
+        }
         let of_workload = |pod: &&Pod| parent::workload(pod) == (id.clone(), owner);
         let pods = || self.told.pods.iter().filter(of_workload).cloned().collect::<Vec<_>>();
         match owner {
@@ -109,11 +117,34 @@ impl Seen<'_> {
         }
     }
 
+    /// The API's word on a workload of which only pods of this machine are watched.
+    fn word_on_local(&self, id: &Id, owner: Owner) -> Api {
+        let Some(local) = self.told.local else { return Api::Unknown };
+        let is_its = |pod: &&Pod| parent::workload(pod) == (id.clone(), owner);
+        match local.iter().filter(is_its).any(|pod| parent::is_parent(pod, self.node)) {
+            true => Api::Here,
+            false if self.told.view == View::Worker => Api::Gone,
+            false => self.asked.get(id).copied().unwrap_or(Api::Unknown),
+        }
+    }
+
+    /// Workloads of other namespaces that have a copy and no pod here: whether somebody still wants them is to be asked.
+    pub fn orphans(&self) -> Vec<(Id, Owner)> {
+        if self.told.node.is_none() || self.told.local.is_none() || self.told.view == View::Worker {
+            return Vec::new();
+        }
+        let is_orphan = |(id, workload): &(Id, Workload)| {
+            id.namespace != NAMESPACE && self.word_on_local(id, workload.owner) == Api::Unknown
+        };
+        let orphans = self.workloads().into_iter().filter(is_orphan);
+        orphans.map(|(id, workload)| (id, workload.owner)).collect()
+    }
+
     /// The runtime's word, of the healthiest pod.
     fn parent(&self, id: &Id, role: Role) -> Parent {
         let Some(local) = self.local else { return Parent::Unknown };
         let running = || local.iter().filter(|local| local.id == *id && !local.running.is_empty());
-        let pod = |local: &Local| self.told.pods.iter().find(|pod| pod.uid().as_ref() == Some(&local.uid));
+        let pod = |local: &Local| self.told.all_pods().find(|pod| pod.uid().as_ref() == Some(&local.uid));
         let healthy = |local: &Local| pod(local).is_some_and(|pod| is_healthy(pod, local, role));
         match (running().next(), running().any(healthy)) {
             (None, _) => Parent::Stopped,

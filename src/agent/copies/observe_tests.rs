@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Seen, Told};
-use crate::agent::copies::complaints::Complaints;
+use super::{Seen, Told, View};
+use crate::agent::complaints::Complaints;
 use crate::agent::copies::evidence;
 use crate::agent::copies::runtime::Local;
 use crate::checkpoint::decide::{Api, Disk, Kubelet, Observed, Parent};
@@ -101,13 +101,22 @@ impl Case<'_> {
         }));
         let node: Node = object(json!({"metadata": {"name": "n1"}}));
         let told = Told {
+            view: View::Controller,
+            local: Some(&[]),
             node: self.answers.then_some(node),
             pods: self.pods,
             daemon_sets: &[set],
             deployments: &[],
         };
         let own = id(OWN);
-        let seen = Seen { own: &own, node: "n1", told: &told, local: self.local, listing: self.listing };
+        let seen = Seen {
+            own: &own,
+            node: "n1",
+            told: &told,
+            local: self.local,
+            listing: self.listing,
+            asked: BTreeMap::new(),
+        };
         seen.observation(&BTreeMap::new())
     }
 
@@ -176,12 +185,40 @@ fn a_copy_is_wanted_for_as_long_as_its_daemon_set_is_there() {
     assert_eq!(case.look()[&id("gone")].api, Api::Gone);
 }
 
+/// A pod of another namespace on this machine, as a controller's or a worker's agent is told of it.
+fn web(change: Value) -> Pod {
+    let mut change = change;
+    json_patch::merge(&mut change, &json!({"metadata": {"namespace": "prod"}}));
+    pod("web", change)
+}
+
 #[test]
-fn of_other_namespaces_the_api_tells_nothing() {
+fn of_other_namespaces_pods_of_this_machine_are_told_and_owners_are_asked() {
     let mut listing = kept("web", false);
-    listing.entries[0].id = Id::new("prod", "web");
-    let case = Case { pods: &[], answers: true, local: Some(&[]), listing: Some(&listing) };
-    assert_eq!(case.look()[&Id::new("prod", "web")].api, Api::Unknown);
+    let web_id = Id::new("prod", "web");
+    listing.entries[0].id = web_id.clone();
+    let (own, node) = (id(OWN), object::<Node>(json!({"metadata": {"name": "n1"}})));
+    let look = |view, local: Option<&[Pod]>, asked: &[(Id, Api)]| {
+        let told =
+            Told { view, node: Some(node.clone()), pods: &[], daemon_sets: &[], deployments: &[], local };
+        let asked = asked.iter().cloned().collect();
+        let seen =
+            Seen { own: &own, node: "n1", told: &told, local: Some(&[]), listing: Some(&listing), asked };
+        let orphans = seen.orphans().len();
+        let observed = seen.observation(&BTreeMap::new()).remove(&web_id).unwrap();
+        assert_eq!(observed.role, Role::Exclusive, "whatever it runs");
+        (observed.api, orphans)
+    };
+    let here = [web(json!({}))];
+    let leaving = [web(json!({"metadata": {"deletionTimestamp": "2026-01-02T03:04:05Z"}}))];
+    let gone = [(web_id.clone(), Api::Gone)];
+    assert_eq!(look(View::Controller, Some(&here), &[]), (Api::Here, 0));
+    assert_eq!(look(View::Controller, Some(&[]), &[]), (Api::Unknown, 1), "to be asked");
+    assert_eq!(look(View::Controller, Some(&leaving), &gone).0, Api::Gone, "as asked");
+    assert_eq!(look(View::Controller, None, &gone), (Api::Unknown, 0), "pods are not told");
+    assert_eq!(look(View::Worker, Some(&here), &[]), (Api::Here, 0));
+    assert_eq!(look(View::Worker, Some(&leaving), &[]), (Api::Gone, 0));
+    assert_eq!(look(View::Worker, None, &[]), (Api::Unknown, 0));
 }
 
 #[test]

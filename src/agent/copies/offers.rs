@@ -1,6 +1,6 @@
 //! Pods that a copy may be made of, and the copies: of each workload the newest healthy pod that runs with the files its copy would get.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
@@ -9,12 +9,12 @@ use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use super::complaints::Complaints;
 use super::observe::Seen;
+use crate::agent::complaints::Complaints;
 use crate::checkpoint::Id;
 use crate::checkpoint::copy::{self, Copy, Note, Sources};
 use crate::checkpoint::decide::Offer;
-use crate::checkpoint::parent::{last_change, role, started_after, workload};
+use crate::checkpoint::parent::{last_change, started_after, workload};
 use crate::checkpoint::store::Store;
 use crate::cluster::retry::describe;
 
@@ -32,8 +32,9 @@ pub struct Offered {
 }
 
 /// What pods refer to, by UID, read not long ago.
-#[derive(Default)]
 pub struct Offers {
+    /// As whom they are read; `None` if that is kubelet, to whom nobody needs to grant anything.
+    user: Option<String>,
     read: BTreeMap<String, Read>,
 }
 
@@ -45,6 +46,11 @@ struct Read {
 }
 
 impl Offers {
+    /// None yet; `user` is who reads.
+    pub fn new(user: Option<String>) -> Self {
+        Self { user, read: BTreeMap::new() }
+    }
+
     /// Every offer, while the API answers.
     pub async fn look(
         &mut self,
@@ -81,12 +87,12 @@ impl Offers {
         seen: &Seen<'_>,
         store: &Store,
     ) -> Result<Option<Offered>, String> {
-        let (Some(local), Some(uid), Some(spec)) = (seen.healthy(pod), pod.uid(), &pod.spec) else {
+        let (Some(local), Some(uid)) = (seen.healthy(pod), pod.uid()) else {
             return Ok(None);
         };
         let is_valid = |read: &Read| read.at.elapsed() < REFRESH && read.running == local.running;
         if !self.read.get(&uid).is_some_and(is_valid) {
-            let sources = read(client, pod).await?;
+            let sources = read(client, pod).await.map_err(|unread| unread.tell(pod, self.user.as_deref()))?;
             self.read
                 .insert(uid.clone(), Read { sources, at: Instant::now(), running: local.running.clone() });
         }
@@ -99,7 +105,7 @@ impl Offers {
         if !is_proof && !seen.has_none(&id) {
             return Ok(None);
         }
-        let role = role(&id, spec, seen.own);
+        let role = seen.role(&id, pod);
         let files = store.files(&id);
         let copy = copy::make(pod, &id, role, sources, &files.to_string_lossy());
         let copy = copy.map_err(|unfit| unfit.to_string())?;
@@ -126,7 +132,40 @@ pub fn tell_notes(copy: &Copy) {
     }
 }
 
-async fn read(client: &Client, pod: &Pod) -> Result<Sources, String> {
+/// Why an object is not read.
+struct Unread {
+    why: String,
+    is_forbidden: bool,
+}
+
+impl Unread {
+    /// In words, with the cure where the API's administrator has one.
+    fn tell(self, pod: &Pod, user: Option<&str>) -> String {
+        match user.filter(|_| self.is_forbidden) {
+            Some(user) => format!("{}; allow it: {}", self.why, grant(pod, user)),
+            None => self.why,
+        }
+    }
+}
+
+/// The commands that let `user` read what `pod` refers to, and nothing else.
+fn grant(pod: &Pod, user: &str) -> String {
+    let (Id { namespace, name }, _) = workload(pod);
+    let copy::Needs { secrets, config_maps } = copy::needs(pod);
+    let grant = |kind: &str, names: &BTreeSet<String>| {
+        let role = format!("checkpoint-{name}-{kind}");
+        let names: String = names.iter().map(|name| format!(" --resource-name={name}")).collect();
+        format!(
+            "kubectl -n {namespace} create role {role} --verb=get --resource={kind}{names} && \
+             kubectl -n {namespace} create rolebinding {role} --role={role} --user={user}"
+        )
+    };
+    let kinds = [("secrets", &secrets), ("configmaps", &config_maps)];
+    let grants = kinds.into_iter().filter(|(_, names)| !names.is_empty());
+    grants.map(|(kind, names)| grant(kind, names)).collect::<Vec<_>>().join(" && ")
+}
+
+async fn read(client: &Client, pod: &Pod) -> Result<Sources, Unread> {
     let needs = copy::needs(pod);
     let namespace = pod.namespace().unwrap_or_default();
     let read = async {
@@ -136,8 +175,10 @@ async fn read(client: &Client, pod: &Pod) -> Result<Sources, String> {
         )?;
         Ok(Sources { secrets, config_maps })
     };
-    let late =
-        |_| format!("what pod {} refers to is not told within {} s", pod.name_any(), PATIENCE.as_secs());
+    let late = |_| Unread {
+        why: format!("what pod {} refers to is not told within {} s", pod.name_any(), PATIENCE.as_secs()),
+        is_forbidden: false,
+    };
     tokio::time::timeout(PATIENCE, read).await.map_err(late)?
 }
 
@@ -147,7 +188,7 @@ async fn objects<K>(
     namespace: &str,
     kind: &str,
     names: impl Iterator<Item = &String>,
-) -> Result<BTreeMap<String, K>, String>
+) -> Result<BTreeMap<String, K>, Unread>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     K: Clone + DeserializeOwned + std::fmt::Debug,
@@ -155,8 +196,41 @@ where
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     let one = async |name: &String| match api.get_opt(name).await {
         Ok(object) => Ok(object.map(|object| (name.clone(), object))),
-        Err(error) => Err(format!("{kind} {namespace}/{name} cannot be read: {}", describe(&error))),
+        Err(error) => Err(Unread {
+            why: format!("{kind} {namespace}/{name} cannot be read: {}", describe(&error)),
+            is_forbidden: matches!(&error, kube::Error::Api(status) if status.code == 403),
+        }),
     };
     let found = try_join_all(names.map(one)).await?;
     Ok(found.into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_whose_files_may_not_be_read_is_told_with_the_commands_that_allow_just_that() {
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "db-0", "namespace": "prod"},
+            "spec": {"containers": [], "volumes": [
+                {"name": "a", "secret": {"secretName": "keys"}}, {"name": "b", "secret": {"secretName": "more"}},
+                {"name": "c", "configMap": {"name": "settings"}},
+            ]},
+        }))
+        .unwrap();
+        let forbidden = || Unread { why: "no".into(), is_forbidden: true };
+        assert_eq!(
+            forbidden().tell(&pod, Some("bootkube-agent")),
+            "no; allow it: kubectl -n prod create role checkpoint-db-0-secrets --verb=get --resource=secrets \
+             --resource-name=keys --resource-name=more && kubectl -n prod create rolebinding checkpoint-db-0-secrets \
+             --role=checkpoint-db-0-secrets --user=bootkube-agent && kubectl -n prod create role \
+             checkpoint-db-0-configmaps --verb=get --resource=configmaps --resource-name=settings && kubectl -n prod \
+             create rolebinding checkpoint-db-0-configmaps --role=checkpoint-db-0-configmaps --user=bootkube-agent"
+        );
+        assert_eq!(forbidden().tell(&pod, None), "no");
+        assert_eq!(Unread { why: "late".into(), is_forbidden: false }.tell(&pod, Some("a")), "late");
+    }
 }

@@ -82,6 +82,7 @@ fn build(settings: Settings, report: &mut Report) -> ClusterConfig {
             issuer,
         ),
         aggregation: settings.aggregation.as_ref().is_none_or(|given| given.value),
+        checkpoint_workers: settings.checkpoint_workers.as_ref().is_some_and(|given| given.value),
         core_dns: core_dns(&settings, report),
         cluster_name,
         cluster_domain,

@@ -1,0 +1,76 @@
+//! Whether somebody still wants a workload of another namespace that has a copy and no pod here: the API is asked for its owner, by name, for as
+//! long as that is so. What does not answer is left out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::ListParams;
+use kube::{Api as Objects, Client, ResourceExt as _};
+
+use crate::agent::complaints::Complaints;
+use crate::checkpoint::Id;
+use crate::checkpoint::decide::Api;
+use crate::checkpoint::parent::{self, Owner};
+use crate::cluster::retry::describe;
+
+/// For each answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The API's word on each of `orphans`.
+pub async fn ask(
+    client: &Client,
+    node: &Node,
+    orphans: Vec<(Id, Owner)>,
+    complaints: &mut Complaints,
+) -> BTreeMap<Id, Api> {
+    let one = async |(id, owner): (Id, Owner)| {
+        let answer = tokio::time::timeout(PATIENCE, word(client, node, &id, owner)).await;
+        (id, answer)
+    };
+    let mut words = BTreeMap::new();
+    for (id, answer) in join_all(orphans.into_iter().map(one)).await {
+        match answer {
+            Ok(Ok(word)) => drop(words.insert(id, word)),
+            Ok(Err(error)) => {
+                complaints.say(&id, format!("whether it is still wanted is not told: {}", describe(&error)))
+            }
+            Err(_) => tracing::debug!(workload = %id, "whether it is still wanted is not told in time"),
+        }
+    }
+    words
+}
+
+async fn word(client: &Client, node: &Node, id: &Id, owner: Owner) -> Result<Api, kube::Error> {
+    let Id { namespace, name } = id;
+    let pods: Objects<Pod> = Objects::namespaced(client.clone(), namespace);
+    Ok(match owner {
+        Owner::DaemonSet => {
+            let set = Objects::<DaemonSet>::namespaced(client.clone(), namespace).get_opt(name).await?;
+            parent::word_on_daemon_set(set.as_ref(), &[], node)
+        }
+        Owner::Deployment => {
+            let found = Objects::<Deployment>::namespaced(client.clone(), namespace).get_opt(name).await?;
+            let pods = match &found {
+                Some(deployment) => pods_of(&pods, deployment).await?,
+                None => Vec::new(),
+            };
+            parent::word_on_deployment(found.as_ref(), &pods, &node.name_any())
+        }
+        Owner::Itself => parent::word_on_pod(pods.get_opt(name).await?.as_ref(), &node.name_any()),
+    })
+}
+
+/// The pods of a Deployment, on all machines. Its labels find those; its workload tells them from others with the same.
+async fn pods_of(pods: &Objects<Pod>, deployment: &Deployment) -> Result<Vec<Pod>, kube::Error> {
+    let labels = deployment.spec.iter().flat_map(|spec| spec.selector.match_labels.iter().flatten());
+    let labels: Vec<String> = labels.map(|(key, value)| format!("{key}={value}")).collect();
+    let found = pods.list(&ListParams::default().labels(&labels.join(","))).await?;
+    let is_its = |pod: &Pod| {
+        let (id, owner) = parent::workload(pod);
+        owner == Owner::Deployment && id.name == deployment.name_any()
+    };
+    Ok(found.items.into_iter().filter(is_its).collect())
+}

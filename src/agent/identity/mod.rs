@@ -1,0 +1,208 @@
+//! Who the agent is to the API: what its kubeconfig says, for as long as that holds, and after that a certificate that it issues to itself.
+//!
+//! ```text
+//! kubeconfig on disk ─ changed ─┐
+//! a third of its life is left ──┴─► Access of now ─► client, questions (`cluster::current`)
+//!                                └─► Standing ─► a condition of the agent's pod, `bootkube status`
+//! ```
+//!
+//! On a controller the agent holds the cluster's CA with its key anyway, in the copy of the controller manager (`authority`): so it needs nobody
+//! who approves, and a machine that was off for years comes back by itself. The new key is in memory only; an agent that starts again issues
+//! another one. Where the CA's key is not to be had, it says so with the date and the cure, and goes on with what it has. It never signs for
+//! anybody else, nor in the name of a CA that its kubeconfig does not name, and leaves kubelet's certificate to kubelet.
+
+mod authority;
+pub mod standing;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+use self::standing::{Issuer, Standing};
+use super::complaints::Complaints;
+use crate::checkpoint::store::Store;
+use crate::cluster::current::Current;
+use crate::cluster::kubeconfig::{self, Access, Identity};
+use crate::pki::renew::{self, Pair, Term};
+use crate::pki::{examine, rfc3339};
+
+/// Between two looks at the kubeconfig, which kubelet exchanges within a minute or two, and at the clock.
+const LOOK: Duration = Duration::from_secs(10);
+/// Between two attempts to issue a certificate.
+const RETRY: Duration = Duration::from_secs(60);
+/// The group of kubelets. They renew their certificates themselves, when a tenth to a third of the life is left.
+const KUBELETS: &str = "system:nodes";
+/// A certificate of kubelet's that has less than this part of its life before it is one that kubelet does not renew.
+const KUBELETS_LAST_PART: i32 = 10;
+const CURE: &str = "run bootkube render on the asset directory, then bootkube start, before it ends";
+
+/// Keeps the agent known to the API.
+pub struct Keeper {
+    file: PathBuf,
+    store: Store,
+    /// As the kubeconfig had it last.
+    read: Access,
+    access: watch::Sender<Access>,
+    standing: watch::Sender<Option<Standing>>,
+    tried: Option<Instant>,
+    complaints: Complaints,
+}
+
+impl Keeper {
+    /// Begins with what the kubeconfig at `file` holds.
+    pub fn new(file: &Path, store: &Store) -> Result<Self, kubeconfig::Error> {
+        let read = kubeconfig::read(file)?;
+        let keeper = Self {
+            file: file.to_owned(),
+            store: store.clone(),
+            access: watch::Sender::new(read.clone()),
+            standing: watch::Sender::new(None),
+            read,
+            tried: None,
+            complaints: Complaints::default(),
+        };
+        keeper.stand(issuer(&keeper.read), None);
+        Ok(keeper)
+    }
+
+    /// The access of now.
+    pub fn access(&self) -> Current {
+        self.access.subscribe()
+    }
+
+    /// What there is to say of the certificate; nothing of a token.
+    pub fn standing(&self) -> watch::Receiver<Option<Standing>> {
+        self.standing.subscribe()
+    }
+
+    /// Whether the agent goes by kubelet's name.
+    pub fn is_kubelet(&self) -> bool {
+        issuer(&self.read) == Issuer::Kubelet
+    }
+
+    /// Whom the API's administrator grants what the agent may; nobody where that is settled, as for kubelets.
+    pub fn user(&self) -> Option<String> {
+        let Identity::Certificate { certificate, .. } = &self.read.identity else { return None };
+        let all = examine(certificate).ok().filter(|_| !self.is_kubelet())?;
+        all.first().map(|own| own.name().to_owned())
+    }
+
+    /// Works for ever.
+    pub async fn keep(mut self, client: &Client) {
+        loop {
+            self.reread();
+            self.renew(client).await;
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Takes what the kubeconfig says now, if that is something else than before.
+    fn reread(&mut self) {
+        let read = kubeconfig::read(&self.file);
+        self.complaints.hear(&"kubeconfig", &read);
+        let Ok(read) = read else { return };
+        if read != self.read {
+            tracing::info!(kubeconfig = %self.file.display(), "the kubeconfig has changed");
+            self.read = read.clone();
+            self.access.send_replace(read);
+            self.tried = None;
+            self.stand(issuer(&self.read), None);
+        }
+    }
+
+    /// Issues a certificate, if one is due and has not just been refused.
+    async fn renew(&mut self, client: &Client) {
+        let access = self.access.borrow().clone();
+        let Identity::Certificate { certificate, key } = access.identity.clone() else { return };
+        let now = OffsetDateTime::now_utc();
+        let term = match Term::of(&certificate) {
+            Ok(term) => term,
+            Err(unfit) => return self.complaints.say(&"certificate", unfit.to_string()),
+        };
+        if self.is_kubelet() {
+            return self.watch_kubelet(term, now);
+        }
+        if !term.is_due(now) {
+            return self.settle();
+        }
+        if self.tried.is_some_and(|tried| tried.elapsed() < RETRY) {
+            return;
+        }
+        self.tried = Some(Instant::now());
+        let issued = issue(&self.store, client, &Pair { certificate, key }, &access.ca, now).await;
+        match issued {
+            Ok(Pair { certificate, key }) => {
+                self.access
+                    .send_replace(Access { identity: Identity::Certificate { certificate, key }, ..access });
+                self.complaints.over(&"certificate");
+                self.stand(Issuer::Agent, None);
+                self.tried = None;
+            }
+            Err(why) => {
+                let issuer =
+                    self.standing.borrow().as_ref().map_or(Issuer::Kubeconfig, |standing| standing.issuer);
+                self.stick(issuer, term, format!("no other one can be issued here: {why}; {CURE}"));
+            }
+        }
+    }
+
+    fn watch_kubelet(&mut self, term: Term, now: OffsetDateTime) {
+        let last = term.not_after - (term.not_after - term.not_before) / KUBELETS_LAST_PART;
+        if now >= last {
+            let why = "kubelet has not renewed it: look at its log, and at kubectl get csr";
+            self.stick(Issuer::Kubelet, term, why.to_owned());
+        } else {
+            self.settle();
+        }
+    }
+
+    /// Nothing is due; nor is it any more, where only the clock was wrong.
+    fn settle(&mut self) {
+        self.complaints.over(&"certificate");
+        let issuer = self.standing.borrow().as_ref().map(|standing| standing.issuer);
+        self.stand(issuer.unwrap_or(Issuer::Kubeconfig), None);
+    }
+
+    /// Says that there will be no other certificate, once.
+    fn stick(&mut self, issuer: Issuer, term: Term, why: String) {
+        let until = rfc3339(term.not_after);
+        self.complaints.say(&"certificate", format!("the agent's client certificate ends at {until}: {why}"));
+        self.stand(issuer, Some(why));
+    }
+
+    /// Says how things stand, where that is news.
+    fn stand(&self, issuer: Issuer, stuck: Option<String>) {
+        let term = match &self.access.borrow().identity {
+            Identity::Certificate { certificate, .. } => Term::of(certificate).ok(),
+            Identity::Token(_) => None,
+        };
+        let standing = term.map(|term| Standing { term, issuer, stuck });
+        let is_news =
+            self.standing.send_if_modified(|told| std::mem::replace(told, standing.clone()) != standing);
+        if let (true, Some(standing)) = (is_news, standing) {
+            tracing::info!(certificate = %standing, "the agent's own");
+        }
+    }
+}
+
+async fn issue(
+    store: &Store,
+    client: &Client,
+    old: &Pair,
+    trusted: &[u8],
+    now: OffsetDateTime,
+) -> Result<Pair, String> {
+    let signer = authority::find(store, client).await?;
+    renew::renew(old, &signer, trusted, now).map_err(|unfit| crate::error::chain(&unfit))
+}
+
+/// Whose work the certificate of a kubeconfig is.
+fn issuer(access: &Access) -> Issuer {
+    let Identity::Certificate { certificate, .. } = &access.identity else { return Issuer::Kubeconfig };
+    let is_kubelets =
+        examine(certificate).is_ok_and(|all| all.first().is_some_and(|own| own.is_of(KUBELETS)));
+    if is_kubelets { Issuer::Kubelet } else { Issuer::Kubeconfig }
+}

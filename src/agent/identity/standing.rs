@@ -1,0 +1,91 @@
+//! What everybody can be told of the agent's certificate: who issued it, until when it holds, and whether that is going to change. It stands in a
+//! condition of the agent's pod, where `bootkube status` reads it.
+
+use std::fmt;
+
+use k8s_openapi::api::core::v1::Pod;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::cluster::gate;
+use crate::cluster::pods::condition;
+use crate::pki::renew::Term;
+use crate::pki::rfc3339;
+
+/// Condition of the agent's pod: its certificate holds, and another one follows it. Its message is a [`Standing`].
+pub const IDENTITY: &str = "bootkube.dev/identity";
+const FROM: &str = "valid from ";
+const UNTIL: &str = " until ";
+
+/// Who issued a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Issuer {
+    /// `bootkube render`, or whoever else wrote the kubeconfig.
+    Kubeconfig,
+    /// The agent, with the key of the cluster's CA.
+    Agent,
+    /// The cluster's signer, for kubelet, which asks it again in time.
+    Kubelet,
+}
+
+/// What is known of the certificate in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// How long it holds.
+    pub term: Term,
+    /// Whose work it is.
+    pub issuer: Issuer,
+    /// Why no other one follows it, and what to do.
+    pub stuck: Option<String>,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { term: Term { not_before, not_after }, issuer, stuck } = self;
+        write!(f, "{FROM}{}{UNTIL}{}, ", rfc3339(*not_before), rfc3339(*not_after))?;
+        f.write_str(match issuer {
+            Issuer::Kubeconfig => "as the kubeconfig has it",
+            Issuer::Agent => "issued by the agent itself with the key of the cluster's CA",
+            Issuer::Kubelet => "kubelet's own",
+        })?;
+        stuck.as_ref().map_or(Ok(()), |why| write!(f, "; {why}"))
+    }
+}
+
+/// What an agent's pod says of its certificate: from when until when, and all of it. `None` where it says nothing, or another version's words.
+pub fn told(pod: &Pod) -> Option<(Term, &str)> {
+    let message = condition(pod, IDENTITY)?.message.as_deref()?;
+    let (from, rest) = message.strip_prefix(FROM)?.split_once(UNTIL)?;
+    let (until, _) = rest.split_once(',')?;
+    let moment = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
+    Some((Term { not_before: moment(from)?, not_after: moment(until)? }, message))
+}
+
+/// Whether an agent's pod says that another certificate follows the present one.
+pub fn is_renewed(pod: &Pod) -> bool {
+    gate::is_open(pod, IDENTITY)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn what_a_pod_says_of_its_certificate_can_be_read_again() {
+        let term =
+            Term { not_before: datetime!(2026-01-01 0:00 UTC), not_after: datetime!(2027-01-01 0:00 UTC) };
+        for issuer in [Issuer::Kubeconfig, Issuer::Agent, Issuer::Kubelet] {
+            for stuck in [None, Some("no CA until now, alas".to_owned())] {
+                let message = Standing { term, issuer, stuck }.to_string();
+                let conditions = json!([{"type": IDENTITY, "status": "True", "message": message}]);
+                let pod: Pod = serde_json::from_value(json!({"status": {"conditions": conditions}})).unwrap();
+                assert_eq!(told(&pod), Some((term, message.as_str())));
+                assert!(is_renewed(&pod));
+            }
+        }
+        assert!(told(&Pod::default()).is_none());
+    }
+}

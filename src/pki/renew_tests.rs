@@ -1,0 +1,107 @@
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use time::macros::datetime;
+
+use super::*;
+use crate::pki::examine;
+
+const NOW: OffsetDateTime = datetime!(2026-11-01 0:00 UTC);
+
+fn pair(certificate: &rcgen::Certificate, key: &KeyPair) -> Pair {
+    Pair { certificate: certificate.pem().into_bytes(), key: key.serialize_pem().into_bytes() }
+}
+
+fn params(name: &str, not_before: OffsetDateTime, not_after: OffsetDateTime) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    (params.not_before, params.not_after) = (not_before, not_after);
+    params
+}
+
+fn authority(not_after: OffsetDateTime) -> Pair {
+    let mut params = params("kubernetes-ca", datetime!(2026-01-01 0:00 UTC), not_after);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    pair(&params.self_signed(&key).unwrap(), &key)
+}
+
+/// The certificate of a year, which ends 2027-01-01.
+fn client(authority: &Pair) -> Pair {
+    let ca = String::from_utf8(authority.certificate.clone()).unwrap();
+    let ca_key = KeyPair::from_pem(std::str::from_utf8(&authority.key).unwrap()).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(&ca, ca_key).unwrap();
+    let mut params = params("bootkube-agent", datetime!(2026-01-01 0:00 UTC), datetime!(2027-01-01 0:00 UTC));
+    params.distinguished_name.push(DnType::OrganizationName, "one");
+    params.use_authority_key_identifier_extension = true;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let key = KeyPair::generate().unwrap();
+    pair(&params.signed_by(&key, &issuer).unwrap(), &key)
+}
+
+#[test]
+fn a_certificate_is_due_when_a_third_of_its_life_is_left_and_when_it_is_over_or_has_not_begun() {
+    let term = Term { not_before: datetime!(2026-01-01 0:00 UTC), not_after: datetime!(2026-01-04 0:00 UTC) };
+    let cases = [
+        (datetime!(2025-12-31 23:59 UTC), true),
+        (datetime!(2026-01-01 0:00 UTC), false),
+        (datetime!(2026-01-02 23:59 UTC), false),
+        (datetime!(2026-01-03 0:00 UTC), true),
+        (datetime!(2027-01-03 0:00 UTC), true),
+    ];
+    for (now, due) in cases {
+        assert_eq!(term.is_due(now), due, "{now}");
+    }
+    assert_eq!(term.due(), datetime!(2026-01-03 0:00 UTC));
+}
+
+#[test]
+fn the_new_one_names_whom_the_old_one_did_and_lasts_as_long_from_now_on() {
+    let ca = authority(datetime!(2036-01-01 0:00 UTC));
+    let old = client(&ca);
+    for now in [NOW, datetime!(2028-05-05 0:00 UTC)] {
+        let new = renew(&old, &ca, &ca.certificate, now).unwrap();
+        let (was, is) = (read("old", &old.certificate).unwrap(), read("new", &new.certificate).unwrap());
+        assert_eq!(was.subject, is.subject);
+        assert_eq!(is.common_name.as_deref(), Some("bootkube-agent"));
+        assert!(is.usages.are_exactly(&[super::super::Usage::Client]) && !is.is_authority);
+        assert_eq!(
+            (is.not_before, is.not_after - is.not_before),
+            (now - sign::CLOCK_SKEW, was.not_after - was.not_before)
+        );
+        let examined = &examine(&new.certificate).unwrap()[0];
+        assert!(examined.is_signed_by(&examine(&ca.certificate).unwrap()[0]));
+        assert_eq!(examined.belongs_to(&new.key), Ok(true));
+        assert_eq!(examined.belongs_to(&old.key), Ok(false), "a key of its own");
+        assert!(!Term::of(&new.certificate).unwrap().is_due(now));
+    }
+}
+
+#[test]
+fn it_never_lasts_longer_than_the_authority_and_is_not_made_for_nothing() {
+    let ca = authority(datetime!(2027-03-01 0:00 UTC));
+    let new = renew(&client(&ca), &ca, &ca.certificate, NOW).unwrap();
+    assert_eq!(Term::of(&new.certificate).unwrap().not_after, datetime!(2027-03-01 0:00 UTC));
+    let again = renew(&new, &ca, &ca.certificate, datetime!(2027-02-01 0:00 UTC)).err().unwrap();
+    assert_eq!(again.to_string(), "the cluster's CA itself ends at 2027-03-01T00:00:00Z");
+    let ended = renew(&new, &ca, &ca.certificate, datetime!(2027-04-01 0:00 UTC)).err().unwrap();
+    assert_eq!(
+        ended.to_string(),
+        "the CA's certificate holds a certificate that expired at 2027-03-01T00:00:00Z"
+    );
+}
+
+#[test]
+fn in_the_name_of_another_authority_nothing_is_signed() {
+    let end = datetime!(2036-01-01 0:00 UTC);
+    let (ca, other) = (authority(end), authority(end));
+    let old = client(&ca);
+    let why = |old: &Pair, signer: &Pair, trusted: &Pair| {
+        renew(old, signer, &trusted.certificate, NOW).err().unwrap().to_string()
+    };
+    assert!(why(&old, &other, &ca).contains("none of those that the kubeconfig names"));
+    assert!(why(&client(&other), &ca, &ca).contains("did not sign the present certificate"));
+    let mixed = Pair { certificate: ca.certificate.clone(), key: other.key.clone() };
+    assert!(why(&old, &mixed, &ca).contains("does not belong to the certificate"));
+    assert!(why(&old, &old, &old).contains("not a CA"));
+    let nothing = Pair { certificate: Vec::new(), key: Vec::new() };
+    assert!(why(&old, &nothing, &ca).contains("the CA's certificate is not PEM"));
+}

@@ -1,0 +1,132 @@
+//! What the agent keeps beyond the control plane's pods: its own name with the API, and pods of other namespaces.
+
+use std::time::Duration;
+
+use bootkube::pki::examine;
+use lab::cluster::ASSETS;
+use time::OffsetDateTime;
+
+use crate::checks::eventually;
+use crate::client::client;
+use crate::world::World;
+
+/// How long the certificate holds that the agent is given: longer than `start` takes, shorter than what comes after it.
+const LEFT: Duration = Duration::from_secs(75);
+const AGENT: &str = "bootkube-agent";
+
+/// Gives the rendered agent a certificate of an hour, of which little is left. Says when it ends.
+pub fn end_soon(world: &World) -> OffsetDateTime {
+    let read =
+        |name: &str| String::from_utf8(world.n1().read(&format!("{ASSETS}/tls/{name}")).unwrap()).unwrap();
+    let now = OffsetDateTime::now_utc();
+    let end = now + LEFT;
+    let life = (now - Duration::from_secs(3600), end);
+    let (certificate, key) = client(AGENT, (&read("ca.crt"), &read("ca.key")), life);
+    for (name, pem) in [("agent.crt", certificate), ("agent.key", key)] {
+        world.n1().write(&format!("{ASSETS}/tls/{name}"), pem.as_bytes(), 0o600).unwrap();
+    }
+    let said = world.cluster.render().unwrap();
+    assert!(!said.contains("agent.crt: renewed"), "{said}");
+    end
+}
+
+/// The certificate that was rendered has ended, and the agent goes by one that it issued, which `status` knows.
+pub fn has_another_certificate(world: &World, end: OffsetDateTime) {
+    let left = end - OffsetDateTime::now_utc();
+    std::thread::sleep(Duration::try_from(left).unwrap_or_default() + Duration::from_secs(2));
+    let rendered = world.n1().read(&format!("{ASSETS}/tls/agent.crt")).unwrap();
+    assert!(examine(&rendered).unwrap()[0].not_after() < OffsetDateTime::now_utc());
+    eventually(30, || {
+        let said = identity(world);
+        said.contains("issued by the agent itself").then_some(()).ok_or(said)
+    });
+    let status = world.shell(&format!("bootkube status --kubeconfig {ASSETS}/auth/kubeconfig"));
+    let of_agent: Vec<&str> = status.lines().filter(|line| line.starts_with(AGENT)).collect();
+    assert!(
+        of_agent.len() == 2 && of_agent.iter().all(|line| line.contains("renewed by itself")),
+        "{status}"
+    );
+    assert!(
+        of_agent[0].contains("Secret pod-checkpointer") && of_agent[1].contains("by the agent itself"),
+        "{status}"
+    );
+}
+
+/// What the agent's pod says of its certificate.
+pub fn identity(world: &World) -> String {
+    let path = "{.items[*].status.conditions[?(@.type==\"bootkube.dev/identity\")].message}";
+    let words = ["-n", "kube-system", "get", "pods", "-l", "k8s-app=pod-checkpointer", "-o"];
+    world.kubectl(&[&words[..], &[&format!("jsonpath={path}")]].concat())
+}
+
+const PROD: &str = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: prod}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: word, namespace: prod}
+stringData: {word: "xyzzy-plugh-plover"}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: prod}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata:
+      labels: {app: web}
+      annotations: {checkpointer.alpha.coreos.com/checkpoint: "true"}
+    spec:
+      automountServiceAccountToken: false
+      terminationGracePeriodSeconds: 1
+      tolerations: [{operator: Exists}]
+      volumes: [{name: word, secret: {secretName: word}}]
+      containers:
+        - name: web
+          image: docker.io/library/busybox:1.36
+          command: [/bin/sh, -c, "cat /word/word && exec sleep 1000000"]
+          volumeMounts: [{name: word, mountPath: /word}]
+"#;
+
+/// A pod of another namespace is not kept while the agent may not read its Secret, and the agent's pod says how to allow that; then it is
+/// kept, and its copy goes with its Deployment.
+pub fn keeps_other_namespaces(world: &World) {
+    world.apply(PROD);
+    let mut allow = String::new();
+    eventually(60, || {
+        let said = world.kubectl(&[
+            "-n",
+            "kube-system",
+            "get",
+            "pods",
+            "-l",
+            "k8s-app=pod-checkpointer",
+            "-o",
+            "jsonpath={.items[*].status.conditions[?(@.type==\"bootkube.dev/kept\")].message}",
+        ]);
+        let (_, commands) = said
+            .split_once("prod/web: ")
+            .and_then(|(_, why)| why.split_once("allow it: "))
+            .ok_or(said.as_str())?;
+        allow = commands.to_owned();
+        Ok(())
+    });
+    assert!(!copies(world).contains("prod/web"));
+    world.shell(&allow);
+    eventually(30, || copies(world).contains("prod/web").then_some(()).ok_or_else(|| copies(world)));
+    let files = "/etc/kubernetes/checkpoint-secrets/prod/web/*/word/word";
+    assert_eq!(world.shell(&format!("stat -Lc '%a %U' {files}")), "600 root\n");
+    world.kubectl(&["-n", "prod", "delete", "deployment", "web"]);
+    eventually(120, || {
+        let left = world.shell(
+            "find /etc/kubernetes/inactive-manifests /etc/kubernetes/checkpoint-secrets -path '*prod*'",
+        );
+        left.is_empty().then_some(()).ok_or(left)
+    });
+}
+
+fn copies(world: &World) -> String {
+    world.n1().run(&["bootkube", "checkpoint", "list"]).unwrap()
+}
