@@ -4,8 +4,7 @@
 //! [`handover::guard`] steers new connections while one apiserver makes way for the next and opens the next one's readiness gate;
 //! `leaders` lets go of the lease of a controller manager or scheduler that has ended; `copies` keeps copies of pods on disk and gives them
 //! to kubelet; `identity` keeps it known to the API. It only ever looks at processes of its own machine, and writes nothing but copies,
-//! conditions of pods, and leases. While it
-//! is away a roll waits, and the older apiserver serves.
+//! conditions of pods, and leases. While it is away a roll waits, and the older apiserver serves.
 //!
 //! On a machine that is no controller, where its kubeconfig has kubelet's certificate, it looks after copies alone.
 //!

@@ -14,17 +14,10 @@ use crate::again::start_until;
 use crate::boot;
 use crate::checks::{Checks, eventually};
 use crate::kept;
-use crate::kube::condition;
+use crate::kube::{WORKLOADS, ready_since};
 use crate::traffic::{self, Answered, Traffic};
 use crate::world::{World, record};
 
-/// Owner and name of the control plane's workloads.
-const WORKLOADS: [(&str, &str); 4] = [
-    ("DaemonSet", "kube-apiserver"),
-    ("DaemonSet", "pod-checkpointer"),
-    ("Deployment", "kube-controller-manager"),
-    ("Deployment", "kube-scheduler"),
-];
 /// What is in kubelet's folder when all is well.
 pub const WELL: &str = "etcd.yaml\nkube-system-pod-checkpointer.json\n";
 /// Those of `start` that take longer than a moment.
@@ -231,34 +224,6 @@ fn answers(world: &World) -> Result<(), String> {
 fn is_well(world: &World, since: Timestamp) -> Result<(), String> {
     let pods = kubectl(world, &["get", "pods", "-n", "kube-system", "-o", "json"])?;
     ready_since(&serde_json::from_str(&pods).map_err(|error| error.to_string())?, since, None)
-}
-
-/// The same of a list of pods: on `node`, or anywhere.
-pub fn ready_since(pods: &Value, since: Timestamp, node: Option<&str>) -> Result<(), String> {
-    for (kind, name) in WORKLOADS {
-        let kind = if kind == "Deployment" { "ReplicaSet" } else { kind };
-        let is_its = |pod: &&Value| {
-            let owner = &pod["metadata"]["ownerReferences"][0];
-            let is_here = node.is_none_or(|node| pod["spec"]["nodeName"] == node);
-            is_here
-                && owner["kind"] == kind
-                && owner["name"].as_str().is_some_and(|owner| owner.starts_with(name))
-        };
-        let its: Vec<&Value> = pods["items"].as_array().unwrap().iter().filter(is_its).collect();
-        let is_good = |pod: &&&Value| {
-            let is_leaving = pod["metadata"]["deletionTimestamp"].is_string();
-            condition(pod, "Ready") && !is_leaving && started(pod).is_some_and(|at| at >= since)
-        };
-        if !its.iter().any(|pod| is_good(&pod)) {
-            let status: Vec<&Value> = its.iter().map(|pod| &pod["status"]["conditions"]).collect();
-            return Err(format!("{name}: {status:?}"));
-        }
-    }
-    Ok(())
-}
-
-fn started(pod: &Value) -> Option<Timestamp> {
-    pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"].as_str()?.parse().ok()
 }
 
 fn no_copy(world: &World) -> Result<(), String> {
