@@ -9,7 +9,7 @@ BOOTKUBE := target/$(HOST)/release/bootkube
 LAB      := cargo run -q -p lab --
 # What the lab stands on: Debian's containerd, runc and CNI plugins, and the tools that kubelet and kube-proxy call.
 LAB_PACKAGES := bash busybox-static ca-certificates conntrack containerd containernetworking-plugins coreutils curl \
-	findutils iproute2 iptables mount nftables openssl procps runc util-linux
+	findutils haproxy iproute2 iptables mount nftables openssl procps runc util-linux
 # What tests look at pages with.
 BROWSER_PACKAGES := chromium fonts-dejavu-core
 # Installs the packages given, if any is missing.

@@ -3,12 +3,13 @@
 //!
 //! [`handover::guard`] steers new connections while one apiserver makes way for the next and opens the next one's readiness gate;
 //! `leaders` lets go of the lease of a controller manager or scheduler that has ended; `copies` keeps copies of pods on disk and gives them
-//! to kubelet; `identity` keeps it known to the API. It only ever looks at processes of its own machine, and writes nothing but copies, conditions of pods, and leases. While it
-//! is away a roll waits, and the older apiserver serves.
+//! to kubelet; `identity` keeps it known to the API. It only ever looks at processes of its own machine, and writes nothing but copies,
+//! conditions of pods, and leases. While it is away a roll waits, and the older apiserver serves.
 //!
 //! On a machine that is no controller, where its kubeconfig has kubelet's certificate, it looks after copies alone.
 //!
 //! Its own copy always runs beside its pod. One of the two works, the other waits for its end: a lock of the machine's network namespace.
+//! Both make way for `unpivot`, which works in their place for a while, and are there again when it ends, however that is.
 
 mod complaints;
 mod copies;
@@ -86,13 +87,27 @@ pub async fn run(options: &Options) -> Result<(), Error> {
 }
 
 async fn work(options: &Options) -> Result<(), Error> {
-    let Options { kubeconfig, node, store, runtime } = options;
-    // Before anything that takes memory: one of two waits here for as long as the other lives.
-    let identity = identity::Keeper::new(kubeconfig, store)?;
-    tracing::info!(node, "waiting to be the one agent of this machine that works");
-    let _alone = lock::named("agent", RETRY)
-        .await
-        .map_err(|source| Error::Host { act: "wait for the other agent of this machine", source })?;
+    let Options { kubeconfig, node, store, .. } = options;
+    loop {
+        // Before anything that takes memory: one of two waits here for as long as the other lives.
+        let identity = identity::Keeper::new(kubeconfig, store)?;
+        tracing::info!(node, "waiting to be the one agent of this machine that works");
+        let alone = lock::named(lock::AGENT, RETRY).await;
+        let _alone = alone
+            .map_err(|source| Error::Host { act: "wait for the other agent of this machine", source })?;
+        tokio::select! {
+            result = work_alone(options, identity) => return result,
+            told = lock::taken(lock::STAND_IN, RETRY) => {
+                told.map_err(|source| Error::Host { act: "look who wants to work instead", source })?;
+            }
+        }
+        tracing::info!(node, "somebody else works on this machine");
+    }
+}
+
+/// Ends when one of its parts does.
+async fn work_alone(options: &Options, identity: identity::Keeper) -> Result<(), Error> {
+    let Options { node, store, runtime, .. } = options;
     let server = identity.access().borrow().server.clone();
     let port = Port::of(server.port_or_known_default().unwrap_or(443), identity.access())?;
     let client = current::client(identity.access())?;

@@ -109,7 +109,8 @@ pub type Observation = BTreeMap<Id, Observed>;
 #[derive(Clone, Debug)]
 pub struct Timing {
     /// A stopped pod's copy is started after this while the API is silent: the runtime starts a container again in less. A pod
-    /// that has not been seen at all since the agent started, as after a boot, is not waited for, unless it is exclusive.
+    /// that has not been seen at all since the agent started, as after a boot, is not waited for, unless it is exclusive; of a leader,
+    /// as long as `kubelet` says: its own pod may be started once the apiserver answers.
     pub start: Duration,
     /// The same while the API has the pod: kubelet needs that long to hear of it and to start it.
     pub kubelet: Duration,
@@ -306,6 +307,8 @@ impl<'a> Node<'a> {
     /// Whether a copy that may run beside its pod is started.
     fn stands_in(&self, memory: &Memory, seen: &Observed) -> Option<(Act, Why)> {
         let patience = match seen.api {
+            // Nobody leads before there is an apiserver, and whoever tries keeps that from the processor while it starts.
+            Api::Unknown if !memory.was_alive && seen.role == Role::Leader => self.timing.kubelet,
             Api::Unknown if !memory.was_alive => Duration::ZERO,
             Api::Unknown => self.timing.start,
             Api::Here | Api::Wanted => self.timing.kubelet,

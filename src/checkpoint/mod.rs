@@ -32,6 +32,8 @@ use serde::{Deserialize, Serialize};
 pub const CHECKPOINT: &str = "checkpointer.alpha.coreos.com/checkpoint";
 /// On a copy: the name of the pod that it was made from.
 pub const CHECKPOINT_OF: &str = "checkpointer.alpha.coreos.com/checkpoint-of";
+/// Label of a copy, `true`: by it a pod's rules on where it may run leave copies out.
+pub const COPY: &str = "bootkube.dev/copy";
 
 /// A workload on this machine: a DaemonSet, a Deployment, a pod on its own. Two of one name in one namespace share a copy, the one of
 /// whichever pod is newer.

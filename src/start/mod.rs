@@ -211,10 +211,19 @@ pub enum Error {
     NotSelfHosted,
     /// Others would lose theirs; nothing was touched.
     #[error(
-        "the control plane runs on other machines too ({}), and would be taken from them; take the controllers' label off them first",
-        .0.join(", ")
+        "the control plane runs on other machines too ({}), and would be taken from them; make node {node} the only controller first:\n  \
+         kubectl label node {} {label}-\n  \
+         kubectl -n {namespace} delete pods -l tier=control-plane --field-selector spec.nodeName!={node}",
+        others.join(", "), others.join(" "), namespace = crate::NAMESPACE
     )]
-    OtherControllers(Vec<String>),
+    OtherControllers {
+        /// The node of this machine.
+        node: String,
+        /// Nodes of the others.
+        others: Vec<String>,
+        /// Key of the label that makes a controller.
+        label: String,
+    },
     /// It could not read its keys; nothing was touched.
     #[error("{0} does not run as root, so it could not read keys in {keys}; set runAsUser: 0 in its pods first", keys = crate::CONTROL_PLANE_KEYS)]
     NotRootPod(&'static str),
@@ -280,7 +289,7 @@ impl Error {
             | Self::Lock(_)
             | Self::Complete
             | Self::NotSelfHosted
-            | Self::OtherControllers(_)
+            | Self::OtherControllers { .. }
             | Self::NotRootPod(_)
             | Self::Unfit(_) => ExitClass::Preflight,
             Self::TornDown(failed) => failed.class(),

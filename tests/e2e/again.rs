@@ -48,12 +48,17 @@ fn interrupt(world: &World, phase: &str, signal: &str) {
 
 /// `start`, as soon as it says that it is in `phase`, and what it says.
 pub fn start_until(world: &World, phase: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
-    let script = format!("echo $$ >/run/start.pid; exec bootkube start --asset-dir {ASSETS}");
-    let mut start = world.n1().spawn(&["bash", "-c", &script]).unwrap();
-    let mut lines = BufReader::new(start.stdout.take().unwrap()).lines();
+    run_until(world, &format!("bootkube start --asset-dir {ASSETS}"), phase)
+}
+
+/// A command that says what phase it is in, as soon as that is `phase`.
+pub fn run_until(world: &World, command: &str, phase: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let script = format!("echo $$ >/run/start.pid; exec {command}");
+    let mut child = world.n1().spawn(&["bash", "-c", &script]).unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let reached = lines.any(|line| line.unwrap().ends_with(phase));
-    assert!(reached, "start ended before: {:?}", start.wait_with_output());
-    (start, lines)
+    assert!(reached, "it ended before: {:?}", child.wait_with_output());
+    (child, lines)
 }
 
 fn kill_in(world: &World, phase: &str, signal: &str) -> ExitStatus {

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lab::cluster::ASSETS;
-use lab::{EtcdTls, Lab, far};
+use lab::{EtcdTls, Lab, Machine, far};
 use serde_json::{Value, json};
 
 use crate::running::{Moment, Running};
 use crate::world::{World, record};
 
-const PORT: u16 = 2379;
+/// Where its members listen for clients.
+pub const PORT: u16 = 2379;
 /// Where the far one seems to be.
 const FAR: u16 = 12379;
 
@@ -37,13 +38,7 @@ fn start_bears_the_loss_of_one_of_three_members() {
     let world = World::up("e2e-members", names.len(), |lab| external(lab, &names, PORT));
     world.cluster.render().unwrap();
     let members = world.lab.machines();
-    for member in &members {
-        for file in ["server-ca.crt", "server.crt", "server.key", "peer.crt", "peer.key"] {
-            let path = format!("{ASSETS}/tls/etcd/{file}");
-            member.write(&path, &world.n1().read(&path).unwrap(), 0o600).unwrap();
-        }
-        member.start_etcd(&tls(), &members).unwrap();
-    }
+    start_members(&world, &members);
     world.cluster.join(&world.n1()).unwrap();
     let mut running = Running::start(&world, &[]);
     assert!(running.reach(&Moment::Within("apply objects".into(), Duration::ZERO)), "start ended early");
@@ -53,7 +48,19 @@ fn start_bears_the_loss_of_one_of_three_members() {
     assert_eq!(world.kubectl(&["get", "--raw", "/readyz"]), "ok");
 }
 
-fn external(lab: &Lab, machines: &[&str], port: u16) -> Value {
+/// Starts a member of one etcd on each machine, with the rendered certificates.
+pub fn start_members(world: &World, members: &[Machine]) {
+    for member in members {
+        for file in ["server-ca.crt", "server.crt", "server.key", "peer.crt", "peer.key"] {
+            let path = format!("{ASSETS}/tls/etcd/{file}");
+            member.write(&path, &world.n1().read(&path).unwrap(), 0o600).unwrap();
+        }
+        member.start_etcd(&tls(), members).unwrap();
+    }
+}
+
+/// Configuration for an etcd with a member on each of `machines`.
+pub fn external(lab: &Lab, machines: &[&str], port: u16) -> Value {
     let server = |name: &&str| format!("https://{}:{port}", lab.machine(name).unwrap().ip());
     let servers: Vec<_> = machines.iter().map(server).collect();
     json!({"etcd": {"mode": "external", "servers": servers}})

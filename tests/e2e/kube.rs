@@ -1,9 +1,17 @@
 //! Questions to a cluster that tests share: which pods there are, whose they are, and whether they are Ready.
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use crate::world::World;
 
+/// Owner and name of the control plane's workloads.
+pub const WORKLOADS: [(&str, &str); 4] = [
+    ("DaemonSet", "kube-apiserver"),
+    ("DaemonSet", "pod-checkpointer"),
+    ("Deployment", "kube-controller-manager"),
+    ("Deployment", "kube-scheduler"),
+];
 /// A pod, as much of it as tests look at.
 #[derive(Debug)]
 pub struct Pod {
@@ -102,4 +110,32 @@ fn owner_of_set(set: &Value) -> String {
 pub fn condition(object: &Value, kind: &str) -> bool {
     let mut conditions = object["status"]["conditions"].as_array().into_iter().flatten();
     conditions.any(|condition| condition["type"] == kind && condition["status"] == "True")
+}
+
+/// Each workload of the control plane has a pod in the list, on `node` or anywhere, that is Ready and whose containers started after `since`.
+pub fn ready_since(pods: &Value, since: Timestamp, node: Option<&str>) -> Result<(), String> {
+    for (kind, name) in WORKLOADS {
+        let kind = if kind == "Deployment" { "ReplicaSet" } else { kind };
+        let is_its = |pod: &&Value| {
+            let owner = &pod["metadata"]["ownerReferences"][0];
+            let is_here = node.is_none_or(|node| pod["spec"]["nodeName"] == node);
+            is_here
+                && owner["kind"] == kind
+                && owner["name"].as_str().is_some_and(|owner| owner.starts_with(name))
+        };
+        let its: Vec<&Value> = pods["items"].as_array().unwrap().iter().filter(is_its).collect();
+        let is_good = |pod: &&&Value| {
+            let is_leaving = pod["metadata"]["deletionTimestamp"].is_string();
+            condition(pod, "Ready") && !is_leaving && started(pod).is_some_and(|at| at >= since)
+        };
+        if !its.iter().any(|pod| is_good(&pod)) {
+            let status: Vec<&Value> = its.iter().map(|pod| &pod["status"]["conditions"]).collect();
+            return Err(format!("{name}: {status:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn started(pod: &Value) -> Option<Timestamp> {
+    pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"].as_str()?.parse().ok()
 }

@@ -7,10 +7,12 @@
 
 mod again;
 mod audit;
+mod boot;
 mod causes;
 mod checks;
 #[path = "../support/client.rs"]
 mod client;
+mod controllers;
 mod etcd;
 mod external_etcd;
 mod families;

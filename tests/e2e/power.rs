@@ -11,19 +11,13 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::again::start_until;
+use crate::boot;
 use crate::checks::{Checks, eventually};
 use crate::kept;
-use crate::kube::condition;
+use crate::kube::{WORKLOADS, ready_since};
 use crate::traffic::{self, Answered, Traffic};
 use crate::world::{World, record};
 
-/// Owner and name of the control plane's workloads.
-const WORKLOADS: [(&str, &str); 4] = [
-    ("DaemonSet", "kube-apiserver"),
-    ("DaemonSet", "pod-checkpointer"),
-    ("Deployment", "kube-controller-manager"),
-    ("Deployment", "kube-scheduler"),
-];
 /// What is in kubelet's folder when all is well.
 pub const WELL: &str = "etcd.yaml\nkube-system-pod-checkpointer.json\n";
 /// Those of `start` that take longer than a moment.
@@ -52,6 +46,10 @@ fn a_sole_controller_comes_back_by_itself() {
         let (figures, answered) = watched_power_cut(&world);
         record("power-cut-watched", &figures);
         answered.iter().for_each(Answered::assert_unnoticed);
+    });
+    checks.that("after a power cut with leases and conditions of ten minutes ago, too", || {
+        boot::grow_old(&world);
+        record("power-cut-stale", &power_cut(&world, Duration::ZERO));
     });
     checks.that("all apiserver pods are deleted, and the API is back within a minute", || {
         record("apiservers-deleted", &json!({"seconds": deleted(&world, &["kube-apiserver"])}));
@@ -176,7 +174,7 @@ fn watched_power_cut(world: &World) -> (Value, Vec<Answered>) {
 }
 
 /// A power cut, and the API that answers again.
-struct Outage {
+pub struct Outage {
     cut: Timestamp,
     on: Instant,
     api: f64,
@@ -193,7 +191,13 @@ impl Outage {
         Self { cut, on, api: on.elapsed().as_secs_f64() }
     }
 
-    fn end(self, world: &World) -> Value {
+    /// One that began at `cut`; the API answers again.
+    pub fn over(cut: Timestamp) -> Self {
+        Self { cut, on: Instant::now(), api: 0.0 }
+    }
+
+    /// Waits until all is as it was, without a copy; how long that took.
+    pub fn end(self, world: &World) -> Value {
         let Self { cut, on, api } = self;
         eventually(120, || is_well(world, cut));
         let ready = on.elapsed().as_secs_f64();
@@ -225,31 +229,8 @@ fn apiservers(world: &World, wanted: usize) -> Result<(), String> {
 /// Each workload of the control plane has a pod that is Ready and whose containers started after `since`: what the API tells of before is
 /// no evidence.
 fn is_well(world: &World, since: Timestamp) -> Result<(), String> {
-    let pods: Value =
-        serde_json::from_str(&kubectl(world, &["get", "pods", "-n", "kube-system", "-o", "json"])?)
-            .map_err(|error| error.to_string())?;
-    let pods = pods["items"].as_array().unwrap();
-    for (kind, name) in WORKLOADS {
-        let kind = if kind == "Deployment" { "ReplicaSet" } else { kind };
-        let is_its = |pod: &&Value| {
-            let owner = &pod["metadata"]["ownerReferences"][0];
-            owner["kind"] == kind && owner["name"].as_str().is_some_and(|owner| owner.starts_with(name))
-        };
-        let its: Vec<&Value> = pods.iter().filter(is_its).collect();
-        let is_good = |pod: &&&Value| {
-            let is_leaving = pod["metadata"]["deletionTimestamp"].is_string();
-            condition(pod, "Ready") && !is_leaving && started(pod).is_some_and(|at| at >= since)
-        };
-        if !its.iter().any(|pod| is_good(&pod)) {
-            let status: Vec<&Value> = its.iter().map(|pod| &pod["status"]["conditions"]).collect();
-            return Err(format!("{name}: {status:?}"));
-        }
-    }
-    Ok(())
-}
-
-fn started(pod: &Value) -> Option<Timestamp> {
-    pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"].as_str()?.parse().ok()
+    let pods = kubectl(world, &["get", "pods", "-n", "kube-system", "-o", "json"])?;
+    ready_since(&serde_json::from_str(&pods).map_err(|error| error.to_string())?, since, None)
 }
 
 fn no_copy(world: &World) -> Result<(), String> {

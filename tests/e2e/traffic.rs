@@ -77,7 +77,7 @@ pub fn figures(answered: &[Answered]) -> Value {
 }
 
 /// The first of those that failed after the first success.
-fn tell_failed(client: &str, samples: &[Sample]) {
+pub fn tell_failed(client: &str, samples: &[Sample]) {
     let is_ok = |sample: &&Sample| sample.status == Some(200);
     let first = samples.iter().filter(is_ok).map(|sample| sample.at + sample.took).fold(f64::MAX, f64::min);
     let failed = samples.iter().filter(|sample| !is_ok(sample) && sample.at >= first);
@@ -87,7 +87,8 @@ fn tell_failed(client: &str, samples: &[Sample]) {
     }
 }
 
-fn kubeconfig(world: &World, user: &str, address: IpAddr) -> Vec<u8> {
+/// Of one of the users that `render` makes, towards an address of the first controller.
+pub fn kubeconfig(world: &World, user: &str, address: IpAddr) -> Vec<u8> {
     let data = |name: &str| {
         let pem = world.n1().read(&format!("{ASSETS}/tls/{name}")).unwrap();
         base64::engine::general_purpose::STANDARD.encode(pem)

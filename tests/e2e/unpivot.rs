@@ -2,11 +2,20 @@
 
 use serde_json::json;
 
+use crate::again::run_until;
 use crate::checks::{Checks, eventually};
 use crate::traffic::{self, Answered, Traffic};
 use crate::world::{World, record};
 
 const UNPIVOT: &str = "bootkube unpivot --kubeconfig /opt/bootkube/assets/auth/kubeconfig";
+const PHASES: [&str; 6] = [
+    "take the agent's place",
+    "place the static apiserver",
+    "place the static leaders",
+    "remove the agent",
+    "hand over",
+    "verify",
+];
 const STATIC: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
 #[test]
@@ -30,10 +39,7 @@ fn a_control_plane_becomes_static_pods_and_self_hosted_again_without_a_gap() {
     });
     world.n1().reboot().unwrap();
     checks.that("static pods come back from a power cut by themselves", || {
-        eventually(60, || {
-            let answer = world.n1().exec(&["kubectl", "get", "--raw", "/readyz"]).unwrap();
-            answer.status.success().then_some(()).ok_or(String::from_utf8_lossy(&answer.stderr).into_owned())
-        });
+        eventually(60, || answers(&world));
         works(&world, "static");
     });
 
@@ -55,12 +61,48 @@ fn a_control_plane_becomes_static_pods_and_self_hosted_again_without_a_gap() {
         }
         works(&world, "back");
     });
+    checks.that(
+        "after a power cut in the middle the API is back by itself, and unpivot run again completes",
+        || {
+            survives_power_cut(&world, "hand over");
+        },
+    );
     let seconds = back.took.as_secs_f64();
     record(
         "unpivot",
         &json!({"back seconds": seconds, "out": traffic::figures(&out), "back": traffic::figures(&answered)}),
     );
     checks.finish();
+}
+
+#[test]
+#[ignore = "takes minutes: make soak"]
+fn unpivot_survives_a_power_cut_in_every_phase() {
+    let world = World::up("e2e-unpivot-power", 1, |_| json!({}));
+    world.render_and_join();
+    let mut checks = Checks::default();
+    for phase in PHASES {
+        world.start().must_succeed();
+        checks.that(phase, || survives_power_cut(&world, phase));
+    }
+    checks.finish();
+}
+
+/// The power is cut in `phase`; nothing is done by hand until the API answers, and then the same once more.
+fn survives_power_cut(world: &World, phase: &str) {
+    let (mut unpivot, _said) = run_until(world, UNPIVOT, phase);
+    world.n1().power_cut().unwrap();
+    unpivot.wait().unwrap();
+    world.n1().power_on().unwrap();
+    eventually(60, || answers(world));
+    world.shell(UNPIVOT);
+    is_static(world);
+    works(world, &phase.replace([' ', '\''], "-"));
+}
+
+fn answers(world: &World) -> Result<(), String> {
+    let answer = world.n1().exec(&["kubectl", "get", "--raw", "/readyz"]).unwrap();
+    answer.status.success().then_some(()).ok_or(String::from_utf8_lossy(&answer.stderr).into_owned())
 }
 
 fn nearly_all(answered: &Answered) {

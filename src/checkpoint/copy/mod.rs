@@ -35,7 +35,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 use sha2::{Digest as _, Sha256};
 
-use super::{CHECKPOINT_OF, Id, Revision, Role};
+use super::{CHECKPOINT_OF, COPY, Id, Revision, Role};
 pub use folder::{File, Folder};
 pub use needs::{Needs, needs};
 
@@ -158,14 +158,16 @@ pub fn make(pod: &Pod, id: &Id, role: Role, sources: &Sources, files: &str) -> R
     })
 }
 
-/// Name and labels stay: Services and policies mean the copy too while it stands in.
+/// Name and labels stay: Services and policies mean the copy too while it stands in. One label more tells who means pods only.
 fn metadata(pod: &Pod, id: &Id, revision: &Revision) -> ObjectMeta {
+    let mut labels = pod.metadata.labels.clone().unwrap_or_default();
+    labels.insert(COPY.to_owned(), "true".to_owned());
     let annotations =
         [(CHECKPOINT_OF, pod.name_any()), (WORKLOAD, id.name.clone()), (REVISION, revision.to_string())];
     ObjectMeta {
         name: pod.metadata.name.clone(),
         namespace: pod.metadata.namespace.clone(),
-        labels: pod.metadata.labels.clone(),
+        labels: Some(labels),
         annotations: Some(annotations.map(|(key, value)| (key.to_owned(), value)).into()),
         ..ObjectMeta::default()
     }

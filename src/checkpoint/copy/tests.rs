@@ -88,7 +88,7 @@ fn what_only_an_api_knows_is_gone_and_the_rest_stays() {
     assert_eq!(
         metadata,
         json!({
-            "name": "web-x7z2k", "namespace": "prod", "labels": {"app": "web"},
+            "name": "web-x7z2k", "namespace": "prod", "labels": {"app": "web", "bootkube.dev/copy": "true"},
             "annotations": {
                 "checkpointer.alpha.coreos.com/checkpoint-of": "web-x7z2k",
                 "bootkube.dev/checkpoint-workload": "web", "bootkube.dev/checkpoint-revision": revision,

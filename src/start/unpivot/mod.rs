@@ -2,12 +2,15 @@
 //! back.
 //!
 //! ```text
-//! agent goes ─► static apiserver placed, asked, steered to ─► static leaders placed ─► self-hosted leaders go, leases let go
-//!   ─► self-hosted apiserver goes ─► copies go
+//! agent makes way ─► static apiserver placed, asked, steered to ─► static leaders placed ─► agent goes
+//!   ─► self-hosted leaders go, leases let go ─► self-hosted apiserver goes ─► copies go
 //! ```
 //!
 //! The same rules as in a pivot, the other way round: who makes way goes when the newcomer has answered for itself and new connections go to
 //! it. Run again after an interruption it goes on where it was: what is placed stays, what is gone is gone. `start` leads back.
+//!
+//! The agent would steer otherwise, so it makes way at first; but it is removed only when static pods stand that need no agent. So a power cut
+//! at any time finds on disk what brings the control plane back: the agent's copies, or the static pods, or both.
 //!
 //! One controller only: the workloads that are removed are those of the whole cluster. With others it is refused, and nothing is touched.
 //! Secrets, accounts and roles stay in the API, so that `start` and `recover` find them.
@@ -30,11 +33,13 @@ use super::machine::{self, PROBE};
 use super::runner::{Progress, Runner};
 use super::timeouts::Timeouts;
 use super::{Error, LEADERS, begin};
-use crate::checkpoint::Id;
 use crate::checkpoint::store::Store;
+use crate::checkpoint::{Id, parent};
 use crate::cluster::kubeconfig::{self, Access};
 use crate::cluster::{connect, inventory, lease, node, pods};
 use crate::config::Component;
+use crate::config::defaults::CONTROL_PLANE_LABEL;
+use crate::handover::lock::{self as shared, Lock};
 use crate::host::{addresses, lock, processes, static_pods};
 use crate::recover::find::{self, Objects, Workload};
 use crate::ui::Sink;
@@ -87,9 +92,11 @@ pub async fn unpivot(options: &Options, sink: &dyn Sink) -> Result<Report, Error
     let mut runner = Runner::new(sink, &timeouts);
     let look = async |progress: &Progress| Here::look(options, progress).await;
     let here = runner.phase("look at the control plane", look).await?;
-    runner.phase("stop the agent", async |progress| stop_agent(&here, progress).await).await?;
+    let _instead =
+        runner.phase("take the agent's place", async |progress| take_place(&here, progress).await).await?;
     runner.phase("place the static apiserver", async |progress| bring_in(&here, progress).await).await?;
     runner.phase("place the static leaders", async |progress| place_leaders(&here, progress).await).await?;
+    runner.phase("remove the agent", async |progress| remove_agent(&here, progress).await).await?;
     runner.phase("hand over", async |progress| hand_over(&here, progress).await).await?;
     runner.phase("verify", async |progress| verify(&here, progress).await).await?;
     Ok(Report { times: runner.times, node: here.node })
@@ -147,12 +154,65 @@ async fn own_pods(client: &Client, node: &str, workloads: &[Workload]) -> Result
     }
     match others.is_empty() {
         true => Ok(own),
-        false => Err(Error::OtherControllers(others.into_iter().collect())),
+        false => Err(Error::OtherControllers {
+            node: node.to_owned(),
+            others: others.into_iter().collect(),
+            label: label(workloads),
+        }),
     }
 }
 
-/// Takes away who would steer otherwise, and revive what is about to go. Its copy starts no other one once its manifest is gone.
-async fn stop_agent(here: &Here, progress: &Progress<'_>) -> Result<(), Error> {
+/// Key of the label by which the control plane finds its machines.
+fn label(workloads: &[Workload]) -> String {
+    let mut selectors =
+        workloads.iter().filter_map(|workload| workload.template.spec.as_ref()?.node_selector.as_ref());
+    let first = selectors.find_map(|selector| selector.keys().next());
+    first.map_or_else(|| CONTROL_PLANE_LABEL.to_owned(), Clone::clone)
+}
+
+/// Makes the agent of this machine wait until these are dropped, or this program ends. Before that it takes back the copies that stand in
+/// for pods: what they are for would last, and nobody could tell them from the static pods.
+async fn take_place(here: &Here, progress: &Progress<'_>) -> Result<(Lock, Lock), Error> {
+    while let Some(copy) = here.active_copy().await? {
+        progress.waiting(format!("{copy} is active still"));
+        tokio::time::sleep(PROBE * 5).await;
+    }
+    let failed = |source| Error::Host { act: "take the place of this machine's agent", source };
+    let wanted = shared::named(shared::STAND_IN, PROBE).await.map_err(failed)?;
+    progress.waiting("the agent of this machine has not made way yet");
+    let place = shared::named(shared::AGENT, PROBE).await.map_err(failed)?;
+    Ok((wanted, place))
+}
+
+impl Here {
+    /// A copy that kubelet has been given or still runs, the agent's own aside. Without an agent nobody gives or takes any.
+    async fn active_copy(&self) -> Result<Option<String>, Error> {
+        let own = Id::new(NAMESPACE, AGENT);
+        let listing = Store::default().list()?;
+        let mut active = listing.entries.iter().filter(|entry| entry.disk().active.is_some());
+        if !active.clone().any(|entry| entry.id == own) {
+            return Ok(None);
+        }
+        if let Some(entry) = active.find(|entry| entry.id != own) {
+            return Ok(Some(format!("the copy of {}", entry.id)));
+        }
+        // Kubelet removes the mirror of one that has ended.
+        let mirrors = self.pods_here().await?.into_iter().filter(parent::is_copy);
+        let mut mirrors = mirrors.filter(|pod| pod.labels().get(retire::APP).is_none_or(|app| app != AGENT));
+        Ok(mirrors.next().map(|pod| format!("copy {}", pod.name_any())))
+    }
+
+    /// Pods of the control plane's namespace on this machine.
+    async fn pods_here(&self) -> Result<Vec<Pod>, Error> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let here = ListParams::default().fields(&format!("spec.nodeName={}", self.node));
+        let found = pods.list(&here).await.map_err(|error| retire::refused("list", "pods", &error))?;
+        Ok(found.items)
+    }
+}
+
+/// Removes the agent: from now on static pods stand that come back without it. Its copy starts no other one once its manifest is gone.
+async fn remove_agent(here: &Here, progress: &Progress<'_>) -> Result<(), Error> {
     retire::remove_daemon_set(&here.client, AGENT).await?;
     Store::default().deactivate(&Id::new(NAMESPACE, AGENT))?;
     retire::end_agent(&here.client, AGENT, progress).await
@@ -228,11 +288,8 @@ async fn verify(here: &Here, progress: &Progress<'_>) -> Result<(), Error> {
             tokio::time::sleep(PROBE).await;
         }
     }
-    let pods: Api<Pod> = Api::namespaced(here.client.clone(), NAMESPACE);
-    let mirrors = pods.list(&ListParams::default().fields(&format!("spec.nodeName={}", here.node))).await;
-    let mirrors = mirrors.map_err(|error| retire::refused("list", "pods", &error))?;
-    let ready =
-        mirrors.items.iter().filter(|pod| pods::is_mirror(pod) && pods::is_ready_pod(pod).is_ok()).count();
+    let is_ready = |pod: &&Pod| pods::is_mirror(pod) && pods::is_ready_pod(pod).is_ok();
+    let ready = here.pods_here().await?.iter().filter(is_ready).count();
     progress.info(format!("{ready} static pods of node {} are Ready", here.node));
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::start::machine::PROBE;
 use crate::start::runner::Progress;
 
 /// Label of a component's pods.
-const APP: &str = "k8s-app";
+pub const APP: &str = "k8s-app";
 
 /// Removes a component: the workload, what it made, and its disruption budget. How many pods that were.
 pub async fn workload(client: &Client, workload: &Workload, progress: &Progress<'_>) -> Result<usize, Error> {

@@ -1,8 +1,10 @@
 //! A lab in a folder: made, found again by anybody, and taken away without a trace.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::balance::Balancer;
 use crate::cache::Cache;
 use crate::cgroup::Group;
 use crate::command::output;
@@ -97,6 +99,16 @@ impl Lab {
     pub fn probe_outside(&self, name: &str, options: &Options) -> Result<Prober> {
         let output = self.folder.join(format!("{name}.jsonl"));
         Prober::start(|program| self.command_outside(program), options, output)
+    }
+
+    /// Address of the place outside of all machines.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.plan.gateway()
+    }
+
+    /// Starts a load balancer there, for the apiservers of `machines`.
+    pub fn balance(&self, port: u16, machines: &[Machine]) -> Result<Balancer> {
+        Balancer::start(self, port, machines)
     }
 
     /// Writes what there is to know about the lab's state into a folder, for somebody who asks why a test failed.

@@ -8,6 +8,7 @@
 //! A lab ends at machines with containerd, and at a kubelet that joins with what it finds in /etc/kubernetes/kubeconfig;
 //! [`Cluster`] makes a cluster on them, as a user would. What is peculiar to the host stays in `quirks`.
 
+mod balance;
 mod cache;
 mod cgroup;
 pub mod cluster;
@@ -33,6 +34,7 @@ mod store;
 
 use std::path::{Path, PathBuf};
 
+pub use balance::Balancer;
 pub use cache::Cache;
 pub use cluster::Cluster;
 pub use error::{Error, Result};
