@@ -82,22 +82,8 @@ pub async fn wait_self_hosted(plan: &Plan, waiting: &dyn Fn(String)) -> Result<(
 
 /// Waits until an apiserver of this machine answers for `path`, [`READY`] or [`USABLE`], and says where.
 pub async fn wait_api(plan: &Plan, path: &str, progress: &Progress<'_>) -> Result<SocketAddr, Error> {
-    wait_at(|| listening(plan), plan, path, progress).await
-}
-
-/// Waits until the apiserver at `endpoint` is [`READY`].
-pub async fn wait_ready(plan: &Plan, endpoint: SocketAddr, progress: &Progress<'_>) -> Result<(), Error> {
-    wait_at(|| Ok(vec![endpoint]), plan, READY, progress).await.map(drop)
-}
-
-async fn wait_at(
-    endpoints: impl Fn() -> Result<Vec<SocketAddr>, Error>,
-    plan: &Plan,
-    path: &str,
-    progress: &Progress<'_>,
-) -> Result<SocketAddr, Error> {
     loop {
-        match ask(plan, &endpoints()?, path).await? {
+        match ask(plan, &listening(plan)?, path).await? {
             Ok(endpoint) => {
                 progress.found(format!("the API answers at {endpoint}"));
                 return Ok(endpoint);

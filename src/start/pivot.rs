@@ -1,9 +1,7 @@
 //! The phases of a pivot, in order.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 
 use super::objects::{self, Applied};
@@ -11,14 +9,9 @@ use super::place::{self, Placer};
 use super::plan::Plan;
 use super::runner::{Progress, Runner};
 use super::take_over::{self, Leaders};
-use super::timeouts::APPLY;
 use super::{Error, LEADERS, Options, machine, newcomer, stale};
-use crate::NAMESPACE;
 use crate::cluster::connect;
 use crate::journal::Journal;
-
-/// An apiserver writes some two hundred objects before it is ready: less than that for each, and it is so within ten seconds.
-const QUICK: Duration = Duration::from_millis(40);
 
 /// What a pivot has before its first phase.
 pub struct Begun<'a> {
@@ -47,18 +40,19 @@ pub async fn pivot(begun: &Begun<'_>, runner: &mut Runner<'_>) -> Result<Applied
         .await?;
     if !self_hosted {
         newcomer::hold(plan).await?;
+        let place = async |progress: &Progress| {
+            progress.acts("place the other bootstrap pods");
+            begun.placer(progress).others(api.endpoint)
+        };
+        runner.phase("place the other bootstrap pods", place).await?;
         let clear =
             async |progress: &Progress| stale::clear(&api.client, &plan.required, &LEADERS, progress).await;
         runner.phase("clear what is stale", clear).await?;
     }
     let restart = options.restart_kubelet.as_deref().filter(|_| !self_hosted);
-    let apply = async |progress: &Progress| {
-        let is_quick = self_hosted || is_quick(&api.client).await; // asked while nothing else is
-        let others = place_others(begun, &api, is_quick, progress);
-        let objects = objects::apply(plan, options, restart, &api.client, progress);
-        futures::try_join!(others, objects).map(|((), applied)| applied)
-    };
-    let applied = runner.phase(APPLY, apply).await?;
+    let apply =
+        async |progress: &Progress| objects::apply(plan, options, restart, &api.client, progress).await;
+    let applied = runner.phase("apply objects", apply).await?;
     let mut last = Leaders::default();
     if self_hosted {
         let wait = async |progress: &Progress| {
@@ -72,36 +66,6 @@ pub async fn pivot(begun: &Begun<'_>, runner: &mut Runner<'_>) -> Result<Applied
     let verify = async |progress: &Progress| take_over::verify(&begun.placer(progress), folder, &last).await;
     runner.phase("verify", verify).await?;
     Ok(applied)
-}
-
-/// Places the bootstrap controller manager and scheduler, once they can live. The former gives up ten seconds after its election if the API
-/// is not ready all over by then, and kubelet starts it again later each time. An API whose etcd is near will be ready in time.
-async fn place_others(
-    begun: &Begun<'_>,
-    api: &Api,
-    is_quick: bool,
-    progress: &Progress<'_>,
-) -> Result<(), Error> {
-    if begun.self_hosted {
-        return Ok(());
-    }
-    if !is_quick {
-        machine::wait_ready(begun.plan, api.endpoint, progress).await?;
-    }
-    progress.acts("place the other bootstrap pods");
-    begun.placer(progress).others(api.endpoint)
-}
-
-/// Whether a look into etcd takes little, on a connection that is there already. One may meet a machine that is busy for a moment.
-async fn is_quick(client: &Client) -> bool {
-    let namespaces: kube::Api<Namespace> = kube::Api::all(client.clone());
-    for _ in 0..2 {
-        let begun = Instant::now();
-        if namespaces.get_opt(NAMESPACE).await.is_ok() && begun.elapsed() < QUICK {
-            return true;
-        }
-    }
-    false
 }
 
 async fn bring_up(begun: &Begun<'_>, runner: &mut Runner<'_>) -> Result<(), Error> {

@@ -79,12 +79,17 @@ pub async fn preview(options: &Options) -> Result<Preview, Error> {
             "place etcd" if plan.staying.is_empty() => return None,
             "place etcd" => place_etcd(&plan, &before, is_past),
             "place the bootstrap apiserver" if !is_past => place_apiserver(&plan, &before),
+            "place the other bootstrap pods" if !is_past => place_others(&plan, &before),
             "hand over" if !is_past => hand_over(&plan),
-            "place the bootstrap apiserver" | "clear what is stale" | "hand over" if is_past => {
+            "place the bootstrap apiserver"
+            | "place the other bootstrap pods"
+            | "clear what is stale"
+            | "hand over"
+                if is_past =>
+            {
                 return None;
             }
-            APPLY if is_past => objects.clone(),
-            APPLY => [place_others(&plan, &before), objects.clone()].concat(),
+            APPLY => objects.clone(),
             "verify" if !is_past => vec![act("remove", &BOOTSTRAP_SECRETS)],
             _ => Vec::new(),
         };

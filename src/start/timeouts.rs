@@ -5,11 +5,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// Every phase, in order, by the name it is told under.
-pub const PHASES: [&str; 9] = [
+pub const PHASES: [&str; 10] = [
     "preflight",
     "place etcd",
     "place the bootstrap apiserver",
     "wait for the API",
+    "place the other bootstrap pods",
     "clear what is stale",
     APPLY,
     "wait for the self-hosted control plane",

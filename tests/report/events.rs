@@ -59,7 +59,8 @@ pub fn success() -> Vec<Told> {
         3512,
         act("the API is ready at 192.0.2.10:6443", "place the other bootstrap pods", Basis::LastLook, 61),
     ));
-    phase(&mut events, "apply objects", 3510, 4900, &[(3580, "no node has registered yet"), (4700, HOSTILE)]);
+    phase(&mut events, "place the other bootstrap pods", 3510, 3560, &[]);
+    phase(&mut events, "apply objects", 3560, 4900, &[(3580, "no node has registered yet"), (4700, HOSTILE)]);
     for (index, name) in ["kube-apiserver", "kube-scheduler", HOSTILE].into_iter().enumerate() {
         events.push((
             3600 + index as u64 * 40,
