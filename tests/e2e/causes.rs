@@ -290,7 +290,8 @@ fn seen_late(world: &World, checks: &mut Checks, told: &mut Told) {
     checks.that("an object that admission refuses is named, with its file and what to do", || {
         flawed(world, "true");
         world.n1().write(&format!("{FLAWED}/manifests/intruder.yaml"), INTRUDER.as_bytes(), 0o600).unwrap();
-        let started = world.start_by(&["bootkube", "start", "--strict", "--timeout=60s", "--asset-dir", FLAWED]);
+        let started =
+            world.start_by(&["bootkube", "start", "--strict", "--timeout=60s", "--asset-dir", FLAWED]);
         let said = String::from_utf8_lossy(&started.output.stderr).into_owned();
         assert_eq!(started.output.status.code(), Some(1), "{said}");
         assert!(said.contains("intruder.yaml"), "{said}");

@@ -314,7 +314,11 @@ impl Controllers {
     fn probe(&self, name: &str, whom: &'static str) -> (&'static str, Prober) {
         let folder = self.world.lab.folder();
         let kubeconfig = folder.join(format!("{name}-{whom}.kubeconfig"));
-        std::fs::write(&kubeconfig, traffic::kubeconfig(&self.world, "scheduler", self.world.n1().ip().into())).unwrap();
+        std::fs::write(
+            &kubeconfig,
+            traffic::kubeconfig(&self.world, "scheduler", self.world.n1().ip().into()),
+        )
+        .unwrap();
         let host = match whom {
             "balancer" => self.world.lab.gateway(),
             machine => self.world.lab.machine(machine).unwrap().ip(),
