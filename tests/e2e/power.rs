@@ -163,14 +163,18 @@ fn power_cut(world: &World, off: Duration) -> Value {
     Outage::begin(world, off).end(world)
 }
 
-/// The same, with clients from the first answer on: each copy hands over to its pod.
+/// The same under load: an administrator from the first answer on, and everybody once all pods are Ready and copies go.
 fn watched_power_cut(world: &World) -> (Value, Vec<Answered>) {
     let outage = Outage::begin(world, Duration::ZERO);
+    let boot = Traffic::of_admin(world, "boot");
+    // Before, an apiserver on a machine that starts everything at once has others wait, and says so.
+    eventually(120, || is_well(world, outage.cut));
     let traffic = Traffic::start(world, "copies-go");
     let mut figures = outage.end(world);
-    let answered = traffic.finish();
+    let (boot, answered) = (boot.finish(), traffic.finish());
+    figures["boot"] = traffic::figures(&boot);
     figures["clients"] = traffic::figures(&answered);
-    (figures, answered)
+    (figures, boot.into_iter().chain(answered).collect())
 }
 
 /// A power cut, and the API that answers again.

@@ -11,6 +11,17 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
+/// What a client is called, as whom it asks, and over which connections.
+type Client = (&'static str, &'static str, Connections);
+
+/// The scheduler may list nodes, because a ClusterRole says so.
+const CLIENTS: [Client; 4] = [
+    ("admin", "admin", Connections::Fresh),
+    ("rbac", "scheduler", Connections::Fresh),
+    ("kept-http1", "scheduler", Connections::Http1),
+    ("kept-http2", "scheduler", Connections::Http2),
+];
+
 /// Clients that ask until they are stopped.
 pub struct Traffic {
     clients: Vec<(&'static str, Prober)>,
@@ -30,24 +41,26 @@ impl Traffic {
         Self::towards(world.n1().ip().into(), world, name)
     }
 
+    /// The administrator alone, who is not made to wait for others by an apiserver that has more to do than it can.
+    pub fn of_admin(world: &World, name: &str) -> Self {
+        Self::of(&CLIENTS[..1], world.n1().ip().into(), world, name)
+    }
+
     /// The same towards an address of the first controller.
     pub fn towards(address: IpAddr, world: &World, name: &str) -> Self {
+        Self::of(&CLIENTS, address, world, name)
+    }
+
+    fn of(clients: &[Client], address: IpAddr, world: &World, name: &str) -> Self {
         let folder = world.lab.folder();
-        // The scheduler may list nodes, because a ClusterRole says so.
-        let [admin, scheduler] = ["admin", "scheduler"].map(|user| kubeconfig(world, user, address));
-        let clients = [
-            ("admin", &admin, Connections::Fresh),
-            ("rbac", &scheduler, Connections::Fresh),
-            ("kept-http1", &scheduler, Connections::Http1),
-            ("kept-http2", &scheduler, Connections::Http2),
-        ];
-        let clients = clients.map(|(client, kubeconfig, connections)| {
+        let start = |(client, user, connections): &Client| {
             let file = folder.join(format!("{name}-{client}.kubeconfig"));
-            std::fs::write(&file, kubeconfig).unwrap();
+            std::fs::write(&file, kubeconfig(world, user, address)).unwrap();
+            let connections = *connections;
             let options = Options { path: "/api/v1/nodes".into(), connections, ..Options::new(file) };
-            (client, world.lab.probe_outside(&format!("{name}-{client}"), &options).unwrap())
-        });
-        Self { clients: clients.into() }
+            (*client, world.lab.probe_outside(&format!("{name}-{client}"), &options).unwrap())
+        };
+        Self { clients: clients.iter().map(start).collect() }
     }
 
     /// Stops them.

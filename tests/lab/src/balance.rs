@@ -1,5 +1,6 @@
 //! A load balancer outside of all machines, as clusters of several controllers have one: haproxy, which asks every apiserver whether it is
-//! ready, and breaks off the connections to one that is not. It knows nothing of a machine but its address.
+//! ready, and breaks off the connections to one that has not been for a while, as one is whose machine has lost its power. It knows nothing of
+//! a machine but its address.
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -19,10 +20,11 @@ defaults
   timeout connect 1s
   timeout client 1h
   timeout server 1h
-  timeout check 2s
+  timeout check 5s
 backend apiservers
+  option redispatch 1
   option httpchk GET /readyz
-  default-server check check-ssl verify none inter 500ms rise 1 fall 2 on-marked-down shutdown-sessions
+  default-server check check-ssl verify none inter 500ms rise 1 fall 3 on-marked-down shutdown-sessions
 ";
 
 /// Ends when it is dropped.
