@@ -67,7 +67,8 @@ const METHOD: &str = "\
 - 1,000 ConfigMaps are applied by `start` on a machine that runs itself (the phase that applies, the cluster's own objects with them) and by
   `kubectl apply --server-side`, in turns, each time as new objects.
 - Peak memory is the kernel's figure for the finished process. `render` is timed by hyperfine.
-- The agent is watched for two minutes in which nothing happens.
+- The agent is watched for two minutes in which nothing happens. Its pod and its copy share the pages of the binary, which are counted
+  twice in `agent_rss_mib`.
 ";
 
 #[cfg(test)]

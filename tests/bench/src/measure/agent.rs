@@ -15,7 +15,7 @@ use crate::kube::is_ready;
 use crate::results::Results;
 
 /// What this yields.
-pub const NAMES: [&str; 2] = ["agent_rss_mib", "agent_cpu_percent"];
+pub const NAMES: [&str; 3] = ["agent_rss_mib", "agent_anonymous_mib", "agent_cpu_percent"];
 /// Its DaemonSet.
 const AGENT: &str = "pod-checkpointer";
 /// What a new cluster does is over after this.
@@ -34,12 +34,11 @@ pub fn measure(bench: &Bench, results: &mut Results) -> Result<()> {
             false => Ok(None),
         }
     })?;
-    let Some((mebibytes, percent)) = measured else {
+    let Some(figures) = measured else {
         NAMES.into_iter().for_each(|name| results.not_yet(name));
         return Ok(());
     };
-    results.set("agent_rss_mib", mebibytes);
-    results.set("agent_cpu_percent", percent);
+    NAMES.into_iter().zip(figures).for_each(|(name, figure)| results.set(name, figure));
     Ok(())
 }
 
@@ -49,7 +48,8 @@ fn has_agent(manifests: &Path) -> Result<bool> {
     Ok(names.any(|name| name.to_string_lossy().starts_with(AGENT)))
 }
 
-fn idle(rendered: &Rendered, bench: &Bench) -> Result<(f64, f64)> {
+/// In the order of [`NAMES`].
+fn idle(rendered: &Rendered, bench: &Bench) -> Result<[f64; 3]> {
     rendered.join()?;
     let ended = rendered.start(bench)?.ended;
     wait_ready(&rendered.kubectl, ended)?;
@@ -65,8 +65,11 @@ fn idle(rendered: &Rendered, bench: &Bench) -> Result<(f64, f64)> {
     let (begun, before) = (Instant::now(), all()?);
     std::thread::sleep(WINDOW);
     let percent = (all()? - before) / TICKS / begun.elapsed().as_secs_f64() * 100.0;
-    let resident = processes.iter().map(|proc| kibibytes(&proc.join("status").to_string_lossy(), "VmRSS"));
-    Ok((resident.sum::<Result<u64>>()? as f64 / 1024.0, percent))
+    let mebibytes = |field: &str| {
+        let each = processes.iter().map(|proc| kibibytes(&proc.join("status").to_string_lossy(), field));
+        each.sum::<Result<u64>>().map(|kibibytes| kibibytes as f64 / 1024.0)
+    };
+    Ok([mebibytes("VmRSS")?, mebibytes("RssAnon")?, percent])
 }
 
 /// Their numbers on the machine, from containerd, which knows a container by its pod's name.
