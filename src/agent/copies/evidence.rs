@@ -4,6 +4,7 @@
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _};
 
+use super::copy_of;
 use super::observe::Seen;
 use crate::NAMESPACE;
 use crate::agent::complaints::Complaints;
@@ -30,7 +31,8 @@ pub fn missing(observation: &Observation, complaints: &Complaints) -> Result<(),
             (false, ..) | (true, Some(_), true) => None,
             (true, None, _) => Some("the copies on disk cannot be read".to_owned()),
             (true, Some(_), false) => {
-                Some(complaints.about(id).map_or_else(|| format!("no copy of {id} yet"), str::to_owned))
+                let why = complaints.about(id).or_else(|| complaints.about(&copy_of(id)));
+                Some(why.map_or_else(|| format!("no copy of {id} yet"), str::to_owned))
             }
         }
     };
@@ -80,5 +82,35 @@ pub async fn tell(client: &Client, seen: &Seen<'_>, conditions: &[Told]) {
                 tracing::warn!(pod = pod.name_any(), kind, error = chain(&error), "condition not set");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::decide::{Api, Disk, Kubelet, Parent};
+
+    fn observation(disk: Option<Disk>) -> Observation {
+        let seen = Observed {
+            role: Role::Apiserver,
+            api: Api::Here,
+            parent: Parent::Healthy,
+            kubelet: Kubelet::Unknown,
+            disk,
+            offer: None,
+        };
+        [(Id::new(NAMESPACE, "kube-apiserver"), seen)].into()
+    }
+
+    #[test]
+    fn what_keeps_a_copy_from_the_disk_is_told_as_well_as_what_cannot_be_copied() {
+        let none = observation(Some(Disk::default()));
+        let mut complaints = Complaints::default();
+        assert_eq!(missing(&none, &complaints).unwrap_err(), "no copy of kube-system/kube-apiserver yet");
+        complaints.say(&"copy of kube-system/kube-apiserver", "No space left on device".to_owned());
+        assert_eq!(missing(&none, &complaints).unwrap_err(), "No space left on device");
+        complaints.say(&"kube-system/kube-apiserver", "it has a claim".to_owned());
+        assert_eq!(missing(&none, &complaints).unwrap_err(), "it has a claim");
+        assert_eq!(missing(&observation(None), &complaints).unwrap_err(), "the copies on disk cannot be read");
     }
 }

@@ -178,7 +178,7 @@ async fn act(store: &Store, action: &Action, offered: Option<Offered>, complaint
         (Act::Deactivate, _) => Box::new(move || store.deactivate(&workload)),
         (Act::Remove, _) => Box::new(move || store.remove(&workload)),
     };
-    let subject = format!("copy of {id}");
+    let subject = copy_of(id);
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(())) => {
             complaints.over(&subject);
@@ -187,6 +187,11 @@ async fn act(store: &Store, action: &Action, offered: Option<Offered>, complaint
         Ok(Err(error)) => complaints.say(&subject, chain(&error)),
         Err(panic) => complaints.say(&subject, panic.to_string()),
     }
+}
+
+/// The subject of complaints about what was done on disk; what cannot be copied is a matter of the workload itself.
+fn copy_of(id: &Id) -> String {
+    format!("copy of {id}")
 }
 
 fn done(act: &Act) -> &'static str {
