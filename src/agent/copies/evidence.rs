@@ -111,6 +111,9 @@ mod tests {
         assert_eq!(missing(&none, &complaints).unwrap_err(), "No space left on device");
         complaints.say(&"kube-system/kube-apiserver", "it has a claim".to_owned());
         assert_eq!(missing(&none, &complaints).unwrap_err(), "it has a claim");
-        assert_eq!(missing(&observation(None), &complaints).unwrap_err(), "the copies on disk cannot be read");
+        assert_eq!(
+            missing(&observation(None), &complaints).unwrap_err(),
+            "the copies on disk cannot be read"
+        );
     }
 }
