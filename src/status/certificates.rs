@@ -166,15 +166,18 @@ mod tests {
     use super::*;
 
     fn problem(now: OffsetDateTime) -> Option<String> {
-        let certificate = Certificate {
-            name: "kubernetes-admin".into(),
-            place: "kubeconfig".into(),
+        of_2026("kubernetes-admin", "kubeconfig").problem(now)
+    }
+
+    fn of_2026(name: &str, place: &str) -> Certificate {
+        Certificate {
+            name: name.into(),
+            place: place.into(),
             is_authority: false,
             not_before: datetime!(2026-01-01 0:00 UTC),
             not_after: datetime!(2027-01-01 0:00 UTC),
             is_renewed: false,
-        };
-        certificate.problem(now)
+        }
     }
 
     #[test]
@@ -207,14 +210,7 @@ mod tests {
                 .unwrap()
             };
             let pods: Vec<Pod> = agents.iter().map(pod).collect();
-            let mut found = vec![Certificate {
-                name: "bootkube-agent".into(),
-                place: "Secret pod-checkpointer, kubeconfig".into(),
-                is_authority: false,
-                not_before: datetime!(2026-01-01 0:00 UTC),
-                not_after: datetime!(2027-01-01 0:00 UTC),
-                is_renewed: false,
-            }];
+            let mut found = vec![of_2026("bootkube-agent", "Secret pod-checkpointer, kubeconfig")];
             of_agents(&mut found, &pods.iter().collect::<Vec<_>>());
             (found.len(), found.iter().filter_map(|certificate| certificate.problem(now)).count())
         };

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Copies are kept of pods of any namespace; what those of other namespaces than the control plane's refer to is read where a Role there allows
-//! it. Nothing here ends a process: a copy runs because its file is in kubelet's
-//! folder. Whatever fails is tried again in the next round, and said once.
+//! it. Nothing here ends a process: a copy runs because its file is in kubelet's folder. Whatever fails is tried again in the next round, and
+//! said once.
 
 mod cluster;
 mod evidence;
