@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use lab::cluster::ASSETS;
-use lab::probe::{Options, Prober};
+use lab::probe::{NAMESPACE, Options, Prober};
 use lab::{Balancer, Lab, Machine};
 use serde_json::{Value, json};
 
@@ -324,7 +324,7 @@ impl Controllers {
             machine => self.world.lab.machine(machine).unwrap().ip(),
         };
         let server = Some(format!("https://{host}:{PORT}"));
-        let options = Options { path: "/api/v1/nodes".into(), rate: 20, server, ..Options::new(kubeconfig) };
+        let options = Options { path: NAMESPACE.into(), rate: 20, server, ..Options::new(kubeconfig) };
         (whom, self.world.lab.probe_outside(&format!("{name}-{whom}"), &options).unwrap())
     }
 

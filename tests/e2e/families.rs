@@ -31,46 +31,36 @@ fn hold(families: Families) {
     let world = World::alone(&name, 1, |lab| families.config(&lab.machine("n1").unwrap()));
     world.render_and_join();
     let mut checks = Checks::default();
-    let traffic = everywhere(&world, families, "pivot");
+    let addresses = families.addresses(&world.n1());
+    let traffic = Traffic::towards(&addresses, &world, "pivot");
     let started = world.start();
-    let pivot = finish(traffic);
+    let pivot = traffic.finish();
     started.must_succeed();
     checks.that("nobody notices the pivot", || pivot.iter().for_each(Answered::assert_unnoticed));
-    checks.that("the node and its pods have addresses of these families", || addresses(&world, families));
+    checks.that("the node and its pods have addresses of these families", || {
+        assert_addresses(&world, &addresses)
+    });
     checks.that("the API answers at the address of its service", || {
         let service = world.get(&["service", "kubernetes"]);
         let address: IpAddr = service["spec"]["clusterIP"].as_str().unwrap().parse().unwrap();
         let server = format!("https://{}", std::net::SocketAddr::new(address, 443));
         assert_eq!(world.kubectl(&["--server", &server, "get", "--raw", "/readyz"]), "ok");
     });
-    let traffic = everywhere(&world, families, "roll");
+    let traffic = Traffic::towards(&addresses, &world, "roll");
     let seconds = roll_by_flag(&world);
-    let roll = finish(traffic);
+    let roll = traffic.finish();
     checks.that("nobody notices a roll", || roll.iter().for_each(Answered::assert_unnoticed));
     let (pivot, roll) = (traffic::figures(&pivot), traffic::figures(&roll));
     record(&name, &json!({"pivot": pivot, "roll": roll, "roll_seconds": seconds}));
     checks.finish();
 }
 
-fn addresses(world: &World, families: Families) {
-    let expected: Vec<String> = families.addresses(&world.n1()).iter().map(ToString::to_string).collect();
+fn assert_addresses(world: &World, expected: &[IpAddr]) {
+    let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
     let node = world.get(&["node", "n1"]);
     let addresses = node["status"]["addresses"].as_array().unwrap().iter();
     let internal = addresses.filter(|address| address["type"] == "InternalIP");
     assert_eq!(internal.map(|address| address["address"].as_str().unwrap()).collect::<Vec<_>>(), expected);
     let pods = world.get(&["pods", "-n", "kube-system", "-l", "k8s-app=kube-dns"]);
     assert_eq!(pods["items"][0]["status"]["podIPs"].as_array().unwrap().len(), expected.len(), "{pods:#}");
-}
-
-/// Clients of each address.
-fn everywhere(world: &World, families: Families, name: &str) -> Vec<Traffic> {
-    let towards = |address: IpAddr| {
-        let family = if address.is_ipv6() { "ipv6" } else { "ipv4" };
-        Traffic::towards(address, world, &format!("{name}-{family}"))
-    };
-    families.addresses(&world.n1()).into_iter().map(towards).collect()
-}
-
-fn finish(traffic: Vec<Traffic>) -> Vec<Answered> {
-    traffic.into_iter().flat_map(Traffic::finish).collect()
 }

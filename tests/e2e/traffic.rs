@@ -1,4 +1,4 @@
-//! Clients outside of the machines, forty new connections a second each: an administrator, whom every apiserver believes, and one
+//! Clients outside of the machines, forty requests a second each: an administrator, whom every apiserver believes, and one
 //! whom RBAC has to allow, and who is refused by an apiserver that has not finished its RBAC bootstrap. And two of that user over
 //! connections that are kept, which try again what client-go tries again.
 
@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine as _;
 use lab::cluster::ASSETS;
-use lab::probe::{Connections, Options, Prober, Sample, Summary};
+use lab::probe::{Connections, NAMESPACE, Options, Prober, Sample, Summary};
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -14,7 +14,9 @@ use crate::world::World;
 /// What a client is called, as whom it asks, and over which connections.
 type Client = (&'static str, &'static str, Connections);
 
-/// The scheduler may list nodes, because a ClusterRole says so.
+/// Requests a second of each client, towards all addresses together.
+const RATE: u32 = 40;
+/// The scheduler may get namespaces, because a ClusterRole says so.
 const CLIENTS: [Client; 4] = [
     ("admin", "admin", Connections::Fresh),
     ("rbac", "scheduler", Connections::Fresh),
@@ -24,13 +26,13 @@ const CLIENTS: [Client; 4] = [
 
 /// Clients that ask until they are stopped.
 pub struct Traffic {
-    clients: Vec<(&'static str, Prober)>,
+    clients: Vec<(String, Prober)>,
 }
 
 /// What became of a client's requests.
 pub struct Answered {
-    /// Who it was.
-    pub client: &'static str,
+    /// Who it was, and over which family where there is more than one.
+    pub client: String,
     /// In figures.
     pub summary: Summary,
 }
@@ -38,36 +40,42 @@ pub struct Answered {
 impl Traffic {
     /// Starts all clients; `name` tells their files from those of others.
     pub fn start(world: &World, name: &str) -> Self {
-        Self::towards(world.n1().ip().into(), world, name)
+        Self::towards(&[world.n1().ip().into()], world, name)
     }
 
     /// The administrator alone, who is not made to wait for others by an apiserver that has more to do than it can.
     pub fn of_admin(world: &World, name: &str) -> Self {
-        Self::of(&CLIENTS[..1], world.n1().ip().into(), world, name)
+        Self::of(&CLIENTS[..1], &[world.n1().ip().into()], world, name)
     }
 
-    /// The same towards an address of the first controller.
-    pub fn towards(address: IpAddr, world: &World, name: &str) -> Self {
-        Self::of(&CLIENTS, address, world, name)
+    /// All clients towards each of the first controller's addresses.
+    pub fn towards(addresses: &[IpAddr], world: &World, name: &str) -> Self {
+        Self::of(&CLIENTS, addresses, world, name)
     }
 
-    fn of(clients: &[Client], address: IpAddr, world: &World, name: &str) -> Self {
-        let folder = world.lab.folder();
-        let start = |(client, user, connections): &Client| {
-            let file = folder.join(format!("{name}-{client}.kubeconfig"));
-            std::fs::write(&file, kubeconfig(world, user, address)).unwrap();
+    fn of(clients: &[Client], addresses: &[IpAddr], world: &World, name: &str) -> Self {
+        let rate = RATE / u32::try_from(addresses.len()).unwrap();
+        let start = |(address, (client, user, connections)): (&IpAddr, &Client)| {
+            let client = match addresses {
+                [_] => (*client).to_owned(),
+                _ => format!("{client}-{}", if address.is_ipv6() { "ipv6" } else { "ipv4" }),
+            };
+            let name = format!("{name}-{client}");
+            let file = world.lab.folder().join(format!("{name}.kubeconfig"));
+            std::fs::write(&file, kubeconfig(world, user, *address)).unwrap();
             let connections = *connections;
-            let options = Options { path: "/api/v1/nodes".into(), connections, ..Options::new(file) };
-            (*client, world.lab.probe_outside(&format!("{name}-{client}"), &options).unwrap())
+            let options = Options { path: NAMESPACE.into(), rate, connections, ..Options::new(file) };
+            (client, world.lab.probe_outside(&name, &options).unwrap())
         };
-        Self { clients: clients.iter().map(start).collect() }
+        let each = addresses.iter().flat_map(|address| clients.iter().map(move |client| (address, client)));
+        Self { clients: each.map(start).collect() }
     }
 
     /// Stops them.
     pub fn finish(self) -> Vec<Answered> {
-        let finish = |(client, prober): (&'static str, Prober)| {
+        let finish = |(client, prober): (String, Prober)| {
             let (samples, summary) = prober.finish().unwrap();
-            tell_failed(client, &samples);
+            tell_failed(&client, &samples);
             Answered { client, summary }
         };
         self.clients.into_iter().map(finish).collect()
@@ -86,7 +94,7 @@ impl Answered {
 
 /// For `record`.
 pub fn figures(answered: &[Answered]) -> Value {
-    answered.iter().map(|Answered { client, summary }| ((*client).to_owned(), json!(summary))).collect()
+    answered.iter().map(|Answered { client, summary }| (client.clone(), json!(summary))).collect()
 }
 
 /// The first of those that failed after the first success.

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use lab::cluster::ASSETS;
-use lab::probe::{Connections, Options, Prober, Sample, Summary};
+use lab::probe::{Connections, NAMESPACE, Options, Prober, Sample, Summary};
 use lab::{Lab, Machine};
 use serde_json::json;
 
@@ -31,8 +31,6 @@ const FRESH_RATE: u32 = 55;
 const LEAST_RATE: u32 = 200;
 /// Of each of the four clients that keep their connection.
 const KEPT_RATE: u32 = 20;
-/// What everybody asks for: one small list.
-const PATH: &str = "/api/v1/nodes";
 /// Width of a slice in the plot, in seconds.
 const SLICE: f64 = 0.25;
 
@@ -184,7 +182,7 @@ fn start_probers(lab: &Lab, controller: &Machine) -> Result<Vec<(Connections, Pr
     let mut probers = Vec::new();
     for (number, (machine, kubeconfig, kept)) in clients.into_iter().enumerate() {
         for (connections, rate) in [(Connections::Fresh, FRESH_RATE), (kept, KEPT_RATE)] {
-            let options = Options { rate, path: PATH.into(), connections, ..Options::new(kubeconfig) };
+            let options = Options { rate, path: NAMESPACE.into(), connections, ..Options::new(kubeconfig) };
             probers.push((connections, machine.probe(&format!("{number}-{connections:?}"), &options)?));
         }
     }

@@ -20,6 +20,11 @@ pub(crate) use prober::binary;
 
 use crate::error::{Error, Result};
 
+/// What users ask a moving control plane for. Not a list: in the first minute of an apiserver a list of anything that has objects takes
+/// ten seats of priority and fairness, of which there are forty-nine for users (`seatsBasedOnObjectSize`, Kubernetes 1.36.3), so that a
+/// machine with two cores has them wait for each other, whoever listens.
+pub const NAMESPACE: &str = "/api/v1/namespaces/kube-system";
+
 /// What to ask, as whom, how often and for how long.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
