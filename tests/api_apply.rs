@@ -14,6 +14,7 @@ use bootkube::cluster::apply::{Item, Listener, Options, Outcome, apply_all};
 use bootkube::cluster::connect::{Readyz, probe};
 use bootkube::cluster::lease::{Release, leader, release_lease};
 use bootkube::cluster::node::{label_and_taint_node, wait_for_node};
+use bootkube::cluster::objects::Objects;
 use bootkube::cluster::wait::{Progress, Scope, Seen, wait_for};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Taint};
 use kube::api::{Patch, PatchParams};
@@ -291,7 +292,8 @@ async fn saw(client: Client, step: &'static str) -> (Instant, Vec<String>) {
         }
     };
     let mut on_reason = |why: &str| reasons.push(why.to_owned());
-    let wait = wait_for(config_maps(&client), Scope::named("steps"), is_done, &mut on_reason);
+    let wait =
+        wait_for(Objects::namespaced(&client, "default"), Scope::named("steps"), is_done, &mut on_reason);
     let at = tokio::time::timeout(Duration::from_secs(60), wait).await.expect("the step is seen");
     (at, reasons)
 }

@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bootkube::cluster::connect::Readyz;
 use bootkube::cluster::kubeconfig::{self, Access};
+use bootkube::cluster::objects::Objects;
 use bootkube::cluster::question::Questions;
 use bootkube::cluster::wait::{Scope, follow};
 use bootkube::handover::Port;
@@ -82,10 +83,10 @@ struct Writer {
 impl Writer {
     fn start(api: &Api) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let maps = |api: &Api| kube::Api::<ConfigMap>::namespaced(api.client(), "default");
-        let task = tokio::spawn(write(maps(api), stopped));
+        let maps = kube::Api::namespaced(api.client(), "default");
+        let task = tokio::spawn(write(maps, stopped));
         let (tell, seen) = watch::channel(BTreeSet::new());
-        let mut watched = follow(maps(api), &Scope::default());
+        let mut watched = follow(Objects::namespaced(&api.client(), "default"), &Scope::default());
         tokio::spawn(async move {
             while let Some(now) = watched.next().await {
                 let names = |maps: Vec<ConfigMap>| maps.iter().map(ResourceExt::name_any).collect();

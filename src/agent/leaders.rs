@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Client};
+use kube::Client;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -18,6 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::Error;
 use crate::NAMESPACE;
 use crate::cluster::lease::{self, Leader};
+use crate::cluster::objects::Objects;
 use crate::cluster::wait::{Scope, follow};
 use crate::error::chain;
 use crate::host::processes::{self, ContainerProcess};
@@ -35,8 +36,7 @@ pub async fn guard(client: &Client, node: &str) -> Result<(), Error> {
         labels: Some(format!("k8s-app in ({})", COMPONENTS.join(","))),
         fields: Some(format!("spec.nodeName={node}")),
     };
-    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-    let mut changes = follow(pods, &scope);
+    let mut changes = follow(Objects::<Pod>::namespaced(client, NAMESPACE), &scope);
     let mut living = Living::new();
     let mut has_met = false;
     loop {

@@ -16,8 +16,8 @@ mod copies;
 pub mod identity;
 mod leaders;
 
+use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -25,10 +25,8 @@ use self::copies::Keeper;
 use crate::checkpoint::store::Store;
 use crate::cluster::{self, current, kubeconfig};
 use crate::error::{ExitClass, Failure};
-use crate::handover::{self, Port, lock};
-
-/// Between two looks of the one that waits.
-const RETRY: Duration = Duration::from_millis(250);
+use crate::handover::lock::{self, Lock};
+use crate::handover::{self, Port};
 
 /// What the agent is told.
 #[derive(Clone, Debug)]
@@ -78,8 +76,7 @@ impl From<Error> for Failure {
 
 /// Works until it is told to end.
 pub async fn run(options: &Options) -> Result<(), Error> {
-    let mut terminated = signal(SignalKind::terminate())
-        .map_err(|source| Error::Host { act: "listen for signals", source })?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(host("listen for signals"))?;
     tokio::select! {
         result = work(options) => result,
         _ = terminated.recv() => Ok(()),
@@ -90,19 +87,32 @@ async fn work(options: &Options) -> Result<(), Error> {
     let Options { kubeconfig, node, store, .. } = options;
     loop {
         // Before anything that takes memory: one of two waits here for as long as the other lives.
-        let identity = identity::Keeper::new(kubeconfig, store)?;
         tracing::info!(node, "waiting to be the one agent of this machine that works");
-        let alone = lock::named(lock::AGENT, RETRY).await;
-        let _alone = alone
-            .map_err(|source| Error::Host { act: "wait for the other agent of this machine", source })?;
+        let mut alone = wait_to_be_alone().await.map_err(host("wait for the other agent of this machine"))?;
+        let identity = identity::Keeper::new(kubeconfig, store)?;
         tokio::select! {
             result = work_alone(options, identity) => return result,
-            told = lock::taken(lock::STAND_IN, RETRY) => {
-                told.map_err(|source| Error::Host { act: "look who wants to work instead", source })?;
-            }
+            told = wait_for_a_stand_in(&mut alone) => told.map_err(host("look who wants to work instead"))?,
         }
         tracing::info!(node, "somebody else works on this machine");
     }
+}
+
+async fn wait_to_be_alone() -> io::Result<Lock> {
+    lock::free(lock::STAND_IN).await?;
+    lock::named(lock::AGENT).await
+}
+
+/// Who waits for the lock is the other agent, or has taken the stand-in's before.
+async fn wait_for_a_stand_in(alone: &mut Lock) -> io::Result<()> {
+    while !lock::is_held(lock::STAND_IN)? {
+        alone.wanted().await?;
+    }
+    Ok(())
+}
+
+fn host(act: &'static str) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::Host { act, source }
 }
 
 /// Ends when one of its parts does.

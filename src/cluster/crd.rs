@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{Api, Client};
+use kube::Client;
 use serde_json::Value;
 
+use super::objects::Objects;
 use super::retry::describe;
 use super::wait::{Progress, Scope, wait_for};
 
@@ -40,7 +41,6 @@ pub async fn wait_served(client: &Client, value: &Value, told: &(dyn Fn(&str) + 
 }
 
 async fn wait_established(client: &Client, name: &str, told: &(dyn Fn(&str) + Sync)) {
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let scope = Scope::named(name);
     let is_done = |seen: &super::wait::Seen<CustomResourceDefinition>| match seen.iter().next() {
         None => Progress::Not("the definition is not there".into()),
@@ -49,7 +49,7 @@ async fn wait_established(client: &Client, name: &str, told: &(dyn Fn(&str) + Sy
             Err(why) => Progress::Not(format!("the definition is not served: {why}")),
         },
     };
-    wait_for(api, scope, is_done, &mut |reason| told(reason)).await;
+    wait_for(Objects::all(client), scope, is_done, &mut |reason| told(reason)).await;
 }
 
 async fn wait_listed(client: &Client, path: &str, told: &(dyn Fn(&str) + Sync)) {

@@ -2,10 +2,10 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
-use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
+use super::objects::Objects;
 use crate::FIELD_MANAGER;
 
 /// Whether `pod` is Ready only with the condition `gate`.
@@ -22,7 +22,7 @@ pub fn is_open(pod: &Pod, gate: &str) -> bool {
 
 /// Sets the condition `gate` of the pod called `name`, once; whoever asks knows when to ask again.
 pub async fn set_gate(
-    pods: &Api<Pod>,
+    pods: &Objects<Pod>,
     name: &str,
     gate: &str,
     is_open: bool,
@@ -36,5 +36,5 @@ pub async fn set_gate(
     });
     let patch = Patch::Strategic(json!({"status": {"conditions": [condition]}}));
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-    pods.patch_status(name, &params, &patch).await.map(drop)
+    pods.any.patch_status(name, &params, &patch).await.map(drop)
 }

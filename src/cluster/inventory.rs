@@ -6,12 +6,12 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::ListParams;
-use kube::{Api, Client, Resource};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use kube::core::{DynamicObject, TypeMeta};
+use kube::{Client, Resource};
 use serde_json::Value;
 
 use super::Error;
+use super::objects::{Kind, Objects};
 use crate::NAMESPACE;
 
 /// What a control plane is made of: of kube-system, and roles of the whole cluster.
@@ -26,37 +26,28 @@ pub async fn control_plane_objects(client: &Client) -> Result<Vec<Value>, Error>
         of_namespace::<PodDisruptionBudget>(client).await?,
         of_namespace::<Role>(client).await?,
         of_namespace::<RoleBinding>(client).await?,
-        list::<ClusterRole>(Api::all(client.clone())).await?,
-        list::<ClusterRoleBinding>(Api::all(client.clone())).await?,
+        list(Objects::<ClusterRole>::all(client)).await?,
+        list(Objects::<ClusterRoleBinding>::all(client)).await?,
     ];
     Ok(objects.concat())
 }
 
 async fn of_namespace<K>(client: &Client) -> Result<Vec<Value>, Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + Serialize
-        + std::fmt::Debug,
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
-    list::<K>(Api::namespaced(client.clone(), NAMESPACE)).await
+    list(Objects::<K>::namespaced(client, NAMESPACE)).await
 }
 
 /// As JSON, with version and kind, which the items of a list do not say.
-async fn list<K>(api: Api<K>) -> Result<Vec<Value>, Error>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + std::fmt::Debug,
-{
-    let found = api.list(&ListParams::default()).await;
+async fn list<K: Kind>(objects: Objects<K>) -> Result<Vec<Value>, Error> {
+    let found = objects.any.list(&ListParams::default()).await;
     let found = found.map_err(|error| Error::refused("list", K::plural(&()), &error))?;
-    Ok(found.items.iter().map(|item| as_json(item)).collect())
+    let types = TypeMeta::resource::<K>();
+    let of_type = |object| DynamicObject { types: Some(types.clone()), ..object };
+    Ok(found.items.into_iter().map(of_type).map(as_json).collect())
 }
 
-fn as_json<K: Resource<DynamicType = ()> + Serialize>(item: &K) -> Value {
-    let mut value =
-        serde_json::to_value(item).unwrap_or_else(|error| unreachable!("an object has string keys: {error}"));
-    value["apiVersion"] = K::api_version(&()).into();
-    value["kind"] = K::kind(&()).into();
-    value
+fn as_json(object: DynamicObject) -> Value {
+    serde_json::to_value(object).unwrap_or_else(|error| unreachable!("an object has string keys: {error}"))
 }

@@ -6,7 +6,7 @@
 //!                                             preview: what an apply would do
 //!                        question: to one of several apiservers on a port
 //!                        current: as whom, where that changes
-//!                                             node, lease                     the few writes that are not an apply
+//!                        objects: of one kind node, lease                     the few writes that are not an apply
 //! ```
 //!
 //! Which errors are worth another try is decided in [`retry`] alone. Nothing here has a timeout of its own beyond those of
@@ -22,6 +22,7 @@ pub mod inventory;
 pub mod kubeconfig;
 pub mod lease;
 pub mod node;
+pub mod objects;
 pub mod pods;
 pub mod preview;
 pub mod question;

@@ -8,10 +8,11 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Node, Taint};
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::Error;
+use super::objects::Objects;
 use super::retry::{Expected, Failure, retrying};
 use super::wait::{Progress, Scope, Seen, wait_for};
 use crate::FIELD_MANAGER;
@@ -33,7 +34,7 @@ pub async fn wait_for_node(
         Some(node) => Progress::Done(node.name_any()),
         None => Progress::Not(not_registered(seen)),
     };
-    wait_for(Api::<Node>::all(client.clone()), Scope::default(), is_done, on_reason).await
+    wait_for(Objects::<Node>::all(client), Scope::default(), is_done, on_reason).await
 }
 
 fn not_registered(seen: &Seen<Node>) -> String {
@@ -51,12 +52,12 @@ pub async fn label_and_taint_node(
     labels: &BTreeMap<String, String>,
     taint: Option<&Taint>,
 ) -> Result<bool, Error> {
-    let api: Api<Node> = Api::all(client.clone());
+    let nodes: Objects<Node> = Objects::all(client);
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
     let attempt = async || {
-        let node = api.get(name).await?;
+        let node = nodes.get(name).await?;
         let Some(patch) = lacking(&node, labels, taint) else { return Ok::<_, Failure>(false) };
-        api.patch(name, &params, &Patch::Merge(&patch)).await?;
+        nodes.any.patch(name, &params, &Patch::Merge(&patch)).await?;
         Ok(true)
     };
     retrying(&Expected::default(), attempt, |reason| tracing::debug!(name, reason, "node not labelled yet"))

@@ -5,20 +5,20 @@
 //! apiserver hands over to the next, watches reconnect within 50 ms to 1 s and go on from where they were.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures::stream::{BoxStream, StreamExt as _};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
-use kube::core::{ApiResource, DynamicObject};
+use kube::core::{DynamicObject, NamespaceResourceScope};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, Resource, ResourceExt as _};
+use kube::{Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
+use super::objects::{Kind, Objects, typed};
 use super::retry::describe;
 
 /// How long the API lets a watch run before it is asked again. A watch whose other end vanished without a word is noticed
@@ -107,30 +107,17 @@ impl<K: Resource> FromIterator<K> for Seen<K> {
     }
 }
 
-/// A watch of `api` that never ends: it reconnects, and yields errors on the way. What comes in is parsed as any object, and only then as
-/// what it is: the code that parses a pod is large, and would be there once for each way in which one comes in.
-fn watch<K>(api: Api<K>, scope: &Scope) -> BoxStream<'static, watcher::Result<Event<K>>>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    let events = watcher(of_any_kind(api), scope.config()).backoff(Reconnect::default());
+/// A watch that never ends: it reconnects, and yields errors on the way.
+fn watch<K: Kind>(objects: Objects<K>, scope: &Scope) -> BoxStream<'static, watcher::Result<Event<K>>> {
+    let events = watcher(objects.any, scope.config()).backoff(Reconnect::default());
     events.map(|event| event.and_then(parsed)).boxed()
-}
-
-fn of_any_kind<K: Resource<DynamicType = ()>>(api: Api<K>) -> Api<DynamicObject> {
-    let kind = ApiResource::erase::<K>(&());
-    match api.namespace().map(str::to_owned) {
-        Some(namespace) => Api::namespaced_with(api.into_client(), &namespace, &kind),
-        None => Api::all_with(api.into_client(), &kind),
-    }
 }
 
 /// Without the notes of who set which field, which are half of an object and interest nobody here.
 fn parsed<K: DeserializeOwned>(event: Event<DynamicObject>) -> watcher::Result<Event<K>> {
     let parsed = |mut object: DynamicObject| {
         object.metadata.managed_fields = None;
-        let value = serde_json::to_value(object).and_then(serde_json::from_value);
-        value.map_err(|error| watcher::Error::WatchFailed(kube::Error::SerdeError(error)))
+        typed(object).map_err(watcher::Error::WatchFailed)
     };
     Ok(match event {
         Event::Apply(object) => Event::Apply(parsed(object)?),
@@ -142,22 +129,16 @@ fn parsed<K: DeserializeOwned>(event: Event<DynamicObject>) -> watcher::Result<E
 }
 
 /// The objects in `scope`, again whenever one of them changes; while the API does not answer, why. Never ends.
-pub fn follow<K>(api: Api<K>, scope: &Scope) -> BoxStream<'static, Result<Vec<K>, String>>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-{
-    follow_some(api, scope, |_| true)
+pub fn follow<K: Kind>(objects: Objects<K>, scope: &Scope) -> BoxStream<'static, Result<Vec<K>, String>> {
+    follow_some(objects, scope, |_| true)
 }
 
 /// The same of those objects that are wanted, where the API cannot tell them apart: others take no memory.
-pub fn follow_some<K>(
-    api: Api<K>,
+pub fn follow_some<K: Kind>(
+    objects: Objects<K>,
     scope: &Scope,
     is_wanted: impl Fn(&K) -> bool + Send + 'static,
-) -> BoxStream<'static, Result<Vec<K>, String>>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-{
+) -> BoxStream<'static, Result<Vec<K>, String>> {
     let take = move |seen: &mut Seen<K>, event: watcher::Result<Event<K>>| {
         let now = match event {
             Err(error) => Some(Err(why(error))),
@@ -172,25 +153,22 @@ where
         };
         futures::future::ready(Some(now))
     };
-    watch(api, scope).scan(Seen::default(), take).filter_map(futures::future::ready).boxed()
+    watch(objects, scope).scan(Seen::default(), take).filter_map(futures::future::ready).boxed()
 }
 
 /// Waits until `is_done` of the objects in `scope`. `on_reason` is told each new reason why not.
-pub async fn wait_for<K, T>(
-    api: Api<K>,
+pub async fn wait_for<K: Kind, T>(
+    objects: Objects<K>,
     scope: Scope,
     mut is_done: impl FnMut(&Seen<K>) -> Progress<T>,
     on_reason: &mut (dyn FnMut(&str) + Send),
-) -> T
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-{
+) -> T {
     let take = |seen: &mut Seen<K>, event| seen.take(event);
     let is_done = |seen: &Seen<K>| match seen.is_complete {
         true => is_done(seen),
         false => Progress::Not("the API has not answered yet".into()),
     };
-    drive(Seen::default(), watch(api, &scope), take, is_done, on_reason).await
+    drive(Seen::default(), watch(objects, &scope), take, is_done, on_reason).await
 }
 
 /// What runs in a namespace, and the pods that prove it.
@@ -244,17 +222,13 @@ pub async fn wait_for_workloads<T>(
 }
 
 fn changes(client: &Client, namespace: &str) -> BoxStream<'static, watcher::Result<Change>> {
-    fn of<K>(
+    fn of<K: Kind + Resource<Scope = NamespaceResourceScope>>(
         client: &Client,
         namespace: &str,
         wrap: fn(Event<K>) -> Change,
-    ) -> BoxStream<'static, watcher::Result<Change>>
-    where
-        K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
-        K: Clone + DeserializeOwned + Debug + Send + 'static,
-    {
-        let api: Api<K> = Api::namespaced(client.clone(), namespace);
-        watch(api, &Scope::default()).map(move |event| event.map(wrap)).boxed()
+    ) -> BoxStream<'static, watcher::Result<Change>> {
+        let objects = Objects::namespaced(client, namespace);
+        watch(objects, &Scope::default()).map(move |event| event.map(wrap)).boxed()
     }
     let streams = [
         of(client, namespace, Change::DaemonSet),

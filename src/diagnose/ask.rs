@@ -1,6 +1,5 @@
 //! Asks the API of this machine how it is and, if it serves, what it has. Nothing is written.
 
-use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,12 +8,12 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{ListParams, LogParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
 
 use super::seen::{Api, Cluster};
 use super::{Subject, log};
 use crate::cluster::connect::{self, Readyz};
 use crate::cluster::node::is_node_at;
+use crate::cluster::objects::{Kind, Objects};
 use crate::host::{addresses, sockets};
 
 const READY: &str = "/readyz";
@@ -67,11 +66,11 @@ fn client(subject: &Subject, endpoint: &str) -> Option<Client> {
 /// Nodes, and what is in the namespaces of what is required. What it does not tell is missing.
 async fn cluster(subject: &Subject, client: &Client) -> Option<Cluster> {
     let local = addresses::local().unwrap_or_default();
-    let nodes = kube::Api::<Node>::all(client.clone()).list(&ListParams::default()).await.ok()?;
-    let has_node = nodes.items.iter().any(|node| is_node_at(&local, node));
+    let nodes = Objects::<Node>::all(client).list(&ListParams::default()).await.ok()?;
+    let has_node = nodes.iter().any(|node| is_node_at(&local, node));
     let mut cluster = Cluster { has_node, required: subject.required.clone(), ..Cluster::default() };
     if !has_node {
-        cluster.requests = listed(kube::Api::all(client.clone()), &ListParams::default()).await;
+        cluster.requests = listed(Objects::all(client), &ListParams::default()).await;
     }
     let mut namespaces: Vec<&str> =
         subject.required.iter().map(|workload| workload.namespace.as_str()).collect();
@@ -94,19 +93,16 @@ async fn cluster(subject: &Subject, client: &Client) -> Option<Cluster> {
 
 async fn list<K>(client: &Client, namespace: &str, params: &ListParams) -> Vec<K>
 where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
-    listed(kube::Api::namespaced(client.clone(), namespace), params).await
+    listed(Objects::namespaced(client, namespace), params).await
 }
 
-async fn listed<K>(api: kube::Api<K>, params: &ListParams) -> Vec<K>
-where
-    K: Resource + Clone + DeserializeOwned + Debug,
-{
-    match api.list(params).await {
-        Ok(list) => list.items,
+async fn listed<K: Kind>(objects: Objects<K>, params: &ListParams) -> Vec<K> {
+    match objects.list(params).await {
+        Ok(found) => found,
         Err(error) => {
-            tracing::debug!(url = api.resource_url(), %error, "not listed");
+            tracing::debug!(url = objects.any.resource_url(), %error, "not listed");
             Vec::new()
         }
     }

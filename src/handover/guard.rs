@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Client, ResourceExt as _};
 use tokio::sync::watch;
 
 use super::decide::{Candidate, Decision, Seated, decide};
@@ -14,6 +14,7 @@ use super::{Error, Port, SERVING};
 use crate::NAMESPACE;
 use crate::cluster::connect::Readyz;
 use crate::cluster::gate;
+use crate::cluster::objects::Objects;
 use crate::cluster::wait::{Scope, follow};
 use crate::error::chain;
 use crate::host::processes::{self, ContainerProcess};
@@ -33,7 +34,7 @@ const TRIES: usize = 16;
 
 /// Watches over the apiservers of `node`, for ever. `served` is told which pod has new connections and an open gate.
 pub async fn guard(port: Port, client: &Client, node: &str, served: &watch::Sender<Option<String>>) {
-    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    let pods: Objects<Pod> = Objects::namespaced(client, NAMESPACE);
     let scope =
         Scope { labels: Some(format!("k8s-app={APISERVER}")), fields: Some(format!("spec.nodeName={node}")) };
     let mut changes = follow(pods.clone(), &scope);
@@ -56,7 +57,7 @@ pub async fn guard(port: Port, client: &Client, node: &str, served: &watch::Send
 
 struct Guard {
     port: Port,
-    pods: Api<Pod>,
+    pods: Objects<Pod>,
     /// The pods of this machine, as the API told last.
     seen: Vec<Pod>,
     group: Group,

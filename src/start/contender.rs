@@ -8,6 +8,7 @@ use kube::{Api, Client, ResourceExt as _};
 
 use super::runner::Progress;
 use crate::NAMESPACE;
+use crate::cluster::objects::Objects;
 use crate::cluster::pods;
 use crate::cluster::retry::describe;
 use crate::cluster::wait::{self, Scope, wait_for};
@@ -23,14 +24,19 @@ const PORT_TAKEN: &str = "address already in use";
 
 /// The apiserver of a node, seen through another one.
 pub struct Contender<'a> {
-    pods: Api<Pod>,
+    pods: Objects<Pod>,
+    logs: Api<Pod>,
     node: &'a str,
 }
 
 impl<'a> Contender<'a> {
     /// That of `node`.
     pub fn new(client: &Client, node: &'a str) -> Self {
-        Self { pods: Api::namespaced(client.clone(), NAMESPACE), node }
+        Self {
+            pods: Objects::namespaced(client, NAMESPACE),
+            logs: Api::namespaced(client.clone(), NAMESPACE),
+            node,
+        }
     }
 
     /// Waits until it has no other trouble than that its port is taken, and returns its pod. Where its log is not to be had, that is
@@ -59,7 +65,7 @@ impl<'a> Contender<'a> {
         let preconditions = Preconditions { uid: old.uid(), resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         progress.acts("make the pod of the self-hosted apiserver anew");
-        match self.pods.delete(&name, &params).await {
+        match self.pods.any.delete(&name, &params).await {
             Ok(_) => self.wait_for_successor(old.uid(), progress).await,
             Err(error) => {
                 progress
@@ -98,8 +104,8 @@ impl<'a> Contender<'a> {
 
     /// Its pod, if it has one that stays.
     async fn pod(&self) -> Result<Option<Pod>, kube::Error> {
-        let list = self.pods.list(&ListParams::default().fields(&self.here())).await?;
-        Ok(list.items.into_iter().find(is_apiserver))
+        let found = self.pods.list(&ListParams::default().fields(&self.here())).await?;
+        Ok(found.into_iter().find(is_apiserver))
     }
 
     fn here(&self) -> String {
@@ -110,7 +116,7 @@ impl<'a> Contender<'a> {
     async fn log(&self, pod: &Pod, is_previous: bool) -> String {
         let params = LogParams { previous: is_previous, tail_lines: Some(LOG_LINES), ..LogParams::default() };
         let name = pod.name_any();
-        let why = match tokio::time::timeout(LOG_TIMEOUT, self.pods.logs(&name, &params)).await {
+        let why = match tokio::time::timeout(LOG_TIMEOUT, self.logs.logs(&name, &params)).await {
             Ok(Ok(log)) => return log,
             Ok(Err(error)) => describe(&error),
             Err(_) => format!("no answer within {} s", LOG_TIMEOUT.as_secs()),

@@ -1,6 +1,6 @@
 //! The self-hosted apiserver of this machine: how it gets new connections, and its pod leave to be Ready.
 
-use kube::Api;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Client, ResourceExt as _};
 use tokio::sync::watch;
@@ -9,9 +9,9 @@ use super::plan::Plan;
 use super::{Error, machine};
 use crate::NAMESPACE;
 use crate::cluster::gate;
+use crate::cluster::objects::Objects;
 use crate::handover::{self, Port, SERVING};
 use crate::host::steering::Aim;
-use k8s_openapi::api::core::v1::Pod;
 
 /// Before there is another one, connections are told to stay with the bootstrap apiserver.
 pub async fn hold(plan: &Plan) -> Result<(), Error> {
@@ -37,7 +37,7 @@ pub async fn introduce(
     let message = "it answers where the bootstrap apiserver does not listen";
     loop {
         for pod in gated_pods(client, node).await {
-            if let Err(error) = gate::set_gate(&api(client), &pod.name_any(), SERVING, true, message).await {
+            if let Err(error) = gate::set_gate(&pods(client), &pod.name_any(), SERVING, true, message).await {
                 tracing::debug!(error = crate::error::chain(&error), "gate not set");
             }
         }
@@ -45,15 +45,15 @@ pub async fn introduce(
     }
 }
 
-fn api(client: &Client) -> Api<Pod> {
-    Api::namespaced(client.clone(), NAMESPACE)
+fn pods(client: &Client) -> Objects<Pod> {
+    Objects::namespaced(client, NAMESPACE)
 }
 
 /// Apiservers of `node` whose gate is closed; none while the API does not tell.
 async fn gated_pods(client: &Client, node: &str) -> Vec<Pod> {
     let params =
         ListParams::default().labels("k8s-app=kube-apiserver").fields(&format!("spec.nodeName={node}"));
-    let mut pods = api(client).list(&params).await.map(|list| list.items).unwrap_or_default();
-    pods.retain(|pod| gate::has_gate(pod, SERVING) && !gate::is_open(pod, SERVING));
-    pods
+    let mut found = pods(client).list(&params).await.unwrap_or_default();
+    found.retain(|pod| gate::has_gate(pod, SERVING) && !gate::is_open(pod, SERVING));
+    found
 }

@@ -17,7 +17,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
-use kube::{Api, Client, ResourceExt};
+use kube::{Client, ResourceExt};
 use serde_json::json;
 
 use super::Error;
@@ -25,6 +25,7 @@ use super::required::Required;
 use super::runner::Progress;
 use crate::FIELD_MANAGER;
 use crate::cluster::node::is_node_at;
+use crate::cluster::objects::{Kind, Objects};
 use crate::cluster::{self, lease, pods};
 use crate::handover::SERVING;
 use crate::host::addresses;
@@ -55,13 +56,13 @@ pub async fn clear(
     let machines = machines(client, now).await?;
     let namespaces: BTreeSet<&str> = required.iter().map(|required| required.namespace.as_str()).collect();
     for namespace in namespaces {
-        let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-        let mut found = list(&api).await?;
+        let pods: Objects<Pod> = Objects::namespaced(client, namespace);
+        let mut found = list(&pods).await?;
         found.retain(|pod| {
             required.iter().any(|required| required.namespace == namespace && required.names(pod))
         });
         for pod in found {
-            clear_pod(&api, &pod, &machines, progress).await?;
+            clear_pod(&pods, &pod, &machines, progress).await?;
         }
     }
     for name in leaders {
@@ -93,7 +94,7 @@ fn fate(pod: &Pod, machines: &Machines) -> Fate {
 }
 
 async fn clear_pod(
-    api: &Api<Pod>,
+    pods: &Objects<Pod>,
     pod: &Pod,
     machines: &Machines,
     progress: &Progress<'_>,
@@ -103,11 +104,11 @@ async fn clear_pod(
         Fate::Stays => return Ok(()),
         Fate::Unready => {
             let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-            api.patch_status(&name, &params, &Patch::Strategic(unready(pod))).await.map(drop)
+            pods.any.patch_status(&name, &params, &Patch::Strategic(unready(pod))).await.map(drop)
         }
         Fate::Removed => {
             progress.info(format!("pod {name} is removed: its machine is silent"));
-            api.delete(&name, &DeleteParams::default().grace_period(0)).await.map(drop)
+            pods.any.delete(&name, &DeleteParams::default().grace_period(0)).await.map(drop)
         }
     };
     match done {
@@ -132,9 +133,9 @@ fn unready(pod: &Pod) -> serde_json::Value {
 async fn machines(client: &Client, now: Timestamp) -> Result<Machines, Error> {
     let local = addresses::local()
         .map_err(|source| Error::Host { act: "list the addresses of this machine", source })?;
-    let nodes = list(&Api::<Node>::all(client.clone())).await?;
+    let nodes = list(&Objects::<Node>::all(client)).await?;
     let own = nodes.iter().filter(|node| is_node_at(&local, node)).map(ResourceExt::name_any).collect();
-    let beats: Vec<Lease> = list(&Api::namespaced(client.clone(), HEARTBEATS)).await?;
+    let beats: Vec<Lease> = list(&Objects::namespaced(client, HEARTBEATS)).await?;
     let beat = |lease: &Lease| Some((lease.name_any(), lease.spec.as_ref()?.renew_time.as_ref()?.0));
     let beats: BTreeMap<String, Timestamp> = beats.iter().filter_map(beat).collect();
     let is_alive = |name: &String| beats.get(name).is_some_and(|beat| !is_older(*beat, SILENCE, now));
@@ -152,13 +153,9 @@ fn is_older(moment: Timestamp, than: Duration, now: Timestamp) -> bool {
     u64::try_from(now.as_second() - moment.as_second()).is_ok_and(|seconds| seconds > than.as_secs())
 }
 
-async fn list<K>(api: &Api<K>) -> Result<Vec<K>, Error>
-where
-    K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
-{
-    let found = api.list(&ListParams::default()).await;
-    let found = found.map_err(|error| cluster::Error::refused("list", K::plural(&()), &error))?;
-    Ok(found.items)
+async fn list<K: Kind>(objects: &Objects<K>) -> Result<Vec<K>, Error> {
+    let found = objects.list(&ListParams::default()).await;
+    Ok(found.map_err(|error| cluster::Error::refused("list", K::plural(&()), &error))?)
 }
 
 #[cfg(test)]

@@ -16,8 +16,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::ListParams;
 use kube::core::NamespaceResourceScope;
-use kube::{Api, Client, Resource};
-use serde::de::DeserializeOwned;
+use kube::{Client, Resource};
 use time::OffsetDateTime;
 
 pub use certificates::Certificate;
@@ -28,6 +27,7 @@ use crate::NAMESPACE;
 use crate::cluster;
 use crate::cluster::connect::{self, Readyz};
 use crate::cluster::kubeconfig::Access;
+use crate::cluster::objects::{Kind, Objects};
 use crate::cluster::retry::describe;
 
 /// For each question: an API that takes longer is no healthy one.
@@ -109,12 +109,12 @@ async fn ask(client: &Client) -> Told {
 /// All objects of a kind in kube-system; else why not.
 async fn list<K>(client: &Client) -> Result<Vec<K>, String>
 where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
-    let api: Api<K> = Api::namespaced(client.clone(), NAMESPACE);
+    let objects = Objects::namespaced(client, NAMESPACE);
     let params = ListParams::default();
-    match tokio::time::timeout(TIMEOUT, api.list(&params)).await {
-        Ok(Ok(list)) => Ok(list.items),
+    match tokio::time::timeout(TIMEOUT, objects.list(&params)).await {
+        Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => Err(describe(&error)),
         Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
     }

@@ -12,11 +12,11 @@ use futures::stream::{BoxStream, SelectAll, StreamExt as _, select_all};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::core::NamespaceResourceScope;
-use kube::{Api, Client, Resource};
-use serde::de::DeserializeOwned;
+use kube::{Client, Resource};
 
 use crate::NAMESPACE;
 use crate::checkpoint::parent;
+use crate::cluster::objects::{Kind, Objects};
 use crate::cluster::retry::describe;
 use crate::cluster::wait::{Scope, follow, follow_some};
 
@@ -45,7 +45,7 @@ enum News {
 
 /// The API, watched.
 pub struct Watched {
-    nodes: Api<Node>,
+    nodes: Objects<Node>,
     node: String,
     view: View,
     news: SelectAll<BoxStream<'static, News>>,
@@ -90,7 +90,7 @@ impl Watched {
             news.push(told(client, News::Deployments as fn(Vec<Deployment>) -> News));
         }
         Self {
-            nodes: Api::all(client.clone()),
+            nodes: Objects::all(client),
             node: node.to_owned(),
             view,
             news: select_all(news),
@@ -188,16 +188,14 @@ fn local(client: &Client, node: &str, view: View) -> BoxStream<'static, News> {
     }
     let node = node.to_owned();
     let scope = Scope { fields: Some(fields), ..Scope::default() };
-    follow_some(Api::all(client.clone()), &scope, move |pod| parent::asks(pod, &node))
-        .map(News::Local)
-        .boxed()
+    follow_some(Objects::all(client), &scope, move |pod| parent::asks(pod, &node)).map(News::Local).boxed()
 }
 
 fn told<K>(client: &Client, wrap: fn(Vec<K>) -> News) -> BoxStream<'static, News>
 where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-    K: Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
-    let api: Api<K> = Api::namespaced(client.clone(), NAMESPACE);
-    follow(api, &Scope::default()).map(move |told| told.map_or_else(News::Silence, wrap)).boxed()
+    follow(Objects::namespaced(client, NAMESPACE), &Scope::default())
+        .map(move |told| told.map_or_else(News::Silence, wrap))
+        .boxed()
 }

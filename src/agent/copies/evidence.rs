@@ -2,7 +2,7 @@
 //! so that a power cut right after it is survived.
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Client, ResourceExt as _};
 
 use super::copy_of;
 use super::observe::Seen;
@@ -12,6 +12,7 @@ use crate::agent::identity::standing::{IDENTITY, Standing};
 use crate::checkpoint::decide::{self, Observation, Observed};
 use crate::checkpoint::{Id, Role, parent};
 use crate::cluster::gate;
+use crate::cluster::objects::Objects;
 use crate::cluster::pods::condition;
 use crate::error::chain;
 
@@ -70,7 +71,7 @@ pub fn conditions(
 
 /// Sets conditions of the agent's pods on this machine, where they differ.
 pub async fn tell(client: &Client, seen: &Seen<'_>, conditions: &[Told]) {
-    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    let pods: Objects<Pod> = Objects::namespaced(client, NAMESPACE);
     let is_own = |pod: &&&Pod| parent::workload(pod).0 == *seen.own && gate::has_gate(pod, KEPT);
     for pod in seen.parents().iter().filter(is_own) {
         for (kind, is_met, message) in conditions {

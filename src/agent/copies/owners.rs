@@ -8,12 +8,13 @@ use futures::future::join_all;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::ListParams;
-use kube::{Api as Objects, Client, ResourceExt as _};
+use kube::{Client, ResourceExt as _};
 
 use crate::agent::complaints::Complaints;
 use crate::checkpoint::Id;
 use crate::checkpoint::decide::Api;
 use crate::checkpoint::parent::{self, Owner};
+use crate::cluster::objects::Objects;
 use crate::cluster::retry::describe;
 
 /// For each answer.
@@ -45,14 +46,14 @@ pub async fn ask(
 
 async fn word(client: &Client, node: &Node, id: &Id, owner: Owner) -> Result<Api, kube::Error> {
     let Id { namespace, name } = id;
-    let pods: Objects<Pod> = Objects::namespaced(client.clone(), namespace);
+    let pods: Objects<Pod> = Objects::namespaced(client, namespace);
     Ok(match owner {
         Owner::DaemonSet => {
-            let set = Objects::<DaemonSet>::namespaced(client.clone(), namespace).get_opt(name).await?;
+            let set = Objects::<DaemonSet>::namespaced(client, namespace).get_opt(name).await?;
             parent::word_on_daemon_set(set.as_ref(), &[], node)
         }
         Owner::Deployment => {
-            let found = Objects::<Deployment>::namespaced(client.clone(), namespace).get_opt(name).await?;
+            let found = Objects::<Deployment>::namespaced(client, namespace).get_opt(name).await?;
             let pods = match &found {
                 Some(deployment) => pods_of(&pods, deployment).await?,
                 None => Vec::new(),
@@ -72,5 +73,5 @@ async fn pods_of(pods: &Objects<Pod>, deployment: &Deployment) -> Result<Vec<Pod
         let (id, owner) = parent::workload(pod);
         owner == Owner::Deployment && id.name == deployment.name_any()
     };
-    Ok(found.items.into_iter().filter(is_its).collect())
+    Ok(found.into_iter().filter(is_its).collect())
 }

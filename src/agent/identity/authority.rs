@@ -7,11 +7,12 @@ use std::time::Duration;
 use std::{fs, io};
 
 use k8s_openapi::api::core::v1::{Container, Pod, Secret};
-use kube::{Api, Client};
+use kube::Client;
 
 use crate::NAMESPACE;
 use crate::checkpoint::store::Store;
 use crate::checkpoint::{Id, parent};
+use crate::cluster::objects::Objects;
 use crate::cluster::retry::describe;
 use crate::error::chain;
 use crate::pki::renew::Pair;
@@ -77,8 +78,8 @@ fn read(secrets: &Path, file: &Path) -> Result<Vec<u8>, String> {
 
 /// From the API.
 async fn asked(client: &Client) -> Result<Pair, String> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
-    let answer = tokio::time::timeout(PATIENCE, api.get(SIGNER)).await;
+    let secrets: Objects<Secret> = Objects::namespaced(client, NAMESPACE);
+    let answer = tokio::time::timeout(PATIENCE, secrets.get(SIGNER)).await;
     let answer = answer.map_err(|_| "the API does not answer".to_owned())?;
     let secret = answer
         .map_err(|error| format!("Secret {NAMESPACE}/{SIGNER} cannot be read: {}", describe(&error)))?;

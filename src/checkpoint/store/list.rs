@@ -115,7 +115,8 @@ fn pods(folder: &Path) -> Result<(BTreeMap<Id, Pod>, Vec<PathBuf>), Error> {
 
 /// A copy, or nothing.
 pub fn parse(bytes: &[u8]) -> Option<Pod> {
-    serde_json::from_slice(bytes).ok().filter(parent::is_copy)
+    let any: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    serde_json::from_value(any).ok().filter(parent::is_copy)
 }
 
 /// Which workload a copy is of; v0.14 kept pods.

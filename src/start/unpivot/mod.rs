@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Client, ResourceExt as _};
 
 use super::machine::{self, PROBE};
 use super::runner::{Progress, Runner};
@@ -36,12 +36,13 @@ use super::{Error, LEADERS, begin};
 use crate::checkpoint::store::Store;
 use crate::checkpoint::{Id, parent};
 use crate::cluster::kubeconfig::{self, Access};
+use crate::cluster::objects::Objects;
 use crate::cluster::{connect, inventory, lease, node, pods};
 use crate::config::Component;
 use crate::config::defaults::CONTROL_PLANE_LABEL;
 use crate::handover::lock::{self as shared, Lock};
 use crate::host::{addresses, lock, processes, static_pods};
-use crate::recover::find::{self, Objects, Workload};
+use crate::recover::find::{self, Workload};
 use crate::ui::Sink;
 use crate::{CONTROL_PLANE_KEYS, KUBERNETES, NAMESPACE};
 use derive::StaticPod;
@@ -111,7 +112,7 @@ impl Here {
             .map_err(|source| Error::Host { act: "list the addresses of this machine", source })?;
         let node = node::wait_for_node(&client, &local, &mut |why| progress.waiting(why)).await;
         let present = inventory::control_plane_objects(&client).await?;
-        let workloads = find::control_plane(&Objects { present, deleted: Vec::new() }).workloads;
+        let workloads = find::control_plane(&find::Objects { present, deleted: Vec::new() }).workloads;
         let own = own_pods(&client, &node, &workloads).await?;
         let placed = adopt::placed(&options.pod_manifest_path)?;
         let pods = derive::static_pods(&workloads, placed, &options.pod_manifest_path)?;
@@ -141,11 +142,11 @@ fn check(pods: &[StaticPod]) -> Result<(), Error> {
 
 /// UIDs of the self-hosted pods on `node`; an error if other machines have some.
 async fn own_pods(client: &Client, node: &str, workloads: &[Workload]) -> Result<BTreeSet<String>, Error> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    let pods: Objects<Pod> = Objects::namespaced(client, NAMESPACE);
     let mut own = BTreeSet::new();
     let mut others = BTreeSet::new();
     for workload in workloads {
-        for pod in retire::pods_of(&api, workload).await? {
+        for pod in retire::pods_of(&pods, workload).await? {
             match pod.spec.as_ref().and_then(|spec| spec.node_name.clone()) {
                 Some(other) if other != node => drop(others.insert(other)),
                 _ => own.extend(pod.uid()),
@@ -178,9 +179,9 @@ async fn take_place(here: &Here, progress: &Progress<'_>) -> Result<(Lock, Lock)
         tokio::time::sleep(PROBE * 5).await;
     }
     let failed = |source| Error::Host { act: "take the place of this machine's agent", source };
-    let wanted = shared::named(shared::STAND_IN, PROBE).await.map_err(failed)?;
+    let wanted = shared::named(shared::STAND_IN).await.map_err(failed)?;
     progress.waiting("the agent of this machine has not made way yet");
-    let place = shared::named(shared::AGENT, PROBE).await.map_err(failed)?;
+    let place = shared::named(shared::AGENT).await.map_err(failed)?;
     Ok((wanted, place))
 }
 
@@ -204,10 +205,9 @@ impl Here {
 
     /// Pods of the control plane's namespace on this machine.
     async fn pods_here(&self) -> Result<Vec<Pod>, Error> {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let pods: Objects<Pod> = Objects::namespaced(&self.client, NAMESPACE);
         let here = ListParams::default().fields(&format!("spec.nodeName={}", self.node));
-        let found = pods.list(&here).await.map_err(|error| retire::refused("list", "pods", &error))?;
-        Ok(found.items)
+        pods.list(&here).await.map_err(|error| retire::refused("list", "pods", &error))
     }
 }
 

@@ -4,10 +4,10 @@ use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{DeleteParams, ListParams};
-use kube::{Api, Client, Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
+use kube::{Client, Resource, ResourceExt as _};
 
 use crate::NAMESPACE;
+use crate::cluster::objects::{Kind, Objects};
 use crate::cluster::{self, pods};
 use crate::recover::find::Workload;
 use crate::start::Error;
@@ -38,20 +38,20 @@ pub async fn remove_daemon_set(client: &Client, name: &str) -> Result<(), Error>
 
 /// Ends the agent's pods, and waits until its copy has ended too, whose manifest is gone.
 pub async fn end_agent(client: &Client, name: &str, progress: &Progress<'_>) -> Result<(), Error> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    let pods: Objects<Pod> = Objects::namespaced(client, NAMESPACE);
     let labels = ListParams::default().labels(&format!("{APP}={name}"));
-    end(&api, &labels, progress).await?;
+    end(&pods, &labels, progress).await?;
     loop {
-        let found = api.list(&labels).await.map_err(|error| refused("list", "pods", &error))?;
-        let Some(pod) = found.items.first() else { return Ok(()) };
+        let found = pods.list(&labels).await.map_err(|error| refused("list", "pods", &error))?;
+        let Some(pod) = found.first() else { return Ok(()) };
         progress.waiting(format!("pod {} has not ended yet", pod.name_any()));
         tokio::time::sleep(PROBE * 2).await;
     }
 }
 
 /// The pods of a component, static ones aside.
-pub async fn pods_of(api: &Api<Pod>, workload: &Workload) -> Result<Vec<Pod>, Error> {
-    list(api, &selector(workload)).await
+pub async fn pods_of(pods: &Objects<Pod>, workload: &Workload) -> Result<Vec<Pod>, Error> {
+    list(pods, &selector(workload)).await
 }
 
 fn selector(workload: &Workload) -> ListParams {
@@ -61,22 +61,22 @@ fn selector(workload: &Workload) -> ListParams {
 }
 
 async fn end_pods(client: &Client, workload: &Workload, progress: &Progress<'_>) -> Result<usize, Error> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-    end(&api, &selector(workload), progress).await
+    let pods: Objects<Pod> = Objects::namespaced(client, NAMESPACE);
+    end(&pods, &selector(workload), progress).await
 }
 
 /// Ends pods until none is left: a controller that has not heard of it yet may make another.
-async fn end(api: &Api<Pod>, which: &ListParams, progress: &Progress<'_>) -> Result<usize, Error> {
+async fn end(pods: &Objects<Pod>, which: &ListParams, progress: &Progress<'_>) -> Result<usize, Error> {
     let mut ended = 0;
     loop {
-        let found = list(api, which).await?;
+        let found = list(pods, which).await?;
         if found.is_empty() {
             return Ok(ended);
         }
         for pod in found.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
             ended += 1;
             ignore_missing(
-                api.delete(&pod.name_any(), &DeleteParams::default()).await.map(drop),
+                pods.any.delete(&pod.name_any(), &DeleteParams::default()).await.map(drop),
                 &pod.name_any(),
             )?;
         }
@@ -85,21 +85,21 @@ async fn end(api: &Api<Pod>, which: &ListParams, progress: &Progress<'_>) -> Res
     }
 }
 
-async fn list(api: &Api<Pod>, which: &ListParams) -> Result<Vec<Pod>, Error> {
-    let found = api.list(which).await.map_err(|error| refused("list", "pods", &error))?;
-    Ok(found.items.into_iter().filter(|pod| !pods::is_mirror(pod)).collect())
+async fn list(pods: &Objects<Pod>, which: &ListParams) -> Result<Vec<Pod>, Error> {
+    let found = pods.list(which).await.map_err(|error| refused("list", "pods", &error))?;
+    Ok(found.into_iter().filter(|pod| !pods::is_mirror(pod)).collect())
 }
 
 /// The sets of a Deployment: without them nobody makes its pods again.
 async fn replica_sets(client: &Client, deployment: &str) -> Result<(), Error> {
-    let api: Api<ReplicaSet> = Api::namespaced(client.clone(), NAMESPACE);
+    let sets: Objects<ReplicaSet> = Objects::namespaced(client, NAMESPACE);
     let sets =
-        api.list(&ListParams::default()).await.map_err(|error| refused("list", "replicasets", &error))?;
+        sets.list(&ListParams::default()).await.map_err(|error| refused("list", "replicasets", &error))?;
     let is_its = |set: &&ReplicaSet| {
         let mut owners = set.metadata.owner_references.iter().flatten();
         owners.any(|owner| owner.kind == "Deployment" && owner.name == deployment)
     };
-    for set in sets.items.iter().filter(is_its) {
+    for set in sets.iter().filter(is_its) {
         remove::<ReplicaSet>(client, &set.name_any()).await?;
     }
     Ok(())
@@ -107,13 +107,10 @@ async fn replica_sets(client: &Client, deployment: &str) -> Result<(), Error> {
 
 async fn remove<K>(client: &Client, name: &str) -> Result<(), Error>
 where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug,
+    K: Kind + Resource<Scope = k8s_openapi::NamespaceResourceScope>,
 {
-    let api: Api<K> = Api::namespaced(client.clone(), NAMESPACE);
-    ignore_missing(api.delete(name, &DeleteParams::background()).await.map(drop), name)
+    let objects = Objects::<K>::namespaced(client, NAMESPACE);
+    ignore_missing(objects.any.delete(name, &DeleteParams::background()).await.map(drop), name)
 }
 
 fn ignore_missing(done: Result<(), kube::Error>, name: &str) -> Result<(), Error> {
