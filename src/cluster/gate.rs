@@ -36,5 +36,5 @@ pub async fn set_gate(
     });
     let patch = Patch::Strategic(json!({"status": {"conditions": [condition]}}));
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-    pods.any.patch_status(name, &params, &patch).await.map(drop)
+    pods.bare.patch_status(name, &params, &patch).await.map(drop)
 }

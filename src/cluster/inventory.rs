@@ -6,7 +6,6 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::ListParams;
-use kube::core::{DynamicObject, TypeMeta};
 use kube::{Client, Resource};
 use serde_json::Value;
 
@@ -41,13 +40,13 @@ where
 
 /// As JSON, with version and kind, which the items of a list do not say.
 async fn list<K: Kind>(objects: Objects<K>) -> Result<Vec<Value>, Error> {
-    let found = objects.any.list(&ListParams::default()).await;
-    let found = found.map_err(|error| Error::refused("list", K::plural(&()), &error))?;
-    let types = TypeMeta::resource::<K>();
-    let of_type = |object| DynamicObject { types: Some(types.clone()), ..object };
-    Ok(found.items.into_iter().map(of_type).map(as_json).collect())
-}
-
-fn as_json(object: DynamicObject) -> Value {
-    serde_json::to_value(object).unwrap_or_else(|error| unreachable!("an object has string keys: {error}"))
+    let found = objects.bare.list(&ListParams::default()).await.and_then(|found| {
+        let of_type = |mut object: Value| {
+            object["apiVersion"] = K::api_version(&()).into();
+            object["kind"] = K::kind(&()).into();
+            object
+        };
+        found.items.into_iter().map(|object| object.json().map(of_type)).collect()
+    });
+    found.map_err(|error| Error::refused("list", K::plural(&()), &error))
 }

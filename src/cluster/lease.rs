@@ -6,11 +6,10 @@
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::Client;
 use kube::api::PostParams;
+use kube::{Api, Client};
 
 use super::Error;
-use super::objects::Objects;
 use super::retry::{Expected, Failure, retrying};
 use crate::{FIELD_MANAGER, NAMESPACE};
 
@@ -64,8 +63,8 @@ pub async fn release_lease(client: &Client, name: &str, expected: &str) -> Resul
         .map_err(|reason| refused("release", name, reason))
 }
 
-fn leases(client: &Client) -> Objects<Lease> {
-    Objects::namespaced(client, NAMESPACE)
+fn leases(client: &Client) -> Api<Lease> {
+    Api::namespaced(client.clone(), NAMESPACE)
 }
 
 fn leader_of(lease: &Lease) -> Option<Leader> {

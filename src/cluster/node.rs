@@ -57,7 +57,7 @@ pub async fn label_and_taint_node(
     let attempt = async || {
         let node = nodes.get(name).await?;
         let Some(patch) = lacking(&node, labels, taint) else { return Ok::<_, Failure>(false) };
-        nodes.any.patch(name, &params, &Patch::Merge(&patch)).await?;
+        nodes.bare.patch(name, &params, &Patch::Merge(&patch)).await?;
         Ok(true)
     };
     retrying(&Expected::default(), attempt, |reason| tracing::debug!(name, reason, "node not labelled yet"))

@@ -1,14 +1,17 @@
-//! Objects of one kind. What the API answers is parsed as any object, and only then as what it is: the code that parses a pod is large, and
+//! Objects of one kind. What the API answers is parsed as a bare object, and only then as what it is: the code that parses a pod is large, and
 //! would be there once for each way in which one comes in.
 
-use std::fmt::Debug;
+use std::borrow::Cow;
+use std::fmt::{self, Debug};
 use std::marker::PhantomData;
 
-use kube::api::{ListParams, PostParams};
-use kube::core::{ApiResource, DynamicObject, NamespaceResourceScope};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::ListParams;
+use kube::core::{ApiResource, DynamicResourceScope, NamespaceResourceScope};
 use kube::{Api, Client, Error, Resource};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 /// A kind that is known at compile time.
 pub trait Kind:
@@ -24,15 +27,15 @@ impl<K> Kind for K where
 /// The objects of kind `K` of a cluster or of a namespace.
 #[derive(Clone, Debug)]
 pub struct Objects<K> {
-    /// The same, parsed as any object: for answers that interest nobody.
-    pub any: Api<DynamicObject>,
+    /// The same as bare objects: for answers that interest nobody.
+    pub bare: Api<Bare>,
     kind: PhantomData<fn() -> K>,
 }
 
 impl<K: Kind> Objects<K> {
     /// Wherever they are.
     pub fn all(client: &Client) -> Self {
-        Self { any: Api::all_with(client.clone(), &ApiResource::erase::<K>(&())), kind: PhantomData }
+        Self { bare: Api::all_with(client.clone(), &ApiResource::erase::<K>(&())), kind: PhantomData }
     }
 
     /// Those of one namespace.
@@ -41,35 +44,170 @@ impl<K: Kind> Objects<K> {
         K: Resource<Scope = NamespaceResourceScope>,
     {
         let kind = ApiResource::erase::<K>(&());
-        Self { any: Api::namespaced_with(client.clone(), namespace, &kind), kind: PhantomData }
+        Self { bare: Api::namespaced_with(client.clone(), namespace, &kind), kind: PhantomData }
     }
 
     /// The one called `name`.
     pub async fn get(&self, name: &str) -> Result<K, Error> {
-        typed(self.any.get(name).await?)
+        self.bare.get(name).await?.typed()
     }
 
     /// The same, if it is there.
     pub async fn get_opt(&self, name: &str) -> Result<Option<K>, Error> {
-        self.any.get_opt(name).await?.map(typed).transpose()
+        self.bare.get_opt(name).await?.map(Bare::typed).transpose()
     }
 
     /// Those that `which` chooses.
     pub async fn list(&self, which: &ListParams) -> Result<Vec<K>, Error> {
-        self.any.list(which).await?.items.into_iter().map(typed).collect()
-    }
-
-    /// Puts `object` in the place of the one called `name`.
-    pub async fn replace(&self, name: &str, params: &PostParams, object: &K) -> Result<(), Error>
-    where
-        K: Serialize,
-    {
-        let object = serde_json::to_value(object).and_then(serde_json::from_value);
-        self.any.replace(name, params, &object.map_err(Error::SerdeError)?).await.map(drop)
+        self.bare.list(which).await?.items.into_iter().map(Bare::typed).collect()
     }
 }
 
-/// What it is.
-pub fn typed<K: DeserializeOwned>(object: DynamicObject) -> Result<K, Error> {
-    serde_json::to_value(object).and_then(serde_json::from_value).map_err(Error::SerdeError)
+/// An object of any kind, without the notes of who set which field (`managedFields`): they are half of what is sent, and most of the memory.
+#[derive(Clone, Debug)]
+pub struct Bare {
+    metadata: ObjectMeta,
+    /// Everything else.
+    data: Map<String, Value>,
+}
+
+impl Bare {
+    /// As what it is.
+    pub fn typed<K: DeserializeOwned>(self) -> Result<K, Error> {
+        self.json().and_then(|whole| serde_json::from_value(whole).map_err(Error::SerdeError))
+    }
+
+    /// As JSON. The items of a list do not say their version and kind.
+    pub fn json(self) -> Result<Value, Error> {
+        let Self { metadata, mut data } = self;
+        data.insert("metadata".into(), serde_json::to_value(metadata).map_err(Error::SerdeError)?);
+        Ok(data.into())
+    }
+}
+
+impl Resource for Bare {
+    type DynamicType = ApiResource;
+    type Scope = DynamicResourceScope;
+
+    fn kind(of: &ApiResource) -> Cow<'_, str> {
+        of.kind.as_str().into()
+    }
+
+    fn group(of: &ApiResource) -> Cow<'_, str> {
+        of.group.as_str().into()
+    }
+
+    fn version(of: &ApiResource) -> Cow<'_, str> {
+        of.version.as_str().into()
+    }
+
+    fn plural(of: &ApiResource) -> Cow<'_, str> {
+        of.plural.as_str().into()
+    }
+
+    fn api_version(of: &ApiResource) -> Cow<'_, str> {
+        of.api_version.as_str().into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+impl<'de> Deserialize<'de> for Bare {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Bare;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Bare, A::Error> {
+        let (mut metadata, mut data) = (ObjectMeta::default(), Map::new());
+        while let Some(field) = map.next_key::<String>()? {
+            if field == "metadata" {
+                Metadata(metadata) = map.next_value()?;
+            } else {
+                data.insert(field, map.next_value()?);
+            }
+        }
+        Ok(Bare { metadata, data })
+    }
+}
+
+struct Metadata(ObjectMeta);
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = deserializer.deserialize_map(MetadataFields)?;
+        serde_json::from_value(fields.into()).map(Self).map_err(D::Error::custom)
+    }
+}
+
+struct MetadataFields;
+
+impl<'de> Visitor<'de> for MetadataFields {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the metadata of an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(field) = map.next_key::<String>()? {
+            if field == "managedFields" {
+                map.next_value::<IgnoredAny>()?;
+            } else {
+                fields.insert(field, map.next_value()?);
+            }
+        }
+        Ok(fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_lost_but_the_notes_wherever_they_stand() {
+        let written = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": {"managedFields": "kept"},
+            "metadata": {"name": "a", "labels": {"b": "c"}, "managedFields": [{"manager": "kubectl"}]},
+        });
+        let text = written.to_string();
+        let bare: Bare = serde_json::from_str(&text).unwrap();
+        assert_eq!(bare.meta().name.as_deref(), Some("a"));
+        let expected = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": {"managedFields": "kept"},
+            "metadata": {"name": "a", "labels": {"b": "c"}},
+        });
+        assert_eq!(bare.clone().json().unwrap(), expected);
+        let map: ConfigMap = bare.typed().unwrap();
+        assert_eq!(map, serde_json::from_value(expected).unwrap());
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for text in ["[]", r#"{"metadata": []}"#, r#"{"metadata": {"name": 1}}"#] {
+            serde_json::from_str::<Bare>(text).unwrap_err();
+        }
+        let wrong: Bare = serde_json::from_value(json!({"metadata": {}, "data": {"a": 1}})).unwrap();
+        wrong.typed::<ConfigMap>().unwrap_err();
+    }
 }

@@ -11,14 +11,14 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures::stream::{BoxStream, StreamExt as _};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
-use kube::core::{DynamicObject, NamespaceResourceScope};
+use kube::core::NamespaceResourceScope;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use super::objects::{Kind, Objects, typed};
+use super::objects::{Bare, Kind, Objects};
 use super::retry::describe;
 
 /// How long the API lets a watch run before it is asked again. A watch whose other end vanished without a word is noticed
@@ -109,16 +109,12 @@ impl<K: Resource> FromIterator<K> for Seen<K> {
 
 /// A watch that never ends: it reconnects, and yields errors on the way.
 fn watch<K: Kind>(objects: Objects<K>, scope: &Scope) -> BoxStream<'static, watcher::Result<Event<K>>> {
-    let events = watcher(objects.any, scope.config()).backoff(Reconnect::default());
+    let events = watcher(objects.bare, scope.config()).backoff(Reconnect::default());
     events.map(|event| event.and_then(parsed)).boxed()
 }
 
-/// Without the notes of who set which field, which are half of an object and interest nobody here.
-fn parsed<K: DeserializeOwned>(event: Event<DynamicObject>) -> watcher::Result<Event<K>> {
-    let parsed = |mut object: DynamicObject| {
-        object.metadata.managed_fields = None;
-        typed(object).map_err(watcher::Error::WatchFailed)
-    };
+fn parsed<K: DeserializeOwned>(event: Event<Bare>) -> watcher::Result<Event<K>> {
+    let parsed = |object: Bare| object.typed().map_err(watcher::Error::WatchFailed);
     Ok(match event {
         Event::Apply(object) => Event::Apply(parsed(object)?),
         Event::Delete(object) => Event::Delete(parsed(object)?),

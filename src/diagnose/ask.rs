@@ -102,7 +102,7 @@ async fn listed<K: Kind>(objects: Objects<K>, params: &ListParams) -> Vec<K> {
     match objects.list(params).await {
         Ok(found) => found,
         Err(error) => {
-            tracing::debug!(url = objects.any.resource_url(), %error, "not listed");
+            tracing::debug!(url = objects.bare.resource_url(), %error, "not listed");
             Vec::new()
         }
     }

@@ -65,7 +65,7 @@ impl<'a> Contender<'a> {
         let preconditions = Preconditions { uid: old.uid(), resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         progress.acts("make the pod of the self-hosted apiserver anew");
-        match self.pods.any.delete(&name, &params).await {
+        match self.pods.bare.delete(&name, &params).await {
             Ok(_) => self.wait_for_successor(old.uid(), progress).await,
             Err(error) => {
                 progress

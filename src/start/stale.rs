@@ -104,11 +104,11 @@ async fn clear_pod(
         Fate::Stays => return Ok(()),
         Fate::Unready => {
             let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-            pods.any.patch_status(&name, &params, &Patch::Strategic(unready(pod))).await.map(drop)
+            pods.bare.patch_status(&name, &params, &Patch::Strategic(unready(pod))).await.map(drop)
         }
         Fate::Removed => {
             progress.info(format!("pod {name} is removed: its machine is silent"));
-            pods.any.delete(&name, &DeleteParams::default().grace_period(0)).await.map(drop)
+            pods.bare.delete(&name, &DeleteParams::default().grace_period(0)).await.map(drop)
         }
     };
     match done {

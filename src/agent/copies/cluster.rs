@@ -7,12 +7,12 @@
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt as _;
 use futures::stream::{BoxStream, SelectAll, StreamExt as _, select_all};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
+use tokio::time::timeout_at;
 
 use crate::NAMESPACE;
 use crate::checkpoint::parent;
@@ -113,13 +113,20 @@ impl Watched {
         tokio::time::timeout(PATIENCE, wait).await.unwrap_or_default();
     }
 
-    /// Waits for news, and takes in all there are.
+    /// Waits for news, and takes them in.
     pub async fn changed(&mut self) {
-        let first = self.news.next().await;
-        first.into_iter().for_each(|news| self.take(news));
-        while let Some(Some(news)) = self.news.next().now_or_never() {
-            self.take(news);
+        let news = self.news.next().await;
+        news.into_iter().for_each(|news| self.take(news));
+    }
+
+    /// Takes in all news for a while; whether there were any.
+    pub async fn gather(&mut self, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        let mut has_any = false;
+        while timeout_at(end.into(), self.changed()).await.is_ok() {
+            has_any = true;
         }
+        has_any
     }
 
     fn take(&mut self, news: News) {

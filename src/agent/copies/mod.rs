@@ -41,7 +41,7 @@ use crate::error::chain;
 const BUSY: Duration = Duration::from_secs(1);
 /// Between two rounds at other times. What ends then is told by the API, or is the API, whose watches break off.
 const IDLE: Duration = Duration::from_secs(5);
-/// After a round: news come in heaps.
+/// After a round: news come in heaps, one for each change of each object, and none may wait for the next round.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Between two sweeps of what interrupted work left.
 const SWEEP: Duration = Duration::from_secs(600);
@@ -99,9 +99,10 @@ impl Keeper {
         api.met().await;
         loop {
             let pause = self.round(&api).await;
-            tokio::time::sleep(PAUSE).await;
-            // Time that runs out is what a quiet API looks like.
-            tokio::time::timeout(pause - PAUSE, api.changed()).await.unwrap_or_default();
+            if !api.gather(PAUSE).await {
+                // Time that runs out is what a quiet API looks like.
+                tokio::time::timeout(pause - PAUSE, api.changed()).await.unwrap_or_default();
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::core::NamespaceResourceScope;
-use kube::{Client, Resource, ResourceExt as _};
+use kube::{Api, Client, Resource, ResourceExt as _};
 
 use super::observe::Seen;
 use crate::agent::complaints::Complaints;
@@ -15,7 +15,7 @@ use crate::checkpoint::copy::{self, Copy, Note, Sources};
 use crate::checkpoint::decide::Offer;
 use crate::checkpoint::parent::{last_change, started_after, workload};
 use crate::checkpoint::store::Store;
-use crate::cluster::objects::{Kind, Objects};
+use crate::cluster::objects::Kind;
 use crate::cluster::retry::describe;
 
 /// How old what a pod refers to may be.
@@ -192,8 +192,9 @@ async fn objects<K>(
 where
     K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
-    let objects = Objects::<K>::namespaced(client, namespace);
-    let one = async |name: &String| match objects.get_opt(name).await {
+    // As kube has them: who changed them last, and when, is of interest.
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let one = async |name: &String| match api.get_opt(name).await {
         Ok(object) => Ok(object.map(|object| (name.clone(), object))),
         Err(error) => Err(Unread {
             why: format!("{kind} {namespace}/{name} cannot be read: {}", describe(&error)),

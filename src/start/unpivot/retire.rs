@@ -76,7 +76,7 @@ async fn end(pods: &Objects<Pod>, which: &ListParams, progress: &Progress<'_>) -
         for pod in found.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
             ended += 1;
             ignore_missing(
-                pods.any.delete(&pod.name_any(), &DeleteParams::default()).await.map(drop),
+                pods.bare.delete(&pod.name_any(), &DeleteParams::default()).await.map(drop),
                 &pod.name_any(),
             )?;
         }
@@ -110,7 +110,7 @@ where
     K: Kind + Resource<Scope = k8s_openapi::NamespaceResourceScope>,
 {
     let objects = Objects::<K>::namespaced(client, NAMESPACE);
-    ignore_missing(objects.any.delete(name, &DeleteParams::background()).await.map(drop), name)
+    ignore_missing(objects.bare.delete(name, &DeleteParams::background()).await.map(drop), name)
 }
 
 fn ignore_missing(done: Result<(), kube::Error>, name: &str) -> Result<(), Error> {
