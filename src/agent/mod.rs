@@ -18,15 +18,19 @@ mod leaders;
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::copies::Keeper;
 use crate::checkpoint::store::Store;
 use crate::cluster::{self, current, kubeconfig};
-use crate::error::{ExitClass, Failure};
+use crate::error::{ExitClass, Failure, chain};
 use crate::handover::lock::{self, Lock};
 use crate::handover::{self, Port};
+
+/// After who waits could not be told.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What the agent is told.
 #[derive(Clone, Debug)]
@@ -86,6 +90,8 @@ pub async fn run(options: &Options) -> Result<(), Error> {
 async fn work(options: &Options) -> Result<(), Error> {
     let Options { kubeconfig, node, store, .. } = options;
     loop {
+        // One with which nobody could work must not look healthy while it waits: it would be rolled out, and a copy of it kept.
+        kubeconfig::read(kubeconfig)?;
         // Before anything that takes memory: one of two waits here for as long as the other lives.
         tracing::info!(node, "waiting to be the one agent of this machine that works");
         let mut alone = wait_to_be_alone().await.map_err(host("wait for the other agent of this machine"))?;
@@ -103,10 +109,13 @@ async fn wait_to_be_alone() -> io::Result<Lock> {
     lock::named(lock::AGENT).await
 }
 
-/// Who waits for the lock is the other agent, or has taken the stand-in's before.
+/// Who waits for the lock is the other agent, or has taken the stand-in's before. If that cannot be told now, it is tried again.
 async fn wait_for_a_stand_in(alone: &mut Lock) -> io::Result<()> {
     while !lock::is_held(lock::STAND_IN)? {
-        alone.wanted().await?;
+        if let Err(error) = alone.wanted().await {
+            tracing::warn!(error = chain(&error), "who waits for this agent's end is not told");
+            tokio::time::sleep(RETRY).await;
+        }
     }
     Ok(())
 }
@@ -137,5 +146,23 @@ async fn work_alone(options: &Options, identity: identity::Keeper) -> Result<(),
         result = leaders::guard(&client, node) => result,
         () = copies.guard() => Ok(()),
         () = identity.keep(&client) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_that_cannot_work_ends_although_the_other_one_works() {
+        let _other = lock::named(lock::AGENT).await.unwrap();
+        let options = Options {
+            kubeconfig: "/nowhere/kubeconfig".into(),
+            node: "n1".into(),
+            store: Store::default(),
+            runtime: PathBuf::new(),
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(10), run(&options)).await.expect("it ends");
+        assert!(matches!(ended, Err(Error::Kubeconfig(_))), "{ended:?}");
     }
 }

@@ -104,7 +104,10 @@ mod tests {
 
     use super::*;
 
+    /// What is not to happen would.
     const SHORT: Duration = Duration::from_millis(50);
+    /// What is to happen does at once.
+    const LONG: Duration = Duration::from_secs(10);
 
     #[tokio::test]
     async fn one_has_it_at_a_time() {
@@ -113,10 +116,10 @@ mod tests {
         let mut others: tokio::task::JoinSet<_> = (0..2).map(|_| lock(1)).collect();
         tokio::task::yield_now().await;
         drop(first);
-        let next = timeout(SHORT, others.join_next()).await.unwrap().unwrap();
+        let next = timeout(LONG, others.join_next()).await.unwrap().unwrap();
         assert!(timeout(SHORT, others.join_next()).await.is_err());
         drop(next);
-        timeout(SHORT, others.join_next()).await.unwrap().unwrap().unwrap().unwrap();
+        timeout(LONG, others.join_next()).await.unwrap().unwrap().unwrap().unwrap();
     }
 
     #[tokio::test]
@@ -125,11 +128,11 @@ mod tests {
         let mut held = named(name).await.unwrap();
         assert!(timeout(SHORT, held.wanted()).await.is_err());
         let next = tokio::spawn(named(name));
-        timeout(SHORT, held.wanted()).await.unwrap().unwrap();
+        timeout(LONG, held.wanted()).await.unwrap().unwrap();
         assert!(timeout(SHORT, held.wanted()).await.is_err(), "one waits, once");
         assert!(!next.is_finished());
         drop(held);
-        timeout(SHORT, next).await.unwrap().unwrap().unwrap();
+        timeout(LONG, next).await.unwrap().unwrap().unwrap();
     }
 
     #[tokio::test]
@@ -143,7 +146,7 @@ mod tests {
         assert!(timeout(SHORT, named(name)).await.is_err());
         assert!(!looks.is_finished());
         drop(held);
-        timeout(SHORT, looks).await.unwrap().unwrap().unwrap();
+        timeout(LONG, looks).await.unwrap().unwrap().unwrap();
         assert!(!is_held(name).unwrap());
     }
 }

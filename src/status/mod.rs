@@ -7,7 +7,6 @@ mod certificates;
 mod components;
 mod report;
 
-use std::fmt::Debug;
 use std::path::Path;
 use std::time::Duration;
 

@@ -4,15 +4,14 @@
 //! A watch that was broken off and taken up again says nothing of it, and what was seen before is stale meanwhile. So the API counts as
 //! silent unless it has just answered a question and no watch has failed for a while.
 
-use std::fmt::Debug;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::stream::{BoxStream, SelectAll, StreamExt as _, select_all};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::NAMESPACE;
 use crate::checkpoint::parent;
@@ -115,17 +114,22 @@ impl Watched {
 
     /// Waits for news, and takes them in.
     pub async fn changed(&mut self) {
-        let news = self.news.next().await;
-        news.into_iter().for_each(|news| self.take(news));
+        match self.news.next().await {
+            Some(news) => self.take(news),
+            // A watch has no last event.
+            None => std::future::pending().await,
+        }
     }
 
-    /// Takes in all news for a while; whether there were any.
+    /// Takes in all news for a while; whether there were any. An API that is away is asked no more than once in that time: a watch that has
+    /// never been answered asks again at once.
     pub async fn gather(&mut self, time: Duration) -> bool {
-        let end = Instant::now() + time;
+        let (end, failed) = (Instant::now() + time, self.failed);
         let mut has_any = false;
-        while timeout_at(end.into(), self.changed()).await.is_ok() {
+        while self.failed == failed && timeout_at(end, self.changed()).await.is_ok() {
             has_any = true;
         }
+        sleep_until(end).await;
         has_any
     }
 

@@ -41,7 +41,7 @@ use crate::error::chain;
 const BUSY: Duration = Duration::from_secs(1);
 /// Between two rounds at other times. What ends then is told by the API, or is the API, whose watches break off.
 const IDLE: Duration = Duration::from_secs(5);
-/// After a round: news come in heaps, one for each change of each object, and none may wait for the next round.
+/// After a round: news come in heaps, one for each change of each object. The first makes for a round at once, the others are taken in after it.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Between two sweeps of what interrupted work left.
 const SWEEP: Duration = Duration::from_secs(600);
