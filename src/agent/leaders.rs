@@ -52,7 +52,7 @@ pub async fn guard(client: &Client, node: &str) -> Result<(), Error> {
             Some(ended) = living.ends.recv() => {
                 living.known.retain(|process| process.pid != ended.pid);
                 let others: Vec<_> = living.known.iter().filter(|other| other.container == ended.container).collect();
-                tracing::info!(component = ended.container, pid = ended.pid, others = others.len(), "ended");
+                tracing::info!(component = ended.container, pid = ended.pid, others = others.len(), "process ended");
                 if let Err(error) = let_go(client, &ended.container, &others).await {
                     tracing::warn!(component = ended.container, error = chain(&error), "lease not let go");
                 }
@@ -115,7 +115,7 @@ async fn forget(client: &Client, name: &str, living: &mut Living) -> Result<(), 
     let mut others = living.known.iter().filter(|process| process.container == name);
     if is_of_this_machine(&leader) && others.all(|process| began_after(process, &leader)) {
         let release = lease::release_lease(client, name, &leader.holder).await?;
-        tracing::info!(lease = name, holder = leader.holder, ?release, "its holder ended unseen");
+        tracing::info!(lease = name, holder = leader.holder, ?release, "lease let go: its holder ended unseen");
     }
     Ok(())
 }
@@ -133,7 +133,7 @@ async fn let_go(client: &Client, name: &str, others: &[&ContainerProcess]) -> Re
         }
     }
     let release = lease::release_lease(client, name, &leader.holder).await?;
-    tracing::info!(lease = name, holder = leader.holder, ?release, "its process has ended");
+    tracing::info!(lease = name, holder = leader.holder, ?release, "lease let go: its holder ended");
     Ok(())
 }
 

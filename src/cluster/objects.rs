@@ -2,14 +2,14 @@
 //! would be there once for each way in which one comes in.
 
 use std::borrow::Cow;
-use std::fmt::{self, Debug};
+use std::fmt::Debug;
 use std::marker::PhantomData;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 use kube::core::{ApiResource, DynamicResourceScope, NamespaceResourceScope};
 use kube::{Api, Client, Error, Resource};
-use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -120,60 +120,15 @@ impl Resource for Bare {
 
 impl<'de> Deserialize<'de> for Bare {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Fields)
-    }
-}
-
-struct Fields;
-
-impl<'de> Visitor<'de> for Fields {
-    type Value = Bare;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Bare, A::Error> {
-        let (mut metadata, mut data) = (ObjectMeta::default(), Map::new());
-        while let Some(field) = map.next_key::<String>()? {
-            if field == "metadata" {
-                Metadata(metadata) = map.next_value()?;
-            } else {
-                data.insert(field, map.next_value()?);
-            }
+        let mut data: Map<String, Value> = Map::deserialize(deserializer)?;
+        let Some(mut metadata) = data.remove("metadata") else {
+            return Ok(Self { metadata: ObjectMeta::default(), data });
+        };
+        if let Some(fields) = metadata.as_object_mut() {
+            fields.remove("managedFields");
         }
-        Ok(Bare { metadata, data })
-    }
-}
-
-struct Metadata(ObjectMeta);
-
-impl<'de> Deserialize<'de> for Metadata {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let fields = deserializer.deserialize_map(MetadataFields)?;
-        serde_json::from_value(fields.into()).map(Self).map_err(D::Error::custom)
-    }
-}
-
-struct MetadataFields;
-
-impl<'de> Visitor<'de> for MetadataFields {
-    type Value = Map<String, Value>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the metadata of an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Map::new();
-        while let Some(field) = map.next_key::<String>()? {
-            if field == "managedFields" {
-                map.next_value::<IgnoredAny>()?;
-            } else {
-                fields.insert(field, map.next_value()?);
-            }
-        }
-        Ok(fields)
+        let metadata = serde_json::from_value(metadata).map_err(D::Error::custom)?;
+        Ok(Self { metadata, data })
     }
 }
 

@@ -97,11 +97,12 @@ fn only_pod(world: &World, workload: &str, is_new: impl Fn(&Pod) -> bool) {
 
 /// Seconds from the last end of a component's process, as the agent saw it, to the moment at which the present leader took over.
 fn led_after(world: &World, component: &str) -> f64 {
-    // Its pod and its copy: one of them works.
+    // Its pod and its copy: one of them works. Their logs come one after the other.
     let log = world.kubectl(&["-n", "kube-system", "logs", "-l", "k8s-app=pod-checkpointer", "--tail=-1"]);
-    let is_end = |line: &&str| line.contains(" ended ") && line.contains(component);
-    let end = log.lines().rfind(is_end).unwrap_or_else(|| panic!("nobody ended:\n{log}"));
-    let ended: Timestamp = end.split_whitespace().next().unwrap().parse().unwrap();
+    let is_end = |line: &&str| line.contains(" process ended ") && line.contains(component);
+    let when = |line: &str| -> Timestamp { line.split_whitespace().next().unwrap().parse().unwrap() };
+    let ended = log.lines().filter(is_end).map(when).max();
+    let ended = ended.unwrap_or_else(|| panic!("nobody ended:\n{log}"));
     let lease = world.get(&["lease", component, "-n", "kube-system"]);
     let led: Timestamp = lease["spec"]["acquireTime"].as_str().unwrap().parse().unwrap();
     (led - ended).total(k8s_openapi::jiff::Unit::Second).unwrap()
