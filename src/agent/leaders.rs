@@ -115,7 +115,12 @@ async fn forget(client: &Client, name: &str, living: &mut Living) -> Result<(), 
     let mut others = living.known.iter().filter(|process| process.container == name);
     if is_of_this_machine(&leader) && others.all(|process| began_after(process, &leader)) {
         let release = lease::release_lease(client, name, &leader.holder).await?;
-        tracing::info!(lease = name, holder = leader.holder, ?release, "lease let go: its holder ended unseen");
+        tracing::info!(
+            lease = name,
+            holder = leader.holder,
+            ?release,
+            "lease let go: its holder ended unseen"
+        );
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! 15 s of the cause. At the end every message is held against every cause: none gives another's.
 
 use k8s_openapi::jiff::Timestamp;
-use lab::cluster::{ASSETS, CONFIG};
+use lab::cluster::{ASSETS, CONFIG, MAY_RESTART_KUBELET};
 use serde_json::{Value, json};
 
 use crate::checks::Checks;
@@ -282,7 +282,7 @@ fn seen_late(world: &World, checks: &mut Checks, told: &mut Told) {
         flawed(world, "rm manifests/csr-approver-role-binding.yaml");
         let request = || world.get(&["csr"])["items"][0].clone();
         let made = || time_of(&request()["metadata"]["creationTimestamp"]);
-        let flags = ["--asset-dir", FLAWED, "--restart-kubelet", KILL_KUBELET];
+        let flags = ["--asset-dir", FLAWED, MAY_RESTART_KUBELET[0], MAY_RESTART_KUBELET[1]];
         told.add("request not approved", blocked_late(world, &flags, "apply objects", made));
         world.kubectl(&["certificate", "approve", request()["metadata"]["name"].as_str().unwrap()]);
         world.kubectl(&["wait", "--for=create", "node/n1", "--timeout=30s"]);
@@ -313,7 +313,7 @@ fn seen_late(world: &World, checks: &mut Checks, told: &mut Told) {
     let phase = "wait for the self-hosted control plane";
     checks.that("a program that ends again and again is named with its last lines", || {
         flawed(world, NONSENSE);
-        let flags = ["--asset-dir", FLAWED, "--restart-kubelet", KILL_KUBELET];
+        let flags = ["--asset-dir", FLAWED, MAY_RESTART_KUBELET[0], MAY_RESTART_KUBELET[1]];
         told.add("crash loop", blocked_late(world, &flags, phase, || first_crash(world)));
     });
     checks.that("labels that no node has are named", || {
@@ -334,7 +334,6 @@ fn seen_late(world: &World, checks: &mut Checks, told: &mut Told) {
     );
 }
 
-const KILL_KUBELET: &str = "pkill -f ^kubelet";
 const NONSENSE: &str = "sed -i 's,- kube-controller-manager$,- kube-controller-manager\\n        - --nonsense,' \
     manifests/kube-controller-manager.yaml && grep -q nonsense manifests/kube-controller-manager.yaml";
 

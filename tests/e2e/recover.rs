@@ -2,7 +2,7 @@
 //! are encrypted all the while, and what the cluster is for runs on.
 
 use lab::Cache;
-use lab::cluster::ASSETS;
+use lab::cluster::{ASSETS, MAY_RESTART_KUBELET};
 use serde_json::{Value, json};
 
 use crate::checks::{Checks, eventually};
@@ -197,14 +197,8 @@ fn recover_and_start(world: &World, source: &str) -> Started {
             false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
         }
     });
-    let started = world.start_by(&[
-        "bootkube",
-        "start",
-        "--asset-dir",
-        RECOVERED,
-        "--restart-kubelet",
-        "pkill -f ^kubelet",
-    ]);
+    let command = ["bootkube", "start", "--asset-dir", RECOVERED];
+    let started = world.start_by(&[&command[..], &MAY_RESTART_KUBELET].concat());
     started.must_succeed();
     started
 }

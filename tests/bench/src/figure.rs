@@ -64,9 +64,10 @@ impl Figure {
 }
 
 /// All figures, in the order of the page.
-pub const FIGURES: [Figure; 22] = [
+pub const FIGURES: [Figure; 23] = [
     figure("start_over_kubeadm", "time of `start` over that of `kubeadm init`", 2).at_most(1.3).stretch(1.0),
     figure("start_seconds", "`start`: from kubelet's start until Node and control plane are Ready", 1),
+    figure("start_restarting_kubelet_seconds", "the same with `--restart-kubelet`", 1),
     figure("kubeadm_seconds", "`kubeadm init`: the same", 1),
     figure("start_over_kubeadm_exit", "the same of the commands alone, until each has ended", 2),
     figure("kubeadm_exit_seconds", "`kubeadm init`: until it has ended", 1),

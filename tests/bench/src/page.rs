@@ -58,7 +58,8 @@ const METHOD: &str = "\
   the Node and every pod of etcd, apiserver, controller manager and scheduler are Ready. What `bootkube render` does before that,
   kubeadm's phases `certs`, `kubeconfig` and `kubelet-start` do before it as well; `preflight` is skipped. kubeadm's static pods have
   startup probes that first ask after ten seconds, so they serve long before kubelet calls them Ready: `start_over_kubeadm_exit`
-  leaves that out and compares when the commands ended.
+  leaves that out and compares when the commands ended. A kubelet that found no API asks for its certificate again 2, 6, 14 and 30 s
+  after its start; `start` waits for that where it may not restart kubelet, and kubeadm writes the certificate itself.
 - Under load two machines ask the API of the first, as administrator and as a user whom RBAC has to allow: four clients with a new TLS
   connection for each request and no second try, together more than 200 a second, and four that are client-go itself, over
   HTTP/2 and HTTP/1.1, and try again what client-go tries again. They ask from before the pivot until after three rolls of the

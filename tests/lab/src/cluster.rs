@@ -14,8 +14,10 @@ use crate::quirks;
 
 /// Where assets are on a machine.
 pub const ASSETS: &str = "/opt/bootkube/assets";
+/// For `bootkube start`: the machine starts a kubelet that has ended again.
+pub const MAY_RESTART_KUBELET: [&str; 2] = ["--restart-kubelet", "pkill -f ^kubelet"];
 /// `bootkube start` on a machine whose kubelet it may restart, after the program's name.
-pub const START: [&str; 5] = ["start", "--asset-dir", ASSETS, "--restart-kubelet", "pkill -f ^kubelet"];
+pub const START: [&str; 5] = ["start", "--asset-dir", ASSETS, MAY_RESTART_KUBELET[0], MAY_RESTART_KUBELET[1]];
 /// The image of the binary under test, on every machine.
 pub const IMAGE: &str = "quay.io/bootkube/bootkube:lab";
 /// The configuration file on the first machine.

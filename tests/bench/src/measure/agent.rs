@@ -51,7 +51,7 @@ fn has_agent(manifests: &Path) -> Result<bool> {
 /// In the order of [`NAMES`].
 fn idle(rendered: &Rendered, bench: &Bench) -> Result<[f64; 3]> {
     rendered.join()?;
-    let ended = rendered.start(bench)?.ended;
+    let ended = rendered.start(bench, &[])?.ended;
     wait_ready(&rendered.kubectl, ended)?;
     rendered.kubectl.wait(&["pods", "-n", "kube-system"], |pods| {
         let mut agents = pods.iter().filter(|(name, _)| name.starts_with(AGENT)).peekable();

@@ -28,7 +28,7 @@ pub fn measure(bench: &Bench, results: &mut Results) -> Result<()> {
     bench.on_machines(1, |lab| {
         let rendered = Rendered::on(lab, bench)?;
         rendered.join()?;
-        let ended = rendered.start(bench)?.ended;
+        let ended = rendered.start(bench, &[])?.ended;
         wait_ready(&rendered.kubectl, ended)?;
         race(&rendered, bench, results)?;
         let (_, started) = by_start(&rendered, bench, "many", MANY)?;
@@ -59,7 +59,7 @@ fn by_start(rendered: &Rendered, bench: &Bench, namespace: &str, count: usize) -
     let folder = format!("{ASSETS}/manifests/bench");
     let begun = Instant::now();
     write_objects(rendered, &folder, namespace, count)?;
-    let started = rendered.start(bench)?;
+    let started = rendered.start(bench, &[])?;
     remove(&rendered.machine.path(&folder))?;
     let phases = phases_of_start(&started.lines, begun);
     let phase = phases.iter().find(|phase| phase.name == PHASE);

@@ -54,12 +54,7 @@ impl Rendered {
     }
 
     /// Runs `start` to its end, which must be a good one.
-    pub fn start(&self, bench: &Bench) -> Result<Started> {
-        self.start_with(bench, &[])
-    }
-
-    /// The same, with more flags.
-    pub fn start_with(&self, bench: &Bench, flags: &[&str]) -> Result<Started> {
+    pub fn start(&self, bench: &Bench, flags: &[&str]) -> Result<Started> {
         let mut command = self.machine.command("time")?;
         command.args(["--format=%M", "--output", PEAK, "bootkube", "start", "--asset-dir", ASSETS]);
         command.args(flags);

@@ -29,7 +29,7 @@ pub fn measure(bench: &Bench, results: &mut Results) -> Result<()> {
         overheads.push(bench.on_machines(1, |lab| {
             let rendered = Rendered::on(lab, bench)?;
             rendered.join()?;
-            rendered.start_with(bench, &["--report", FOLDER])?;
+            rendered.start(bench, &["--report", FOLDER])?;
             from_report(&rendered.machine)
         })?);
     }

@@ -89,7 +89,7 @@ fn pivot_and_rolls(lab: &Lab, bench: &Bench) -> Result<Outcome> {
     let mut spans = Vec::new();
     let begin = now();
     rendered.join()?;
-    let ended = rendered.start(bench)?.ended;
+    let ended = rendered.start(bench, &[])?.ended;
     wait_ready(&rendered.kubectl, ended)?;
     spans.push(Span { name: "pivot".into(), begin, end: now() });
     for roll in roll::ROLLS {
