@@ -50,7 +50,7 @@ pub enum Parent {
     Unknown,
     /// No container of it runs.
     Stopped,
-    /// A container runs; the pod is not healthy.
+    /// A container runs, or a static pod of somebody else does so in its place; the pod is not healthy.
     Unhealthy,
     /// All containers run, and it answers its probes.
     Healthy,

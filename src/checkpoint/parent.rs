@@ -118,9 +118,11 @@ pub fn role(id: &Id, spec: &PodSpec, own: &Id) -> Role {
     }
 }
 
+/// The components of a control plane.
+pub const PROGRAMS: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+
 /// The container that runs a component of the control plane: its index, the program, and its words.
 pub fn component(spec: &PodSpec) -> Option<(usize, &'static str, Vec<&str>)> {
-    const PROGRAMS: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
     spec.containers.iter().enumerate().find_map(|(index, container)| {
         let words = words(container);
         // `hyperkube kube-apiserver` counts; a shell's script does not: nobody knows what it does with the flags.

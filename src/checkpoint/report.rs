@@ -10,7 +10,7 @@ const NONE: &str = "this machine keeps no copies: without an API, no pod of it c
 
 /// A table, and below it what is wrong.
 pub fn to_text(listing: &Listing) -> String {
-    let Listing { entries, unreadable } = listing;
+    let Listing { entries, unreadable, stand_ins: _ } = listing;
     let mut text = if entries.is_empty() { NONE.to_owned() } else { table(entries) };
     for path in unreadable {
         writeln!(text, "{} is no copy that can be read", path.display())
@@ -53,7 +53,7 @@ fn state(entry: &Entry) -> &'static str {
 
 /// Stable keys, for programs.
 pub fn to_json(listing: &Listing) -> Value {
-    let Listing { entries, unreadable } = listing;
+    let Listing { entries, unreadable, stand_ins: _ } = listing;
     let copy = |entry: &Entry| {
         let mut copy = json!(entry);
         copy["state"] = json!(state(entry));
@@ -89,7 +89,7 @@ mod tests {
             entry("edited", Some(kept("2")), Some("1"), false),
             entry("torn", None, None, true),
         ];
-        Listing { entries, unreadable: vec!["/x/odd.json".into()] }
+        Listing { entries, unreadable: vec!["/x/odd.json".into()], ..Listing::default() }
     }
 
     #[test]

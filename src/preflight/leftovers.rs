@@ -9,11 +9,9 @@ use super::seen::{Api, DataFolder, Manifest, Seen};
 use super::subject::Subject;
 use crate::assets::command::{runs, words};
 use crate::assets::yaml;
-use crate::checkpoint::CHECKPOINT_OF;
+use crate::checkpoint::{CHECKPOINT_OF, parent};
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS, FIELD_MANAGER};
 
-/// Of these there is one on a machine.
-const CONTROL_PLANE: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// Whether this cluster has been here before: its apiserver answers, or a static pod of ours is in place.
@@ -71,7 +69,7 @@ fn foreign(manifest: &Manifest, subject: &Subject<'_>, seen: &Seen) -> Option<Pr
 
 /// Programs of which a second one cannot be.
 fn programs(subject: &Subject<'_>) -> impl Iterator<Item = &'static str> {
-    CONTROL_PLANE.into_iter().chain(subject.etcd_pod().map(|_| "etcd"))
+    parent::PROGRAMS.into_iter().chain(subject.etcd_pod().map(|_| "etcd"))
 }
 
 fn in_the_way(manifest: &Manifest, why: &str) -> Problem {

@@ -38,6 +38,8 @@ pub struct Seen<'s> {
 struct Workload {
     owner: Owner,
     role: Role,
+    /// What it runs, if that is a component of the control plane.
+    component: Option<&'static str>,
 }
 
 impl Seen<'_> {
@@ -48,11 +50,11 @@ impl Seen<'_> {
     }
 
     fn observed(&self, id: &Id, workload: &Workload, offer: Option<&Offer>) -> Observed {
-        let Workload { owner, role } = *workload;
+        let Workload { owner, role, component } = *workload;
         Observed {
             role,
             api: self.word(id, owner),
-            parent: self.parent(id, role),
+            parent: self.parent(id, role, component),
             kubelet: self.kubelet(id),
             disk: self.listing.map(|listing| disk(listing, id)),
             offer: offer.cloned(),
@@ -65,15 +67,21 @@ impl Seen<'_> {
         for entry in self.listing.iter().flat_map(|listing| &listing.entries) {
             let (name, labels) = (entry.pod.name_any(), entry.pod.labels());
             let (_, owner) = parent::workload_by_labels(&entry.id.namespace, &name, labels);
-            let role = self.role(&entry.id, &entry.pod);
-            found.insert(entry.id.clone(), Workload { owner, role });
+            found.insert(entry.id.clone(), self.workload(&entry.id, owner, &entry.pod));
         }
         for pod in self.parents() {
             let (id, owner) = parent::workload(pod);
-            let role = self.role(&id, pod);
-            found.insert(id, Workload { owner, role });
+            let workload = self.workload(&id, owner, pod);
+            found.insert(id, workload);
         }
         found
+    }
+
+    /// That of `pod` or a copy of it.
+    fn workload(&self, id: &Id, owner: Owner, pod: &Pod) -> Workload {
+        let role = self.role(id, pod);
+        let component = pod.spec.as_ref().filter(|_| id.namespace == NAMESPACE).and_then(parent::component);
+        Workload { owner, role, component: component.map(|(_, program, _)| program) }
     }
 
     /// The role of `pod` or a copy of it. Nobody steers connections between an apiserver of another namespace and its copy, nor opens gates
@@ -140,13 +148,20 @@ impl Seen<'_> {
         orphans.map(|(id, workload)| (id, workload.owner)).collect()
     }
 
-    /// The runtime's word, of the healthiest pod.
-    fn parent(&self, id: &Id, role: Role) -> Parent {
+    /// The runtime's word, of the healthiest pod. Where a static pod of somebody else runs the same, as in a pivot that was cut off, kubelet
+    /// brings that one up: two apiservers that start at once keep each other from it.
+    fn parent(&self, id: &Id, role: Role, component: Option<&str>) -> Parent {
         let Some(local) = self.local else { return Parent::Unknown };
         let running = || local.iter().filter(|local| local.id == *id && !local.running.is_empty());
         let pod = |local: &Local| self.told.all_pods().find(|pod| pod.uid().as_ref() == Some(&local.uid));
         let healthy = |local: &Local| pod(local).is_some_and(|pod| is_healthy(pod, local, role));
+        let has_stand_in = || {
+            self.listing
+                .zip(component)
+                .is_some_and(|(listing, component)| listing.stand_ins.contains(component))
+        };
         match (running().next(), running().any(healthy)) {
+            (None, _) if has_stand_in() => Parent::Unhealthy,
             (None, _) => Parent::Stopped,
             (Some(_), true) => Parent::Healthy,
             (Some(_), false) => Parent::Unhealthy,

@@ -78,7 +78,7 @@ fn kept(name: &str, active: bool) -> Listing {
         is_broken: false,
         pod: pod(name, json!({})),
     };
-    Listing { entries: vec![entry], unreadable: Vec::new() }
+    Listing { entries: vec![entry], ..Listing::default() }
 }
 
 /// The API's word: pods, and whether there are DaemonSets that want them; `None` if it is silent.
@@ -145,6 +145,25 @@ fn a_pod_is_healthy_by_kubelets_word_on_the_containers_that_run() {
             let case = Case { pods: &pods, answers, local: Some(&local), listing: Some(&listing) };
             assert_eq!(case.apiserver().parent, expected, "{why}");
         }
+    }
+}
+
+#[test]
+fn a_pod_that_somebody_elses_static_pod_stands_in_for_is_not_stopped() {
+    let table = [
+        (["kube-apiserver"], None, Parent::Unhealthy),
+        (["kube-apiserver"], Some("c1"), Parent::Healthy),
+        (["kube-scheduler"], None, Parent::Stopped),
+    ];
+    for (stand_ins, container, expected) in table {
+        let listing = Listing { stand_ins: stand_ins.into(), ..kept(APISERVER, false) };
+        let (pods, local) = ([pod(APISERVER, json!({}))], [local(APISERVER, container)]);
+        for answers in [true, false] {
+            let case = Case { pods: &pods, answers, local: Some(&local), listing: Some(&listing) };
+            assert_eq!(case.apiserver().parent, expected, "{stand_ins:?} {container:?}");
+        }
+        let blind = Case { pods: &pods, answers: true, local: None, listing: Some(&listing) };
+        assert_eq!(blind.apiserver().parent, Parent::Unknown);
     }
 }
 

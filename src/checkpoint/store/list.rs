@@ -1,6 +1,6 @@
 //! What is on disk, for the agent and for `bootkube checkpoint list`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Pod;
@@ -8,6 +8,7 @@ use kube::ResourceExt as _;
 use serde::Serialize;
 
 use super::{Error, REASON, Store, TIME, read, write};
+use crate::assets::{command, yaml};
 use crate::checkpoint::copy::{REVISION, WORKLOAD};
 use crate::checkpoint::decide::Disk;
 use crate::checkpoint::{Id, Revision, parent};
@@ -19,6 +20,9 @@ pub struct Listing {
     pub entries: Vec<Entry>,
     /// Files among the kept ones that are no copies.
     pub unreadable: Vec<PathBuf>,
+    /// Components that static pods of somebody else run here, such as those of `start`.
+    #[serde(skip)]
+    pub stand_ins: BTreeSet<&'static str>,
 }
 
 /// What is on disk of one workload.
@@ -66,8 +70,7 @@ impl Store {
     /// Every copy, by workload. An error means that nothing is known, not that nothing is there.
     pub fn list(&self) -> Result<Listing, Error> {
         let (kept, unreadable) = pods(&self.inactive)?;
-        // What is no copy there is somebody else's.
-        let (mut active, _) = pods(&self.manifests)?;
+        let (mut active, others) = pods(&self.manifests)?;
         let mut entries: Vec<Entry> = Vec::new();
         for (id, pod) in kept {
             let active = active.remove(&id).map(|pod| revision(&pod));
@@ -78,7 +81,9 @@ impl Store {
             Entry { id, kept: None, active, is_broken: false, pod }
         }));
         entries.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(Listing { entries, unreadable })
+        let unreadable = unreadable.into_iter().map(|(path, _)| path).collect();
+        let stand_ins = others.iter().filter_map(|(_, bytes)| component(bytes)).collect();
+        Ok(Listing { entries, unreadable, stand_ins })
     }
 
     fn entry(&self, id: Id, pod: Pod, active: Option<Revision>) -> Entry {
@@ -99,18 +104,30 @@ fn kept(pod: &Pod) -> Kept {
     }
 }
 
-/// The copies in a folder, and the files that are none. That the folder is missing is an empty one.
-fn pods(folder: &Path) -> Result<(BTreeMap<Id, Pod>, Vec<PathBuf>), Error> {
+/// The copies in a folder by workload, and the files that are none.
+type Pods = (BTreeMap<Id, Pod>, Vec<(PathBuf, Vec<u8>)>);
+
+/// That the folder is missing is an empty one.
+fn pods(folder: &Path) -> Result<Pods, Error> {
     let mut found = BTreeMap::new();
     let mut others = Vec::new();
     let visible = |path: &PathBuf| !path.file_name().unwrap_or_default().to_string_lossy().starts_with('.');
     for path in write::entries(folder)?.into_iter().filter(visible).filter(|path| path.is_file()) {
-        match read(&path)?.and_then(|bytes| parse(&bytes)) {
+        let Some(bytes) = read(&path)? else { continue }; // it went meanwhile
+        match parse(&bytes) {
             Some(pod) => drop(found.insert(id(&pod), pod)),
-            None => others.push(path),
+            None => others.push((path, bytes)),
         }
     }
     Ok((found, others))
+}
+
+/// The component of the control plane that a static pod runs. Kubelet takes no notice of what cannot be read either.
+fn component(bytes: &[u8]) -> Option<&'static str> {
+    let pod = yaml::parse(std::str::from_utf8(bytes).ok()?, "").ok()?.into_iter().next()?;
+    parent::PROGRAMS.into_iter().find(|program| {
+        command::containers(&pod).any(|container| command::runs(command::container_words(container), program))
+    })
 }
 
 /// A copy, or nothing.

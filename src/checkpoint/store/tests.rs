@@ -214,6 +214,31 @@ fn an_unreadable_folder_is_an_error_and_not_an_empty_one() {
 }
 
 #[test]
+fn components_that_static_pods_of_others_run_are_told() {
+    let root = tempfile::tempdir().unwrap();
+    let store = store(root.path());
+    save(&store, &id(), "MQ==");
+    store.activate(&id()).unwrap();
+    assert!(store.list().unwrap().stand_ins.is_empty());
+    let pod = |program: &str| {
+        format!("kind: Pod\nspec:\n  containers:\n  - name: a\n    command: [{program}, --port-sharing]\n")
+    };
+    let files = [
+        ("bootstrap-apiserver.yaml", pod("kube-apiserver")),
+        ("scheduler.yaml", pod("/hyperkube, scheduler")),
+        ("etcd.yaml", pod("etcd")),
+        (".hidden.yaml", pod("kube-controller-manager")),
+        ("broken.yaml", "{".to_owned()),
+    ];
+    for (name, text) in files {
+        fs::write(store.manifests.join(name), text).unwrap();
+    }
+    let listing = store.list().unwrap();
+    assert_eq!(listing.stand_ins, ["kube-apiserver", "kube-scheduler"].into());
+    assert_eq!((listing.entries.len(), listing.unreadable.len()), (1, 0));
+}
+
+#[test]
 fn files_under_a_damaged_manifest_are_left_alone_until_it_is_made_anew() {
     let root = tempfile::tempdir().unwrap();
     let store = store(root.path());
