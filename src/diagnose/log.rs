@@ -20,14 +20,19 @@ const WIDTH: usize = 300;
 
 /// The lines of the log at `path` that tell most, the last ones, in order.
 pub fn last_lines(path: &Path) -> io::Result<Vec<String>> {
+    Ok(telling(tail(path)?.lines()))
+}
+
+/// The end of the log at `path`, as the program wrote it.
+pub fn tail(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
     let mut bytes = Vec::new();
     file.take(TAIL).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().skip(usize::from(length > TAIL)).collect();
-    Ok(telling(lines.into_iter().filter_map(message)))
+    let lines: Vec<&str> = text.lines().skip(usize::from(length > TAIL)).filter_map(message).collect();
+    Ok(lines.join("\n"))
 }
 
 /// Of lines as a program wrote them, the last that say why it ended, else the last.

@@ -13,7 +13,7 @@ mod api;
 mod ask;
 mod containers;
 mod decide;
-mod log;
+pub mod log;
 pub mod objects;
 mod observe;
 mod pods;

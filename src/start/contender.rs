@@ -1,5 +1,7 @@
 //! The self-hosted apiserver that waits for its port: its pod on this machine, what it complains of, and having it made anew.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -12,6 +14,7 @@ use crate::cluster::objects::Objects;
 use crate::cluster::pods;
 use crate::cluster::retry::describe;
 use crate::cluster::wait::{self, Scope, wait_for};
+use crate::diagnose::log;
 
 /// Between two looks at a log.
 const LOOK: Duration = Duration::from_millis(500);
@@ -19,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 const LOG_LINES: i64 = 30;
 const APISERVER: &str = "kube-apiserver";
+/// Where kubelet has the logs of this machine: NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log.
+const LOGS: &str = "/var/log/pods";
 /// The kernel's words for a port that somebody else has.
 const PORT_TAKEN: &str = "address already in use";
 
@@ -136,6 +141,21 @@ fn restarts(pod: &Pod) -> i32 {
     containers.map(|container| container.restart_count).max().unwrap_or(0)
 }
 
+/// What the apiserver of this machine that ran last complained of, from its log here; nothing where that is not to be seen. The API has the
+/// last one alone, and once another apiserver is back that is about the port.
+pub fn complaint_here() -> Option<String> {
+    complaint_in(Path::new(LOGS))
+}
+
+fn complaint_in(logs: &Path) -> Option<String> {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let prefix = format!("{NAMESPACE}_{APISERVER}-");
+    let pods = entries(logs).filter(|pod| pod.file_name().to_string_lossy().starts_with(&prefix));
+    let files = pods.flat_map(|pod| entries(&pod.path().join(APISERVER)));
+    let newest = files.max_by_key(|file| file.metadata().and_then(|file| file.modified()).ok())?;
+    complaint(&log::tail(&newest.path()).ok()?)
+}
+
 /// What an apiserver complained of last, if it has other troubles than its port.
 fn complaint(log: &str) -> Option<String> {
     if log.contains(PORT_TAKEN) {
@@ -176,6 +196,28 @@ mod tests {
         assert_eq!(complaint(&log).as_deref(), Some("\"command failed\" err=\"no etcd\""));
         assert_eq!(complaint("Error: unknown flag: --x\n").as_deref(), Some("Error: unknown flag: --x"));
         assert_eq!(complaint("Expected nothing\nFine\n"), None);
+    }
+
+    #[test]
+    fn the_log_that_was_written_last_is_the_one_to_read_here() {
+        let logs = tempfile::tempdir().unwrap();
+        assert_eq!(complaint_in(logs.path()), None);
+        assert_eq!(complaint_in(&logs.path().join("missing")), None);
+        let write = |pod: &str, attempt: u32, said: &str, age: u64| {
+            let folder = logs.path().join(pod).join(APISERVER);
+            fs::create_dir_all(&folder).unwrap();
+            let path = folder.join(format!("{attempt}.log"));
+            fs::write(&path, format!("2026-11-21T10:00:00.1Z stderr F Error: {said}\n")).unwrap();
+            let then = std::time::SystemTime::now() - Duration::from_secs(age);
+            fs::File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
+        };
+        write("kube-system_kube-apiserver-aaaaa_1", 5, "of an older pod", 30);
+        write("kube-system_kube-apiserver-bbbbb_2", 0, "missing.crt", 10);
+        write("kube-system_kube-apiserver-bbbbb_2", 1, PORT_TAKEN, 20);
+        write("kube-system_bootstrap-kube-apiserver-n1_3", 0, "of the bootstrap one", 0);
+        assert_eq!(complaint_in(logs.path()).as_deref(), Some("Error: missing.crt"));
+        write("kube-system_kube-apiserver-bbbbb_2", 2, PORT_TAKEN, 5);
+        assert_eq!(complaint_in(logs.path()), None);
     }
 
     #[test]

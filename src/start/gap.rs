@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use kube::Client;
 
 use super::Error;
-use super::contender::Contender;
+use super::contender::{self, Contender};
 use super::machine::{self, PROBE};
 use super::place::Placer;
 use super::plan::Plan;
@@ -63,6 +63,7 @@ pub async fn put_back(placer: &Placer<'_>, client: &Client, node: &str) {
     if matches!(machine::serving(plan).await, Ok(Ok(_))) {
         return progress.info("the self-hosted apiserver serves after all");
     }
+    let said = contender::complaint_here();
     if let Err(error) = placer.apiserver() {
         return progress.warn(format!("the bootstrap apiserver was not put back: {}", chain(&error)));
     }
@@ -73,12 +74,16 @@ pub async fn put_back(placer: &Placer<'_>, client: &Client, node: &str) {
         Err(_) => progress
             .warn("the API does not answer yet; kubelet starts the bootstrap apiserver again until it does"),
     }
-    if let Some(said) = complaint(&Contender::new(client, node)).await {
+    let said = match said {
+        Some(said) => Some(said),
+        None => complaint(&Contender::new(client, node)).await,
+    };
+    if let Some(said) = said {
         progress.warn(format!("the self-hosted apiserver said: {said}"));
     }
 }
 
-/// What the self-hosted apiserver complained of. Kubelet shows logs to an API that has just come back only when it has found it again.
+/// What the self-hosted apiserver complained of, as the API tells. Kubelet shows logs to an API that has just come back only when it has found it again.
 async fn complaint(contender: &Contender<'_>) -> Option<String> {
     for _ in 0..COMPLAINT_TRIES {
         if let Some(said) = contender.last_complaint().await {

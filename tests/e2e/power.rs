@@ -20,9 +20,6 @@ use crate::world::{World, record};
 
 /// What is in kubelet's folder when all is well.
 pub const WELL: &str = "etcd.yaml\nkube-system-pod-checkpointer.json\n";
-/// Those of `start` that take longer than a moment.
-const PHASES: [&str; 4] =
-    ["wait for the API", "apply objects", "wait for the self-hosted control plane", "hand over"];
 const COMMAND: &str = "/spec/template/spec/containers/0/command/-";
 const APISERVER: &str = "daemonset/kube-apiserver";
 
@@ -141,7 +138,7 @@ fn ten_power_cuts_in_a_row_are_survived() {
 #[ignore = "takes minutes: make soak"]
 fn a_power_cut_in_any_phase_of_start_is_survived_by_running_it_again() {
     let mut checks = Checks::default();
-    for phase in PHASES {
+    for phase in bootkube::start::PHASES {
         checks.that(phase, || {
             let world = World::alone("e2e-power-phases", 1, |_| json!({}));
             world.render_and_join();
