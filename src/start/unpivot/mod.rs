@@ -207,7 +207,7 @@ impl Here {
     async fn pods_here(&self) -> Result<Vec<Pod>, Error> {
         let pods: Objects<Pod> = Objects::namespaced(&self.client, NAMESPACE);
         let here = ListParams::default().fields(&format!("spec.nodeName={}", self.node));
-        pods.list(&here).await.map_err(|error| retire::refused("list", "pods", &error))
+        retire::asked("list", "pods", async || Ok(pods.list(&here).await?)).await
     }
 }
 

@@ -8,6 +8,7 @@ use kube::{Client, Resource, ResourceExt as _};
 
 use crate::NAMESPACE;
 use crate::cluster::objects::{Kind, Objects};
+use crate::cluster::retry::{Expected, Failure, retrying};
 use crate::cluster::{self, pods};
 use crate::recover::find::Workload;
 use crate::start::Error;
@@ -42,7 +43,7 @@ pub async fn end_agent(client: &Client, name: &str, progress: &Progress<'_>) -> 
     let labels = ListParams::default().labels(&format!("{APP}={name}"));
     end(&pods, &labels, progress).await?;
     loop {
-        let found = pods.list(&labels).await.map_err(|error| refused("list", "pods", &error))?;
+        let found = asked("list", "pods", async || Ok(pods.list(&labels).await?)).await?;
         let Some(pod) = found.first() else { return Ok(()) };
         progress.waiting(format!("pod {} has not ended yet", pod.name_any()));
         tokio::time::sleep(PROBE * 2).await;
@@ -75,10 +76,7 @@ async fn end(pods: &Objects<Pod>, which: &ListParams, progress: &Progress<'_>) -
         }
         for pod in found.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
             ended += 1;
-            ignore_missing(
-                pods.bare.delete(&pod.name_any(), &DeleteParams::default()).await.map(drop),
-                &pod.name_any(),
-            )?;
+            delete(pods, &pod.name_any(), &DeleteParams::default()).await?;
         }
         progress.waiting(format!("pod {} has not ended yet", found[0].name_any()));
         tokio::time::sleep(PROBE * 2).await;
@@ -86,15 +84,14 @@ async fn end(pods: &Objects<Pod>, which: &ListParams, progress: &Progress<'_>) -
 }
 
 async fn list(pods: &Objects<Pod>, which: &ListParams) -> Result<Vec<Pod>, Error> {
-    let found = pods.list(which).await.map_err(|error| refused("list", "pods", &error))?;
+    let found = asked("list", "pods", async || Ok(pods.list(which).await?)).await?;
     Ok(found.into_iter().filter(|pod| !pods::is_mirror(pod)).collect())
 }
 
 /// The sets of a Deployment: without them nobody makes its pods again.
 async fn replica_sets(client: &Client, deployment: &str) -> Result<(), Error> {
     let sets: Objects<ReplicaSet> = Objects::namespaced(client, NAMESPACE);
-    let sets =
-        sets.list(&ListParams::default()).await.map_err(|error| refused("list", "replicasets", &error))?;
+    let sets = asked("list", "replicasets", async || Ok(sets.list(&ListParams::default()).await?)).await?;
     let is_its = |set: &&ReplicaSet| {
         let mut owners = set.metadata.owner_references.iter().flatten();
         owners.any(|owner| owner.kind == "Deployment" && owner.name == deployment)
@@ -109,18 +106,24 @@ async fn remove<K>(client: &Client, name: &str) -> Result<(), Error>
 where
     K: Kind + Resource<Scope = k8s_openapi::NamespaceResourceScope>,
 {
-    let objects = Objects::<K>::namespaced(client, NAMESPACE);
-    ignore_missing(objects.bare.delete(name, &DeleteParams::background()).await.map(drop), name)
+    delete(&Objects::<K>::namespaced(client, NAMESPACE), name, &DeleteParams::background()).await
 }
 
-fn ignore_missing(done: Result<(), kube::Error>, name: &str) -> Result<(), Error> {
-    match done {
+/// That it is not there any more is as good.
+async fn delete<K: Kind>(objects: &Objects<K>, name: &str, how: &DeleteParams) -> Result<(), Error> {
+    let attempt = async || match objects.bare.delete(name, how).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        done => done.map_err(|error| refused("remove", name, &error)),
-    }
+        done => Ok(done.map(drop)?),
+    };
+    asked("remove", name, attempt).await
 }
 
-/// An error of the API, with act and object.
-pub fn refused(act: &'static str, object: &str, error: &kube::Error) -> Error {
-    Error::Cluster(cluster::Error::refused(act, object, error))
+/// Asks until the API answers: apiservers come and go here, and one that goes takes its connections along.
+pub async fn asked<T, F>(act: &'static str, object: &str, attempt: impl FnMut() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let told = |reason: &str| tracing::debug!(act, object, reason, "tried again");
+    let done = retrying(&Expected::default(), attempt, told).await;
+    done.map_err(|reason| Error::Cluster(cluster::Error::Refused { act, object: object.to_owned(), reason }))
 }
