@@ -17,7 +17,7 @@ use bootkube::cluster::kubeconfig::{self, Access};
 use bootkube::cluster::objects::Objects;
 use bootkube::cluster::question::Questions;
 use bootkube::cluster::wait::{Scope, follow};
-use bootkube::handover::Port;
+use bootkube::handover::{Error, Port};
 use bootkube::host::sockets;
 use bootkube::host::steering::Aim;
 use futures::StreamExt as _;
@@ -58,6 +58,10 @@ async fn steered_nobody_notices_that_one_apiserver_makes_way_for_the_next() {
     let (answered, failures) = client.finish().await;
     assert!(answered > 100, "{answered}");
     assert_eq!(failures, [] as [String; 0], "{answered} answered");
+    let is_stale = |result: Result<_, Error>| matches!(result, Err(Error::Changed { .. }));
+    let asked = port.ask(&listeners, aim, 0, drop).await.map(drop);
+    assert!(is_stale(asked), "the newer one is no longer the one it was among two");
+    assert!(is_stale(port.flip(&listeners, hold, |_| true).await));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,15 +68,24 @@ pub fn decide(seats: &[Seated], pods: &[Candidate], serving: Option<&str>) -> De
     Decision {
         close: close.map(|pod| pod.uid.clone()).collect(),
         serving: chosen.map_or(0, |seat| seat.index),
-        starting: starting(seats),
+        starting: starting(seats, |seat| pod_of(seat).is_some_and(|pod| pod.is_leaving)),
         open: newest.filter(|(_, pod)| !pod.is_open).map(|(_, pod)| pod.uid.clone()),
     }
 }
 
-/// The one that starts; if none does, the index that the next one will have.
-fn starting(seats: &[Seated]) -> u32 {
-    let unready = seats.iter().rfind(|seat| !seat.is_ready && seats.len() > 1);
-    unready.map_or(seats.len() as u32, |seat| seat.index)
+/// Follows the kernel's order of listeners to those who are there now: where one goes the last takes its place, and who comes is the last.
+pub fn reorder(order: &mut Vec<u32>, now: &[u32]) {
+    while let Some(gone) = order.iter().position(|inode| !now.contains(inode)) {
+        order.swap_remove(gone);
+    }
+    let came: Vec<u32> = now.iter().copied().filter(|inode| !order.contains(inode)).collect();
+    order.extend(came);
+}
+
+/// The one that starts, unless it is on its way out again; if none does, the index that the next one will have.
+fn starting(seats: &[Seated], is_leaving: impl Fn(&Seated) -> bool) -> u32 {
+    let starts = |seat: &&Seated| !seat.is_ready && seats.len() > 1 && !is_leaving(seat);
+    seats.iter().rfind(starts).map_or(seats.len() as u32, |seat| seat.index)
 }
 
 #[cfg(test)]
@@ -110,6 +119,22 @@ mod tests {
     }
 
     #[test]
+    fn the_order_is_the_kernels() {
+        let mut order = Vec::new();
+        for (now, expected) in [
+            (&[7, 3][..], &[7, 3][..]),
+            (&[3, 7, 5], &[7, 3, 5]),
+            (&[3, 5], &[5, 3]), // the first went, and the last took its place
+            (&[3, 5, 9, 4], &[5, 3, 9, 4]),
+            (&[5, 3, 4], &[5, 3, 4]),
+            (&[8], &[8]),
+        ] {
+            reorder(&mut order, now);
+            assert_eq!(order, expected);
+        }
+    }
+
+    #[test]
     fn a_sole_apiserver_is_opened_when_it_is_ready() {
         assert_eq!(told(&[seat(0, "a", false)], &["a"], ""), (0, 1, None, vec![]));
         assert_eq!(told(&[seat(0, "a", true)], &["a"], ""), (0, 1, name("a"), vec![]));
@@ -131,6 +156,12 @@ mod tests {
         // Two quick edits: b goes while c starts, and the kernel has moved c.
         let seats = [seat(0, "c", false), seat(1, "b", true)];
         assert_eq!(told(&seats, &["b+", "c"], "b"), (1, 0, None, vec![]));
+    }
+
+    #[test]
+    fn the_next_one_can_call_itself_although_one_that_starts_has_not_gone_yet() {
+        let started = [seat(0, "a", true), seat(1, "b", false)];
+        assert_eq!(told(&started, &["a+", "-b", "c"], "a"), (0, 2, None, vec![]));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, ResourceExt as _};
 use tokio::sync::watch;
 
-use super::decide::{Candidate, Decision, Seated, decide};
+use super::decide::{Candidate, Decision, Seated, decide, reorder};
 use super::{Error, Port, SERVING};
 use crate::NAMESPACE;
 use crate::cluster::connect::Readyz;
@@ -40,17 +40,21 @@ pub async fn guard(port: Port, client: &Client, node: &str, served: &watch::Send
     let mut changes = follow(pods.clone(), &scope);
     let mut guard = Guard { port, pods, seen: Vec::new(), group: Group::default(), complaint: String::new() };
     loop {
-        let pause = guard.look().await;
-        served.send_if_modified(|told| {
-            let now = guard.served();
-            std::mem::replace(told, now.clone()) != now
-        });
+        let look = async {
+            let pause = guard.look().await;
+            served.send_if_modified(|told| {
+                let now = guard.served();
+                std::mem::replace(told, now.clone()) != now
+            });
+            tokio::time::sleep(pause).await;
+        };
+        // Who does not answer is not waited for when there is news.
         tokio::select! {
             Some(now) = changes.next() => match now {
                 Ok(pods) => guard.seen = pods,
                 Err(why) => tracing::debug!(why, "pods are not told at present"),
             },
-            () = tokio::time::sleep(pause) => {}
+            () = look => {}
         }
     }
 }
@@ -71,7 +75,12 @@ struct Group {
     listeners: Vec<Listener>,
     since: Option<Instant>,
     processes: Vec<ContainerProcess>,
+    /// Numbers of the listeners in the order of the kernel's indices, as far as is known.
+    order: Vec<u32>,
+    /// One for each index.
     seats: Vec<Seated>,
+    /// Indices whose owner has not said since then that it is ready.
+    unready: BTreeSet<u32>,
     /// What the kernel was told last.
     aim: Option<Aim>,
     /// Pod that has new connections.
@@ -83,9 +92,10 @@ impl Guard {
     async fn look(&mut self) -> Duration {
         match self.round().await {
             Ok(pause) => pause,
+            Err(Error::Changed { .. }) => Duration::ZERO,
             Err(error) => {
                 self.complain(chain(&error));
-                BUSY * 10
+                if self.group.is_old() { IDLE } else { BUSY }
             }
         }
     }
@@ -116,8 +126,11 @@ impl Guard {
             return Ok(IDLE);
         }
         let candidates = candidates(&self.seen);
-        if let Err(error) = self.ask().await {
-            return self.without_steering(&candidates, error).await;
+        self.make_room(&candidates).await?;
+        match self.ask().await {
+            Ok(()) => {}
+            Err(changed @ Error::Changed { .. }) => return Err(changed),
+            Err(error) => return self.without_steering(&candidates, error).await,
         }
         let Group { seats, serving, .. } = &self.group;
         let decision = decide(seats, &candidates, serving.as_deref());
@@ -134,6 +147,19 @@ impl Guard {
         matches!(seats.as_slice(), [seat] if seat.is_ready && is_open(&seat.pod)) && aim.is_some()
     }
 
+    /// Before the next one comes its calls to itself are told apart from those of one that is on its way out.
+    async fn make_room(&mut self, candidates: &[Candidate]) -> Result<(), Error> {
+        let Group { listeners, seats, aim, serving, .. } = &mut self.group;
+        if let Some(aim) = aim {
+            let Decision { starting, .. } = decide(seats, candidates, serving.as_deref());
+            if aim.starting != starting {
+                self.port.steer(listeners, Aim { starting, ..*aim }).await?;
+                aim.starting = starting;
+            }
+        }
+        Ok(())
+    }
+
     /// Asks those who are not known to be ready, or not known at all.
     async fn ask(&mut self) -> Result<(), Error> {
         let Self { port, group, .. } = self;
@@ -141,21 +167,20 @@ impl Guard {
             Some(aim) => aim,
             None => group.guess(port).await?,
         };
-        for index in 0..group.listeners.len() as u32 {
-            let known = group.seats.iter().find(|seat| seat.index == index);
-            if known.is_some_and(|seat| seat.is_ready && seat.pod.is_some()) {
+        let Group { listeners, processes, seats, unready, .. } = group;
+        for seat in seats {
+            if !unready.contains(&seat.index) && seat.pod.is_some() {
                 continue;
             }
-            let processes = &group.processes;
-            let answer = port.ask(&group.listeners, aim, index, |socket| holder(processes, socket)).await?;
-            tracing::debug!(index, ?answer, "asked");
-            let before = known.and_then(|seat| seat.pod.clone());
-            let is_ready = answer.readyz == Readyz::Ready;
-            let seat = Seated { index, pod: answer.seen.flatten().or(before), is_ready };
-            group.seats.retain(|seat| seat.index != index);
-            group.seats.push(seat);
+            let answer = port.ask(listeners, aim, seat.index, |socket| holder(processes, socket)).await?;
+            tracing::debug!(seat.index, ?answer, "asked");
+            seat.is_ready = answer.readyz == Readyz::Ready;
+            if seat.is_ready {
+                unready.remove(&seat.index);
+            }
+            seat.pod = answer.seen.flatten().or(seat.pod.take());
         }
-        group.seats.sort_by_key(|seat| seat.index);
+        group.correct_order();
         group.assume_order(&candidates(&self.seen));
         Ok(())
     }
@@ -167,14 +192,15 @@ impl Guard {
         let aim = decision.aim();
         let pod =
             self.group.seats.iter().find(|seat| seat.index == aim.serving).and_then(|seat| seat.pod.clone());
-        if self.group.aim.map(|aim| (aim.serving, aim.starting)) != Some((aim.serving, aim.starting)) {
+        let told = self.group.aim.take(); // should this fail or be left, where they go is found out anew
+        if told.map(|told| (told.serving, told.starting)) != Some((aim.serving, aim.starting)) {
             let Group { listeners, processes, .. } = &self.group;
             let is_blind = processes.is_empty() || pod.is_none();
             let is_its = |socket| is_blind || holder(processes, socket) == pod;
             self.port.flip(listeners, aim, is_its).await?;
             tracing::info!(?aim, pod = pod.as_deref().unwrap_or("unknown"), "new connections are steered");
-            self.group.aim = Some(aim);
         }
+        self.group.aim = Some(aim);
         self.group.serving = pod;
         if let Some(uid) = &decision.open {
             self.set_gate(uid, true, "new connections of this machine go to it").await;
@@ -217,10 +243,19 @@ impl Group {
         let has_lost = self.listeners.iter().any(|listener| !listeners.contains(listener));
         if has_lost {
             self.aim = None;
+            self.seats.clear();
         }
+        let age = |inode: u32| self.processes.iter().position(|process| process.sockets().contains(&inode));
+        let mut present: Vec<u32> = listeners.iter().map(|listener| listener.inode).collect();
+        present.sort_by_cached_key(|inode| age(*inode));
+        reorder(&mut self.order, &present);
+        for (index, inode) in self.order.iter().enumerate().skip(self.seats.len()) {
+            let pod = holder(&self.processes, *inode);
+            self.seats.push(Seated { index: index as u32, pod, is_ready: false });
+        }
+        self.unready = (0..listeners.len() as u32).collect();
         self.listeners = listeners;
         self.since = Some(Instant::now());
-        self.seats.clear();
         Ok(())
     }
 
@@ -238,13 +273,24 @@ impl Group {
         }
     }
 
-    /// Where connections go at present, as an index: whoever takes one, by its age among those who listen. Exact while nobody has gone.
+    /// What was answered under each index tells the order for certain, where processes can be seen.
+    fn correct_order(&mut self) {
+        let of = |seat: &Seated| {
+            let pod = seat.pod.as_ref();
+            self.order.iter().find(|inode| pod.is_some() && holder(&self.processes, **inode).as_ref() == pod)
+        };
+        let told: Option<Vec<u32>> = self.seats.iter().map(|seat| of(seat).copied()).collect();
+        if let Some(told) = told.filter(|told| told.len() == self.order.len()) {
+            self.order = told;
+        }
+    }
+
+    /// Where connections go at present, as an index: whoever takes one.
     async fn guess(&self, port: &Port) -> Result<Aim, Error> {
         let serving = port.served_by(|socket| holder(&self.processes, socket)).await?.flatten();
-        let inodes: BTreeSet<u32> = self.listeners.iter().map(|listener| listener.inode).collect();
-        let mut listening = self.processes.iter().filter(|process| !process.sockets().is_disjoint(&inodes));
-        let index = listening.position(|process| Some(&process.pod) == serving.as_ref()).unwrap_or(0) as u32;
-        Ok(Aim { serving: index, asked: index, starting: self.listeners.len() as u32 - 1 })
+        let is_serving = |inode: &u32| holder(&self.processes, *inode) == serving;
+        let index = self.order.iter().position(is_serving).unwrap_or(0) as u32;
+        Ok(Aim { serving: index, asked: index, starting: (self.listeners.len() as u32 - 1).max(1) })
     }
 }
 

@@ -46,6 +46,12 @@ pub enum Error {
         /// What they are bound to.
         addresses: Vec<IpAddr>,
     },
+    /// Somebody came or went, so an index may be another one's now.
+    #[error("other apiservers listen on port {port} than a moment ago")]
+    Changed {
+        /// The port.
+        port: u16,
+    },
     /// Connections still go elsewhere.
     #[error("new connections to port {port} were steered to listener {expected}, and socket {got} got one")]
     NotSteered {
@@ -98,7 +104,7 @@ impl Port {
     }
 
     /// Asks the one behind `index`, while everybody else's connections go on as `aim` says. `look` sees the socket that it accepted while
-    /// the connection is open.
+    /// the connection is open. What is answered is of no use once others listen: an index that nobody has any more is answered by anybody.
     pub async fn ask<T>(
         &self,
         listeners: &[Listener],
@@ -109,7 +115,9 @@ impl Port {
         let group = self.group(listeners)?;
         let _alone = self.lock().await?;
         self.attach(group, Aim { asked: index, ..aim })?;
-        self.put(ASKING, look).await
+        let answer = self.put(ASKING, look).await?;
+        self.unchanged(listeners)?;
+        Ok(answer)
     }
 
     /// Asks whoever gets the connection, as anybody does.
@@ -135,7 +143,7 @@ impl Port {
         }
     }
 
-    /// Steers, and looks whether connections go where `is_its` says that they should.
+    /// Steers those who listen, and looks whether connections go where `is_its` says that they should. After an error they may go anywhere.
     pub async fn flip(
         &self,
         listeners: &[Listener],
@@ -144,14 +152,21 @@ impl Port {
     ) -> Result<(), Error> {
         let group = self.group(listeners)?;
         let _alone = self.lock().await?;
+        self.unchanged(listeners)?;
         self.attach(group, aim)?;
         for _ in 0..VERIFIED {
             let look = |socket| if is_its(socket) { Ok(()) } else { Err(socket) };
             if let Some(Err(got)) = self.served_by(look).await? {
+                self.unchanged(listeners)?;
                 return Err(Error::NotSteered { port: self.port, expected: aim.serving, got });
             }
         }
         Ok(())
+    }
+
+    fn unchanged(&self, listeners: &[Listener]) -> Result<(), Error> {
+        let now = sockets::listeners(self.port).map_err(self.failed("list the listeners"))?;
+        if now == listeners { Ok(()) } else { Err(Error::Changed { port: self.port }) }
     }
 
     fn here(&self) -> SocketAddr {

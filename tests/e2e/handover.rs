@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::checks::{Checks, eventually};
+use crate::kube::Pod;
 use crate::traffic::{self, Answered, Traffic};
 use crate::world::{World, record};
 
@@ -76,19 +77,29 @@ fn bad_edit(world: &World, name: &str, edit: &Value) {
     unnoticed(&answered);
 }
 
+/// Before anybody has told the older one to end: whoever would is stopped meanwhile.
 fn newer_dies(world: &World) {
     let before = names(world);
     let answered = with_traffic(world, "newer-dies", || {
         edit(world, TEMPLATE, "newer-dies");
-        eventually(30, || {
-            let open =
-                world.pods_of(APISERVERS).into_iter().any(|pod| !before.contains(&pod.name) && pod.ready);
-            open.then_some(()).ok_or("the newer one has not taken over".into())
-        });
+        eventually(30, || (listeners(world) == 2).then_some(()).ok_or("no second apiserver yet".into()));
+        controller_manager(world, "STOP");
+        newer_ready(world, &before);
         kill_apiserver(world, "newest");
+        eventually(30, || (listeners(world) == 2).then_some(()).ok_or("it is not back yet".into()));
+        newer_ready(world, &before);
+        controller_manager(world, "CONT");
         settled(world, &before);
     });
     hardly_noticed(&answered);
+}
+
+fn newer_ready(world: &World, before: &[String]) {
+    eventually(30, || {
+        let is_newer = |pod: &Pod| !before.contains(&pod.name) && pod.ready;
+        let open = world.pods_of(APISERVERS).iter().any(is_newer);
+        open.then_some(()).ok_or("the newer one has not taken over".into())
+    });
 }
 
 fn older_dies(world: &World) {
@@ -178,6 +189,10 @@ fn listeners(world: &World) -> usize {
 
 fn agent(world: &World, signal: &str) {
     world.shell(&format!("pkill -{signal} -x bootkube"));
+}
+
+fn controller_manager(world: &World, signal: &str) {
+    world.shell(&format!("pkill -{signal} -f '^kube-controller-manager '"));
 }
 
 /// `oldest` or `newest` of this machine: processes of its own PID namespace alone.

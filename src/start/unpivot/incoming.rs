@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cluster::connect::Readyz;
 use crate::cluster::kubeconfig::Access;
 use crate::config::Component;
-use crate::handover::Port;
+use crate::handover::{self, Port};
 use crate::host::processes::{self, ContainerProcess};
 use crate::host::sockets::Listener;
 use crate::host::steering::{self, Aim};
@@ -54,7 +54,14 @@ impl<'a> Incoming<'a> {
             progress.warn("this machine does not steer connections, so a few may fail when the self-hosted apiserver goes");
         }
         loop {
-            let done = if self.is_steered { self.steer().await? } else { self.is_ready_unsteered().await? };
+            let done = match self.is_steered {
+                true => self.steer().await,
+                false => self.is_ready_unsteered().await,
+            };
+            let done = match done {
+                Err(Error::Handover(handover::Error::Changed { .. })) => continue,
+                done => done?,
+            };
             if done {
                 tokio::time::sleep(ARRIVAL).await;
                 progress.found("new connections go to the static apiserver");
