@@ -6,18 +6,19 @@ use std::time::{Duration, Instant};
 /// What was looked at.
 #[derive(Default)]
 pub struct Checks {
-    failed: Vec<&'static str>,
+    failed: Vec<String>,
 }
 
 impl Checks {
     /// Looks whether `sentence` holds; `look` panics if it does not.
     pub fn that(&mut self, sentence: &'static str, look: impl FnOnce()) {
         let begun = Instant::now();
-        let holds = catch_unwind(AssertUnwindSafe(look)).is_ok();
-        let word = if holds { "holds" } else { "FAILS" };
+        let looked = catch_unwind(AssertUnwindSafe(look));
+        let word = if looked.is_ok() { "holds" } else { "FAILS" };
         eprintln!("e2e: {word} ({:4.1} s): {sentence}", begun.elapsed().as_secs_f64());
-        if !holds {
-            self.failed.push(sentence);
+        if let Err(panic) = looked {
+            let why = panic.downcast::<String>().map_or_else(|_| String::new(), |why| *why);
+            self.failed.push(format!("{sentence}: {why}"));
         }
     }
 
