@@ -2,11 +2,11 @@
 
 use crate::host::steering::Aim;
 
-/// A listener, and whose it is.
+/// A listener, and whose it is. Its place among all is the index that connections are steered by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seated {
-    /// Which connections are steered by.
-    pub index: u32,
+    /// Its number.
+    pub inode: u32,
     /// UID of its pod, where it could be seen.
     pub pod: Option<String>,
     /// Whether it takes requests.
@@ -52,49 +52,59 @@ impl Decision {
 /// whoever is, such as a copy for the time without an API.
 pub fn decide(seats: &[Seated], pods: &[Candidate], serving: Option<&str>) -> Decision {
     let pod_of = |seat: &Seated| pods.iter().find(|pod| Some(&pod.uid) == seat.pod.as_ref());
-    let staying = seats.iter().filter(|seat| seat.is_ready);
-    let newest = staying
-        .filter_map(|seat| Some((seat, pod_of(seat)?)))
+    let is_leaving = |seat: &Seated| pod_of(seat).is_some_and(|pod| pod.is_leaving);
+    let ready = || (0..seats.len()).filter(|index| seats[*index].is_ready);
+    let newest = ready()
+        .filter_map(|index| Some((index, pod_of(&seats[index])?)))
         .filter(|(_, pod)| !pod.is_leaving)
         .max_by_key(|(_, pod)| pod.age_rank);
-    let present = seats.iter().find(|seat| seat.pod.as_deref() == serving && serving.is_some());
-    let ready = seats.iter().find(|seat| seat.is_ready);
-    let is_ready = |seat: &&Seated| seat.is_ready;
-    let chosen =
-        newest.map(|(seat, _)| seat).or(present.filter(is_ready)).or(ready).or(present).or(seats.first());
+    let present = seats.iter().position(|seat| seat.pod.as_deref() == serving && serving.is_some());
+    let chosen = newest.map(|(index, _)| index);
+    let chosen = chosen.or(present.filter(|index| seats[*index].is_ready)).or(ready().next()).or(present);
+    let chosen = chosen.unwrap_or(0);
+    // The one that starts, unless it is on its way out again; if none does, the index that the next one will have.
+    let starts = |index: &usize| !seats[*index].is_ready && *index != chosen && !is_leaving(&seats[*index]);
     let is_listening = |pod: &&Candidate| seats.iter().any(|seat| seat.pod.as_ref() == Some(&pod.uid));
     let is_identified = seats.iter().all(|seat| seat.pod.is_some());
     let close = pods.iter().filter(|pod| pod.is_open && is_identified && !is_listening(pod));
     Decision {
         close: close.map(|pod| pod.uid.clone()).collect(),
-        serving: chosen.map_or(0, |seat| seat.index),
-        starting: starting(seats, |seat| pod_of(seat).is_some_and(|pod| pod.is_leaving)),
+        serving: chosen as u32,
+        starting: (0..seats.len()).rfind(starts).unwrap_or(seats.len()) as u32,
         open: newest.filter(|(_, pod)| !pod.is_open).map(|(_, pod)| pod.uid.clone()),
     }
 }
 
-/// Follows the kernel's order of listeners to those who are there now: where one goes the last takes its place, and who comes is the last.
-pub fn reorder(order: &mut Vec<u32>, now: &[u32]) {
-    while let Some(gone) = order.iter().position(|inode| !now.contains(inode)) {
-        order.swap_remove(gone);
+/// Follows the kernel to those who are there now: where one goes the last takes its place, and who comes is the last.
+pub fn reseat(seats: &mut Vec<Seated>, now: Vec<Seated>) {
+    let is_in = |seats: &[Seated], seat: &Seated| seats.iter().any(|other| other.inode == seat.inode);
+    while let Some(gone) = seats.iter().position(|seat| !is_in(&now, seat)) {
+        seats.swap_remove(gone);
     }
-    let came: Vec<u32> = now.iter().copied().filter(|inode| !order.contains(inode)).collect();
-    order.extend(came);
+    let (_, came): (Vec<_>, Vec<_>) = now.into_iter().partition(|seat| is_in(seats, seat));
+    seats.extend(came);
 }
 
-/// The one that starts, unless it is on its way out again; if none does, the index that the next one will have.
-fn starting(seats: &[Seated], is_leaving: impl Fn(&Seated) -> bool) -> u32 {
-    let starts = |seat: &&Seated| !seat.is_ready && seats.len() > 1 && !is_leaving(seat);
-    seats.iter().rfind(starts).map_or(seats.len() as u32, |seat| seat.index)
+/// Where connections are to stay until everybody has been asked: the kernel does not know who came or went, and what it was told stands.
+/// An index that nobody has any more would be dealt out.
+pub fn stay(told: Aim, seats: &[Seated], pods: &[Candidate], serving: Option<&str>) -> Aim {
+    let Decision { starting, .. } = decide(seats, pods, serving);
+    if (told.serving as usize) < seats.len() {
+        return Aim { starting, ..told };
+    }
+    let present = seats.iter().position(|seat| seat.pod.as_deref() == serving && serving.is_some());
+    let known = present.or(seats.iter().position(|seat| seat.is_ready)).unwrap_or(0);
+    Aim { serving: known as u32, starting, ..told }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn seat(index: u32, pod: &str, is_ready: bool) -> Seated {
+    fn seat(pod: &str, is_ready: bool) -> Seated {
+        let inode = pod.bytes().next().map_or(0, u32::from);
         let pod = Some(pod.to_owned()).filter(|pod| !pod.is_empty());
-        Seated { index, pod, is_ready }
+        Seated { inode, pod, is_ready }
     }
 
     /// Written as they are listed by age; `-` leaves, `+` has an open gate.
@@ -119,82 +129,105 @@ mod tests {
     }
 
     #[test]
-    fn the_order_is_the_kernels() {
-        let mut order = Vec::new();
+    fn the_order_is_the_kernels_and_what_was_known_stays_known() {
+        let mut seats = Vec::new();
+        let seated = |names: &str| names.chars().map(|name| seat(&name.to_string(), false)).collect();
         for (now, expected) in [
-            (&[7, 3][..], &[7, 3][..]),
-            (&[3, 7, 5], &[7, 3, 5]),
-            (&[3, 5], &[5, 3]), // the first went, and the last took its place
-            (&[3, 5, 9, 4], &[5, 3, 9, 4]),
-            (&[5, 3, 4], &[5, 3, 4]),
-            (&[8], &[8]),
+            ("ba", "ba"),
+            ("abc", "bac"),
+            ("ac", "ca"), // the first went, and the last took its place
+            ("acde", "cade"),
+            ("cae", "cae"),
+            ("f", "f"),
         ] {
-            reorder(&mut order, now);
-            assert_eq!(order, expected);
+            reseat(&mut seats, seated(now));
+            let names: String = seats.iter().filter_map(|seat| seat.pod.clone()).collect();
+            assert_eq!(names, expected);
         }
+        seats[0].is_ready = true;
+        reseat(&mut seats, seated("fg"));
+        assert_eq!(seats, [seat("f", true), seat("g", false)]);
+    }
+
+    #[test]
+    fn connections_stay_where_they_are_until_everybody_was_asked() {
+        let told = |serving, starting| Aim { serving, asked: 0, starting };
+        let stay = |told, seats: &[Seated], names: &[&str], serving| {
+            let aim = super::stay(told, seats, &pods(names), Some(serving));
+            (aim.serving, aim.starting)
+        };
+        // The older one has gone, and the third one sits in its place.
+        let moved = [seat("c", false), seat("b", true)];
+        assert_eq!(stay(told(1, 2), &moved, &["b+", "c"], "b"), (1, 0));
+        // One in between has gone: nobody has the index any more.
+        let left = [seat("a", true), seat("c", true)];
+        assert_eq!(stay(told(2, 3), &left, &["a-", "c+"], "c"), (1, 2));
+        // Whoever serves is not known to be ready yet, and is not the one that starts.
+        let unasked = [seat("a", false), seat("b", false)];
+        assert_eq!(stay(told(1, 2), &unasked, &["a-", "b+"], "b"), (1, 2));
     }
 
     #[test]
     fn a_sole_apiserver_is_opened_when_it_is_ready() {
-        assert_eq!(told(&[seat(0, "a", false)], &["a"], ""), (0, 1, None, vec![]));
-        assert_eq!(told(&[seat(0, "a", true)], &["a"], ""), (0, 1, name("a"), vec![]));
-        assert_eq!(told(&[seat(0, "a", true)], &["a+"], "a"), (0, 1, None, vec![]));
+        assert_eq!(told(&[seat("a", false)], &["a"], ""), (0, 1, None, vec![]));
+        assert_eq!(told(&[seat("a", true)], &["a"], ""), (0, 1, name("a"), vec![]));
+        assert_eq!(told(&[seat("a", true)], &["a+"], "a"), (0, 1, None, vec![]));
     }
 
     #[test]
     fn a_newer_one_gets_connections_when_it_is_ready_and_not_before() {
         let pods = ["a+", "b"];
-        assert_eq!(told(&[seat(0, "a", true), seat(1, "b", false)], &pods, "a"), (0, 1, None, vec![]));
-        assert_eq!(told(&[seat(0, "a", true), seat(1, "b", true)], &pods, "a"), (1, 2, name("b"), vec![]));
+        assert_eq!(told(&[seat("a", true), seat("b", false)], &pods, "a"), (0, 1, None, vec![]));
+        assert_eq!(told(&[seat("a", true), seat("b", true)], &pods, "a"), (1, 2, name("b"), vec![]));
     }
 
     #[test]
     fn an_index_is_no_age() {
         // a crashed and came back: it is the younger listener, and still the older pod.
-        let seats = [seat(0, "b", true), seat(1, "a", true)];
+        let seats = [seat("b", true), seat("a", true)];
         assert_eq!(told(&seats, &["a+", "b"], "a"), (0, 2, name("b"), vec![]));
         // Two quick edits: b goes while c starts, and the kernel has moved c.
-        let seats = [seat(0, "c", false), seat(1, "b", true)];
+        let seats = [seat("c", false), seat("b", true)];
         assert_eq!(told(&seats, &["b+", "c"], "b"), (1, 0, None, vec![]));
     }
 
     #[test]
     fn the_next_one_can_call_itself_although_one_that_starts_has_not_gone_yet() {
-        let started = [seat(0, "a", true), seat(1, "b", false)];
+        let started = [seat("a", true), seat("b", false)];
         assert_eq!(told(&started, &["a+", "-b", "c"], "a"), (0, 2, None, vec![]));
     }
 
     #[test]
     fn one_that_leaves_is_left_once_another_is_ready() {
-        let seats = |ready| [seat(0, "a", true), seat(1, "b", ready)];
+        let seats = |ready| [seat("a", true), seat("b", ready)];
         assert_eq!(told(&seats(false), &["a-+", "b"], "a"), (0, 1, None, vec![]));
         assert_eq!(told(&seats(true), &["a-+", "b"], "a"), (1, 2, name("b"), vec![]));
     }
 
     #[test]
     fn one_that_crashed_after_it_took_over_is_closed_and_loses_connections() {
-        assert_eq!(told(&[seat(0, "a", true)], &["a+", "b+"], "b"), (0, 1, None, vec!["b".into()]));
-        let back = [seat(0, "a", true), seat(1, "b", false)];
+        assert_eq!(told(&[seat("a", true)], &["a+", "b+"], "b"), (0, 1, None, vec!["b".into()]));
+        let back = [seat("a", true), seat("b", false)];
         assert_eq!(told(&back, &["a+", "b"], "b").0, 0, "the older one is ready");
     }
 
     #[test]
     fn somebody_whose_pod_is_not_seen_serves_until_one_of_ours_is_ready() {
-        assert_eq!(told(&[seat(0, "", true), seat(1, "b", false)], &["b"], ""), (0, 1, None, vec![]));
-        assert_eq!(told(&[seat(0, "", true), seat(1, "b", true)], &["b"], ""), (1, 2, name("b"), vec![]));
-        assert_eq!(told(&[seat(0, "", true)], &["b+"], ""), (0, 1, None, vec![]), "unknown is not gone");
+        assert_eq!(told(&[seat("", true), seat("b", false)], &["b"], ""), (0, 1, None, vec![]));
+        assert_eq!(told(&[seat("", true), seat("b", true)], &["b"], ""), (1, 2, name("b"), vec![]));
+        assert_eq!(told(&[seat("", true)], &["b+"], ""), (0, 1, None, vec![]), "unknown is not gone");
     }
 
     #[test]
     fn a_copy_serves_while_the_pod_itself_is_not_ready_and_not_after() {
         let pods = ["a+"];
-        assert_eq!(told(&[seat(0, "a", false), seat(1, "copy", true)], &pods, "a").0, 1);
-        assert_eq!(told(&[seat(0, "copy", true), seat(1, "a", false)], &["a"], "copy"), (0, 1, None, vec![]));
-        assert_eq!(told(&[seat(0, "copy", true), seat(1, "a", true)], &["a"], "copy").0, 1);
+        assert_eq!(told(&[seat("a", false), seat("copy", true)], &pods, "a").0, 1);
+        assert_eq!(told(&[seat("copy", true), seat("a", false)], &["a"], "copy"), (0, 1, None, vec![]));
+        assert_eq!(told(&[seat("copy", true), seat("a", true)], &["a"], "copy").0, 1);
     }
 
     #[test]
     fn an_unready_newcomer_gets_nothing_while_nobody_else_is_known_to_serve() {
-        assert_eq!(told(&[seat(0, "b", false), seat(1, "a", true)], &["a+", "b"], "").0, 1);
+        assert_eq!(told(&[seat("b", false), seat("a", true)], &["a+", "b"], "").0, 1);
     }
 }

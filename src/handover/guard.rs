@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, ResourceExt as _};
 use tokio::sync::watch;
 
-use super::decide::{Candidate, Decision, Seated, decide, reorder};
+use super::decide::{Candidate, Decision, Seated, decide, reseat, stay};
 use super::{Error, Port, SERVING};
 use crate::NAMESPACE;
 use crate::cluster::connect::Readyz;
@@ -29,6 +29,8 @@ const BUSY: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(1);
 /// After so long without a change whoever does not get ready is looked at no more often than at other times.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Within which somebody who serves takes a connection.
+const SHORT: Duration = Duration::from_millis(500);
 /// Connections that are dealt at random until the newer of two apiservers has taken one, almost certainly.
 const TRIES: usize = 16;
 
@@ -37,7 +39,10 @@ pub async fn guard(port: Port, client: &Client, node: &str, served: &watch::Send
     let pods: Objects<Pod> = Objects::namespaced(client, NAMESPACE);
     let scope =
         Scope { labels: Some(format!("k8s-app={APISERVER}")), fields: Some(format!("spec.nodeName={node}")) };
-    let mut changes = follow(pods.clone(), &scope);
+    let changes = follow(pods.clone(), &scope).filter_map(async |news| {
+        news.inspect_err(|why| tracing::debug!(why, "pods are not told at present")).ok()
+    });
+    let mut changes = std::pin::pin!(changes);
     let mut guard = Guard { port, pods, seen: Vec::new(), group: Group::default(), complaint: String::new() };
     loop {
         let look = async {
@@ -50,10 +55,7 @@ pub async fn guard(port: Port, client: &Client, node: &str, served: &watch::Send
         };
         // Who does not answer is not waited for when there is news.
         tokio::select! {
-            Some(now) = changes.next() => match now {
-                Ok(pods) => guard.seen = pods,
-                Err(why) => tracing::debug!(why, "pods are not told at present"),
-            },
+            Some(pods) = changes.next() => guard.seen = pods,
             () = look => {}
         }
     }
@@ -75,12 +77,10 @@ struct Group {
     listeners: Vec<Listener>,
     since: Option<Instant>,
     processes: Vec<ContainerProcess>,
-    /// Numbers of the listeners in the order of the kernel's indices, as far as is known.
-    order: Vec<u32>,
-    /// One for each index.
+    /// One for each index, as far as is known.
     seats: Vec<Seated>,
     /// Indices whose owner has not said since then that it is ready.
-    unready: BTreeSet<u32>,
+    unready: BTreeSet<usize>,
     /// What the kernel was told last.
     aim: Option<Aim>,
     /// Pod that has new connections.
@@ -126,8 +126,11 @@ impl Guard {
             return Ok(IDLE);
         }
         let candidates = candidates(&self.seen);
-        self.make_room(&candidates).await?;
-        match self.ask().await {
+        let asked = async {
+            let aim = self.hold(&candidates).await?;
+            self.ask(aim, &candidates).await
+        };
+        match asked.await {
             Ok(()) => {}
             Err(changed @ Error::Changed { .. }) => return Err(changed),
             Err(error) => return self.without_steering(&candidates, error).await,
@@ -140,58 +143,50 @@ impl Guard {
 
     /// One apiserver, ready, steered to, its gate open: nothing is to be done before something changes.
     fn is_settled(&self) -> bool {
-        let Group { seats, aim, .. } = &self.group;
+        let Group { seats, unready, aim, .. } = &self.group;
         let is_open = |uid: &Option<String>| {
             candidates(&self.seen).iter().all(|pod| pod.is_open && uid.as_ref() == Some(&pod.uid))
         };
-        matches!(seats.as_slice(), [seat] if seat.is_ready && is_open(&seat.pod)) && aim.is_some()
+        let is_one = matches!(seats.as_slice(), [seat] if seat.is_ready && is_open(&seat.pod));
+        is_one && unready.is_empty() && aim.is_some()
     }
 
-    /// Before the next one comes its calls to itself are told apart from those of one that is on its way out.
-    async fn make_room(&mut self, candidates: &[Candidate]) -> Result<(), Error> {
-        let Group { listeners, seats, aim, serving, .. } = &mut self.group;
-        if let Some(aim) = aim {
-            let Decision { starting, .. } = decide(seats, candidates, serving.as_deref());
-            if aim.starting != starting {
-                self.port.steer(listeners, Aim { starting, ..*aim }).await?;
-                aim.starting = starting;
+    /// Before anybody is asked, connections stay where they are, and the next one that comes can call itself.
+    async fn hold(&mut self, candidates: &[Candidate]) -> Result<Aim, Error> {
+        let Self { port, group, .. } = self;
+        let aim = match group.aim {
+            None => group.find_out(port).await?,
+            Some(told) => {
+                let aim = stay(told, &group.seats, candidates, group.serving.as_deref());
+                if aim != told {
+                    port.steer(&group.listeners, aim).await?;
+                }
+                aim
             }
-        }
-        Ok(())
+        };
+        group.aim = Some(aim);
+        Ok(aim)
     }
 
     /// Asks those who are not known to be ready, or not known at all.
-    async fn ask(&mut self) -> Result<(), Error> {
+    async fn ask(&mut self, aim: Aim, candidates: &[Candidate]) -> Result<(), Error> {
         let Self { port, group, .. } = self;
-        let aim = match group.aim {
-            Some(aim) => aim,
-            None => group.guess(port).await?,
-        };
-        let Group { listeners, processes, seats, unready, .. } = group;
-        for seat in seats {
-            if !unready.contains(&seat.index) && seat.pod.is_some() {
+        for index in 0..group.seats.len() {
+            if !group.unready.contains(&index) && group.seats[index].pod.is_some() {
                 continue;
             }
-            let answer = port.ask(listeners, aim, seat.index, |socket| holder(processes, socket)).await?;
-            tracing::debug!(seat.index, ?answer, "asked");
-            seat.is_ready = answer.readyz == Readyz::Ready;
-            if seat.is_ready {
-                unready.remove(&seat.index);
-            }
-            seat.pod = answer.seen.flatten().or(seat.pod.take());
+            let look = |socket| holder(&group.processes, socket);
+            let answer = port.ask(&group.listeners, aim, index as u32, look).await?;
+            tracing::debug!(index, ?answer, "asked");
+            group.learn(index, answer.readyz == Readyz::Ready, answer.seen.flatten());
         }
-        group.correct_order();
-        group.assume_order(&candidates(&self.seen));
+        group.assume_order(candidates);
         Ok(())
     }
 
     async fn act(&mut self, decision: Decision) -> Result<(), Error> {
-        for uid in &decision.close {
-            self.set_gate(uid, false, "its apiserver does not listen").await;
-        }
         let aim = decision.aim();
-        let pod =
-            self.group.seats.iter().find(|seat| seat.index == aim.serving).and_then(|seat| seat.pod.clone());
+        let pod = self.group.seats.get(aim.serving as usize).and_then(|seat| seat.pod.clone());
         let told = self.group.aim.take(); // should this fail or be left, where they go is found out anew
         if told.map(|told| (told.serving, told.starting)) != Some((aim.serving, aim.starting)) {
             let Group { listeners, processes, .. } = &self.group;
@@ -202,6 +197,9 @@ impl Guard {
         }
         self.group.aim = Some(aim);
         self.group.serving = pod;
+        for uid in &decision.close {
+            self.set_gate(uid, false, "its apiserver does not listen").await;
+        }
         if let Some(uid) = &decision.open {
             self.set_gate(uid, true, "new connections of this machine go to it").await;
         }
@@ -240,23 +238,35 @@ impl Group {
         let all = processes::of_container(APISERVER).map_err(Error::Processes)?;
         self.processes = all;
         tracing::info!(listeners = listeners.len(), processes = self.processes.len(), "listeners changed");
-        let has_lost = self.listeners.iter().any(|listener| !listeners.contains(listener));
-        if has_lost {
-            self.aim = None;
-            self.seats.clear();
-        }
         let age = |inode: u32| self.processes.iter().position(|process| process.sockets().contains(&inode));
-        let mut present: Vec<u32> = listeners.iter().map(|listener| listener.inode).collect();
-        present.sort_by_cached_key(|inode| age(*inode));
-        reorder(&mut self.order, &present);
-        for (index, inode) in self.order.iter().enumerate().skip(self.seats.len()) {
-            let pod = holder(&self.processes, *inode);
-            self.seats.push(Seated { index: index as u32, pod, is_ready: false });
-        }
-        self.unready = (0..listeners.len() as u32).collect();
+        let mut now: Vec<Seated> = listeners
+            .iter()
+            .map(|Listener { inode, .. }| Seated {
+                inode: *inode,
+                pod: holder(&self.processes, *inode),
+                is_ready: false,
+            })
+            .collect();
+        now.sort_by_cached_key(|seat| age(seat.inode));
+        reseat(&mut self.seats, now);
+        self.unready = (0..self.seats.len()).collect();
         self.listeners = listeners;
         self.since = Some(Instant::now());
         Ok(())
+    }
+
+    /// What was answered under an index. Who sits there is known for certain then, where processes can be seen.
+    fn learn(&mut self, index: usize, is_ready: bool, pod: Option<String>) {
+        if let Some(pod) = pod.filter(|pod| self.seats[index].pod.as_ref() != Some(pod)) {
+            match self.seats.iter().position(|seat| seat.pod.as_ref() == Some(&pod)) {
+                Some(assumed) => self.seats.swap(index, assumed),
+                None => self.seats[index].pod = Some(pod),
+            }
+        }
+        self.seats[index].is_ready = is_ready;
+        if is_ready {
+            self.unready.remove(&index);
+        }
     }
 
     /// Whether nobody has come or gone for a while.
@@ -273,24 +283,28 @@ impl Group {
         }
     }
 
-    /// What was answered under each index tells the order for certain, where processes can be seen.
-    fn correct_order(&mut self) {
-        let of = |seat: &Seated| {
-            let pod = seat.pod.as_ref();
-            self.order.iter().find(|inode| pod.is_some() && holder(&self.processes, **inode).as_ref() == pod)
+    /// Where connections go at present: whoever takes one. Sends them there, whatever number that has: whoever begins to watch has not seen
+    /// who went before.
+    async fn find_out(&mut self, port: &Port) -> Result<Aim, Error> {
+        let taker = || port.served_by(|socket| holder(&self.processes, socket));
+        let serving = taker().await?.flatten();
+        let count = self.seats.len();
+        let assumed = self.seats.iter().position(|seat| seat.pod == serving).unwrap_or(0);
+        let aim = |serving: usize| {
+            let starting = (0..count).rfind(|index| *index != serving).unwrap_or(1) as u32;
+            Aim { serving: serving as u32, asked: serving as u32, starting }
         };
-        let told: Option<Vec<u32>> = self.seats.iter().map(|seat| of(seat).copied()).collect();
-        if let Some(told) = told.filter(|told| told.len() == self.order.len()) {
-            self.order = told;
+        for index in std::iter::once(assumed).chain((0..count).filter(|index| *index != assumed)) {
+            port.steer(&self.listeners, aim(index)).await?;
+            let taker = tokio::time::timeout(SHORT, taker()).await.unwrap_or(Ok(None))?.flatten();
+            if serving.is_none() || taker == serving {
+                self.seats.swap(index, assumed);
+                self.serving = serving;
+                return Ok(aim(index));
+            }
         }
-    }
-
-    /// Where connections go at present, as an index: whoever takes one.
-    async fn guess(&self, port: &Port) -> Result<Aim, Error> {
-        let serving = port.served_by(|socket| holder(&self.processes, socket)).await?.flatten();
-        let is_serving = |inode: &u32| holder(&self.processes, *inode) == serving;
-        let index = self.order.iter().position(is_serving).unwrap_or(0) as u32;
-        Ok(Aim { serving: index, asked: index, starting: (self.listeners.len() as u32 - 1).max(1) })
+        port.steer(&self.listeners, aim(assumed)).await?;
+        Ok(aim(assumed))
     }
 }
 
@@ -309,4 +323,31 @@ fn candidates(pods: &[Pod]) -> Vec<Candidate> {
         is_open: gate::is_open(pod, SERVING),
     };
     pods.into_iter().enumerate().map(candidate).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_assumed_makes_way_for_what_was_answered_and_nobody_sits_twice() {
+        let seat = |inode, pod: &str| Seated { inode, pod: Some(pod.to_owned()), is_ready: false };
+        let mut group =
+            Group { seats: vec![seat(1, "b"), seat(2, "c")], unready: [0, 1].into(), ..Group::default() };
+        group.learn(0, false, None); // c hangs
+        group.learn(1, true, Some("b".to_owned()));
+        assert_eq!(group.seats, [seat(2, "c"), Seated { is_ready: true, ..seat(1, "b") }]);
+        group.learn(0, true, Some("c".to_owned()));
+        assert!(group.seats[0] == Seated { is_ready: true, ..seat(2, "c") } && group.unready.is_empty());
+    }
+
+    #[test]
+    fn two_processes_of_one_pod_are_two() {
+        let seat = |inode, is_ready| Seated { inode, pod: Some("a".to_owned()), is_ready };
+        let mut group =
+            Group { seats: vec![seat(1, false), seat(2, false)], unready: [0, 1].into(), ..Group::default() };
+        group.learn(0, true, Some("a".to_owned()));
+        group.learn(1, false, Some("a".to_owned()));
+        assert_eq!(group.seats, [seat(1, true), seat(2, false)]);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use super::lock;
 use crate::cluster;
@@ -14,6 +15,8 @@ use crate::host::steering::{ASKING, Aim, steer};
 
 /// Connections of a flip that are looked at before it is believed.
 const VERIFIED: usize = 3;
+/// Between two looks at who listens, while somebody is asked who may not answer.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What cannot be done about the port.
 #[derive(Debug, thiserror::Error)]
@@ -114,8 +117,12 @@ impl Port {
     ) -> Result<Answer<T>, Error> {
         let group = self.group(listeners)?;
         let _alone = self.lock().await?;
+        self.unchanged(listeners)?;
         self.attach(group, Aim { asked: index, ..aim })?;
-        let answer = self.put(ASKING, look).await?;
+        let answer = tokio::select! {
+            answer = self.put(ASKING, look) => answer?,
+            changed = self.change(listeners) => return Err(changed),
+        };
         self.unchanged(listeners)?;
         Ok(answer)
     }
@@ -162,6 +169,16 @@ impl Port {
             }
         }
         Ok(())
+    }
+
+    /// Waits until others listen; this cannot be watched.
+    async fn change(&self, listeners: &[Listener]) -> Error {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Err(changed) = self.unchanged(listeners) {
+                return changed;
+            }
+        }
     }
 
     fn unchanged(&self, listeners: &[Listener]) -> Result<(), Error> {

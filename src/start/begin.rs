@@ -33,8 +33,10 @@ const UNSTEERED: &str = "this machine does not steer connections, so a few may f
 const SETTLING: Duration = Duration::from_secs(15);
 /// For pods to end, whatever little time the user gave the pivot.
 const TEARING_DOWN: Duration = Duration::from_secs(300);
-/// For a holder of the lock to say who it is, or to end.
+/// For a holder of the lock to end.
 const GRACE: Duration = Duration::from_millis(200);
+/// For a holder of the lock to say who it is: it has just come, and writes that to a disk that may be busy.
+const INTRODUCTION: Duration = Duration::from_secs(5);
 
 /// Brings up the bootstrap control plane, applies everything, and hands over to what was applied.
 ///
@@ -84,7 +86,12 @@ async fn lock(patience: Duration, interrupts: &Interrupts, sink: &dyn Sink) -> R
     let mut told = None;
     loop {
         let held = match lock::take(Path::new(KUBERNETES), &me) {
-            Err(lock::Error::Held { holder, .. }) if begun.elapsed() < patience.max(GRACE) => holder,
+            Err(lock::Error::Held { holder: Some(holder), .. }) if begun.elapsed() < patience.max(GRACE) => {
+                Some(holder)
+            }
+            Err(lock::Error::Held { holder: None, .. }) if begun.elapsed() < patience.max(INTRODUCTION) => {
+                None
+            }
             taken => return Ok(Some(taken?)),
         };
         if held.is_some() && held != told && !patience.is_zero() {
