@@ -83,7 +83,7 @@ fn second_machine(world: &World, checks: &mut Checks) {
     checks.that("a worker takes the load and nothing of the control plane", || {
         eventually(60, || {
             let dns = world.pods_of("Deployment/coredns");
-            let ready = dns.iter().all(|pod| pod.ready && pod.node == "n2");
+            let ready = !dns.is_empty() && dns.iter().all(|pod| pod.ready && pod.node == "n2");
             ready.then_some(()).ok_or(format!("{dns:#?}"))
         });
         for workload in &CONTROL_PLANE[..3] {

@@ -36,6 +36,8 @@ fn hold(families: Families) {
     let started = world.start();
     let pivot = traffic.finish();
     started.must_succeed();
+    world.rolled_out("daemonset/kube-proxy");
+    world.rolled_out("deployment/coredns");
     checks.that("nobody notices the pivot", || pivot.iter().for_each(Answered::assert_unnoticed));
     checks.that("the node and its pods have addresses of these families", || {
         assert_addresses(&world, &addresses)

@@ -86,6 +86,7 @@ fn newer_dies(world: &World) {
         controller_manager(world, "STOP");
         newer_ready(world, &before);
         kill_apiserver(world, "newest");
+        eventually(10, || (listeners(world) == 1).then_some(()).ok_or("it has not ended yet".into()));
         eventually(30, || (listeners(world) == 2).then_some(()).ok_or("it is not back yet".into()));
         newer_ready(world, &before);
         controller_manager(world, "CONT");

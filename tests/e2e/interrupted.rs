@@ -56,7 +56,9 @@ fn what_was_placed_can_be_taken_away_again() {
         ready.status.success().then_some(()).ok_or(format!("{ready:?}"))
     });
     checks.that("a start that fails and tears down leaves the machine as it was", || {
-        let failed = Running::start(&world, &["--timeout=2s", "--on-failure=teardown"]).finish();
+        let failed =
+            Running::start(&world, &["--phase-timeout=wait-for-the-API=2s", "--on-failure=teardown"])
+                .finish();
         assert_eq!(failed.status.code(), Some(1), "{failed:?}");
         assert!(said(&failed).contains("what was placed is gone again"), "{failed:?}");
         assert_eq!(files(&world), before);

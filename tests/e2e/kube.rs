@@ -66,9 +66,9 @@ impl World {
         self.pods("kube-system").into_iter().filter(|pod| pod.owner == workload).collect()
     }
 
-    /// A pod of the default namespace that is Ready within half a minute.
+    /// A pod of the default namespace, once it is Ready.
     pub fn ready_pod(&self, name: &str) -> Pod {
-        self.kubectl(&["wait", "--for=condition=Ready", "--timeout=30s", &format!("pod/{name}")]);
+        self.kubectl(&["wait", "--for=condition=Ready", "--timeout=90s", &format!("pod/{name}")]);
         self.pods("default").into_iter().find(|pod| pod.name == name).unwrap()
     }
 }

@@ -155,7 +155,7 @@ fn undone(world: &World, tree: &Tree) {
     assert_ne!(good, bad);
     world.n1().write(&format!("{ASSETS}/{}", typhoon::APISERVER), bad.as_bytes(), 0o600).unwrap();
     let begun = Instant::now();
-    let started = world.start_by(&[&START[..], &["--timeout=30s"]].concat());
+    let started = world.start_by(&[&START[..], &["--phase-timeout=hand-over=60s"]].concat());
     let said = [started.stdout(), String::from_utf8_lossy(&started.output.stderr).into_owned()].concat();
     assert_eq!(started.output.status.code(), Some(1), "{said}");
     for part in ["is away for some seconds", "was put back", "run the same command again"] {
@@ -164,7 +164,8 @@ fn undone(world: &World, tree: &Tree) {
     assert!(said.contains("missing.crt"), "the apiserver's own words are told\n{said}");
     assert_eq!(world.shell(&format!("ls {MANIFESTS}")), "bootstrap-apiserver.yaml\n");
     eventually(60, || {
-        let ready = world.n1().exec(&["kubectl", "get", "--raw", "/readyz"]).unwrap();
+        let words = ["kubectl", "--request-timeout=5s", "get", "--raw", "/readyz"];
+        let ready = world.n1().exec(&words).unwrap();
         ready
             .status
             .success()

@@ -329,6 +329,11 @@ fn deleted_without_kubelet(world: &World) -> f64 {
 fn survive(world: &World, edit: impl FnOnce(), undo: impl FnOnce()) {
     let before = copies(world)["kube-apiserver"]["kept"]["revision"].clone();
     edit();
+    eventually(60, || {
+        let set = world.get(&["daemonset", "kube-apiserver", "-n", "kube-system"]);
+        let (seen, made) = (&set["status"]["observedGeneration"], &set["metadata"]["generation"]);
+        (seen == made).then_some(()).ok_or(format!("generation {seen} of {made} is known"))
+    });
     std::thread::sleep(Duration::from_secs(5));
     let cut = Timestamp::now();
     world.n1().reboot().unwrap();

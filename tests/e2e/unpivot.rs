@@ -101,7 +101,7 @@ fn survives_power_cut(world: &World, phase: &str) {
 }
 
 fn answers(world: &World) -> Result<(), String> {
-    let answer = world.n1().exec(&["kubectl", "get", "--raw", "/readyz"]).unwrap();
+    let answer = world.n1().exec(&["kubectl", "--request-timeout=5s", "get", "--raw", "/readyz"]).unwrap();
     answer.status.success().then_some(()).ok_or(String::from_utf8_lossy(&answer.stderr).into_owned())
 }
 

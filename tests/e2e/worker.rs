@@ -102,7 +102,7 @@ fn folder(worker: &Machine, expected: &str) -> Result<(), String> {
 
 /// The container of the pod or of its copy runs.
 fn running(worker: &Machine) -> Result<(), String> {
-    let tasks = shell(worker, "pgrep -fa 'sleep 1000000' || true");
+    let tasks = shell(worker, "pgrep -fa '[s]leep 1000000' || true");
     (!tasks.is_empty()).then_some(()).ok_or_else(|| "nothing runs".to_owned())
 }
 
