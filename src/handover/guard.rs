@@ -169,16 +169,20 @@ impl Guard {
     }
 
     /// Asks those who are not known to be ready, or not known at all.
-    async fn ask(&mut self, aim: Aim, candidates: &[Candidate]) -> Result<(), Error> {
+    async fn ask(&mut self, mut aim: Aim, candidates: &[Candidate]) -> Result<(), Error> {
         let Self { port, group, .. } = self;
         for index in 0..group.seats.len() {
-            if !group.unready.contains(&index) && group.seats[index].pod.is_some() {
-                continue;
+            if group.unready.contains(&index) || group.seats[index].pod.is_none() {
+                let look = |socket| holder(&group.processes, socket);
+                let answer = port.ask(&group.listeners, aim, index as u32, look).await?;
+                tracing::debug!(index, ?answer, "asked");
+                group.learn(index, answer.readyz == Readyz::Ready, answer.seen.flatten());
             }
-            let look = |socket| holder(&group.processes, socket);
-            let answer = port.ask(&group.listeners, aim, index as u32, look).await?;
-            tracing::debug!(index, ?answer, "asked");
-            group.learn(index, answer.readyz == Readyz::Ready, answer.seen.flatten());
+            if group.is_better(index, aim) {
+                aim.serving = index as u32; // at once, since the next one may not answer
+                port.steer(&group.listeners, aim).await?;
+                group.aim = Some(aim);
+            }
         }
         group.assume_order(candidates);
         Ok(())
@@ -193,6 +197,7 @@ impl Guard {
             let is_blind = processes.is_empty() || pod.is_none();
             let is_its = |socket| is_blind || holder(processes, socket) == pod;
             self.port.flip(listeners, aim, is_its).await?;
+            self.group.since = Some(Instant::now());
             tracing::info!(?aim, pod = pod.as_deref().unwrap_or("unknown"), "new connections are steered");
         }
         self.group.aim = Some(aim);
@@ -259,7 +264,10 @@ impl Group {
     fn learn(&mut self, index: usize, is_ready: bool, pod: Option<String>) {
         if let Some(pod) = pod.filter(|pod| self.seats[index].pod.as_ref() != Some(pod)) {
             match self.seats.iter().position(|seat| seat.pod.as_ref() == Some(&pod)) {
-                Some(assumed) => self.seats.swap(index, assumed),
+                Some(assumed) => {
+                    self.seats.swap(index, assumed);
+                    self.unready.extend([index, assumed]);
+                }
                 None => self.seats[index].pod = Some(pod),
             }
         }
@@ -269,7 +277,14 @@ impl Group {
         }
     }
 
-    /// Whether nobody has come or gone for a while.
+    /// Whether the one at `index` has said that it is ready, and whoever has connections by `aim` neither has nor is who had them before.
+    fn is_better(&self, index: usize, aim: Aim) -> bool {
+        let present = self.seats.get(aim.serving as usize);
+        let is_worse = present.is_none_or(|seat| !seat.is_ready && seat.pod != self.serving);
+        is_worse && self.seats[index].is_ready && !self.unready.contains(&index)
+    }
+
+    /// Whether for a while nobody has come or gone, nor been given connections.
     fn is_old(&self) -> bool {
         self.since.is_some_and(|since| since.elapsed() > PATIENCE)
     }
@@ -287,9 +302,11 @@ impl Group {
     /// who went before.
     async fn find_out(&mut self, port: &Port) -> Result<Aim, Error> {
         let taker = || port.served_by(|socket| holder(&self.processes, socket));
-        let serving = taker().await?.flatten();
+        let serving = taker().await?.flatten().or_else(|| self.serving.clone());
+        self.serving.clone_from(&serving); // for the next time, should this be left
         let count = self.seats.len();
-        let assumed = self.seats.iter().position(|seat| seat.pod == serving).unwrap_or(0);
+        let is_its = |seat: &Seated| if serving.is_some() { seat.pod == serving } else { seat.is_ready };
+        let assumed = self.seats.iter().position(is_its).unwrap_or(0);
         let aim = |serving: usize| {
             let starting = (0..count).rfind(|index| *index != serving).unwrap_or(1) as u32;
             Aim { serving: serving as u32, asked: serving as u32, starting }
@@ -299,7 +316,7 @@ impl Group {
             let taker = tokio::time::timeout(SHORT, taker()).await.unwrap_or(Ok(None))?.flatten();
             if serving.is_none() || taker == serving {
                 self.seats.swap(index, assumed);
-                self.serving = serving;
+                self.unready.extend([index, assumed]);
                 return Ok(aim(index));
             }
         }
@@ -339,6 +356,19 @@ mod tests {
         assert_eq!(group.seats, [seat(2, "c"), Seated { is_ready: true, ..seat(1, "b") }]);
         group.learn(0, true, Some("c".to_owned()));
         assert!(group.seats[0] == Seated { is_ready: true, ..seat(2, "c") } && group.unready.is_empty());
+    }
+
+    #[test]
+    fn who_says_first_that_it_is_ready_takes_over_from_whom_nobody_knows() {
+        let seat = |inode, pod: &str, is_ready| Seated { inode, pod: Some(pod.to_owned()), is_ready };
+        let aim = Aim { serving: 1, asked: 1, starting: 2 };
+        let group =
+            |seats, serving: &str| Group { seats, serving: Some(serving.to_owned()), ..Group::default() };
+        // b had them and crashed; the kernel moved c, which starts, into its place.
+        assert!(group(vec![seat(1, "a", true), seat(3, "c", false)], "b").is_better(0, aim));
+        // b has them, and has only not answered yet.
+        assert!(!group(vec![seat(1, "a", true), seat(2, "b", false)], "b").is_better(0, aim));
+        assert!(!group(vec![seat(1, "a", true), seat(2, "b", true)], "b").is_better(0, aim));
     }
 
     #[test]
