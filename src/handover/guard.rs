@@ -243,17 +243,14 @@ impl Group {
         let all = processes::of_container(APISERVER).map_err(Error::Processes)?;
         self.processes = all;
         tracing::info!(listeners = listeners.len(), processes = self.processes.len(), "listeners changed");
-        let age = |inode: u32| self.processes.iter().position(|process| process.sockets().contains(&inode));
-        let mut now: Vec<Seated> = listeners
-            .iter()
-            .map(|Listener { inode, .. }| Seated {
-                inode: *inode,
-                pod: holder(&self.processes, *inode),
-                is_ready: false,
-            })
-            .collect();
-        now.sort_by_cached_key(|seat| age(seat.inode));
-        reseat(&mut self.seats, now);
+        let seated = |Listener { inode, .. }: &Listener| {
+            let age = self.processes.iter().position(|process| process.sockets().contains(inode));
+            let pod = age.map(|age| self.processes[age].pod.clone());
+            (age, Seated { inode: *inode, pod, is_ready: false })
+        };
+        let mut now: Vec<_> = listeners.iter().map(seated).collect();
+        now.sort_by_key(|(age, _)| *age);
+        reseat(&mut self.seats, now.into_iter().map(|(_, seat)| seat).collect());
         self.unready = (0..self.seats.len()).collect();
         self.listeners = listeners;
         self.since = Some(Instant::now());

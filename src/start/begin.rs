@@ -84,13 +84,13 @@ async fn lock(patience: Duration, interrupts: &Interrupts, sink: &dyn Sink) -> R
     let begun = Instant::now();
     let me = holder("start")?;
     let mut told = None;
+    let least = |is_named: bool| if is_named { GRACE } else { INTRODUCTION };
     loop {
         let held = match lock::take(Path::new(KUBERNETES), &me) {
-            Err(lock::Error::Held { holder: Some(holder), .. }) if begun.elapsed() < patience.max(GRACE) => {
-                Some(holder)
-            }
-            Err(lock::Error::Held { holder: None, .. }) if begun.elapsed() < patience.max(INTRODUCTION) => {
-                None
+            Err(lock::Error::Held { holder, .. })
+                if begun.elapsed() < patience.max(least(holder.is_some())) =>
+            {
+                holder
             }
             taken => return Ok(Some(taken?)),
         };
