@@ -21,6 +21,7 @@ pub mod cluster;
 pub mod config;
 pub mod diagnose;
 pub mod error;
+pub mod finding;
 mod grpc;
 pub mod handover;
 pub mod host;
@@ -32,7 +33,9 @@ pub mod render;
 pub mod report;
 pub mod start;
 pub mod status;
+mod timestamp;
 pub mod ui;
+pub mod yaml;
 
 /// Folder that all who change a machine share, and the only one that a wrapper mounts writable.
 pub const KUBERNETES: &str = "/etc/kubernetes";

@@ -133,7 +133,7 @@ async fn apply_agents_objects(api: &Client) {
 fn rendered() -> Value {
     let file = shared().assets.join("manifests/pod-checkpointer-secret.yaml");
     let text = STANDARD.decode(object(&file)["data"]["kubeconfig"].as_str().unwrap()).unwrap();
-    bootkube::assets::yaml::parse(&String::from_utf8(text).unwrap(), "kubeconfig").unwrap().swap_remove(0)
+    bootkube::yaml::parse(&String::from_utf8(text).unwrap(), "kubeconfig").unwrap().swap_remove(0)
 }
 
 /// The same with a certificate of an hour, of which so much is left.

@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use bootkube::assets::yaml;
+use bootkube::yaml;
 use serde_json::Value;
 use support::{Api, folder, hyperkube, render};
 use tempfile::TempDir;

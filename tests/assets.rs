@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use bootkube::assets::load::{Layout, load};
 use bootkube::assets::object::Object;
-use bootkube::assets::{Assets, write, yaml};
-use bootkube::config::Findings;
+use bootkube::assets::{Assets, write};
+use bootkube::finding::Findings;
+use bootkube::yaml;
 use proptest::prelude::*;
 
 const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: kube-system}\n";

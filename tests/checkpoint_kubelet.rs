@@ -11,10 +11,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bootkube::assets::yaml;
 use bootkube::checkpoint::copy::{self, Copy, Sources};
 use bootkube::checkpoint::store::Store;
 use bootkube::checkpoint::{Id, Role, parent};
+use bootkube::yaml;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use serde_json::{Value, json};
 use support::{Api, hyperkube};

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use bootkube::cli::query;
-use bootkube::config::{self, ClusterConfig, Finding, Findings, Flags};
+use bootkube::config::{self, ClusterConfig, Flags};
+use bootkube::finding::{Finding, Findings};
 use proptest::prelude::*;
 use tempfile::TempDir;
 

@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::object::Object;
 use super::tree::{self, Hidden};
 use super::write::STAGING;
-use super::yaml::{self, Document};
-use crate::config::{Finding, Findings};
+use crate::finding::{Finding, Findings};
+use crate::yaml::{self, Document};
 
 /// The folder whose objects are applied.
 const MANIFESTS: &str = "manifests";

@@ -6,7 +6,6 @@ pub mod object;
 pub mod order;
 pub mod tree;
 pub mod write;
-pub mod yaml;
 
 use std::collections::BTreeMap;
 

@@ -6,8 +6,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::yaml::Document;
-use crate::config::Finding;
+use crate::finding::Finding;
+use crate::yaml::Document;
 
 /// An object and where it came from. It has an apiVersion, a kind, and a name or generateName.
 #[derive(Clone, PartialEq)]

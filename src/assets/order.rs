@@ -137,7 +137,7 @@ fn rank(object: &Object) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::assets::yaml;
+    use crate::yaml;
 
     fn objects(text: &str) -> Vec<Object> {
         let documents = yaml::documents(text, "f").unwrap();

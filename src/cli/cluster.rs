@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::output::refused;
-use crate::config::{self, ClusterConfig, Finding, Findings, Flags};
+use crate::config::{self, ClusterConfig, Flags};
 use crate::error::Failure;
+use crate::finding::{Finding, Findings};
 
 /// Flags of v0.14's `render`, and `--config` above which they stand.
 #[derive(Args)]

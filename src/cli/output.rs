@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use crate::config::Findings;
 use crate::error::{ExitClass, Failure};
+use crate::finding::Findings;
 
 /// Writes data to stdout. A reader that has gone away (`bootkube … | head`) has seen enough: that is no failure.
 pub(super) fn print(text: &str) -> Result<(), Failure> {

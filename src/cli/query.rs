@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::config::{Finding, Findings};
+use crate::finding::{Finding, Findings};
 
 /// First folders of rendered paths.
 const FOLDERS: [&str; 5] = ["auth", "bootstrap-manifests", "controller-manifests", "manifests", "tls"];

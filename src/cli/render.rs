@@ -12,8 +12,9 @@ use super::output;
 use super::query::{self, Query};
 use crate::assets::tree;
 use crate::assets::write::{self, Target, Written};
-use crate::config::{ClusterConfig, Finding, Findings};
+use crate::config::ClusterConfig;
 use crate::error::{ExitClass, Failure};
+use crate::finding::{Finding, Findings};
 use crate::pki::{self, Action, Note, Previous, Supplied};
 use crate::render;
 

@@ -123,7 +123,7 @@ pub fn parse(bytes: &[u8], file: &Path) -> Result<Access, Error> {
 fn document(bytes: &[u8], file: &Path) -> Result<Value, Error> {
     let syntax = |problem: String| Error::Syntax { file: file.to_owned(), problem };
     let text = std::str::from_utf8(bytes).map_err(|error| syntax(format!("is not UTF-8: {error}")))?;
-    let mut documents = crate::assets::yaml::parse(text, &file.display().to_string())
+    let mut documents = crate::yaml::parse(text, &file.display().to_string())
         .map_err(|error| syntax(format!("line {}: {}", error.line, error.problem)))?;
     match documents.len() {
         1 => Ok(documents.remove(0)),

@@ -9,9 +9,10 @@ use super::endpoint::endpoint;
 use super::file::{API_VERSION, KIND};
 use super::scalar::format_duration;
 use super::{
-    AltNames, Certificates, ClusterConfig, Component, ComponentConfig, ControlPlane, CoreDns, Etcd, Findings,
-    Flags, Images, Patch, resolve,
+    AltNames, Certificates, ClusterConfig, Component, ComponentConfig, ControlPlane, CoreDns, Etcd, Flags,
+    Images, Patch, resolve,
 };
+use crate::finding::Findings;
 
 /// `config` as a file says it, every field present, in the order of the documentation.
 pub fn to_value(config: &ClusterConfig) -> Value {

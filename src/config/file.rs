@@ -13,7 +13,7 @@ use super::settings::{
     VolumeSettings,
 };
 use super::{Component, Images};
-use crate::assets::yaml;
+use crate::yaml;
 
 /// `apiVersion` of the file.
 pub const API_VERSION: &str = "bootkube.dev/v1alpha1";

@@ -3,7 +3,7 @@
 //! A value travels with the place it was [`Given`] at, so that a finding names the flag or field its user wrote. Nothing here
 //! decides what a mistake is.
 
-use super::Finding;
+use crate::finding::Finding;
 
 /// A value and where the user wrote it: `--pod-cidr`, `podCIDRs[0]`.
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ use super::Error;
 use super::record::{Line, Record, Run, Thing, parse};
 use super::state::State;
 use crate::host::files::{self, failed};
-use crate::ui::moment;
+use crate::timestamp::rfc3339;
 
 /// What the journal at `path` says; nothing, where there is none.
 pub fn read(path: &Path) -> Result<State, Error> {
@@ -104,7 +104,7 @@ impl Journal {
 }
 
 fn now(record: Record) -> Line {
-    Line { at: moment(OffsetDateTime::now_utc()), record }
+    Line { at: rfc3339(OffsetDateTime::now_utc()), record }
 }
 
 fn to_bytes(line: &Line, journal: &Path) -> Result<Vec<u8>, Error> {

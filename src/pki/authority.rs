@@ -12,7 +12,7 @@ use super::key::PrivateKey;
 use super::previous::{Previous, broken, finding};
 use super::problem::{Problem, rfc3339};
 use super::supplied::SuppliedAuthority;
-use crate::config::Finding;
+use crate::finding::Finding;
 
 /// A checked authority. Without its key nothing new can be signed, which is fine while nothing has to be.
 pub(super) struct Authority {

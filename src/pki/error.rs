@@ -1,6 +1,6 @@
 //! Why no bundle could be made.
 
-use crate::config::Findings;
+use crate::finding::Findings;
 
 /// A failure to make the PKI.
 #[derive(Debug, thiserror::Error)]

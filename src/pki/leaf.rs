@@ -14,7 +14,8 @@ use super::issue::Action;
 use super::key::{self, PrivateKey};
 use super::previous::Previous;
 use super::problem::rfc3339;
-use crate::config::{Finding, KeyAlgorithm};
+use crate::config::KeyAlgorithm;
+use crate::finding::Finding;
 
 /// What becomes of one certificate.
 pub(super) enum LeafStep {

@@ -10,7 +10,8 @@ use super::leaf::{self, LeafStep};
 use super::previous::{Previous, finding};
 use super::service_account::{self, KeyPairStep};
 use super::supplied::{EtcdClient, Supplied};
-use crate::config::{ClusterConfig, Finding, Findings};
+use crate::config::ClusterConfig;
+use crate::finding::{Finding, Findings};
 
 /// What becomes of everything in the catalogue.
 pub(super) struct Plan {

@@ -6,7 +6,7 @@ use super::BootstrapToken;
 use super::certificate::Certificate;
 use super::key::PrivateKey;
 use super::problem::Problem;
-use crate::config::Finding;
+use crate::finding::Finding;
 
 /// The secrets of an earlier render. Empty for a new cluster.
 #[derive(Default)]

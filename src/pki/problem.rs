@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::config::Finding;
+use crate::finding::Finding;
 
 /// A reason not to use a certificate or a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

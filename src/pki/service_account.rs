@@ -7,7 +7,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::key::{self, PrivateKey};
 use super::previous::{Previous, finding};
-use crate::config::Finding;
+use crate::finding::Finding;
 
 pub(super) const KEY: &str = "service-account.key";
 pub(super) const PUBLIC: &str = "service-account.pub";

@@ -7,7 +7,7 @@ use super::authority::{Authority, problems};
 use super::certificate::Certificate;
 use super::key::PrivateKey;
 use super::problem::Problem;
-use crate::config::{Finding, Findings};
+use crate::finding::{Finding, Findings};
 
 /// A file of the user's, with the names that messages call it by.
 pub struct NamedFile {

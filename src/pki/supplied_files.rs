@@ -5,7 +5,8 @@ use std::fs;
 use time::OffsetDateTime;
 
 use super::supplied::{NamedFile, Supplied, SuppliedFiles, check_supplied};
-use crate::config::{ClusterConfig, Etcd, Finding, Findings};
+use crate::config::{ClusterConfig, Etcd};
+use crate::finding::{Finding, Findings};
 
 impl Supplied {
     /// Reads and checks the files that `config` names. Messages name the flags, for which each field has an equal.

@@ -8,8 +8,8 @@ use super::report::{Outcome, Problem};
 use super::seen::{Api, DataFolder, Manifest, Seen};
 use super::subject::Subject;
 use crate::assets::command::{runs, words};
-use crate::assets::yaml;
 use crate::checkpoint::{CHECKPOINT_OF, parent};
+use crate::yaml;
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS, FIELD_MANAGER};
 
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

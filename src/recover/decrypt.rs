@@ -22,7 +22,7 @@ use crypto_secretbox::aead::Aead as _;
 use crypto_secretbox::{KeyInit as _, XSalsa20Poly1305};
 use serde_json::Value;
 
-use crate::assets::yaml;
+use crate::yaml;
 
 const ENCRYPTED: &[u8] = b"k8s:enc:";
 const VECTOR: usize = 16;

@@ -13,10 +13,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use super::find::{Found, Workload};
-use crate::assets::{Assets, yaml};
+use crate::assets::Assets;
 use crate::checkpoint::copy::{self, Copy, Unfit};
 use crate::checkpoint::{Id, Role};
 use crate::config::Component;
+use crate::yaml;
 use crate::{BOOTSTRAP_SECRETS, LOCAL_KUBECONFIG, NAMESPACE, render};
 
 /// The volume that leads to the kubeconfig which `start` writes.

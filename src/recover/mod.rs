@@ -21,13 +21,15 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::assets::{write, yaml};
+use crate::assets::write;
 use crate::checkpoint::copy;
 use crate::cluster::kubeconfig::{self, Access};
 use crate::cluster::{self, connect, inventory};
-use crate::config::{Component, Findings};
+use crate::config::Component;
 use crate::error::{ExitClass, Failure};
+use crate::finding::Findings;
 use crate::render;
+use crate::yaml;
 
 pub use decode::{Decoded, decode};
 pub use decrypt::Keys;

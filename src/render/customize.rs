@@ -77,7 +77,7 @@ pub fn patch<T: Object>(mut object: T, patch: &Patch) -> Result<T, String> {
 
 /// As YAML that kubectl reads.
 pub fn to_yaml(object: &impl Serialize) -> String {
-    crate::assets::yaml::write(&to_value(object))
+    crate::yaml::write(&to_value(object))
 }
 
 fn to_value(object: &impl Serialize) -> Value {

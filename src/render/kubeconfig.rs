@@ -4,9 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::assets::yaml;
 use crate::config::{self, ClusterConfig};
 use crate::pki::Bundle;
+use crate::yaml;
 
 /// Where a kubelet that joined with a token has its certificate and key, the present ones.
 const KUBELET_IDENTITY: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";

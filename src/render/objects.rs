@@ -13,9 +13,10 @@ use time::format_description::well_known::Rfc3339;
 
 use super::manifests::Manifests;
 use super::{Error, base};
-use crate::assets::yaml;
-use crate::config::{self, ClusterConfig, Component, Finding};
+use crate::config::{self, ClusterConfig, Component};
+use crate::finding::Finding;
 use crate::pki::{BootstrapToken, Bundle};
+use crate::yaml;
 use crate::{NAMESPACE, VERSION};
 
 /// Who may call the apiserver without credentials, and where.

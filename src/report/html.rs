@@ -8,7 +8,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::chart;
 use super::figures::{Figures, is_refusal, millis, seconds};
 use super::story::{Blocker, Object, Outcome, Story};
-use crate::ui::{Basis, PodLife, moment};
+use crate::timestamp::rfc3339;
+use crate::ui::{Basis, PodLife};
 
 const STYLE: &str = include_str!("page.css");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
@@ -31,7 +32,7 @@ pub fn page(story: &Story) -> String {
             }
             body { main {
                 h1 { (title) }
-                p.about { "Begun " (moment(story.began)) " by bootkube " (story.bootkube) }
+                p.about { "Begun " (rfc3339(story.began)) " by bootkube " (story.bootkube) }
                 (problem(story))
                 (figures(&Figures::of(story)))
                 figure { (chart::timeline(story)) (legend(story)) }

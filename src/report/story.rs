@@ -6,7 +6,8 @@ use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
 use super::figures::Figures;
-use crate::ui::{Basis, End, Event, PodLife, Probed, Told, moment, ms};
+use crate::timestamp::rfc3339;
+use crate::ui::{Basis, End, Event, PodLife, Probed, Told, ms};
 
 /// Version of report.json: counts changes that a reader of the last one would trip over.
 const VERSION: u32 = 1;
@@ -17,7 +18,7 @@ pub struct Story {
     /// Version of the program.
     pub bootkube: &'static str,
     /// When it began.
-    #[serde(serialize_with = "as_moment")]
+    #[serde(serialize_with = "as_rfc3339")]
     pub began: OffsetDateTime,
     /// How it ended; `None` for one that was cut off.
     pub end: Option<End>,
@@ -320,6 +321,6 @@ fn as_ms<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::
     serializer.serialize_f64(ms(*duration))
 }
 
-fn as_moment<S: Serializer>(at: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&moment(*at))
+fn as_rfc3339<S: Serializer>(at: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*at))
 }

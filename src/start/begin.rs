@@ -23,7 +23,8 @@ use crate::host::lock::{self, Holder, Lock};
 use crate::host::signals::Interrupts;
 use crate::host::steering;
 use crate::journal::{self, Command, Journal, Record, Run, SCHEMA, State};
-use crate::ui::{Event, Sink, moment};
+use crate::timestamp::rfc3339;
+use crate::ui::{Event, Sink};
 use crate::{JOURNAL, KUBERNETES, preflight};
 
 /// Said where the kernel refuses.
@@ -108,7 +109,7 @@ async fn lock(patience: Duration, interrupts: &Interrupts, sink: &dyn Sink) -> R
 /// How this process introduces itself.
 pub fn holder(command: &str) -> Result<Holder, Error> {
     let Identity { host, boot } = identity()?;
-    let since = moment(time::OffsetDateTime::now_utc());
+    let since = rfc3339(time::OffsetDateTime::now_utc());
     Ok(Holder { command: command.to_owned(), bootkube: crate::VERSION.to_owned(), host, boot, since })
 }
 

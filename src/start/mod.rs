@@ -42,10 +42,10 @@ pub use timeouts::{MORE_PHASES, PHASES, PhaseTimeout, Timeouts, duration};
 pub use unpivot::{Options as UnpivotOptions, Report as Unpivoted, unpivot};
 
 use crate::checkpoint::{copy, store};
-use crate::config::Findings;
 use crate::diagnose::{self, Blocker};
 use crate::error::{ExitClass, Failure};
-use crate::{assets, cluster, handover, host, journal, preflight};
+use crate::finding::Findings;
+use crate::{cluster, handover, host, journal, preflight, yaml};
 
 /// Services that are looked at while something is waited for have had their time.
 const SETTLED: Duration = Duration::ZERO;
@@ -128,7 +128,7 @@ pub enum Error {
     Assets(Findings),
     /// A manifest cannot be read.
     #[error(transparent)]
-    Yaml(#[from] assets::yaml::Error),
+    Yaml(#[from] yaml::Error),
     /// No bootstrap pod is an apiserver; nothing was touched.
     #[error("bootstrap-manifests/: no pod runs an apiserver; render the assets again")]
     NoApiserver,

@@ -13,10 +13,10 @@ use super::Error;
 use super::machine::{PROBE, bootstrap_listeners, sockets_on};
 use super::plan::{Placement, Plan};
 use super::runner::Progress;
-use crate::assets::yaml;
 use crate::cluster::connect;
 use crate::host::static_pods::{self, Found};
 use crate::journal::{Journal, Record, Role, State, Thing};
+use crate::yaml;
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS, LOCAL_KUBECONFIG};
 
 /// Finds everything in the way before anything is placed. `before` is what the journal says.

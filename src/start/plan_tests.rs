@@ -24,7 +24,7 @@ pub fn kubeconfig() -> Vec<u8> {
 
 /// A static pod of the assets.
 pub fn static_pod(path: &str, text: &str) -> StaticPod {
-    let value = crate::assets::yaml::parse(text, path).unwrap().remove(0);
+    let value = crate::yaml::parse(text, path).unwrap().remove(0);
     StaticPod { path: path.to_owned(), bytes: text.as_bytes().to_vec(), value }
 }
 

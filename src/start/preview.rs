@@ -15,7 +15,7 @@ use similar::TextDiff;
 use super::plan::{Placement, Plan};
 use super::timeouts::{APPLY, PHASES};
 use super::{Error, Options, SETTLED, begin, machine, place};
-use crate::assets::{self, load::Layout, yaml};
+use crate::assets::{self, load::Layout};
 use crate::cluster::apply::Item;
 use crate::cluster::connect;
 use crate::cluster::preview::{Foreseen, foresee};
@@ -23,6 +23,7 @@ use crate::error::chain;
 use crate::host::static_pods::{self, Found};
 use crate::journal::{self, State};
 use crate::preflight::{self, Outcome};
+use crate::yaml;
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS, JOURNAL, LOCAL_KUBECONFIG};
 
 /// Version of the JSON form. Fields may be added without a new one.

@@ -11,10 +11,10 @@ use kube::ResourceExt as _;
 use time::{Duration, OffsetDateTime};
 
 use crate::agent::identity::standing;
-use crate::assets::yaml;
 use crate::cluster::kubeconfig::{Access, Identity};
 use crate::pki::renew::Term;
 use crate::pki::{examine, rfc3339};
+use crate::yaml;
 
 /// A certificate that has less than this part of its life before it is to be renewed.
 const LAST_PART: i32 = 10;

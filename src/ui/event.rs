@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
-use super::moment;
+use crate::timestamp::rfc3339;
 
 /// Something worth telling.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -130,16 +130,16 @@ pub struct PodLife {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
     /// Made by its controller.
-    #[serde(serialize_with = "as_moment", skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "as_rfc3339", skip_serializing_if = "Option::is_none")]
     pub created: Option<OffsetDateTime>,
     /// Given to a node.
-    #[serde(serialize_with = "as_moment", skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "as_rfc3339", skip_serializing_if = "Option::is_none")]
     pub scheduled: Option<OffsetDateTime>,
     /// The last of its containers started.
-    #[serde(serialize_with = "as_moment", skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "as_rfc3339", skip_serializing_if = "Option::is_none")]
     pub running: Option<OffsetDateTime>,
     /// Ready for the last time.
-    #[serde(serialize_with = "as_moment", skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "as_rfc3339", skip_serializing_if = "Option::is_none")]
     pub ready: Option<OffsetDateTime>,
 }
 
@@ -203,8 +203,8 @@ fn as_ms<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::
     serializer.serialize_f64(ms(*duration))
 }
 
-fn as_moment<S: Serializer>(at: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
-    at.map(moment).serialize(serializer)
+fn as_rfc3339<S: Serializer>(at: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    at.map(rfc3339).serialize(serializer)
 }
 
 /// An event that is one text, as an object like all others.

@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use super::{Event, Output, Told, moment, ms};
+use super::{Event, Output, Told, ms};
+use crate::timestamp::rfc3339;
 
 /// Version of the lines: counts changes that a reader of the last one would trip over.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -58,7 +59,7 @@ impl Output for EventLines {
 /// The whole line at once: a reader never sees half of one.
 fn write(writer: &mut impl Write, told: &Told) -> io::Result<()> {
     let Told { at, elapsed, event } = told;
-    let line = Line { v: SCHEMA_VERSION, time: moment(*at), elapsed_ms: ms(*elapsed), event };
+    let line = Line { v: SCHEMA_VERSION, time: rfc3339(*at), elapsed_ms: ms(*elapsed), event };
     let mut bytes = serde_json::to_vec(&line)?;
     bytes.push(b'\n');
     writer.write_all(&bytes)?;

@@ -12,7 +12,6 @@ mod lines;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
-use time::macros::format_description;
 
 pub use console::Console;
 pub use event::{Basis, End, Event, PodLife, Probed, Problem, ms};
@@ -59,10 +58,4 @@ impl Sink for Hub<'_> {
         let told = Told { at: OffsetDateTime::now_utc(), elapsed: self.began.elapsed(), event };
         self.outputs.iter().for_each(|output| output.hear(&told));
     }
-}
-
-/// RFC 3339 in UTC, to the millisecond.
-pub fn moment(at: OffsetDateTime) -> String {
-    let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    at.to_offset(time::UtcOffset::UTC).format(form).unwrap_or_else(|_| at.unix_timestamp().to_string())
 }

@@ -1,6 +1,7 @@
 //! Rendering again: what stays, what is renewed and why, and what is refused.
 
 use bootkube::config::*;
+use bootkube::finding::Findings;
 use bootkube::pki::{Action, Error, Note, Previous, Supplied, issue};
 
 use crate::support::*;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use bootkube::config::*;
+use bootkube::finding::Findings;
 use bootkube::pki::{
     Action, Bundle, Error, NamedFile, Note, Previous, Supplied, SuppliedFiles, check_supplied, issue,
 };

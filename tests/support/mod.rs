@@ -18,9 +18,9 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use bootkube::assets::tree::{self, Hidden};
-use bootkube::assets::yaml;
 use bootkube::cluster::connect::{Readyz, connect, probe};
 use bootkube::cluster::kubeconfig::{self, Access};
+use bootkube::yaml;
 use kube::Client;
 use lab::{Cache, Programs};
 use serde_json::Value;

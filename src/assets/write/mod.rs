@@ -21,7 +21,7 @@ use rustix::io::Errno;
 
 use super::Assets;
 use super::tree::{self, Hidden};
-use crate::config::Findings;
+use crate::finding::Findings;
 use crate::host::files;
 use index::Index;
 use survey::Survey;

@@ -7,7 +7,7 @@ use super::index::{self, Index};
 use super::survey::Survey;
 use super::{Error, Written};
 use crate::assets::tree;
-use crate::config::{Finding, Findings};
+use crate::finding::{Finding, Findings};
 
 /// Decides; refuses if something the user wrote would be lost.
 pub(super) fn plan(dir: &Path, survey: &Survey, index: &Index) -> Result<Written, Error> {

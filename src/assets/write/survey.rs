@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::index::{self, Index};
 use super::{Error, STAGING};
 use crate::assets::tree;
-use crate::config::{Finding, Findings};
+use crate::finding::{Finding, Findings};
 
 /// What a file system of its own has from the start.
 const LOST_AND_FOUND: &str = "lost+found";

@@ -8,10 +8,11 @@ use kube::ResourceExt as _;
 use serde::Serialize;
 
 use super::{Error, REASON, Store, TIME, read, write};
-use crate::assets::{command, yaml};
+use crate::assets::command;
 use crate::checkpoint::copy::{REVISION, WORKLOAD};
 use crate::checkpoint::decide::Disk;
 use crate::checkpoint::{Id, Revision, parent};
+use crate::yaml;
 
 /// Everything that is on disk.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -12,9 +12,10 @@ mod tests;
 use super::report::{Checked, Report, fault};
 use super::settings::{CertificateSettings, ControlPlaneSettings, Settings};
 use super::{
-    CaFiles, Certificates, ClusterConfig, ControlPlane, CoreDns, Etcd, Findings, Flags, Images, KeyAlgorithm,
+    CaFiles, Certificates, ClusterConfig, ControlPlane, CoreDns, Etcd, Flags, Images, KeyAlgorithm,
     Networking, defaults, endpoint, file, scalar,
 };
+use crate::finding::Findings;
 
 /// Most upstreams that CoreDNS' forward plugin takes.
 const MOST_UPSTREAMS: usize = 15;

@@ -10,10 +10,10 @@ use serde_json::Value;
 use super::super::plain;
 use super::super::seen::{Health, Kubelet, Runtime, Watched};
 use crate::assets::command::{flag, runs};
-use crate::assets::yaml;
 use crate::error::chain;
 use crate::host::cri;
 use crate::host::programs::{self, Program};
+use crate::yaml;
 
 const HEALTH_PORT: u16 = 10248;
 

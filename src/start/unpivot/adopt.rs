@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use crate::CONTROL_PLANE_KEYS;
 use crate::assets::load::StaticPod;
-use crate::assets::yaml;
 use crate::config::Component;
 use crate::host::files::failed;
 use crate::host::static_pods;
 use crate::recover::find::COMPONENTS;
 use crate::start::Error;
 use crate::start::plan::{Placement, Plan, placement};
+use crate::yaml;
 
 /// On a static pod that `unpivot` placed.
 pub const UNPIVOTED: &str = "bootkube.dev/unpivoted";

@@ -10,13 +10,13 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::adopt::{self, UNPIVOTED};
-use crate::assets::yaml;
 use crate::checkpoint::copy::{self, Copy};
 use crate::checkpoint::{Id, Role};
 use crate::config::Component;
 use crate::host::static_pods;
 use crate::recover::find::Workload;
 use crate::start::Error;
+use crate::yaml;
 use crate::{CONTROL_PLANE_KEYS, FIELD_MANAGER, NAMESPACE};
 
 /// A static pod, with what it reads.

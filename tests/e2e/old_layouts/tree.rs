@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bootkube::assets::yaml;
 use bootkube::config::defaults::KUBERNETES_VERSION;
+use bootkube::yaml;
 use lab::Machine;
 use lab::cluster::ASSETS;
 use lab::quirks::kube_proxy_args;
