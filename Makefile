@@ -81,6 +81,22 @@ audit: ## Check dependencies against the advisory database (needs its host)
 image: build ## Write the OCI archive of bootkube: target/bootkube-image.tar
 	$(LAB) image $(BOOTKUBE) quay.io/bootkube/bootkube:v$(VERSION) target/bootkube-image.tar
 
+# The book's sources: docs/ with its siblings beside it, so that links between them hold; a README is an index there.
+BOOK := target/book-src
+.PHONY: docs
+docs: ## Build the documents as a book: target/book/index.html (tests/documents.rs checks their links)
+	command -v mdbook >/dev/null || \
+		cargo install mdbook --locked --version 0.5.4 --no-default-features --target $(HOST)
+	rm -rf $(BOOK) target/book && mkdir -p $(BOOK)
+	cp -r *.md LICENSE docs $(BOOK)
+	sed -e 's,](\([^.]\),](docs/\1,' -e 's,](\.\./,](,' docs/SUMMARY.md > $(BOOK)/SUMMARY.md
+	rm $(BOOK)/docs/SUMMARY.md
+	for folder in . docs; do \
+		mv $(BOOK)/$$folder/README.md $(BOOK)/$$folder/index.md && \
+		sed -i 's,](\([^)]*\)README\.md,](\1index.md,g' $(BOOK)/$$folder/*.md || exit 1; \
+	done
+	mdbook build
+
 .PHONY: golden
 golden: ## Record what render writes as the new golden files; the run fails once, so that they are looked at
 	UPDATE_GOLDEN=1 cargo test --test render
