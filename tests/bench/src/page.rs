@@ -28,11 +28,15 @@ fn page(results: &Results, host: &Host) -> String {
     let memory = *memory_mib as f64 / 1024.0;
     format!(
         "# Benchmarks\n\n\
-         `make bench` measures what is below and writes this page and `target/bench/results.json`. Each figure is the median of\n\
-         {repetitions} measurements, but requests are summed and the slowest one is the slowest of all. Whatever is compared was measured in\n\
-         turns, in the same run, on the same machine.\n\n\
-         Taken on {date} (UTC) with {bootkube}: {cores} × {processor}, {memory:.0} GiB of memory, Linux {kernel}, load average before\n\
-         the run {load_before:.1} (others at work make every time longer).\n\n\
+         `make bench` measures these figures and writes this page and `target/bench/results.json`. Each\n\
+         figure is the median of {repetitions} measurements. Requests are the sum of all, and the slowest request\n\
+         is the slowest of all. What is compared was measured in turns, in one run, on one machine.\n\n\
+         Taken on {date} (UTC) with {bootkube}.\n\n\
+         | machine | |\n|---|---|\n\
+         | processor | {cores} × {processor} |\n\
+         | memory | {memory:.0} GiB |\n\
+         | kernel | Linux {kernel} |\n\
+         | load average before the run | {load_before:.1}; other work on the machine makes every time longer |\n\n\
          | figure | | goal | stretch | measured | |\n|---|---|---|---|---|---|\n{rows}\n\
          ![Where the time goes]({TIMELINE})\n\n\
          ## How it is measured\n\n{METHOD}"
@@ -52,24 +56,42 @@ fn row(results: &Results, figure: &Figure) -> String {
 }
 
 const METHOD: &str = "\
-- Machines are those of the [lab](../CONTRIBUTING.md#the-lab), new ones for each measurement, with all images present. The apiserver writes no
-  audit log, as kubeadm's does not; etcd syncs to disk on both sides.
-- `start` and `kubeadm init` take turns. Both clocks run from the moment before kubelet is started until the command has ended and
-  the Node and every pod of etcd, apiserver, controller manager and scheduler are Ready. What `bootkube render` does before that,
-  kubeadm's phases `certs`, `kubeconfig` and `kubelet-start` do before it as well; `preflight` is skipped. kubeadm's static pods have
-  startup probes that first ask after ten seconds, so they serve long before kubelet calls them Ready: `start_over_kubeadm_exit`
-  leaves that out and compares when the commands ended. A kubelet that found no API asks for its certificate again 2, 6, 14 and 30 s
-  after its start; `start` waits for that where it may not restart kubelet, and kubeadm writes the certificate itself.
-- Under load two machines ask the API of the first, as administrator and as a user whom RBAC has to allow: four clients with a new TLS
-  connection for each request and no second try, together more than 200 a second, and four that are client-go itself, over
-  HTTP/2 and HTTP/1.1, and try again what client-go tries again. They ask from before the pivot until after three rolls of the
-  apiserver by kubectl: a flag, an image, a Secret. A request that fails after the client's first success has failed.
+Machines are those of the [lab](../CONTRIBUTING.md#the-lab), new ones for each measurement, with all
+images present. The apiserver writes no audit log, as kubeadm's does not. etcd syncs to disk on both
+sides.
+
+### `start` and `kubeadm init`
+
+- The two take turns. Both clocks run from the moment before kubelet is started until the command
+  has ended and the Node and every pod of etcd, apiserver, controller manager and scheduler are
+  Ready.
+- `bootkube render` runs before that, and so do kubeadm's phases `certs`, `kubeconfig` and
+  `kubelet-start`, which do the same. kubeadm's `preflight` is skipped.
+- The startup probes of kubeadm's static pods first ask after ten seconds, so these pods serve long
+  before kubelet calls them Ready. `start_over_kubeadm_exit` leaves that out: it compares when the
+  commands ended.
+- A kubelet that found no API asks for its certificate again 2, 6, 14 and 30 s after its start.
+  `start` waits for that unless it may restart kubelet. kubeadm writes the certificate itself.
+
+### Requests
+
+- Two machines ask the API of the first, as an administrator and as a user whom RBAC has to allow.
+  They begin before the pivot and end after three rolls of the apiserver by kubectl: a flag, an
+  image, a Secret.
+- Four clients make a new TLS connection for each request, do not retry, and together make more than
+  200 requests a second.
+- Four clients are client-go itself, over HTTP/2 and HTTP/1.1, and retry what client-go retries.
+- A request counts as failed if it fails after the client's first success.
 - A roll lasts from kubectl's call until the new pod alone is there and Ready.
-- 1,000 ConfigMaps are applied by `start` on a machine that runs itself (the phase that applies, the cluster's own objects with them) and by
-  `kubectl apply --server-side`, in turns, each time as new objects.
-- Peak memory is the kernel's figure for the finished process. `render` is timed by hyperfine.
-- The agent is watched for two minutes in which nothing happens. Its pod and its copy share the pages of the binary, which are counted
-  twice in `agent_rss_mib`.
+
+### Objects, memory and time
+
+- `start` applies 1,000 ConfigMaps to a self-hosted cluster, in turns with
+  `kubectl apply --server-side`, each time as new objects. Of `start` the phase that applies counts,
+  with the cluster's own objects.
+- Peak memory is the kernel's figure for the finished process. hyperfine times `render`.
+- The agent is watched for two minutes in which nothing happens. Its pod and its copy share the
+  pages of the binary, which count twice in `agent_rss_mib`.
 ";
 
 #[cfg(test)]
