@@ -26,15 +26,19 @@ mod grpc;
 pub mod handover;
 pub mod host;
 pub mod journal;
+pub mod phase;
 pub mod pki;
 pub mod preflight;
 pub mod recover;
 pub mod render;
 pub mod report;
+pub mod reset;
 pub mod start;
 pub mod status;
 mod timestamp;
 pub mod ui;
+pub mod undo;
+pub mod unpivot;
 pub mod yaml;
 
 /// Folder that all who change a machine share, and the only one that a wrapper mounts writable.

@@ -8,7 +8,7 @@ use clap::Args;
 use super::output;
 use crate::JOURNAL;
 use crate::error::{ExitClass, Failure};
-use crate::start::reset::{self, Marks, Reset};
+use crate::reset::{self, Marks, Reset};
 
 /// Undo a bootstrap that did not come to its end on this machine.
 ///

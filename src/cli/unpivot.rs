@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::output;
 use crate::error::Failure;
-use crate::start::{self, UnpivotOptions, Unpivoted};
+use crate::start;
 use crate::ui::{Console, Hub, Output};
+use crate::unpivot::{self, Options, Report};
 
 /// Turn the control plane of this machine, the only controller, into plain static pods that need no agent: run on it as root.
 ///
@@ -29,11 +30,11 @@ pub(super) struct UnpivotArgs {
 
 pub(super) fn run(args: UnpivotArgs) -> Result<(), Failure> {
     let UnpivotArgs { kubeconfig, pod_manifest_path, timeout } = args;
-    let options = UnpivotOptions { kubeconfig, pod_manifest_path, timeout };
+    let options = Options { kubeconfig, pod_manifest_path, timeout };
     let console = Console::new();
     let outputs: Vec<&dyn Output> = vec![&console];
     let hub = Hub::new(outputs);
-    let Unpivoted { times, node } = output::runtime()?.block_on(start::unpivot(&options, &hub))?;
+    let Report { times, node } = output::runtime()?.block_on(unpivot::unpivot(&options, &hub))?;
     let seconds: f64 = times.iter().map(|(_, elapsed)| elapsed.as_secs_f64()).sum();
     console.print(&format!("the control plane of node {node} is static pods, {seconds:.1} s"));
     Ok(())

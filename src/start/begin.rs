@@ -4,28 +4,23 @@
 
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::explain;
 use super::objects::Applied;
 use super::observe::{self, Observed};
+use super::options::{OnFailure, Options, Report};
 use super::pivot::{Begun, pivot};
 use super::plan::Plan;
-use super::runner::{Progress, Runner};
-use super::unpivot::adopt;
-use super::{Error, OnFailure, Options, Report, machine, place, undo};
+use super::{adopt, machine, place, subject};
 use crate::assets::{self, load::Layout};
-use crate::host::cri;
-use crate::host::identity::Identity;
-use crate::host::lock::{self, Holder, Lock};
 use crate::host::signals::Interrupts;
-use crate::host::steering;
-use crate::journal::{self, Command, Journal, Record, Run, SCHEMA, State};
-use crate::timestamp::rfc3339;
+use crate::host::{cri, steering};
+use crate::journal::{self, Command, Record, State};
+use crate::phase::{Error, Progress, Runner, check_root, session, unready};
 use crate::ui::{Event, Sink};
-use crate::{JOURNAL, KUBERNETES, preflight};
+use crate::{JOURNAL, preflight, undo};
 
 /// Said where the kernel refuses.
 const UNSTEERED: &str = "this machine does not steer connections, so a few may fail when the bootstrap apiserver goes, and more in every \
@@ -34,11 +29,6 @@ const UNSTEERED: &str = "this machine does not steer connections, so a few may f
 const SETTLING: Duration = Duration::from_secs(15);
 /// For pods to end, whatever little time the user gave the pivot.
 const TEARING_DOWN: Duration = Duration::from_secs(300);
-/// For a holder of the lock to end.
-const GRACE: Duration = Duration::from_millis(200);
-/// For a holder of the lock to say who it is: it has just come, and writes that to a disk that may be busy.
-const INTRODUCTION: Duration = Duration::from_secs(5);
-
 /// Brings up the bootstrap control plane, applies everything, and hands over to what was applied.
 ///
 /// A machine that serves the API already, without a bootstrap pod, is past its pivot: then objects are applied and verified, and
@@ -50,7 +40,7 @@ pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> 
     }
     let interrupts =
         Interrupts::listen().map_err(|source| Error::Host { act: "listen for signals", source })?;
-    let lock = lock(options.wait_lock, &interrupts, sink).await?;
+    let lock = session::lock("start", options.wait_lock, &interrupts, sink).await?;
     let mut runner = Runner::new(sink, &options.timeouts);
     runner.heed(interrupts);
     let before = match lock {
@@ -59,69 +49,18 @@ pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> 
     };
     runner.phase("preflight", async |progress| preflight(&layout, options, &before, progress).await).await?;
     let assets = digest(&layout);
-    let known = explain::relevant(&layout);
+    let known = subject::relevant(&layout);
     let plan = plan(layout, options, |error| sink.tell(Event::Warning(format!("{UNSTEERED}: {error}"))))?;
-    runner.look_into(explain::subject(known, &plan, options, &before));
+    runner.look_into(subject::subject(known, &plan, options, &before));
     let self_hosted = examine(&plan, &before, sink).await.map_err(unready)?;
     resumed(&before, &assets, sink);
-    let journal = begin(Command::Start, &before, Some(assets)).map_err(unready)?;
+    let journal = session::begin(Command::Start, &before, Some(assets)).map_err(unready)?;
     runner.note_in(&journal);
     let begun = Begun { plan: &plan, options, journal: &journal, self_hosted };
     let work = concluded(&begun, sink, &mut runner);
     let applied = observe::beside(Observed::of(&plan, options)?, sink, work).await?;
     let Applied { count, refused, node, changed, created: _ } = applied;
     Ok(Report { times: runner.times, applied: count, changed, refused, node })
-}
-
-fn unready(error: impl Into<Error>) -> Error {
-    Error::Unready(Box::new(error.into()))
-}
-
-/// Waits for the lock of this machine as long as `patience` lasts. Who is not root can do no harm, and is told so by the checks.
-async fn lock(patience: Duration, interrupts: &Interrupts, sink: &dyn Sink) -> Result<Option<Lock>, Error> {
-    if machine::check_root().is_err() {
-        return Ok(None);
-    }
-    let begun = Instant::now();
-    let me = holder("start")?;
-    let mut told = None;
-    let least = |is_named: bool| if is_named { GRACE } else { INTRODUCTION };
-    loop {
-        let held = match lock::take(Path::new(KUBERNETES), &me) {
-            Err(lock::Error::Held { holder, .. })
-                if begun.elapsed() < patience.max(least(holder.is_some())) =>
-            {
-                holder
-            }
-            taken => return Ok(Some(taken?)),
-        };
-        if held.is_some() && held != told && !patience.is_zero() {
-            held.iter().for_each(|holder| sink.tell(Event::Info(format!("waiting for {holder}"))));
-            told = held;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(machine::PROBE) => {}
-            signal = interrupts.asked() => return Err(Error::Interrupted { signal, phase: "wait for the lock" }),
-        }
-    }
-}
-
-/// How this process introduces itself.
-pub fn holder(command: &str) -> Result<Holder, Error> {
-    let Identity { host, boot } = identity()?;
-    let since = rfc3339(time::OffsetDateTime::now_utc());
-    Ok(Holder { command: command.to_owned(), bootkube: crate::VERSION.to_owned(), host, boot, since })
-}
-
-fn identity() -> Result<Identity, Error> {
-    Identity::of_this_machine().map_err(|error| Error::Lock(error.into()))
-}
-
-/// Begins the journal anew, with what is known from before.
-pub fn begin(command: Command, before: &State, assets: Option<String>) -> Result<Journal, Error> {
-    let Identity { host, boot } = identity()?;
-    let run = Run { schema: SCHEMA, command, bootkube: crate::VERSION.to_owned(), host, boot, assets };
-    Ok(Journal::begin(Path::new(JOURNAL), before, run)?)
 }
 
 /// Ends the work if a check of the machine fails; tells what was not seen, and what the user does not mind.
@@ -151,7 +90,7 @@ pub fn plan(layout: Layout, options: &Options, unsteered: impl FnOnce(io::Error)
 
 /// Looks at the machine before it is touched; says whether it is past its pivot.
 async fn examine(plan: &Plan, before: &State, sink: &dyn Sink) -> Result<bool, Error> {
-    machine::check_root()?;
+    check_root()?;
     if !is_past(plan, before).await? {
         place::check(plan, before)?;
         return Ok(false);

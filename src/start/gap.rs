@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use kube::Client;
 
-use super::Error;
-use super::contender::{self, Contender};
-use super::machine::{self, PROBE};
+use super::machine;
+use super::observe::blocked_apiserver::{self, BlockedApiserver};
 use super::place::Placer;
 use super::plan::Plan;
 use crate::error::chain;
+use crate::phase::{Error, PROBE, sockets_on};
 
 /// For the self-hosted apiserver, from the moment in which the bootstrap one is taken away.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -27,14 +27,14 @@ const COMPLAINT_TRIES: usize = 40;
 /// Takes the bootstrap apiserver away and waits until the self-hosted one on `node` serves. `why` they cannot listen both.
 pub async fn hand_over(placer: &Placer<'_>, why: &str, client: &Client, node: &str) -> Result<(), Error> {
     let Placer { plan, progress, .. } = *placer;
-    let contender = Contender::new(client, node);
-    let pod = contender.lacks_only_the_port(progress).await;
-    contender.renew(&pod, progress).await;
+    let apiserver = BlockedApiserver::new(client, node);
+    let pod = apiserver.lacks_only_the_port(progress).await;
+    apiserver.renew(&pod, progress).await;
     progress.warn(format!(
         "the API of this machine is away for some seconds now: the self-hosted apiserver can only listen when the bootstrap one has \
          ended, because {why}"
     ));
-    let (bootstrap, begun) = (machine::sockets_on(plan.api_port())?, Instant::now());
+    let (bootstrap, begun) = (sockets_on(plan.api_port())?, Instant::now());
     placer.remove_apiserver().await?;
     while let Err(reason) = served_by_another(plan, &bootstrap).await? {
         if begun.elapsed() > LONGEST {
@@ -50,7 +50,7 @@ pub async fn hand_over(placer: &Placer<'_>, why: &str, client: &Client, node: &s
 
 /// Whether an apiserver serves that is none of those who listened as `before`; if not, why.
 async fn served_by_another(plan: &Plan, before: &BTreeSet<u32>) -> Result<Result<(), String>, Error> {
-    match machine::sockets_on(plan.api_port())?.is_disjoint(before) {
+    match sockets_on(plan.api_port())?.is_disjoint(before) {
         true => Ok(machine::serving(plan).await?.map(drop)),
         false => Ok(Err("the bootstrap apiserver has not ended yet".to_owned())),
     }
@@ -63,7 +63,7 @@ pub async fn put_back(placer: &Placer<'_>, client: &Client, node: &str) {
     if matches!(machine::serving(plan).await, Ok(Ok(_))) {
         return progress.info("the self-hosted apiserver serves after all");
     }
-    let said = contender::complaint_here();
+    let said = blocked_apiserver::complaint_here();
     if let Err(error) = placer.apiserver() {
         return progress.warn(format!("the bootstrap apiserver was not put back: {}", chain(&error)));
     }
@@ -76,7 +76,7 @@ pub async fn put_back(placer: &Placer<'_>, client: &Client, node: &str) {
     }
     let said = match said {
         Some(said) => Some(said),
-        None => complaint(&Contender::new(client, node)).await,
+        None => complaint(&BlockedApiserver::new(client, node)).await,
     };
     if let Some(said) = said {
         progress.warn(format!("the self-hosted apiserver said: {said}"));
@@ -84,9 +84,9 @@ pub async fn put_back(placer: &Placer<'_>, client: &Client, node: &str) {
 }
 
 /// What the self-hosted apiserver complained of, as the API tells. Kubelet shows logs to an API that has just come back only when it has found it again.
-async fn complaint(contender: &Contender<'_>) -> Option<String> {
+async fn complaint(apiserver: &BlockedApiserver<'_>) -> Option<String> {
     for _ in 0..COMPLAINT_TRIES {
-        if let Some(said) = contender.last_complaint().await {
+        if let Some(said) = apiserver.last_complaint().await {
             return Some(said);
         }
         tokio::time::sleep(PROBE * 5).await;

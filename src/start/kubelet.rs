@@ -9,9 +9,9 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::sync::Notify;
 
+use super::machine;
 use super::plan::Plan;
-use super::runner::Progress;
-use super::{Error, machine};
+use crate::phase::{Error, Progress};
 
 /// Type of the Secret that a joining kubelet's token is known by.
 pub const BOOTSTRAP_TOKEN: &str = "bootstrap.kubernetes.io/token";

@@ -1,32 +1,19 @@
 //! The machine's side of a pivot, looked at: who listens on the API port, and whether they are ready. Nothing here changes it.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use futures::future::join_all;
+use kube::Client;
 
-use super::Error;
 use super::plan::Plan;
-use super::runner::Progress;
 use crate::cluster::connect::{self, Readyz};
-use crate::host::{addresses, sockets};
+use crate::host::addresses;
+use crate::phase::{Error, PROBE, Progress, on_port};
 
 /// Answered when an apiserver has done all it does at its start.
 pub const READY: &str = "/readyz";
 /// Answered, to an administrator, about two seconds before that: enough to apply objects to it.
 pub const USABLE: &str = "/api/v1/namespaces/kube-system";
-/// Between two looks at what cannot be watched: a port, a process.
-pub const PROBE: Duration = Duration::from_millis(50);
-
-/// Only root may write where kubelet reads.
-pub fn check_root() -> Result<(), Error> {
-    match rustix::process::geteuid().is_root() {
-        true => Ok(()),
-        false => Err(Error::NotRoot),
-    }
-}
-
 /// Addresses of this machine at which somebody listens on the API port.
 fn listening(plan: &Plan) -> Result<Vec<SocketAddr>, Error> {
     let local = addresses::local()
@@ -101,14 +88,17 @@ pub fn bootstrap_listeners(plan: &Plan) -> Result<Vec<IpAddr>, Error> {
     Ok(bound)
 }
 
-/// Addresses that `port` is listened on, one for each listener.
-pub fn on_port(port: u16) -> Result<Vec<IpAddr>, Error> {
-    sockets::on_port(port).map_err(|source| Error::Host { act: "list the listeners of this machine", source })
+/// The API of this machine.
+pub struct Api {
+    /// Where it is.
+    pub endpoint: SocketAddr,
+    /// An administrator's client.
+    pub client: Client,
 }
 
-/// The sockets that listen on `port`.
-pub fn sockets_on(port: u16) -> Result<BTreeSet<u32>, Error> {
-    let found = sockets::listeners(port)
-        .map_err(|source| Error::Host { act: "list the listeners of this machine", source })?;
-    Ok(found.into_iter().map(|listener| listener.inode).collect())
+/// Waits until an apiserver of this machine answers for `path`.
+pub async fn connect(plan: &Plan, path: &str, progress: &Progress<'_>) -> Result<Api, Error> {
+    let endpoint = wait_api(plan, path, progress).await?;
+    let client = connect::connect(&plan.access, Some(endpoint))?;
+    Ok(Api { endpoint, client })
 }

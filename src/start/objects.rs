@@ -7,16 +7,16 @@ use kube::Client;
 use tokio::sync::Notify;
 
 use super::kubelet;
-use super::lives::Lives;
+use super::observe::pod_progress::PodProgress;
+use super::options::Options;
 use super::plan::Plan;
 use super::required::Required;
-use super::runner::Progress;
-use super::{Error, Options, Refused};
 use crate::NAMESPACE;
 use crate::cluster::apply::{self, Item, Listener, Outcome};
 use crate::cluster::wait::{Workloads, wait_for_workloads};
 use crate::cluster::{node, wait};
 use crate::host::addresses;
+use crate::phase::{Error, Progress, Refused};
 
 /// What came of applying.
 #[derive(Default)]
@@ -147,7 +147,7 @@ pub async fn wait_required(
 ) -> Result<(), Error> {
     let namespaces: BTreeSet<&str> = required.iter().map(|required| required.namespace.as_str()).collect();
     for namespace in namespaces {
-        let mut lives = Lives::default();
+        let mut lives = PodProgress::default();
         let here = || required.iter().filter(|required| required.namespace == namespace);
         let is_done = |seen: &Workloads| {
             lives.see(seen.pods.iter().filter(|pod| here().any(|required| required.names(pod))), progress);

@@ -1,17 +1,14 @@
 //! The phases of a pivot, in order.
 
-use std::net::SocketAddr;
-
-use kube::Client;
-
+use super::machine::{self, connect};
 use super::objects::{self, Applied};
+use super::options::Options;
 use super::place::{self, Placer};
 use super::plan::Plan;
-use super::runner::{Progress, Runner};
 use super::take_over::{self, Leaders};
-use super::{Error, LEADERS, Options, machine, newcomer, stale};
-use crate::cluster::connect;
+use super::{clear_stale_status, traffic_switch};
 use crate::journal::Journal;
+use crate::phase::{Error, LEADERS, Progress, Runner};
 
 /// What a pivot has before its first phase.
 pub struct Begun<'a> {
@@ -39,14 +36,15 @@ pub async fn pivot(begun: &Begun<'_>, runner: &mut Runner<'_>) -> Result<Applied
         .phase("wait for the API", async |progress| connect(plan, machine::USABLE, progress).await)
         .await?;
     if !self_hosted {
-        newcomer::hold(plan).await?;
+        traffic_switch::hold(plan).await?;
         let place = async |progress: &Progress| {
             progress.acts("place the other bootstrap pods");
             begun.placer(progress).others(api.endpoint)
         };
         runner.phase("place the other bootstrap pods", place).await?;
-        let clear =
-            async |progress: &Progress| stale::clear(&api.client, &plan.required, &LEADERS, progress).await;
+        let clear = async |progress: &Progress| {
+            clear_stale_status::clear(&api.client, &plan.required, &LEADERS, progress).await
+        };
         runner.phase("clear what is stale", clear).await?;
     }
     let restart = options.restart_kubelet.as_deref().filter(|_| !self_hosted);
@@ -85,19 +83,4 @@ async fn bring_up(begun: &Begun<'_>, runner: &mut Runner<'_>) -> Result<(), Erro
             runner.phase("place the bootstrap apiserver", place).await
         }
     }
-}
-
-/// The API of this machine.
-pub struct Api {
-    /// Where it is.
-    pub endpoint: SocketAddr,
-    /// An administrator's client.
-    pub client: Client,
-}
-
-/// Waits until an apiserver of this machine answers for `path`.
-pub async fn connect(plan: &Plan, path: &str, progress: &Progress<'_>) -> Result<Api, Error> {
-    let endpoint = machine::wait_api(plan, path, progress).await?;
-    let client = connect::connect(&plan.access, Some(endpoint))?;
-    Ok(Api { endpoint, client })
 }

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::Error;
-use super::machine::{PROBE, bootstrap_listeners, sockets_on};
+use super::machine::bootstrap_listeners;
 use super::plan::{Placement, Plan};
-use super::runner::Progress;
 use crate::cluster::connect;
 use crate::host::static_pods::{self, Found};
 use crate::journal::{Journal, Record, Role, State, Thing};
+use crate::phase::{Error, PROBE, Progress, sockets_on};
+use crate::undo::{remove_file, remove_folder};
 use crate::yaml;
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS, LOCAL_KUBECONFIG};
 
@@ -195,34 +195,6 @@ impl Placer<'_> {
     fn remove_pod(&self, pod: &Placement) -> Result<(), Error> {
         remove_file(self.journal, &pod.path, &pod.content)
     }
-}
-
-/// Removes a static pod that holds `content`, or is what the journal says.
-fn remove_file(journal: &Journal, path: &Path, content: &[u8]) -> Result<(), Error> {
-    let state = journal.state();
-    if !path.exists() && !state.things.contains_key(path) {
-        return Ok(());
-    }
-    let removing = || static_pods::remove(path, content, |found| state.has_placed(path, found));
-    remove(journal, path, removing)
-}
-
-/// Removes a folder of keys of ours, and what an interrupted removal left of it.
-pub fn remove_folder(journal: &Journal, folder: &Path) -> Result<(), Error> {
-    if !folder.exists() && !journal.state().things.contains_key(folder) {
-        return Ok(static_pods::remove_key_folder(folder)?);
-    }
-    remove(journal, folder, || static_pods::remove_key_folder(folder))
-}
-
-fn remove(
-    journal: &Journal,
-    path: &Path,
-    act: impl FnOnce() -> Result<(), static_pods::Error>,
-) -> Result<(), Error> {
-    journal.record(Record::Removing { path: path.to_owned() })?;
-    act()?;
-    Ok(journal.record(Record::Removed { path: path.to_owned() })?)
 }
 
 /// The administrator's kubeconfig, leading to `endpoint` and verifying it under the name it had.

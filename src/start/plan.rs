@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::Error;
 use super::conflict::conflict;
 use super::required::{self, Required, RequiredPod};
 use crate::assets::command;
@@ -17,6 +16,7 @@ use crate::cluster::apply::Item;
 use crate::cluster::kubeconfig::{self, Access};
 use crate::handover::SERVING;
 use crate::journal::{Role, Thing};
+use crate::phase::Error;
 
 /// What kubelet replaces by this machine's address in rendered pods.
 const NODE_ADDRESS: &str = "$(HOST_IP)";

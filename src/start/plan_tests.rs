@@ -1,3 +1,5 @@
+//! Tests of the plan, and what other tests make plans from.
+
 use serde_json::json;
 
 use super::*;

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use similar::TextDiff;
 
+use super::options::{Options, SETTLED};
 use super::plan::{Placement, Plan};
-use super::timeouts::{APPLY, PHASES};
-use super::{Error, Options, SETTLED, begin, machine, place};
+use super::{begin, machine, place};
 use crate::assets::{self, load::Layout};
 use crate::cluster::apply::Item;
 use crate::cluster::connect;
@@ -22,6 +22,7 @@ use crate::cluster::preview::{Foreseen, foresee};
 use crate::error::chain;
 use crate::host::static_pods::{self, Found};
 use crate::journal::{self, State};
+use crate::phase::{APPLY, Error, PHASES, unready};
 use crate::preflight::{self, Outcome};
 use crate::yaml;
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS, JOURNAL, LOCAL_KUBECONFIG};
@@ -68,7 +69,7 @@ pub struct Act {
 /// The assets cannot be used.
 pub async fn preview(options: &Options) -> Result<Preview, Error> {
     let layout = assets::load::load(&options.asset_dir).map_err(Error::Assets)?;
-    let before = journal::read(Path::new(JOURNAL)).map_err(|error| Error::Unready(Box::new(error.into())))?;
+    let before = journal::read(Path::new(JOURNAL)).map_err(unready)?;
     let checks = failing(&layout, options, &before).await?;
     let plan = begin::plan(layout, options, |_| {})?;
     let is_past = begin::is_past(&plan, &before).await?;

@@ -5,21 +5,17 @@ use std::path::Path;
 use kube::Client;
 use tokio::sync::watch;
 
-use super::gap;
-use super::machine::{self, PROBE};
-use super::newcomer;
+use super::machine::{self, Api, connect};
 use super::objects::{Applied, wait_required};
-use super::pivot::{Api, connect};
 use super::place::Placer;
 use super::plan::Plan;
 use super::required::Required;
-use super::runner::{Progress, Runner};
-use super::unpivot::adopt;
-use super::{Error, LEADERS};
+use super::{adopt, gap, traffic_switch};
 use crate::NAMESPACE;
 use crate::cluster::lease::{self, Leader};
 use crate::error::chain;
 use crate::journal::{Journal, Record};
+use crate::phase::{Error, LEADERS, PROBE, Progress, Runner};
 
 /// From the first self-hosted pod to the last bootstrap one. All the while new connections go to whoever is ready.
 pub async fn take_over(
@@ -30,7 +26,7 @@ pub async fn take_over(
     runner: &mut Runner<'_>,
 ) -> Result<Leaders, Error> {
     let served = watch::Sender::default();
-    let introduce = newcomer::introduce(plan, &api.client, &applied.node, &served);
+    let introduce = traffic_switch::introduce(plan, &api.client, &applied.node, &served);
     let mut introduce = std::pin::pin!(introduce);
     let mut last = None;
     let required = plan.required_to_hand_over();

@@ -10,50 +10,13 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::plan::Plan;
-use super::runner::Progress;
-use super::{Options, SETTLED};
-use crate::NAMESPACE;
-use crate::assets::load::Layout;
-use crate::diagnose::{self, Blocker, Subject, Verdict, Workload};
-use crate::journal::State;
-use crate::preflight;
+use super::progress::Progress;
+use crate::diagnose::{self, Blocker, Subject, Verdict};
 
 /// A phase that lasts no longer needs no explanation.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// From one look to the next.
 const INTERVAL: Duration = Duration::from_secs(2);
-
-/// What of the assets says something about the machine: there may be thousands of objects.
-pub fn relevant(layout: &Layout) -> Layout {
-    let system = layout.objects.iter().filter(|object| object.namespace() == Some(NAMESPACE));
-    Layout {
-        kubeconfig: layout.kubeconfig.clone(),
-        tls: layout.tls.clone(),
-        bootstrap_manifests: layout.bootstrap_manifests.clone(),
-        controller_manifests: layout.controller_manifests.clone(),
-        objects: system.cloned().collect(),
-        warnings: Vec::new(),
-    }
-}
-
-/// What a pivot by `plan` waits for.
-pub fn subject(layout: Layout, plan: &Plan, options: &Options, before: &State) -> Subject {
-    let required = plan.required.iter();
-    Subject {
-        // What the user does not mind may still be in the way.
-        checks: preflight::Options {
-            ignored: preflight::Ignored::default(),
-            ..options.checks(before, SETTLED)
-        },
-        layout,
-        access: plan.access.clone(),
-        api_port: plan.api_port(),
-        required: required
-            .map(|required| Workload { namespace: required.namespace.clone(), name: required.prefix.clone() })
-            .collect(),
-    }
-}
 
 /// Does `work`, and as long as that lasts tells through `progress` what is in its way.
 pub async fn beside<T>(

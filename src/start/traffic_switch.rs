@@ -5,13 +5,14 @@ use kube::api::ListParams;
 use kube::{Client, ResourceExt as _};
 use tokio::sync::watch;
 
+use super::machine;
 use super::plan::Plan;
-use super::{Error, machine};
 use crate::NAMESPACE;
 use crate::cluster::gate;
 use crate::cluster::objects::Objects;
 use crate::handover::{self, Port, SERVING};
 use crate::host::steering::Aim;
+use crate::phase::{Error, PROBE};
 
 /// Before there is another one, connections are told to stay with the bootstrap apiserver.
 pub async fn hold(plan: &Plan) -> Result<(), Error> {
@@ -41,7 +42,7 @@ pub async fn introduce(
                 tracing::debug!(error = crate::error::chain(&error), "gate not set");
             }
         }
-        tokio::time::sleep(machine::PROBE * 10).await;
+        tokio::time::sleep(PROBE * 10).await;
     }
 }
 

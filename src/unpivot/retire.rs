@@ -10,10 +10,8 @@ use crate::NAMESPACE;
 use crate::cluster::objects::{Kind, Objects};
 use crate::cluster::retry::{Expected, Failure, retrying};
 use crate::cluster::{self, pods};
+use crate::phase::{Error, PROBE, Progress};
 use crate::recover::find::Workload;
-use crate::start::Error;
-use crate::start::machine::PROBE;
-use crate::start::runner::Progress;
 
 /// Label of a component's pods.
 pub const APP: &str = "k8s-app";

@@ -7,14 +7,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::CONTROL_PLANE_KEYS;
-use crate::assets::load::StaticPod;
 use crate::config::Component;
 use crate::host::files::failed;
 use crate::host::static_pods;
+use crate::phase::Error;
 use crate::recover::find::COMPONENTS;
-use crate::start::Error;
-use crate::start::plan::{Placement, Plan, placement};
 use crate::yaml;
 
 /// On a static pod that `unpivot` placed.
@@ -30,13 +27,6 @@ pub struct Placed {
     pub content: Vec<u8>,
     /// The same, parsed.
     pub value: Value,
-}
-
-impl Placed {
-    fn placement(self, folder: &Path) -> Placement {
-        let Self { component, content, value, .. } = self;
-        placement(&StaticPod { path: file_name(component), bytes: content, value }, folder)
-    }
 }
 
 /// What a component's static pod is called, as kubeadm calls it.
@@ -61,25 +51,6 @@ pub fn placed(folder: &Path) -> Result<Vec<Placed>, Error> {
         }
     }
     Ok(found)
-}
-
-/// Lets the static pods in `folder` stand for the bootstrap ones of `plan`, if the apiserver is among them.
-pub fn adopt(plan: &mut Plan, folder: &Path) -> Result<(), Error> {
-    let (apiserver, others): (Vec<_>, Vec<_>) =
-        placed(folder)?.into_iter().partition(|placed| placed.component == Component::Apiserver);
-    let Some(apiserver) = apiserver.into_iter().next() else { return Ok(()) };
-    plan.apiserver = apiserver.placement(folder);
-    plan.others = others.into_iter().map(|other| other.placement(folder)).collect();
-    plan.is_steered &= plan.apiserver.shares_port;
-    Ok(())
-}
-
-/// Removes the keys of static pods that are no more.
-pub fn forget(folder: &Path) -> Result<(), Error> {
-    match placed(folder)?.is_empty() {
-        true => Ok(static_pods::remove_key_folder(Path::new(CONTROL_PLANE_KEYS))?),
-        false => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -8,13 +8,13 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, LogParams, Preconditions};
 use kube::{Api, Client, ResourceExt as _};
 
-use super::runner::Progress;
 use crate::NAMESPACE;
 use crate::cluster::objects::Objects;
 use crate::cluster::pods;
 use crate::cluster::retry::describe;
 use crate::cluster::wait::{self, Scope, wait_for};
 use crate::diagnose::log;
+use crate::phase::Progress;
 
 /// Between two looks at a log.
 const LOOK: Duration = Duration::from_millis(500);
@@ -28,13 +28,13 @@ const LOGS: &str = "/var/log/pods";
 const PORT_TAKEN: &str = "address already in use";
 
 /// The apiserver of a node, seen through another one.
-pub struct Contender<'a> {
+pub struct BlockedApiserver<'a> {
     pods: Objects<Pod>,
     logs: Api<Pod>,
     node: &'a str,
 }
 
-impl<'a> Contender<'a> {
+impl<'a> BlockedApiserver<'a> {
     /// That of `node`.
     pub fn new(client: &Client, node: &'a str) -> Self {
         Self {

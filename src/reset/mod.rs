@@ -4,18 +4,21 @@
 //! A bootstrap that has come to its end is not undone: the control plane runs itself then, and etcd's pod and keys are its own. Only what
 //! the bootstrap left behind goes. Where the journal is lost, only what shows by itself to be bootkube's goes.
 
+mod without_journal;
+
 use std::path::{Path, PathBuf};
 
-use super::begin::{begin, holder};
-use super::plan::Plan;
-use super::undo::{self, Left, Removal};
-use super::unnoted::{self, Doubt, Places};
-use super::{Error, machine};
+pub use without_journal::Doubt;
+
 use crate::assets;
 use crate::host::cri;
 use crate::host::lock::{self, Lock};
 use crate::journal::{self, Command, Record, State};
+use crate::phase::{Error, check_root, session};
+use crate::start::plan::Plan;
+use crate::undo::{self, Left, Removal};
 use crate::{JOURNAL, KUBERNETES};
+use without_journal::Places;
 
 /// By what bootkube's work is known where the journal is lost.
 #[derive(Clone, Debug)]
@@ -42,12 +45,12 @@ pub struct Reset {
 /// Looks what there is to undo: as the journal says or, without one, by `marks`.
 pub fn look(marks: &Marks) -> Result<Reset, Error> {
     let unready = |error: Error| Error::Unready(Box::new(error));
-    machine::check_root().map_err(unready)?;
-    let lock = lock::take(Path::new(KUBERNETES), &holder("reset")?)?;
+    check_root().map_err(unready)?;
+    let lock = lock::take(Path::new(KUBERNETES), &session::holder("reset")?)?;
     let noted = journal::read(Path::new(JOURNAL)).map_err(|error| unready(error.into()))?;
     let (before, doubts) = match noted.last {
         Some(_) => (noted, None),
-        None => without_journal(marks).map(|(found, doubts)| (found, Some(doubts)))?,
+        None => find_without_journal(marks).map(|(found, doubts)| (found, Some(doubts)))?,
     };
     let removals = undo::removals(&before);
     let is_complete = before.handed_over;
@@ -57,19 +60,19 @@ pub fn look(marks: &Marks) -> Result<Reset, Error> {
     }
 }
 
-fn without_journal(marks: &Marks) -> Result<(State, Vec<Doubt>), Error> {
+fn find_without_journal(marks: &Marks) -> Result<(State, Vec<Doubt>), Error> {
     let Marks { asset_dir, pod_manifest_path } = marks;
     let plan = |asset_dir: &PathBuf| {
         let layout = assets::load::load(asset_dir).map_err(Error::Assets)?;
         Plan::new(layout, asset_dir, pod_manifest_path, None)
     };
-    unnoted::find(asset_dir.as_ref().map(plan).transpose()?, &Places::with(pod_manifest_path))
+    without_journal::find(asset_dir.as_ref().map(plan).transpose()?, &Places::with(pod_manifest_path))
 }
 
 impl Reset {
     /// Takes it away. Returns what stays.
     pub async fn run(self, waiting: &dyn Fn(String)) -> Result<Vec<Left>, Error> {
-        let journal = begin(Command::Reset, &self.before, None)?;
+        let journal = session::begin(Command::Reset, &self.before, None)?;
         let result = undo::undo(&journal, &self.removals, cri::usual_socket(), waiting).await;
         let exit_code = result.as_ref().map_or_else(|error| error.class() as u8, |_| 0);
         journal.record(Record::Ended { exit_code })?;

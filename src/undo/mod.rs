@@ -2,13 +2,18 @@
 //!
 //! A file that somebody has changed since stays, and so do the keys that its pod reads. etcd's data is never touched.
 
+mod ending;
+mod removal;
+
 use std::fmt;
 use std::path::PathBuf;
 
-use super::ending::{Ending, Pod};
-use super::{Error, place};
+pub use removal::{remove_file, remove_folder};
+
 use crate::host::static_pods;
 use crate::journal::{Journal, Record, Role, State};
+use crate::phase::Error;
+use ending::{Ending, Pod};
 
 /// Something to take away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +93,7 @@ pub async fn undo(
         let changed = remove_pods(journal, &pods, runtime.clone(), waiting).await?;
         for folder in folders {
             match changed.is_empty() {
-                true => place::remove_folder(journal, &folder.path)?,
+                true => remove_folder(journal, &folder.path)?,
                 false => left.push(Left::Read(folder.path.clone())),
             }
         }

@@ -7,17 +7,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use time::OffsetDateTime;
 
-use super::runner::Progress;
 use crate::cluster::pods::condition;
+use crate::phase::Progress;
 use crate::ui::PodLife;
 
 /// Tells of each pod when it gets further.
 #[derive(Default)]
-pub struct Lives {
+pub struct PodProgress {
     told: BTreeMap<String, PodLife>,
 }
 
-impl Lives {
+impl PodProgress {
     /// Looks at `pods` and tells which of them got further.
     pub fn see<'a>(&mut self, pods: impl Iterator<Item = &'a Pod>, progress: &Progress<'_>) {
         for pod in pods {

@@ -2,6 +2,10 @@
 //!
 //! The looking happens in tasks of its own, so that a pivot that writes to a slow disk does not pass for a slow API.
 
+pub mod blocked_apiserver;
+pub mod pod_progress;
+mod probe;
+
 use std::pin::pin;
 use std::time::Duration;
 
@@ -9,12 +13,12 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::machine;
+use super::options::Options;
 use super::plan::Plan;
-use super::probe::{self, Target};
-use super::{Error, Options};
 use crate::host::addresses;
+use crate::phase::{Error, on_port};
 use crate::ui::{Event, Sink};
+use probe::Target;
 
 /// Between two looks at the listeners.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -66,7 +70,7 @@ pub async fn beside<T>(observed: Observed, sink: &dyn Sink, work: impl Future<Ou
 async fn count_listeners(port: u16, mut over: watch::Receiver<bool>, told: UnboundedSender<Event>) {
     let mut last = None;
     loop {
-        match machine::on_port(port).map(|bound| bound.len()) {
+        match on_port(port).map(|bound| bound.len()) {
             Ok(count) if last != Some(count) => {
                 last = Some(count);
                 told.send(Event::Listeners { port, count }).ok(); // nobody is left to be told

@@ -20,15 +20,14 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
-use super::Error;
 use super::required::Required;
-use super::runner::Progress;
 use crate::FIELD_MANAGER;
 use crate::cluster::node::is_node_at;
 use crate::cluster::objects::{Kind, Objects};
 use crate::cluster::{self, lease, pods};
 use crate::handover::SERVING;
 use crate::host::addresses;
+use crate::phase::{Error, Progress};
 
 /// Where kubelets say that they live.
 const HEARTBEATS: &str = "kube-node-lease";

@@ -10,9 +10,7 @@ use crate::handover::{self, Port};
 use crate::host::processes::{self, ContainerProcess};
 use crate::host::sockets::Listener;
 use crate::host::steering::{self, Aim};
-use crate::start::Error;
-use crate::start::machine::PROBE;
-use crate::start::runner::Progress;
+use crate::phase::{Error, PROBE, Progress};
 
 /// Until connections that were on their way to the older one have arrived.
 const ARRIVAL: Duration = Duration::from_millis(500);

@@ -15,9 +15,9 @@
 //! One controller only: the workloads that are removed are those of the whole cluster. With others it is refused, and nothing is touched.
 //! Secrets, accounts and roles stay in the API, so that `start` and `recover` find them.
 
-pub mod adopt;
 mod derive;
 mod incoming;
+mod placed;
 mod retire;
 
 use std::collections::BTreeSet;
@@ -29,10 +29,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Client, ResourceExt as _};
 
-use super::machine::{self, PROBE};
-use super::runner::{Progress, Runner};
-use super::timeouts::Timeouts;
-use super::{Error, LEADERS, begin};
+pub use placed::{Placed, file_name, placed};
+
 use crate::checkpoint::store::Store;
 use crate::checkpoint::{Id, parent};
 use crate::cluster::kubeconfig::{self, Access};
@@ -42,6 +40,7 @@ use crate::config::Component;
 use crate::config::defaults::CONTROL_PLANE_LABEL;
 use crate::handover::lock::{self as shared, Lock};
 use crate::host::{addresses, lock, processes, static_pods};
+use crate::phase::{Error, LEADERS, PROBE, Progress, Runner, Timeouts, check_root, session};
 use crate::recover::find::{self, Workload};
 use crate::ui::Sink;
 use crate::{CONTROL_PLANE_KEYS, KUBERNETES, NAMESPACE};
@@ -87,8 +86,8 @@ struct Here {
 
 /// Turns the control plane of this machine into static pods.
 pub async fn unpivot(options: &Options, sink: &dyn Sink) -> Result<Report, Error> {
-    machine::check_root()?;
-    let _alone = lock::take(Path::new(KUBERNETES), &begin::holder("unpivot")?)?;
+    check_root()?;
+    let _alone = lock::take(Path::new(KUBERNETES), &session::holder("unpivot")?)?;
     let timeouts = Timeouts::new(options.timeout, []);
     let mut runner = Runner::new(sink, &timeouts);
     let look = async |progress: &Progress| Here::look(options, progress).await;
@@ -114,7 +113,7 @@ impl Here {
         let present = inventory::control_plane_objects(&client).await?;
         let workloads = find::control_plane(&find::Objects { present, deleted: Vec::new() }).workloads;
         let own = own_pods(&client, &node, &workloads).await?;
-        let placed = adopt::placed(&options.pod_manifest_path)?;
+        let placed = placed::placed(&options.pod_manifest_path)?;
         let pods = derive::static_pods(&workloads, placed, &options.pod_manifest_path)?;
         if !pods.iter().any(|pod| pod.component == Component::Apiserver) {
             return Err(Error::NotSelfHosted);

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::plan::{Placement, Plan};
-use super::{Error, machine};
 use crate::host::files::failed;
 use crate::host::static_pods;
 use crate::journal::{ETCD_AUTHORITY, Line, Record, Role, State, Thing};
+use crate::phase::{Error, on_port};
+use crate::start::plan::{Placement, Plan};
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS};
 
 /// Where things are on a machine.
@@ -75,7 +75,7 @@ impl fmt::Display for Doubt {
 pub fn find(plan: Option<Plan>, places: &Places) -> Result<(State, Vec<Doubt>), Error> {
     let mut doubts = if plan.is_none() { vec![Doubt::NoAssets] } else { Vec::new() };
     let has_several = match &plan {
-        Some(plan) => machine::on_port(plan.api_port())?.len() > 1,
+        Some(plan) => on_port(plan.api_port())?.len() > 1,
         None => false,
     };
     let mut things = plan.map(own_pods).unwrap_or_default();

@@ -6,9 +6,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::Error;
-use super::machine::{PROBE, on_port};
 use crate::host::cri::{self, Sandbox};
+use crate::phase::{Error, PROBE, on_port};
 
 /// A pod whose file has just come may only be starting: it is looked for at least so long.
 const STARTING: Duration = Duration::from_secs(3);

@@ -1,17 +1,17 @@
 //! Runs phases one after the other: tells of them, notes them in the journal, times them, ends those that take too long and the one that
 //! a signal meets. Phases themselves only work.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::error::Error;
+use super::explain;
+use super::progress::{LastChange, Progress};
 use super::timeouts::Timeouts;
-use super::{Error, explain};
-use crate::cluster::apply::{Item, Outcome};
-use crate::diagnose::{self, Blocker, Subject, Verdict};
+use crate::diagnose::Subject;
 use crate::host::signals::Interrupts;
 use crate::journal::{Journal, Record};
-use crate::ui::{Basis, Event, PodLife, Sink};
+use crate::ui::{Event, Sink};
 
 /// Runs phases and remembers how long each took.
 pub struct Runner<'a> {
@@ -24,49 +24,22 @@ pub struct Runner<'a> {
     /// Finished phases.
     pub times: Vec<(&'static str, Duration)>,
     /// What the last wait ended with, until it is acted upon.
-    change: Mutex<Option<Change>>,
-}
-
-/// A change in the world, as far as we know when it was.
-struct Change {
-    what: String,
-    since: Instant,
-    basis: Basis,
-}
-
-/// How a phase says what it is waiting for.
-pub struct Progress<'a> {
-    phase: &'static str,
-    sink: &'a dyn Sink,
-    last: Mutex<Last>,
-    change: &'a Mutex<Option<Change>>,
-    obstacles: Mutex<Obstacles>,
-}
-
-/// What is in the way of a phase.
-#[derive(Default)]
-struct Obstacles {
-    /// As the last look has it.
-    blocker: Option<Blocker>,
-    /// What that could not see; told once.
-    unseen: Vec<String>,
-    /// Objects that the API does not take yet, and why.
-    objects: BTreeMap<String, Blocker>,
-}
-
-/// What was waited for last.
-#[derive(Default)]
-struct Last {
-    on: String,
-    /// When it was still so.
-    looked: Option<Instant>,
+    change: LastChange,
 }
 
 impl<'a> Runner<'a> {
     /// No phase has run; each may take as long as `timeouts` says.
     pub fn new(sink: &'a dyn Sink, timeouts: &'a Timeouts) -> Self {
         let (interrupts, journal, subject) = (None, None, None);
-        Self { sink, timeouts, interrupts, journal, subject, times: Vec::new(), change: Mutex::default() }
+        Self {
+            sink,
+            timeouts,
+            interrupts,
+            journal,
+            subject,
+            times: Vec::new(),
+            change: LastChange::default(),
+        }
     }
 
     /// Ends a phase when somebody asks for it.
@@ -107,8 +80,7 @@ impl<'a> Runner<'a> {
         work: impl AsyncFnOnce(&Progress) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.note(|phase| Record::PhaseStarted { phase }, phase)?;
-        let (last, obstacles) = (Mutex::default(), Mutex::default());
-        let progress = Progress { phase, sink: self.sink, last, change: &self.change, obstacles };
+        let progress = Progress::new(phase, self.sink, &self.change);
         let limit = self.timeouts.of(phase);
         let work = explain::beside(self.subject.as_ref(), &progress, work(&progress));
         let result = tokio::select! {
@@ -140,7 +112,7 @@ impl<'a> Runner<'a> {
             progress.explained(explain::look(subject, progress.stuck()).await);
         }
         let blocker = progress.blocker().map(Box::new);
-        Error::Timeout { phase: progress.phase, after: limit, last: progress.last(), blocker }
+        Error::Timeout { phase: progress.phase(), after: limit, last: progress.last(), blocker }
     }
 
     fn note(&self, record: impl FnOnce(String) -> Record, phase: &str) -> Result<(), Error> {
@@ -158,121 +130,13 @@ async fn asked(interrupts: Option<&Interrupts>) -> &'static str {
     }
 }
 
-impl Progress<'_> {
-    /// Says what is waited for, once for each change.
-    pub fn waiting(&self, on: impl Into<String>) {
-        let on = on.into();
-        let now = Last { on: on.clone(), looked: Some(Instant::now()) };
-        let last = std::mem::replace(&mut *lock(&self.last), now);
-        if last.on != on {
-            self.sink.tell(Event::Waiting { phase: self.phase, on });
-        }
-    }
-
-    /// What was said last.
-    fn last(&self) -> String {
-        lock(&self.last).on.clone()
-    }
-
-    /// The API does not take `item` yet, and why.
-    pub fn waiting_for_object(&self, item: &Item, why: &str) {
-        let label = item.label();
-        self.waiting(format!("{label}: {why}"));
-        lock(&self.obstacles).objects.insert(label, diagnose::objects::blocker(item, why));
-    }
-
-    /// An object that is in the way, if one is.
-    pub fn stuck(&self) -> Option<Blocker> {
-        lock(&self.obstacles).objects.values().next().cloned()
-    }
-
-    /// What a look found. Told when it differs from what was told last.
-    pub fn explained(&self, verdict: Verdict) {
-        let mut obstacles = lock(&self.obstacles);
-        let (blocker, unseen) = match verdict {
-            Verdict::Blocked(blocker) => (Some(blocker), Vec::new()),
-            Verdict::Unexplained { unseen } => (None, unseen),
-        };
-        let what = |blocker: &Option<Blocker>| blocker.as_ref().map(|blocker| blocker.what.clone());
-        let is_new = what(&blocker) != what(&obstacles.blocker);
-        obstacles.blocker.clone_from(&blocker);
-        if obstacles.unseen.is_empty() && !unseen.is_empty() {
-            let why = unseen.join("; ");
-            self.info(format!("{}: what it waits for is not all to be seen from here: {why}", self.phase));
-            obstacles.unseen = unseen;
-        }
-        match blocker {
-            _ if !is_new => {}
-            None => self.sink.tell(Event::Unblocked { phase: self.phase }),
-            Some(Blocker { what, why, cure }) => {
-                self.sink.tell(Event::Blocked { phase: self.phase, what, why, cure });
-            }
-        }
-    }
-
-    fn blocker(&self) -> Option<Blocker> {
-        lock(&self.obstacles).blocker.clone()
-    }
-
-    /// A watch has just told of the `change` that was waited for.
-    pub fn observed(&self, change: impl Into<String>) {
-        let change = Change { what: change.into(), since: Instant::now(), basis: Basis::Arrival };
-        *lock(self.change) = Some(change);
-    }
-
-    /// A look found the `change` that was waited for; the look before, which led to [`Self::waiting`], had not. Without one before
-    /// nothing was waited for.
-    pub fn found(&self, change: impl Into<String>) {
-        let Some(since) = lock(&self.last).looked.take() else { return };
-        *lock(self.change) = Some(Change { what: change.into(), since, basis: Basis::LastLook });
-    }
-
-    /// Something is done to the world now: `act`. Tells how long that came after the change that was waited for.
-    pub fn acts(&self, act: impl Into<String>) {
-        if let Some(Change { what: change, since, basis }) = lock(self.change).take() {
-            self.sink.tell(Event::Transition { change, act: act.into(), basis, took: since.elapsed() });
-        }
-    }
-
-    /// A pod that is waited for got further.
-    pub fn pod(&self, life: PodLife) {
-        self.sink.tell(Event::Pod(life));
-    }
-
-    /// What became of an object.
-    pub fn object(&self, item: &Item, outcome: &Outcome, took: Duration) {
-        let (name, reason) = match outcome {
-            Outcome::Created => ("created", None),
-            Outcome::Configured => ("configured", None),
-            Outcome::Unchanged => ("unchanged", None),
-            Outcome::Failed { reason } => ("failed", Some(reason.clone())),
-            Outcome::Skipped => ("skipped", None),
-        };
-        let (file, object) = (item.file.clone(), item.label());
-        lock(&self.obstacles).objects.remove(&object);
-        self.sink.tell(Event::ObjectApplied { file, object, outcome: name, reason, took });
-    }
-
-    /// Says what was done.
-    pub fn info(&self, text: impl Into<String>) {
-        self.sink.tell(Event::Info(text.into()));
-    }
-
-    /// Says what is odd.
-    pub fn warn(&self, text: impl Into<String>) {
-        self.sink.tell(Event::Warning(text.into()));
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::diagnose::{Blocker, Verdict};
+    use crate::ui::Basis;
 
     struct Recorder(Mutex<Vec<Event>>);
     impl Sink for Recorder {

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::adopt::{self, UNPIVOTED};
+use super::placed::{self, UNPIVOTED};
 use crate::checkpoint::copy::{self, Copy};
 use crate::checkpoint::{Id, Role};
 use crate::config::Component;
 use crate::host::static_pods;
+use crate::phase::Error;
 use crate::recover::find::Workload;
-use crate::start::Error;
 use crate::yaml;
 use crate::{CONTROL_PLANE_KEYS, FIELD_MANAGER, NAMESPACE};
 
@@ -47,11 +47,11 @@ impl StaticPod {
 /// What is `placed`, and what `workloads` become that are not.
 pub fn static_pods(
     workloads: &[Workload],
-    placed: Vec<adopt::Placed>,
+    placed: Vec<placed::Placed>,
     folder: &Path,
 ) -> Result<Vec<StaticPod>, Error> {
     let mut pods: Vec<StaticPod> = Vec::new();
-    for adopt::Placed { component, path, content, .. } in placed {
+    for placed::Placed { component, path, content, .. } in placed {
         pods.push(StaticPod { component, path, content, is_placed: true, files: BTreeMap::new() });
     }
     for workload in workloads {
@@ -91,7 +91,7 @@ fn of(workload: &Workload, folder: &Path) -> Result<StaticPod, Error> {
     let pod = Pod { metadata: identity(name), spec: Some(spec), status: None };
     let value =
         serde_json::to_value(pod).unwrap_or_else(|error| unreachable!("a pod has string keys: {error}"));
-    let (path, content) = (folder.join(adopt::file_name(*component)), yaml::write(&value).into_bytes());
+    let (path, content) = (folder.join(placed::file_name(*component)), yaml::write(&value).into_bytes());
     Ok(StaticPod { component: *component, path, content, is_placed: false, files })
 }
 
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_is_placed_stays_as_it_is() {
-        let placed = adopt::Placed {
+        let placed = placed::Placed {
             component: Component::Apiserver,
             path: "/m/kube-apiserver.yaml".into(),
             content: b"placed".to_vec(),

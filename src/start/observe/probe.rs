@@ -11,7 +11,7 @@ use tokio::sync::{mpsc::UnboundedSender, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::plan::Plan;
+use super::super::plan::Plan;
 use crate::cluster::connect::{self, Readyz};
 use crate::cluster::kubeconfig::Access;
 use crate::ui::{Event, Probed};

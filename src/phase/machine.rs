@@ -1,0 +1,31 @@
+//! What every command asks of the machine: whether it may change it, and which sockets listen on a port.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::error::Error;
+use crate::host::sockets;
+
+/// Between two looks at what cannot be watched: a port, a process.
+pub const PROBE: Duration = Duration::from_millis(50);
+
+/// Only root may write where kubelet reads.
+pub fn check_root() -> Result<(), Error> {
+    match rustix::process::geteuid().is_root() {
+        true => Ok(()),
+        false => Err(Error::NotRoot),
+    }
+}
+
+/// Addresses that `port` is listened on, one for each listener.
+pub fn on_port(port: u16) -> Result<Vec<IpAddr>, Error> {
+    sockets::on_port(port).map_err(|source| Error::Host { act: "list the listeners of this machine", source })
+}
+
+/// The sockets that listen on `port`.
+pub fn sockets_on(port: u16) -> Result<BTreeSet<u32>, Error> {
+    let found = sockets::listeners(port)
+        .map_err(|source| Error::Host { act: "list the listeners of this machine", source })?;
+    Ok(found.into_iter().map(|listener| listener.inode).collect())
+}
