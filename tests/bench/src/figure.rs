@@ -69,26 +69,30 @@ pub const FIGURES: [Figure; 23] = [
     figure("start_seconds", "`start`: from kubelet's start until Node and control plane are Ready", 1),
     figure("start_restarting_kubelet_seconds", "the same with `--restart-kubelet`", 1),
     figure("kubeadm_seconds", "`kubeadm init`: the same", 1),
-    figure("start_over_kubeadm_exit", "the same of the commands alone, until each has ended", 2),
+    figure("start_over_kubeadm_exit", "the ratio of the commands alone, until each has ended", 2),
     figure("kubeadm_exit_seconds", "`kubeadm init`: until it has ended", 1),
-    figure("failed_requests", "requests over fresh connections that failed, of all pivots and rolls", 0)
+    figure("failed_requests", "failed requests over fresh connections, of all pivots and rolls", 0)
         .at_most(0.0)
         .stretch(0.0),
-    figure("requests", "how many were made", 0),
-    figure("failed_keepalive", "requests by client-go over kept connections that failed, likewise", 0)
+    figure("requests", "all such requests", 0),
+    figure("failed_keepalive", "failed requests by client-go over kept connections, likewise", 0)
         .at_most(0.0)
         .stretch(0.0),
-    figure("keepalive_requests", "how many were made", 0),
+    figure("keepalive_requests", "all such requests", 0),
     figure("roll_seconds", "roll of the only apiserver, until the new pod alone is there and Ready", 1)
         .stretch(10.0),
     figure("roll_slowest_request_ms", "the slowest request over a fresh connection in a roll", 0)
         .stretch(250.0),
-    figure("transition_overhead_ms", "from a change in the world to `start`'s next act, 95th percentile", 0)
+    figure("transition_overhead_ms", "from a change to `start`'s next act, 95th percentile", 0)
         .at_most(100.0)
         .stretch(30.0),
-    figure("apply_1000_objects_per_second", "objects that `start` applies in a second, of 1,000", 0)
-        .at_least(200.0),
-    figure("apply_over_kubectl", "that over the rate of `kubectl apply --server-side`", 1).at_least(3.0),
+    figure(
+        "apply_1000_objects_per_second",
+        "objects that `start` applies in a second, of 1,000 ConfigMaps",
+        0,
+    )
+    .at_least(200.0),
+    figure("apply_over_kubectl", "the same over the rate of `kubectl apply --server-side`", 1).at_least(3.0),
     figure("apply_10000_rss_mib", "peak memory of `start` with 10,000 objects", 1)
         .at_most(64.0)
         .stretch(32.0),
@@ -96,7 +100,11 @@ pub const FIGURES: [Figure; 23] = [
     figure("render_seconds_rsa2048", "`render` with RSA 2048 keys", 3).at_most(0.6),
     figure("start_peak_rss_mib", "peak memory of `start`", 1).at_most(16.0).stretch(12.0),
     figure("agent_rss_mib", "memory of the agent, idle: its pod and its copy", 1).at_most(12.0),
-    figure("agent_anonymous_mib", "what of it is no page of the binary's file, which the kernel can drop", 1),
+    figure(
+        "agent_anonymous_mib",
+        "the part of it that the kernel cannot drop: all but the binary's pages",
+        1,
+    ),
     figure("agent_cpu_percent", "processor time of the agent, idle, in percent of one core", 2).at_most(0.2),
     figure("binary_mib", "size of the binary, static and stripped", 1).at_most(20.0).stretch(12.0),
 ];
