@@ -5,8 +5,12 @@ SHELL := /bin/bash
 
 HOST     := $(shell rustc -vV | sed -n 's/^host: //p')
 VERSION  := $(shell sed -n 's/^version = "\(.*\)"/\1/p;T;q' Cargo.toml)
-BOOTKUBE := target/$(HOST)/release/bootkube
-LAB      := cargo run -q -p lab --
+# What is shipped, and what is demonstrated and tested: the second one is compiled in a fraction of the time.
+RELEASE  := target/$(HOST)/release/bootkube
+BOOTKUBE := target/$(HOST)/debug/bootkube
+LAB      := target/$(HOST)/debug/lab
+# Where the lab keeps what Go has compiled.
+GO_FOLDER := $(or $(LAB_CACHE),target/lab/cache)/go
 # What the lab stands on: Debian's containerd, runc and CNI plugins, and the tools that kubelet and kube-proxy call.
 LAB_PACKAGES := bash busybox-static ca-certificates conntrack containerd containernetworking-plugins coreutils curl \
 	findutils haproxy iproute2 iptables mount nftables openssl procps runc util-linux
@@ -34,8 +38,35 @@ tools: ## Install the Debian packages that the lab needs, if any is missing (roo
 browser: ## Install the browser that the tests of the report need, if it is missing (root)
 	$(call install,$(BROWSER_PACKAGES))
 
+# The selection of cargo decides which features the dependencies have. `--workspace` with the dependencies of tests, which
+# `--examples` brings (there are none), is the selection of `cargo test --workspace`: nothing is compiled a second time.
+.PHONY: rust
+rust:
+	cargo build --workspace --bins --examples
+
+.PHONY: rust-tests
+rust-tests:
+	cargo test --workspace --no-run
+
+.PHONY: go
+go:
+	tests/lab/programs.sh $(GO_FOLDER) hyperkube coredns pause
+
+.PHONY: go-tests
+go-tests:
+	tests/lab/programs.sh $(GO_FOLDER) hyperkube coredns pause keepalive etcd-snapshot
+
+# cargo and Go side by side. If one fails, make says so at once, and again when the other one has ended.
+.PHONY: programs
+programs: tools
+	$(MAKE) --no-print-directory --jobs=2 rust go
+
+.PHONY: test-programs
+test-programs: tools
+	$(MAKE) --no-print-directory --jobs=2 rust-tests go-tests
+
 .PHONY: lab-images
-lab-images: tools ## Build Kubernetes, CoreDNS and all images of the lab (cached; minutes the first time)
+lab-images: programs ## Build Kubernetes, CoreDNS and all images of the lab (cached; minutes the first time)
 	$(LAB) build
 
 .PHONY: build
@@ -43,23 +74,22 @@ build: ## Build the static bootkube binary: target/<host>/release/bootkube
 	cargo build --release -p bootkube
 
 .PHONY: demo
-demo: tools build ## Render and start a one-machine cluster in the lab
+demo: programs ## Render and start a one-machine cluster in the lab
 	$(LAB) demo --bootkube $(BOOTKUBE)
 
 .PHONY: test
-test: tools browser ## Run every test, the end-to-end ones on lab machines included
-	cargo test --workspace --no-fail-fast
+test: tools browser ## Run every test, the end-to-end ones on lab machines included; says how long each part took
+	tests/run.sh
 
 .PHONY: bench
 bench: LAB_PACKAGES += hyperfine time
 bench: tools build ## Measure, and write docs/benchmarks.md anew (half an hour; BENCH='--repetitions 1 --only NAME' for less)
 	cargo build --release -p lab
-	cargo run --release -p bench -- --bootkube $(BOOTKUBE) $(BENCH)
+	cargo run --release -p bench -- --bootkube $(RELEASE) $(BENCH)
 
 .PHONY: soak
-soak: tools ## Cut start off everywhere, every fault, ten pivots with rolls, ten power cuts: docs/reliability.md (hours)
-	cargo build -q -p lab
-	cargo test --test e2e -- --ignored --nocapture
+soak: test-programs ## Cut start off everywhere, every fault, ten pivots with rolls, ten power cuts: docs/reliability.md (hours)
+	cargo test --workspace --test e2e -- --ignored --nocapture
 
 .PHONY: lint
 lint: tools ## Check format, lints, documentation, licences and sources of dependencies
@@ -78,8 +108,8 @@ audit: ## Check dependencies against the advisory database (needs its host)
 	cargo deny check advisories
 
 .PHONY: image
-image: build ## Write the OCI archive of bootkube: target/bootkube-image.tar
-	$(LAB) image $(BOOTKUBE) quay.io/bootkube/bootkube:v$(VERSION) target/bootkube-image.tar
+image: build rust ## Write the OCI archive of bootkube: target/bootkube-image.tar
+	$(LAB) image $(RELEASE) quay.io/bootkube/bootkube:v$(VERSION) target/bootkube-image.tar
 
 # The book's sources: docs/ with its siblings beside it, so that links between them hold; a README is an index there.
 BOOK := target/book-src
@@ -99,9 +129,9 @@ docs: ## Build the documents as a book: target/book/index.html (tests/documents.
 
 .PHONY: golden
 golden: ## Record what render writes as the new golden files; the run fails once, so that they are looked at
-	UPDATE_GOLDEN=1 cargo test --test render
+	UPDATE_GOLDEN=1 cargo test --workspace --test render
 
 .PHONY: clean
 clean: ## Remove everything built, lab machines included
-	-$(LAB) down
+	-test ! -x $(LAB) || $(LAB) down
 	cargo clean

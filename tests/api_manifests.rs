@@ -8,13 +8,13 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use bootkube::yaml;
 use serde_json::Value;
-use support::{Api, folder, hyperkube, render};
+use support::{Api, folder, render};
 use tempfile::TempDir;
 
 /// Name and configuration of everything that is rendered here.
@@ -100,13 +100,12 @@ fn mappings(value: &Value) -> Vec<&serde_json::Map<String, Value>> {
 }
 
 fn kubectl(api: &Api, arguments: &[&str], assets: &Path) -> Output {
-    let mut command = Command::new(hyperkube());
-    command.args(["kubectl", "--kubeconfig"]).arg(api.assets.join("auth/kubeconfig")).args(arguments);
+    let mut command = api.kubectl();
+    command.args(arguments);
     for folder in FOLDERS.map(|folder| assets.join(folder)).iter().filter(|folder| folder.is_dir()) {
         command.arg("-f").arg(folder);
     }
-    // Its cache of what the API serves must not go to the home of whoever runs the tests.
-    command.env("KUBECACHEDIR", assets.join("../cache")).output().unwrap()
+    command.output().unwrap()
 }
 
 fn dual_stack() -> Api {

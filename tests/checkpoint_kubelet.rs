@@ -8,7 +8,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use bootkube::checkpoint::copy::{self, Copy, Sources};
@@ -17,7 +17,7 @@ use bootkube::checkpoint::{Id, Role, parent};
 use bootkube::yaml;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use serde_json::{Value, json};
-use support::{Api, hyperkube};
+use support::Api;
 use time::OffsetDateTime;
 
 const NODE: &str = "n1";
@@ -27,10 +27,8 @@ const CONTROL_PLANE: [&str; 4] =
 
 /// What kubelet says of each manifest; an empty text is consent.
 fn kubelet(manifests: &[Value]) -> Vec<String> {
-    let module = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/kubernetes/v1.36");
-    let mut command = Command::new("go");
-    command.args(["run", "-trimpath", "./staticpod"]).current_dir(module);
-    command.env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly");
+    let mut command = lab::go("kubernetes/v1.36");
+    command.args(["run", "./staticpod"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("go runs");
     let mut stdin = child.stdin.take().unwrap();
     let input: String = manifests.iter().map(|manifest| format!("{manifest}\n")).collect();
@@ -45,9 +43,8 @@ fn kubelet(manifests: &[Value]) -> Vec<String> {
 }
 
 fn kubectl(api: &Api, arguments: &[&str], input: &Value) -> Result<Vec<u8>, String> {
-    let mut command = Command::new(hyperkube());
-    command.args(["kubectl", "--kubeconfig"]).arg(api.assets.join("auth/kubeconfig")).args(arguments);
-    command.env("KUBECACHEDIR", api.assets.join("../cache"));
+    let mut command = api.kubectl();
+    command.args(arguments);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();

@@ -3,32 +3,19 @@
 //! Tier: no cluster, no root, seconds. What rendering and starting do is tested elsewhere.
 #![allow(clippy::unwrap_used)] // helpers of tests fail like tests
 
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+#[path = "support/command.rs"]
+mod command;
+
+use std::process::Command;
 
 use bootkube::cli::query;
 use bootkube::config::{self, ClusterConfig, Flags};
 use bootkube::finding::{Finding, Findings};
+use command::bootkube;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 const HEADER: &str = "apiVersion: bootkube.dev/v1alpha1\nkind: ClusterConfig\n";
-
-/// Runs bootkube in `folder` with `stdin`.
-fn bootkube(folder: &Path, args: &[&str], stdin: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_bootkube"))
-        .args(args)
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A program that does not read its stdin may be gone already.
-    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap_or_default();
-    child.wait_with_output().unwrap()
-}
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

@@ -3,24 +3,20 @@
 //! Tier: no cluster, no root, seconds.
 #![allow(clippy::unwrap_used)] // helpers of tests fail like tests
 
+#[path = "support/command.rs"]
+mod command;
 #[path = "report/events.rs"]
 mod events;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::Path;
-use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
 use bootkube::report::{Blocker, Outcome, Story};
 use bootkube::ui::{Event, EventLines, Output as _, Told};
+use command::bootkube;
 use serde_json::Value;
 use tempfile::TempDir;
-
-/// Runs bootkube in `folder`.
-fn bootkube(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bootkube")).args(args).current_dir(folder).output().unwrap()
-}
 
 fn lines(text: &[u8]) -> Vec<Value> {
     String::from_utf8_lossy(text).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -135,8 +131,8 @@ fn every_line_has_version_and_time() {
 fn a_start_that_fails_tells_why_and_exits_as_it_would_without() {
     let folder = TempDir::new().unwrap();
     let args = ["start", "--asset-dir=missing", "--events=events.jsonl", "--report=report"];
-    let output = bootkube(folder.path(), &args);
-    let plain = bootkube(folder.path(), &args[..2]);
+    let output = bootkube(folder.path(), &args, "");
+    let plain = bootkube(folder.path(), &args[..2], "");
     assert_eq!((output.status.code(), plain.status.code()), (Some(3), Some(3)));
     assert_eq!(output.stderr, plain.stderr, "the error is told as ever");
     let told = lines(&std::fs::read(folder.path().join("events.jsonl")).unwrap());
@@ -152,7 +148,8 @@ fn a_start_that_fails_tells_why_and_exits_as_it_would_without() {
 #[test]
 fn events_on_standard_output_leave_it_to_them() {
     let folder = TempDir::new().unwrap();
-    let output = bootkube(folder.path(), &["start", "--asset-dir=missing", "--events=-", "--report=report"]);
+    let output =
+        bootkube(folder.path(), &["start", "--asset-dir=missing", "--events=-", "--report=report"], "");
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(lines(&output.stdout).last().unwrap()["event"], "ended");
     assert!(String::from_utf8_lossy(&output.stderr).contains("report: report/report.html"));
@@ -161,7 +158,7 @@ fn events_on_standard_output_leave_it_to_them() {
 #[test]
 fn an_events_file_that_cannot_be_opened_is_an_error_before_anything_is_touched() {
     let folder = TempDir::new().unwrap();
-    let output = bootkube(folder.path(), &["start", "--asset-dir=assets", "--events=no/such/folder"]);
+    let output = bootkube(folder.path(), &["start", "--asset-dir=assets", "--events=no/such/folder"], "");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("--events") && said.contains("no/such/folder"), "{said}");
@@ -171,7 +168,7 @@ fn an_events_file_that_cannot_be_opened_is_an_error_before_anything_is_touched()
 fn events_that_cannot_be_written_are_logged_and_the_log_can_be_json() {
     let folder = TempDir::new().unwrap();
     let args = ["--log-format=json", "start", "--asset-dir=missing", "--events=/dev/full"];
-    let output = bootkube(folder.path(), &args);
+    let output = bootkube(folder.path(), &args, "");
     assert_eq!(output.status.code(), Some(3));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let log: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -184,7 +181,7 @@ fn events_that_cannot_be_written_are_logged_and_the_log_can_be_json() {
 fn a_report_that_cannot_be_written_is_a_warning() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("file"), "").unwrap();
-    let output = bootkube(folder.path(), &["start", "--asset-dir=missing", "--report=file/report"]);
+    let output = bootkube(folder.path(), &["start", "--asset-dir=missing", "--report=file/report"], "");
     assert_eq!(output.status.code(), Some(3));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("warning: no report: failed to create `file/report`"), "{said}");
@@ -194,7 +191,7 @@ fn a_report_that_cannot_be_written_is_a_warning() {
 #[test]
 fn every_exit_code_is_one_that_is_promised_and_the_last_event_says_the_same() {
     let folder = TempDir::new().unwrap();
-    let rendered = bootkube(folder.path(), &["render", "--asset-dir=assets"]);
+    let rendered = bootkube(folder.path(), &["render", "--asset-dir=assets"], "");
     assert_eq!(rendered.status.code(), Some(0), "{}", String::from_utf8_lossy(&rendered.stderr));
     let kubeconfig = "--kubeconfig=assets/auth/kubeconfig";
     let cases: [(&[&str], i32); 6] = [
@@ -207,7 +204,7 @@ fn every_exit_code_is_one_that_is_promised_and_the_last_event_says_the_same() {
         (&["preflight", "--asset-dir=assets", "--pod-manifest-path=manifests"], 4),
     ];
     for (args, code) in cases {
-        let output = bootkube(folder.path(), args);
+        let output = bootkube(folder.path(), args, "");
         assert_eq!(output.status.code(), Some(code), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         let events = std::fs::read(folder.path().join(format!("{code}.jsonl"))).unwrap_or_default();
         if let Some(last) = lines(&events).last() {
@@ -220,7 +217,7 @@ fn every_exit_code_is_one_that_is_promised_and_the_last_event_says_the_same() {
 #[test]
 fn a_phase_that_there_is_not_is_refused_with_the_list() {
     let folder = TempDir::new().unwrap();
-    let output = bootkube(folder.path(), &["start", "--asset-dir=a", "--phase-timeout=waiting=5m"]);
+    let output = bootkube(folder.path(), &["start", "--asset-dir=a", "--phase-timeout=waiting=5m"], "");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
     for name in ["wait-for-the-API", "hand-over", "apply-objects"] {

@@ -17,12 +17,10 @@ use bootkube::assets::load;
 use bootkube::recover::{EtcdClient, EtcdOptions, Keys, decode, prefixes};
 use lab::Cache;
 use serde_json::{Value, json};
-use support::{Api, bootkube, contents, hyperkube, object};
+use support::{Api, bootkube, contents, object};
 
 fn kubectl(api: &Api, arguments: &[&str]) -> Output {
-    let mut command = Command::new(hyperkube());
-    command.args(["kubectl", "--kubeconfig"]).arg(api.assets.join("auth/kubeconfig")).args(arguments);
-    command.env("KUBECACHEDIR", api.assets.join("../cache")).output().unwrap()
+    api.kubectl().args(arguments).output().unwrap()
 }
 
 fn must(output: &Output) -> String {
@@ -332,10 +330,8 @@ fn a_cluster_of_v014s_time_is_found_by_its_labels() {
 
 #[test]
 fn the_table_of_fields_is_what_kubernetes_own_types_say() {
-    let module = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/kubernetes/v1.36");
-    let mut command = Command::new("go");
-    command.args(["run", "-trimpath", "./fields"]).current_dir(module);
-    command.env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly");
+    let mut command = lab::go("kubernetes/v1.36");
+    command.args(["run", "./fields"]);
     let generated = must(&command.output().unwrap());
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/recover/decode/fields.txt");
     assert_eq!(std::fs::read_to_string(file).unwrap(), generated, "go run ./fields >{file}");

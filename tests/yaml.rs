@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, but not in their helpers
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use bootkube::yaml;
 use proptest::prelude::*;
@@ -22,10 +22,8 @@ fn seeds() -> [&'static str; 2] {
 
 /// What Go makes of each document, `Err` where it refuses. One process for all of them.
 fn go(documents: &[String]) -> Vec<Result<Value, String>> {
-    let mut child = Command::new("go")
+    let mut child = lab::go("../yaml_go")
         .args(["run", "."])
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/yaml_go"))
-        .env("GOFLAGS", "-mod=readonly")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use bootkube::config::*;
 use bootkube::finding::Findings;
@@ -174,8 +173,8 @@ fn go_verifies_what_our_own_cas_sign() {
 /// The lab needs Go, and so do these tests.
 fn verify_with_go(at: OffsetDateTime, args: &[String]) {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pki/verify.go");
-    let mut go = Command::new("go");
-    let output = go.args(["run", program, &at.unix_timestamp().to_string()]).args(args).output().unwrap();
+    let output =
+        lab::go(".").args(["run", program, &at.unix_timestamp().to_string()]).args(args).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 

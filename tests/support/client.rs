@@ -3,7 +3,8 @@
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 use time::OffsetDateTime;
 
-/// A certificate for `name` and its key, PEM, signed by `ca` with `ca_key`, valid between two moments.
+/// A certificate for `name` and its key, PEM, signed by `ca` with `ca_key`, valid between two
+/// moments.
 pub fn client(
     name: &str,
     (ca, ca_key): (&str, &str),

@@ -1,18 +1,20 @@
-//! A real etcd and kube-apiserver as child processes, on loopback, with the certificates and the command line that `render`
-//! wrote: what is tested is what a cluster gets.
+//! A real etcd and kube-apiserver as child processes, on loopback, with the certificates and the
+//! command line that `render` wrote: what is tested is what a cluster gets.
 //!
-//! The test process is their parent: `setpriv --pdeathsig` has the kernel kill them with the thread that started them, so
-//! that an aborted run leaves no process. Its folder is left to the next run, which removes those of dead processes.
+//! The test process is their parent: `setpriv --pdeathsig` has the kernel kill them with the thread
+//! that started them, so that an aborted run leaves no process. Its folder is left to the next run,
+//! which removes those of dead processes.
 
 #![allow(clippy::unwrap_used, reason = "test support: a failure here fails the test, with its place")]
 #![allow(dead_code, reason = "every test program has a copy of its own, and none needs all of it")]
 
+mod command;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -21,6 +23,7 @@ use bootkube::assets::tree::{self, Hidden};
 use bootkube::cluster::connect::{Readyz, connect, probe};
 use bootkube::cluster::kubeconfig::{self, Access};
 use bootkube::yaml;
+pub use command::bootkube;
 use kube::Client;
 use lab::{Cache, Programs};
 use serde_json::Value;
@@ -32,17 +35,6 @@ pub const SERVER_NAME: &str = "api.example.test";
 pub fn hyperkube() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| Programs::build(&Cache::open().unwrap()).unwrap().hyperkube).clone()
-}
-
-/// Runs bootkube in `folder` with `stdin`.
-pub fn bootkube(folder: &Path, arguments: &[&str], stdin: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bootkube"));
-    command.args(arguments).current_dir(folder);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A program that does not read its stdin may be gone already.
-    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap_or_default();
-    child.wait_with_output().unwrap()
 }
 
 /// Renders a configuration of `fields` into `folder`/assets, and returns what `render` said.
@@ -60,7 +52,7 @@ pub fn object(file: &Path) -> Value {
     yaml::parse(&text, &file.display().to_string()).unwrap().swap_remove(0)
 }
 
-/// An API of one's own.
+/// An API of a test's own.
 pub struct Api {
     /// How to get in as admin.
     pub access: Access,
@@ -91,7 +83,8 @@ pub fn shared() -> &'static Api {
 }
 
 impl Api {
-    /// Renders a cluster, with `fields` in its configuration; starts etcd and an apiserver, and returns when it is ready.
+    /// Renders a cluster, with `fields` in its configuration; starts etcd and an apiserver, and
+    /// returns when it is ready.
     pub fn start(name: &str, fields: &str) -> Self {
         let folder = folder(name);
         let (endpoint, etcd) = (free_address(), free_address());
@@ -112,6 +105,15 @@ impl Api {
     /// A client that goes to this API.
     pub fn client(&self) -> Client {
         connect(&self.access, Some(self.endpoint)).unwrap()
+    }
+
+    /// kubectl as administrator, to be given arguments. Its cache of what the API serves stays out
+    /// of the home directory.
+    pub fn kubectl(&self) -> Command {
+        let mut command = Command::new(hyperkube());
+        command.args(["kubectl", "--kubeconfig"]).arg(self.assets.join("auth/kubeconfig"));
+        command.env("KUBECACHEDIR", self.folder.join("cache"));
+        command
     }
 
     fn start_etcd(&mut self) {
@@ -143,7 +145,7 @@ impl Api {
         let tls = self.assets.join("tls").display().to_string();
         let words =
             command.iter().map(|word| word.as_str().unwrap().replace("/etc/kubernetes/secrets", &tls));
-        // Nobody connects to what it advertises, and loopback is refused.
+        // No client connects to what it advertises, and loopback is refused.
         let words: Vec<String> = words.map(|word| word.replace("$(HOST_IP)", "192.0.2.1")).collect();
         self.spawn(&words[0], &words[1..]);
     }

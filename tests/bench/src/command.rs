@@ -30,7 +30,8 @@ pub fn run(command: &mut Command) -> Result<String> {
     }
 }
 
-/// Runs a command that must succeed, `log` taking its standard error; the lines of its standard output.
+/// Runs a command that must succeed, `log` taking its standard error; the lines of its standard
+/// output.
 pub fn listen(command: &mut Command, log: &Path) -> Result<Vec<Line>> {
     let errors = File::create(log).map_err(Error::file("make", log))?;
     let failed = |command: &Command, source| Error::Start { command: describe(command), source };

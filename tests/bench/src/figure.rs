@@ -1,4 +1,5 @@
-//! The figures by name, each with its goal: the table that results.json, the page and `--only` derive from.
+//! The figures by name, each with its goal: the table that results.json, the page and `--only`
+//! derive from.
 
 use clap::builder::PossibleValuesParser;
 

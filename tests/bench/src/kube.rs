@@ -1,4 +1,5 @@
-//! Questions to a cluster from outside of its machines: kubectl, and its watch until something is so.
+//! Questions to a cluster from outside of its machines: kubectl, and its watch until something is
+//! so.
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
@@ -57,8 +58,8 @@ impl Kubectl {
         serde_json::from_str(&text).map_err(|error| Error::parse(words.join(" "), error))
     }
 
-    /// Watches what `get` finds until `is_done` with it. When that became so; `None` if it was so at the first look. A watch that
-    /// ends, because an apiserver does, is made again.
+    /// Watches what `get` finds until `is_done` with it. When that became so; `None` if it was so
+    /// at the first look. A watch that ends, because an apiserver does, is made again.
     pub fn wait(&self, words: &[&str], is_done: impl Fn(&Seen) -> bool) -> Result<Option<Instant>> {
         let deadline = Instant::now() + PATIENCE;
         let mut first = true;
@@ -100,7 +101,8 @@ impl Watch {
         Ok(Self { child, events, seen: Seen::new() })
     }
 
-    /// Takes events until there is a silence; when the last one came. `None` when the watch or the time is over.
+    /// Takes events until there is a silence; when the last one came. `None` when the watch or the
+    /// time is over.
     fn burst(&mut self, deadline: Instant) -> Option<Instant> {
         let first = self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()?;
         let mut at = Instant::now();

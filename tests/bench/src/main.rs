@@ -1,6 +1,7 @@
-//! The figures that this project promises, measured in one run on machines of the lab and written down: results.json for
-//! programs, docs/benchmarks.md for people. A goal missed is a figure like any other; a measurement that could not be made
-//! fails the run, by name. What is measured, and how, is one file for each under `measure`.
+//! The figures that this project promises, measured in one run on machines of the lab and written
+//! down: results.json for programs, docs/benchmarks.md for people. A goal missed is a figure like
+//! any other; a measurement that could not be made fails the run, by name. What is measured, and
+//! how, is one file for each under `measure`.
 
 mod command;
 mod error;
@@ -25,7 +26,8 @@ use results::Results;
 
 /// Measures the figures of docs/benchmarks.md and writes them to target/bench/results.json.
 ///
-/// Needs root, and what `make tools` installs. Without --only the page and its timeline in docs/ are written as well.
+/// Needs root, and what `make tools` installs. Without --only the page and its timeline in docs/
+/// are written as well.
 #[derive(Parser)]
 struct Cli {
     /// The binary to measure: static, stripped, as it is shipped

@@ -1,4 +1,5 @@
-//! docs/benchmarks.md and its timeline: the figures of one whole run, with when and on what they were taken.
+//! docs/benchmarks.md and its timeline: the figures of one whole run, with when and on what they
+//! were taken.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! The timeline as an SVG: where the seconds of `start` and of `kubeadm init` went, and what requests met during a pivot and its rolls.
+//! The timeline as an SVG: where the seconds of `start` and of `kubeadm init` went, and what
+//! requests met during a pivot and its rolls.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -78,7 +79,8 @@ fn draw_phases(
     Ok(())
 }
 
-/// The slowest request of each moment, and where some failed; pivot and rolls are shaded and say how many failed in them.
+/// The slowest request of each moment, and where some failed; pivot and rolls are shaded and say
+/// how many failed in them.
 fn requests(area: &Area, session: &Session) -> Result<(), Box<dyn std::error::Error>> {
     let Session { spans, slices } = session;
     let end = slices.last().map_or(1.0, |slice| slice.at);

@@ -29,7 +29,7 @@ impl Results {
         Self { only: only.to_vec(), ..Self::default() }
     }
 
-    /// Whether anybody asked for this figure.
+    /// Whether this figure is wanted.
     pub fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
     }

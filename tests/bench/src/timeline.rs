@@ -79,7 +79,8 @@ pub fn phases_of_kubeadm(lines: &[Line], begun: Instant) -> Vec<Span> {
     phases
 }
 
-/// Samples after the first success, gathered into slices of `width` seconds since `begun` (in seconds since 1970).
+/// Samples after the first success, gathered into slices of `width` seconds since `begun` (in
+/// seconds since 1970).
 pub fn slices(samples: &[Sample], begun: f64, width: f64) -> Vec<Slice> {
     let mut slices: Vec<Slice> = Vec::new();
     for sample in samples.iter().filter(|sample| sample.at >= begun) {

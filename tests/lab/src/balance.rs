@@ -1,6 +1,7 @@
-//! A load balancer outside of all machines, as clusters of several controllers have one: haproxy, which asks every apiserver whether it is
-//! ready, and breaks off the connections to one that has not been for a while, as one is whose machine has lost its power. It knows nothing of
-//! a machine but its address.
+//! A load balancer outside of all machines, as clusters of several controllers have one: haproxy,
+//! which asks every apiserver whether it is ready, and breaks off the connections to one that has
+//! not been for a while, as one is whose machine has lost its power. It knows nothing of a machine
+//! but its address.
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -34,7 +35,8 @@ pub struct Balancer {
 }
 
 impl Balancer {
-    /// Listens at the lab's gateway, and sends connections to the same port of whichever of `machines` is ready.
+    /// Listens at the lab's gateway, and sends connections to the same port of whichever of
+    /// `machines` is ready.
     pub(crate) fn start(lab: &Lab, port: u16, machines: &[Machine]) -> Result<Self> {
         let file = lab.folder().join("balancer.cfg");
         files::write(&file, config(lab.gateway(), port, machines).as_bytes(), 0o600)?;
@@ -53,7 +55,7 @@ impl Balancer {
 impl Drop for Balancer {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
-        self.child.wait().ok(); // it has ended, or was ended by somebody else
+        self.child.wait().ok(); // it has ended, or was ended from outside
     }
 }
 

@@ -1,5 +1,6 @@
-//! What was built once is found again by the digest of what it was built from. An entry is complete or absent: it is
-//! made under another name, by one process at a time. Nothing here deletes an entry, a running machine may stand on it.
+//! What was built once is found again by the digest of what it was built from. An entry is complete
+//! or absent: it is made under another name, by one process at a time. Nothing here deletes an
+//! entry, a running machine may stand on it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,11 @@ impl Cache {
         files::make_dir(folder)?;
         let folder = folder.canonicalize().map_err(Error::file("find", folder))?;
         Ok(Self { folder })
+    }
+
+    /// Where `programs.sh` leaves what it has compiled, here and when the Makefile calls it.
+    pub(crate) fn compiled(&self) -> PathBuf {
+        self.folder.join("go")
     }
 
     /// The entry of this name and digest; `make` fills an empty folder when there is none.

@@ -1,7 +1,9 @@
-//! The control groups of a lab and of its machines: where its processes are found again, whoever started them, and ended.
+//! The control groups of a lab and of its machines: by which its processes are found and ended,
+//! whichever process started them.
 //!
-//! The lab's groups lie below the group of whoever brought it up, so that its limits hold; in a purely unified hierarchy
-//! they lie below the root, as those of a container runtime do, because a group that holds processes hands nothing down.
+//! The lab's groups lie below the group of the process that made the lab, so that its limits hold;
+//! in a purely unified hierarchy they lie below the root, as those of a container runtime do,
+//! because a group that holds processes hands nothing down.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -110,7 +112,7 @@ fn own_group(ours: &str, key: &str) -> Option<String> {
     })
 }
 
-/// In a unified hierarchy a group passes on only the controllers it is told to.
+/// In a unified hierarchy a group passes on only the controllers that are enabled for its children.
 fn hand_down(parent: &Path) -> Result<()> {
     let Ok(controllers) = fs::read_to_string(parent.join("cgroup.controllers")) else { return Ok(()) };
     let enable: Vec<String> = controllers.split_whitespace().map(|name| format!("+{name}")).collect();

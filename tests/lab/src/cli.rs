@@ -8,7 +8,8 @@ use lab::cluster::START;
 use lab::image::{Image, Layout};
 use lab::{Cache, Cluster, Error, Lab, Parts, Result};
 
-/// Machines with real kubelet, containerd, etcd and Kubernetes, on this host, without virtualisation.
+/// Machines with real kubelet, containerd, etcd and Kubernetes, on this host, without
+/// virtualisation.
 ///
 /// Needs root, Go, and the Debian packages that `make tools` installs.
 #[derive(Debug, Parser)]
@@ -73,7 +74,8 @@ enum Act {
         /// The archive
         to: PathBuf,
     },
-    /// Ask an API server at a steady rate, each time over a new connection; one JSON line for each request
+    /// Ask an API server at a steady rate, each time over a new connection; one JSON line for each
+    /// request
     Probe(lab::probe::Options),
     /// Pass connections on to a server that hears everything later, until standard input ends
     Far(lab::far::Options),
@@ -139,9 +141,8 @@ fn demo(dir: &Path, bootkube: &Path) -> Result<ExitCode> {
         );
     }
     print!("{}", cluster.kubectl(&["get", "nodes,pods", "-A", "-o", "wide"])?);
-    println!(
-        "\nlook around: cargo run -q -p lab -- exec n1 -- kubectl get all -A\ntake it away: cargo run -q -p lab -- down"
-    );
+    let lab = std::env::args().next().unwrap_or_default();
+    println!("\nlook around: {lab} exec n1 -- kubectl get all -A\ntake it away: {lab} down");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,5 +1,6 @@
-//! A cluster on the lab's machines, made the way a user makes one: the binary renders, kubelet joins with the rendered token,
-//! `start` does the rest. Everything that a user would type is typed on the first machine.
+//! A cluster on the lab's machines, made the way a user makes one: the binary renders, kubelet
+//! joins with the rendered token, `start` does the rest. Everything that a user would type is typed
+//! on the first machine.
 
 use std::path::Path;
 use std::process::Output;
@@ -33,8 +34,9 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Puts the binary onto every machine, and a configuration onto the first: the lab's, changed by `changes` (a JSON merge
-    /// patch, RFC 7386: maps are merged, null removes, all else is replaced).
+    /// Puts the binary onto every machine, and a configuration onto the first: the lab's, changed
+    /// by `changes` (a JSON merge patch, RFC 7386: maps are merged, null removes, all else is
+    /// replaced).
     pub fn prepare(lab: &Lab, binary: &Path, changes: &Value) -> Result<Self> {
         let cluster = Self { lab: lab.clone() };
         for machine in lab.machines() {
@@ -52,7 +54,8 @@ impl Cluster {
         self.lab.machine("n1")
     }
 
-    /// What a user writes for a machine without a CNI plugin of bootkube's, and what this host needs beyond that.
+    /// What a user writes for a machine without a CNI plugin of bootkube's, and what this host
+    /// needs beyond that.
     fn config(&self) -> Result<Value> {
         let args: serde_json::Map<_, _> = quirks::kube_proxy_args()
             .iter()
@@ -127,8 +130,8 @@ impl Cluster {
         Ok(Families::of(&config))
     }
 
-    /// Runs `words`, a command that starts the cluster, on the first controller to its end, whatever its status. What it says is kept
-    /// for a dump.
+    /// Runs `words`, a command that starts the cluster, on the first controller to its end,
+    /// whatever its status. What it says is kept for a dump.
     pub fn start_by(&self, words: &[&str]) -> Result<Output> {
         let controller = self.controller()?;
         let output = controller.exec(words)?;

@@ -1,6 +1,7 @@
-//! The world at the time of a failure: what the cluster says of itself, what runs on each machine, and every log. A part
-//! that cannot be had does not keep the others from being written; its place says why. What a test wants to be in it, such
-//! as bootkube's own output, it puts into the machine's /var/log/lab.
+//! The world at the time of a failure: what the cluster says of itself, what runs on each machine,
+//! and every log. A part that cannot be had does not keep the others from being written; its place
+//! says why. What a test wants to be in it, such as bootkube's own output, it puts into the
+//! machine's /var/log/lab.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! What can go wrong in the lab: the act, the object, the path, and what the tool that was asked said itself.
+//! What can go wrong in the lab: the act, the object, the path, and what the tool that was asked
+//! said itself.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;

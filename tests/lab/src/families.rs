@@ -1,4 +1,5 @@
-//! IPv4, IPv6 or both: what a cluster's nodes, pods and services have addresses of. Machines always have both. Pure.
+//! IPv4, IPv6 or both: what a cluster's nodes, pods and services have addresses of. Machines always
+//! have both. Pure.
 
 use std::net::IpAddr;
 
@@ -9,7 +10,7 @@ use crate::machine::Machine;
 /// Families of a cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Families {
-    /// What a cluster has that is not told.
+    /// The default.
     #[default]
     Ipv4,
     /// That alone.

@@ -1,5 +1,6 @@
-//! Distance: a relay between a client and a server of a machine, through which everything that the client says comes later. In a
-//! process of its own, because whoever asks for it must not enter a namespace itself.
+//! Distance: a relay between a client and a server of a machine, through which everything that the
+//! client says comes later. It is a process of its own, because a test must not enter a namespace
+//! itself.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -99,7 +100,7 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
-        self.child.wait().ok(); // it has ended, or was ended by somebody else
+        self.child.wait().ok(); // it has ended, or was ended from outside
     }
 }
 

@@ -1,4 +1,5 @@
-//! Files with errors that name them. Nothing here follows a symlink out of a machine on purpose, or knows what it writes.
+//! Files with errors that name them. Nothing here follows a symlink out of a machine on purpose, or
+//! knows what it writes.
 
 use std::fs;
 use std::io::Write;

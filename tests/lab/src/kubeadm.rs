@@ -1,5 +1,6 @@
-//! A cluster that kubeadm makes on a machine, for comparison: the same kubelet, images and network, everything else as kubeadm
-//! has it by default. What `bootkube render` writes before the clock runs, its phases write before the clock runs as well.
+//! A cluster that kubeadm makes on a machine, for comparison: the same kubelet, images and network,
+//! everything else as kubeadm has it by default. What `bootkube render` writes before the clock
+//! runs, its phases write before the clock runs as well.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! As much of a kubeconfig as the lab needs: its first cluster and its first user, with data inside the file.
+//! As much of a kubeconfig as the lab needs: its first cluster and its first user, with data inside
+//! the file.
 
 use std::path::Path;
 

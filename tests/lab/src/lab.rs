@@ -1,4 +1,4 @@
-//! A lab in a folder: made, found again by anybody, and taken away without a trace.
+//! A lab in a folder: made, opened by any process, and removed without a trace.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -25,12 +25,13 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Makes a lab of new machines n1, n2, … with containerd and all images, in place of what was in the folder.
+    /// Makes a lab of new machines n1, n2, … with containerd and all images, in place of what was
+    /// in the folder.
     pub fn up(folder: &Path, machines: usize) -> Result<Self> {
         Self::of_parts(folder, machines, &Parts::build(&Cache::open()?)?)
     }
 
-    /// As `up`, for one who has the parts.
+    /// As `up`, of parts that are built.
     pub fn of_parts(folder: &Path, machines: usize, parts: &Parts) -> Result<Self> {
         let count = u8::try_from(machines).ok().filter(|count| (1..=99).contains(count));
         let machines = count.ok_or(Error::MachineCount(machines))?;
@@ -61,7 +62,7 @@ impl Lab {
         State::update(&self.folder, |state| state.switch = Some(switch))
     }
 
-    /// A lab that was made before, by whomever.
+    /// A lab that was made before, by any process.
     pub fn open(folder: &Path) -> Result<Self> {
         let machines = State::load(folder)?.machines;
         let folder = folder.canonicalize().map_err(Error::file("find", folder))?;
@@ -84,7 +85,8 @@ impl Lab {
         self.machines().into_iter().find(|machine| machine.name() == name).ok_or_else(missing)
     }
 
-    /// A command outside of all machines, where their addresses and those of their pods can be reached. It sees the host's files.
+    /// A command outside of all machines, where their addresses and those of their pods can be
+    /// reached. It sees the host's files.
     pub fn command_outside(&self, program: &str) -> Result<Command> {
         Ok(State::load(&self.folder)?.switch()?.network_command(program))
     }
@@ -95,7 +97,8 @@ impl Lab {
         output(self.command_outside(program)?.args(arguments))
     }
 
-    /// Starts asking an API server from outside of all machines; what is asked and answered goes to `name` in the lab's folder.
+    /// Starts asking an API server from outside of all machines; what is asked and answered goes to
+    /// `name` in the lab's folder.
     pub fn probe_outside(&self, name: &str, options: &Options) -> Result<Prober> {
         let output = self.folder.join(format!("{name}.jsonl"));
         Prober::start(|program| self.command_outside(program), options, output)
@@ -111,7 +114,7 @@ impl Lab {
         Balancer::start(self, port, machines)
     }
 
-    /// Writes what there is to know about the lab's state into a folder, for somebody who asks why a test failed.
+    /// Writes the lab's state into a folder: the evidence of a failed test.
     pub fn dump(&self, to: &Path) -> Result<()> {
         dump::dump(self, to)
     }

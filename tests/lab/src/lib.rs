@@ -1,4 +1,5 @@
-//! The lab: machines with real kubelet, containerd, runc, etcd and Kubernetes on one host, without virtualisation.
+//! The lab: machines with real kubelet, containerd, runc, etcd and Kubernetes on one host, without
+//! virtualisation.
 //!
 //! ```text
 //! Go modules ─ programs ─► image ─► store (a containerd root with every image)   all kept in the cache, by digest
@@ -42,7 +43,7 @@ pub use families::Families;
 pub use kubeadm::Kubeadm;
 pub use lab::{Guard, Lab};
 pub use machine::{EtcdTls, Machine};
-pub use programs::{Programs, etcd_snapshot};
+pub use programs::{Programs, etcd_snapshot, go};
 pub use store::Parts;
 
 /// The sources of the lab.
@@ -55,12 +56,12 @@ pub fn workspace() -> PathBuf {
     sources().ancestors().nth(2).unwrap_or(sources()).to_path_buf()
 }
 
-/// Where the lab of this name is when nobody says otherwise.
+/// The default folder of the lab of this name.
 pub fn default_dir(name: &str) -> PathBuf {
     workspace().join("target/lab").join(name)
 }
 
-/// Tells people what takes time.
+/// Says on standard error what takes time.
 fn progress(what: &str) {
     eprintln!("lab: {what}");
 }

@@ -1,4 +1,5 @@
-//! The wires: a bridge in a namespace of the lab's own, and a cable from it to each machine. Nothing appears on the host.
+//! The wires: a bridge in a namespace of the lab's own, and a cable from it to each machine.
+//! Nothing appears on the host.
 
 use std::io::Write;
 use std::path::Path;
@@ -55,7 +56,8 @@ fn routes_to_pods(act: &str, plan: &Plan, number: u8) -> String {
     format!("route {act} {pods} via {machine}\nroute {act} {pods6} via {machine6}\n")
 }
 
-/// Takes away what is left of a machine's cable: the kernel does so too, but later than a machine can be back.
+/// Takes away what is left of a machine's cable: the kernel does so too, but later than a machine
+/// can be back.
 pub(crate) fn disconnect(switch: &Process, number: u8) -> Result<()> {
     if !is_connected(switch, number)? {
         return Ok(());

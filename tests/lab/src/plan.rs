@@ -1,4 +1,5 @@
-//! Names and addresses of a lab, derived from its folder, so that two labs never ask for the same. Pure.
+//! Names and addresses of a lab, derived from its folder, so that two labs never ask for the same.
+//! Pure.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;

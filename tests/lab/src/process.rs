@@ -1,4 +1,5 @@
-//! A process that holds namespaces, known by number and start time, so that a number used again is not taken for it.
+//! A process that holds namespaces, known by number and start time, so that a number used again is
+//! not taken for it.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -65,7 +66,7 @@ pub(crate) enum Role {
     Switch,
 }
 
-/// Starts boot.sh as a process of nobody's and waits until its namespaces stand.
+/// Starts boot.sh, detached from this process, and waits until its namespaces exist.
 pub(crate) fn boot(role: Role, home: &Path, group: &Group, variables: &[(&str, &str)]) -> Result<Process> {
     group.make()?;
     let script = home.join("boot.sh");

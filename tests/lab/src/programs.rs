@@ -1,7 +1,9 @@
-//! The programs that Debian does not package, built from Go modules of pinned versions. The version numbers are read from
-//! go.mod, so that they are written down once.
+//! The programs that Debian does not package, built from Go modules of pinned versions. The version
+//! numbers are read from go.mod, so that they are written down once. `programs.sh` compiles: the
+//! Makefile starts it beside cargo.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::cache::{Cache, Fingerprint};
@@ -9,8 +11,8 @@ use crate::command::run;
 use crate::error::{Error, Result};
 use crate::{files, progress, sources};
 
-/// The folder below `tests/lab/kubernetes` that is used unless another is asked for.
-pub const KUBERNETES: &str = "v1.36";
+/// Compiles a program.
+const SCRIPT: &str = "programs.sh";
 /// The version the pause image calls itself, the one that kubeadm of this Kubernetes version uses.
 pub const PAUSE: &str = "3.10.2";
 
@@ -29,16 +31,16 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Builds what is not in the cache: about six minutes for the first time on two cores.
+    /// Builds what is not in the cache: about five minutes for the first time on two cores.
     pub fn build(cache: &Cache) -> Result<Self> {
-        let kubernetes = Module::open(&format!("kubernetes/{KUBERNETES}"))?;
+        let kubernetes = Module::open("kubernetes/v1.36")?;
         let coredns = Module::open("coredns")?;
         let pause = Module::open("pause")?;
         let kubernetes_version = kubernetes.version_of("k8s.io/kubernetes")?;
         let built = [
-            kubernetes.build(cache, "hyperkube", &version_flags(&kubernetes_version))?,
-            coredns.build(cache, "coredns", "")?,
-            pause.build(cache, "pause", "")?,
+            kubernetes.build(cache, "hyperkube")?,
+            coredns.build(cache, "coredns")?,
+            pause.build(cache, "pause")?,
         ];
         let digest =
             built.iter().fold(Fingerprint::default(), |all, (_, digest)| all.part(digest.as_bytes()));
@@ -57,23 +59,20 @@ impl Programs {
 
 /// The program that asks an API server over kept connections, built when it is not in the cache.
 pub(crate) fn keepalive(cache: &Cache) -> Result<PathBuf> {
-    Module::open("keepalive")?.build(cache, "keepalive", "").map(|(program, _)| program)
+    Module::open("keepalive")?.build(cache, "keepalive").map(|(program, _)| program)
 }
 
 /// The program that saves and restores snapshots of etcd, built when it is not in the cache.
 pub fn etcd_snapshot(cache: &Cache) -> Result<PathBuf> {
-    Module::open("snapshot")?.build(cache, "etcd-snapshot", "").map(|(program, _)| program)
+    Module::open("snapshot")?.build(cache, "etcd-snapshot").map(|(program, _)| program)
 }
 
-/// Without these the components call themselves v0.0.0 and refuse each other.
-fn version_flags(version: &str) -> String {
-    let package = "k8s.io/component-base/version";
-    let mut numbers = version.trim_start_matches('v').split('.');
-    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
-    format!(
-        "-X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor} \
-         -X {package}.gitTreeState=clean"
-    )
+/// `go` with the flags of the lab's programs, in a folder below `tests/lab`: packages that those
+/// use are not compiled again.
+pub fn go(below: &str) -> Command {
+    let mut go = Command::new(sources().join("go"));
+    go.current_dir(sources().join(below));
+    go
 }
 
 /// A folder with a main package of ours.
@@ -97,33 +96,26 @@ impl Module {
     }
 
     /// The program and the digest of its sources.
-    fn build(&self, cache: &Cache, name: &str, linker_flags: &str) -> Result<(PathBuf, String)> {
-        let flags = ["-trimpath", "-ldflags", &format!("-s -w {linker_flags}")].map(str::to_owned);
-        let digest = self.digest(&flags)?;
+    fn build(&self, cache: &Cache, name: &str) -> Result<(PathBuf, String)> {
+        let digest = self.digest()?;
         let entry = cache.entry(name, &digest, |folder| {
             progress(&format!("building {name}; the first time takes minutes"));
-            self.compile(&flags, &folder.join(name))
+            let built = cache.compiled();
+            run(Command::new(sources().join(SCRIPT)).arg(&built).arg(name))?;
+            let program = folder.join(name);
+            // Not a link: Go dates its file anew whenever it finds it up to date, and images go by dates.
+            fs::copy(built.join(name), &program).map(drop).map_err(Error::file("copy to", &program))
         })?;
         Ok((entry.join(name), digest))
     }
 
-    fn compile(&self, flags: &[String], program: &Path) -> Result<()> {
-        let mut go = Command::new("go");
-        go.arg("build").args(flags).arg("-o").arg(program).arg(".");
-        run(go.current_dir(&self.folder).env("CGO_ENABLED", "0")).map(drop)
-    }
-
-    fn digest(&self, flags: &[String]) -> Result<String> {
-        let go = run(Command::new("go").arg("version"))?;
+    fn digest(&self) -> Result<String> {
+        let go = run(go(".").arg("version"))?;
         let mut digest = Fingerprint::default().part(go.as_bytes());
-        for flag in flags {
-            digest = digest.part(flag.as_bytes());
-        }
-        for file in ["go.mod", "go.sum", "main.go"] {
-            let path = self.folder.join(file);
-            if path.exists() {
-                digest = digest.file(&path)?;
-            }
+        let scripts = ["go", SCRIPT].map(|script| sources().join(script));
+        let ours = ["go.mod", "go.sum", "main.go"].map(|file| self.folder.join(file));
+        for path in scripts.iter().chain(&ours).filter(|path| path.exists()) {
+            digest = digest.file(path)?;
         }
         Ok(digest.finish())
     }
@@ -146,11 +138,5 @@ mod tests {
         assert_eq!(required_version(text, "one").as_deref(), Some("v1.0.0"));
         assert_eq!(required_version(text, "two").as_deref(), Some("v2.3.4"));
         assert_eq!(required_version(text, "three"), None);
-    }
-
-    #[test]
-    fn the_linker_is_told_major_and_minor_version() {
-        let flags = version_flags("v1.36.3");
-        assert!(flags.contains("gitMajor=1 ") && flags.contains("gitMinor=36 "), "{flags}");
     }
 }

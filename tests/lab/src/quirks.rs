@@ -1,5 +1,5 @@
-//! What is peculiar to the hosts that labs run on, and what follows for those who run in one. A user's machine needs none
-//! of this. Everything that depends on the host is detected.
+//! What is peculiar to the hosts that labs run on, and what follows for those who run in one. A
+//! user's machine needs none of this. Everything that depends on the host is detected.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 const CAP_SYS_RESOURCE: u32 = 24;
 
-/// Flags of kube-proxy in a lab, without their dashes: the limits it would set belong to the host's own network namespace.
+/// Flags of kube-proxy in a lab, without their dashes: the limits it would set belong to the host's
+/// own network namespace.
 pub fn kube_proxy_args() -> [(&'static str, &'static str); 3] {
     [
         ("conntrack-max-per-core", "0"),

@@ -1,4 +1,5 @@
-//! What the lab's folder remembers of what runs: enough for another process, or the next `lab up`, to find and end it.
+//! What the lab's folder remembers of what runs: enough for another process, or the next `lab up`,
+//! to find and end it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,7 +46,7 @@ impl State {
         files::write(&path, &bytes, 0o644)
     }
 
-    /// Changes the state while nobody else does.
+    /// Changes the state under its lock.
     pub(crate) fn update(lab: &Path, change: impl FnOnce(&mut Self)) -> Result<()> {
         let _alone = cache::lock(&lab.join(LOCKS[0]))?;
         let mut state = Self::load(lab)?;
@@ -72,7 +73,8 @@ pub(crate) fn lock_lab(lab: &Path) -> Result<std::fs::File> {
     cache::lock(&lab.join(LOCKS[1]))
 }
 
-/// Whether a file in the lab's folder stays when the lab goes: the locks, which somebody may be waiting for.
+/// Whether a file in the lab's folder stays when the lab goes: the locks, for which another process
+/// may be waiting.
 pub(crate) fn outlives(name: &str) -> bool {
     LOCKS.contains(&name)
 }

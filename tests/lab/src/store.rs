@@ -1,5 +1,5 @@
-//! What every machine starts from: programs in /usr/local, and a containerd root into which all images were imported once.
-//! A new machine links it instead of importing 400 MB again.
+//! What every machine starts from: programs in /usr/local, and a containerd root into which all
+//! images were imported once. A new machine links it instead of importing 400 MB again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -62,8 +62,8 @@ fn digest_of(path: &Path) -> Result<String> {
     Ok(Fingerprint::default().file(path)?.finish())
 }
 
-/// Imports the images on a machine of a lab of its own, and keeps that machine's containerd root. That lab is always in the same
-/// folder, so that the next one ends what a killed one left.
+/// Imports the images on a machine of a lab of its own, and keeps that machine's containerd root.
+/// That lab is always in the same folder, so that the next one ends what a killed one left.
 fn make_store(usr: &Path, images: &Path, folder: &Path) -> Result<()> {
     progress("importing images");
     let parts = Parts { usr: usr.to_path_buf(), store: None };

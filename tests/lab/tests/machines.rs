@@ -1,5 +1,5 @@
-//! The lab on this host, for real: machines come up, run pods, lose power, and go without a trace. Needs root and what
-//! `make tools` installs.
+//! The lab on this host, for real: machines come up, run pods, lose power, and go without a trace.
+//! Needs root and what `make tools` installs.
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests, which clippy does not know
 
@@ -133,7 +133,7 @@ fn a_binary_becomes_a_command_and_an_image_of_a_machine() {
     assert!(shell(&machine, "bootkube 2>&1 || true").contains("applet not found"), "it is on the disk");
 }
 
-/// kubelet starts static pods although nobody answers at its API server.
+/// kubelet starts static pods although its API server does not answer.
 #[test]
 fn static_pods_run_from_our_images_and_come_back_after_a_power_cut() {
     let lab = Guard::up("test-pods", 1).unwrap();

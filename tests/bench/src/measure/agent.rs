@@ -1,5 +1,5 @@
-//! The agent on a controller that has nothing to do: its memory, and the processor time it takes while nothing happens. Its pod and its copy
-//! count together.
+//! The agent on a controller that has nothing to do: its memory, and the processor time it takes
+//! while nothing happens. Its pod and its copy count together.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -88,7 +88,8 @@ fn processes(machine: &Machine) -> Result<Vec<String>> {
     }
 }
 
-/// Processor time of a process: fields 14 and 15 of its stat, whose second is a name in parentheses.
+/// Processor time of a process: fields 14 and 15 of its stat, whose second is a name in
+/// parentheses.
 fn ticks(proc: &Path) -> Result<f64> {
     let path = proc.join("stat");
     let text = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;

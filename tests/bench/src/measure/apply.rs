@@ -1,6 +1,7 @@
-//! Many objects through `start` on a machine that runs itself, against `kubectl apply --server-side` of the same files. In turns, on
-//! one machine, each time as new objects in a namespace of their own. Of `start` the phase that applies counts, with the
-//! cluster's own objects, which it applies as well.
+//! Many objects through `start` on a machine that runs itself, against `kubectl apply
+//! --server-side` of the same files. In turns, on one machine, each time as new objects in a
+//! namespace of their own. Of `start` the phase that applies counts, with the cluster's own
+//! objects, which it applies as well.
 
 use std::path::Path;
 use std::time::Instant;

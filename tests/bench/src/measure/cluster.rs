@@ -1,4 +1,5 @@
-//! A cluster of bootkube's on machines of the lab, as measurements need it: without the lab's audit log, which no rival keeps.
+//! A cluster of bootkube's on machines of the lab, as measurements need it: without the lab's audit
+//! log, which no rival keeps.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

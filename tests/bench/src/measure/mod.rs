@@ -1,4 +1,5 @@
-//! The measurements. Each makes its own machines, so that none stands on what another left, and yields several figures.
+//! The measurements. Each makes its own machines, so that none stands on what another left, and
+//! yields several figures.
 
 mod agent;
 mod apply;
@@ -50,7 +51,8 @@ impl Bench {
         Command::new(&self.binary)
     }
 
-    /// Work on new machines, which are gone afterwards. If it fails, what there is to know about them goes to target/bench/dump.
+    /// Work on new machines, which are gone afterwards. If it fails, what there is to know about
+    /// them goes to target/bench/dump.
     fn on_machines<T>(&self, count: usize, work: impl FnOnce(&Lab) -> Result<T>) -> Result<T> {
         let lab = Guard::up("bench", count)?;
         let done = work(&lab);
@@ -77,7 +79,7 @@ const MEASUREMENTS: [Measurement; 7] = [
     Measurement { names: &unnoticed::NAMES, measure: unnoticed::measure },
 ];
 
-/// Takes every measurement that somebody asked for; one that fails does not keep the others from being made.
+/// Takes every measurement that is wanted; one that fails does not keep the others from being made.
 pub fn all(bench: &Bench, results: &mut Results) {
     for Measurement { names, measure } in MEASUREMENTS {
         if !names.iter().any(|name| results.wants(name)) {

@@ -1,5 +1,5 @@
-//! How fast `start` acts on what it waited for, in its own words: the report that it writes. On machines of its own, because the
-//! other figures are those of a `start` that nobody asked for a report.
+//! How fast `start` acts on what it waited for, in its own words: the report that it writes. On
+//! machines of its own, because the other figures are those of a `start` without a report.
 
 use lab::Machine;
 use serde_json::Value;
@@ -14,7 +14,8 @@ use crate::results::Results;
 pub const NAMES: [&str; 1] = ["transition_overhead_ms"];
 /// Where `start --report` writes, on the machine.
 const FOLDER: &str = "/root/report";
-/// In its report.json: the 95th percentile of the times from a change in the world to the next act, in milliseconds.
+/// In its report.json: the 95th percentile of the times from a change in the world to the next act,
+/// in milliseconds.
 const FIGURE: &str = "/figures/transition_overhead_ms";
 
 /// Takes the figure, from a binary that can report.

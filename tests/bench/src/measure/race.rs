@@ -1,5 +1,6 @@
-//! `start` against `kubeadm init`: both from the moment before kubelet is started until the command has ended and Node and
-//! control plane are Ready. In turns, each time on new machines. Rendering, and kubeadm's phases that do the same, are done before.
+//! `start` against `kubeadm init`: both from the moment before kubelet is started until the command
+//! has ended and Node and control plane are Ready. In turns, each time on new machines. Rendering,
+//! and kubeadm's phases that do the same, are done before.
 
 use std::time::Instant;
 

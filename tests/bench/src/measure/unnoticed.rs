@@ -1,5 +1,6 @@
-//! Pivots and rolls under load: two machines ask the API of the first, as administrator and as one whom RBAC has to allow, over
-//! fresh connections without a second try and over kept ones as client-go does, from before the pivot until after the last roll.
+//! Pivots and rolls under load: two machines ask the API of the first, as administrator and as a
+//! user that RBAC has to allow, over fresh connections without a second try and over kept ones as
+//! client-go does, from before the pivot until after the last roll.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -44,7 +45,8 @@ struct Outcome {
     failures: Failures,
 }
 
-/// How often a client failed in the same way during the same act: what to look at when there are any.
+/// How often a client failed in the same way during the same act: what to look at when there are
+/// any.
 type Failures = BTreeMap<(String, String), u64>;
 
 #[derive(Clone, Copy, Default)]
@@ -168,7 +170,8 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-/// Each machine has both users, over fresh connections and over kept ones; each user speaks both versions of HTTP.
+/// Each machine has both users, over fresh connections and over kept ones; each user speaks both
+/// versions of HTTP.
 fn start_probers(lab: &Lab, controller: &Machine) -> Result<Vec<(Connections, Prober)>> {
     let admin = identity(lab, controller, "admin")?;
     let scheduler = identity(lab, controller, "scheduler")?;
@@ -189,7 +192,8 @@ fn start_probers(lab: &Lab, controller: &Machine) -> Result<Vec<(Connections, Pr
     Ok(probers)
 }
 
-/// A kubeconfig on the host of one whose certificate was rendered. The scheduler may list nodes, because a ClusterRole says so.
+/// A kubeconfig on the host of one whose certificate was rendered. The scheduler may list nodes,
+/// because a ClusterRole says so.
 fn identity(lab: &Lab, controller: &Machine, name: &str) -> Result<std::path::PathBuf> {
     let data = |file: &str| -> Result<String> {
         let pem = controller.read(&format!("{ASSETS}/tls/{file}"))?;

@@ -1,5 +1,5 @@
-//! Which images there are: those of a Kubernetes release under their own names, and one to test with. None but the last
-//! holds a shell.
+//! Which images there are: those of a Kubernetes release under their own names, and one to test
+//! with. None but the last holds a shell.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

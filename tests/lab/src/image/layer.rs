@@ -1,5 +1,5 @@
-//! One layer: which file goes where. Everything is owned by root, dated zero, and sorted, so that a layer's digest depends on its
-//! files alone.
+//! One layer: which file goes where. Everything is owned by root, dated zero, and sorted, so that a
+//! layer's digest depends on its files alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -71,7 +71,8 @@ impl Layer {
         tar.finish().map_err(Error::file("finish", "a layer"))
     }
 
-    /// Adds size and date of every file in it: what changes when its content does, without reading it.
+    /// Adds size and date of every file in it: what changes when its content does, without reading
+    /// it.
     pub(crate) fn fingerprint(&self, mut digest: Fingerprint) -> Result<Fingerprint> {
         for entry in self.0.values() {
             if let Entry::File { source, .. } = entry {

@@ -20,7 +20,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Writes images into one archive, what `ctr images import` and `docker load` read. Works in a folder beside it.
+    /// Writes images into one archive, what `ctr images import` and `docker load` read. Works in a
+    /// folder beside it.
     pub fn write_archive(images: &[Image], to: &Path) -> Result<()> {
         let folder = to.with_extension("layout");
         files::remove(&folder)?;
@@ -55,7 +56,8 @@ impl Layout {
         let manifest =
             json!({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers});
         let mut entry = self.json(media_type, &manifest)?;
-        // The first name is containerd's, which understands full references; the second is the standard's.
+        // The first name is containerd's, which understands full references; the second is the
+        // standard's.
         let tag = image.reference.rsplit(':').next();
         entry["annotations"] =
             json!({"io.containerd.image.name": image.reference, "org.opencontainers.image.ref.name": tag});

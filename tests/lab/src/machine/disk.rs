@@ -1,5 +1,6 @@
-//! The disk of a machine: a folder that becomes its root. /usr is the host's, seen through an overlay that takes the
-//! machine's changes; of the host's /etc a machine has copies of the few files that programs expect.
+//! The disk of a machine: a folder that becomes its root. /usr is the host's, seen through an
+//! overlay that takes the machine's changes; of the host's /etc a machine has copies of the few
+//! files that programs expect.
 
 use std::path::Path;
 use std::process::Command;
@@ -106,7 +107,7 @@ fn write_identity(machine: &Machine, plan: &Plan, machines: u8, etc: &Path) -> R
     })
 }
 
-/// Where everybody looks for them, and where an installer may add its own.
+/// Where container runtimes look for them, and where an installer may add its own.
 fn link_cni_plugins(bin: &Path) -> Result<()> {
     let debian = Path::new("/usr/lib/cni");
     for entry in std::fs::read_dir(debian).map_err(Error::file("list", debian))? {
@@ -138,7 +139,8 @@ pub(super) fn write_cni(machine: &Machine, families: Families) -> Result<()> {
 /// A machine whose cluster brings its own network removes this file before kubelet starts.
 pub(super) const CNI_CONFIG: &str = "etc/cni/net.d/90-lab.conflist";
 
-/// Images are never written to once they are there, so they are linked; the databases beside them are copied.
+/// Images are never written to once they are there, so they are linked; the databases beside them
+/// are copied.
 fn copy_store(store: &Path, to: &Path) -> Result<()> {
     let from = store.join(".");
     let linked =

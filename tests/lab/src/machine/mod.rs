@@ -1,5 +1,6 @@
-//! A machine: namespaces around a root of its own, with containerd, kubelet and etcd as a real one has them. Its disk
-//! is a folder and survives a power cut. This module does not decide what runs on a machine beyond containerd.
+//! A machine: namespaces around a root of its own, with containerd, kubelet and etcd as a real one
+//! has them. Its disk is a folder and survives a power cut. This module does not decide what runs
+//! on a machine beyond containerd.
 
 mod disk;
 mod services;
@@ -23,7 +24,8 @@ use crate::{cache, files, network};
 /// Reads an archive of images from its standard input.
 const IMPORT: &[&str] = &["ctr", "-n", "k8s.io", "images", "import", "-"];
 
-/// One machine of a lab. Cheap to clone; what it knows of the machine's state is read from the lab's folder each time.
+/// One machine of a lab. Cheap to clone: the machine's state is read from the lab's folder each
+/// time.
 #[derive(Clone, Debug)]
 pub struct Machine {
     lab: PathBuf,
@@ -66,7 +68,8 @@ impl Machine {
         self.process().is_ok()
     }
 
-    /// A command inside the machine, to be given arguments and run. Killing it does not end what it started inside.
+    /// A command inside the machine, to be given arguments and run. Killing it does not end what it
+    /// started inside.
     pub fn command(&self, program: &str) -> Result<Command> {
         Ok(self.process()?.command(program))
     }
@@ -102,7 +105,8 @@ impl Machine {
         Prober::start(|program| Ok(self.process()?.network_command(program)), options, output)
     }
 
-    /// Lets clients reach a server of this machine through a relay, from where everything takes longer.
+    /// Lets clients reach a server of this machine through a relay, from where everything takes
+    /// longer.
     pub fn relay(&self, options: &far::Options) -> Result<Relay> {
         Relay::start(|program| Ok(self.process()?.network_command(program)), options)
     }
@@ -147,7 +151,8 @@ impl Machine {
         run_fed(&mut self.words(IMPORT)?, |input| Layout::archive(layout, input))
     }
 
-    /// Makes its disk. `store` is a containerd root to start from, `usr` what the machine has above the host's /usr.
+    /// Makes its disk. `store` is a containerd root to start from, `usr` what the machine has above
+    /// the host's /usr.
     pub(crate) fn create(&self, machines: u8, store: Option<&Path>) -> Result<()> {
         disk::create(self, &self.plan, machines, store)?;
         services::write_containerd(self)
@@ -182,7 +187,8 @@ impl Machine {
         self.power_on()
     }
 
-    /// Starts kubelet, which reads the cluster's address, CA and a token from /etc/kubernetes/kubeconfig.
+    /// Starts kubelet, which reads the cluster's address, CA and a token from
+    /// /etc/kubernetes/kubeconfig.
     pub fn start_kubelet(&self, families: Families) -> Result<()> {
         if self.path(disk::CNI_CONFIG).exists() {
             disk::write_cni(self, families)?;
@@ -191,7 +197,7 @@ impl Machine {
         services::start(self, "kubelet")
     }
 
-    /// Starts a service that nobody has written yet: a program and its flags.
+    /// Writes and starts a service: a program and its flags.
     pub(crate) fn start_service(&self, name: &str, words: &[String]) -> Result<()> {
         services::write_service(self, name, words)?;
         services::start(self, name)

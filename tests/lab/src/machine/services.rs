@@ -1,4 +1,5 @@
-//! The services of a machine: one executable file each, run by process 1 and again whenever it ends.
+//! The services of a machine: one executable file each, run by process 1 and again whenever it
+//! ends.
 
 use std::io::Write;
 

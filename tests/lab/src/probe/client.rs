@@ -1,4 +1,5 @@
-//! One request: a new connection, a handshake with the client's certificate, one GET. Nothing is resumed, kept or retried.
+//! One request: a new connection, a handshake with the client's certificate, one GET. Nothing is
+//! resumed, kept or retried.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

@@ -1,5 +1,6 @@
-//! Requests over connections that are kept. client-go itself makes them, in the program of `tests/lab/keepalive`: what is tried
-//! again then needs no imitation. This module starts it, hands its samples on and ends it.
+//! Requests over connections that are kept. client-go itself makes them, in the program of
+//! `tests/lab/keepalive`: what is tried again then needs no imitation. This module starts it, hands
+//! its samples on and ends it.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};

@@ -1,5 +1,6 @@
-//! Asks an API server at a steady rate, each time over a new TLS connection and without a second try or as client-go does, and
-//! says what happened: one JSON line for each request, and a summary as the last. What a client of a moving control plane sees.
+//! Asks an API server at a steady rate, each time over a new TLS connection and without a second
+//! try or as client-go does, and says what happened: one JSON line for each request, and a summary
+//! as the last. What a client of a moving control plane sees.
 
 mod client;
 mod keepalive;
@@ -20,15 +21,16 @@ pub(crate) use prober::binary;
 
 use crate::error::{Error, Result};
 
-/// What users ask a moving control plane for. Not a list: in the first minute of an apiserver a list of anything that has objects takes
-/// ten seats of priority and fairness, of which there are forty-nine for users (`seatsBasedOnObjectSize`, Kubernetes 1.36.3), so that a
-/// machine with two cores has them wait for each other, whoever listens.
+/// What users ask a moving control plane for. Not a list: in the first minute of an apiserver a
+/// list of anything that has objects takes ten seats of priority and fairness, of which there are
+/// forty-nine for users (`seatsBasedOnObjectSize`, Kubernetes 1.36.3), so that on a machine with
+/// two cores they queue, whichever apiserver answers.
 pub const NAMESPACE: &str = "/api/v1/namespaces/kube-system";
 
-/// What to ask, as whom, how often and for how long.
+/// What to ask, as which user, how often and for how long.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Whom to ask and as whom; needs a client certificate in it
+    /// Server and user; needs a client certificate in it
     #[arg(long)]
     pub kubeconfig: PathBuf,
     /// Requests a second

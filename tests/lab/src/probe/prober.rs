@@ -1,4 +1,5 @@
-//! A prober beside a test: `lab probe` in a process of its own, because a test must not enter a namespace itself.
+//! A prober beside a test: `lab probe` in a process of its own, because a test must not enter a
+//! namespace itself.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use super::{Options, Sample, Summary, parse};
 use crate::error::{Error, Result};
 use crate::files;
 
-/// Asks until it is told to stop, or dropped.
+/// Asks until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Prober {
     child: Child,
