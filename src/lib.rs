@@ -51,6 +51,9 @@ pub const BOOTSTRAP_SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
 pub const ETCD_KEYS: &str = "/etc/kubernetes/etcd";
 /// Folder with the keys of a control plane that `unpivot` has turned into static pods.
 pub const CONTROL_PLANE_KEYS: &str = "/etc/kubernetes/control-plane";
+/// Folder with the files that copies of pods mount, and with the locks that the agent shares with `start` and `unpivot`: the agent's pod
+/// mounts this folder, and only root may enter it.
+pub const CHECKPOINT_SECRETS: &str = "/etc/kubernetes/checkpoint-secrets";
 /// Kubeconfig in `BOOTSTRAP_SECRETS` that leads to the bootstrap apiserver, written by `start` when it knows where that is.
 pub const LOCAL_KUBECONFIG: &str = "kubeconfig-local";
 /// The version of this program.

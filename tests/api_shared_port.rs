@@ -17,6 +17,7 @@ use bootkube::cluster::kubeconfig::{self, Access};
 use bootkube::cluster::objects::Objects;
 use bootkube::cluster::question::Questions;
 use bootkube::cluster::wait::{Scope, follow};
+use bootkube::handover::lock::Locks;
 use bootkube::handover::{Error, Port};
 use bootkube::host::sockets;
 use bootkube::host::steering::Aim;
@@ -35,7 +36,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 async fn steered_nobody_notices_that_one_apiserver_makes_way_for_the_next() {
     let mut api = tokio::task::spawn_blocking(|| Api::start("steered", "")).await.unwrap();
     let number = api.endpoint.port();
-    let port = Port::new(number, &api.access).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let port = Port::new(number, &api.access).unwrap().with_locks(Locks::in_folder(folder.path()));
     let hold = Aim { serving: 0, asked: 0, starting: 1 };
     port.steer(&port.listeners().await.unwrap(), hold).await.unwrap();
     let client = Client::start(&api);

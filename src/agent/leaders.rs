@@ -1,8 +1,13 @@
-//! Leases of controller managers and schedulers that have ended: their holder would keep the next one waiting for 15 s and more.
+//! Releases the leases of controller managers and schedulers that have ended. Their next leader would wait 15 s and more otherwise.
 //!
-//! A lease names its holder's machine, not its process. So it is let go only when a process of that component has ended on this machine and
-//! no other one here can be the holder: each of those began after the lease was acquired, or the lease is not renewed any more. Whoever held
-//! it when the machine lost its power ended unseen: so the agent looks once when it first meets the API.
+//! The holder of a lease calls itself HOSTNAME_UUID: its machine is known, its process is not. When a process of the component ends here,
+//! the lease is released if no process that is left can be its holder:
+//!
+//! - Processes of this machine that began after the lease was acquired cannot.
+//! - A process of another machine can only where two machines have one hostname, which nothing forbids. So unless the API knows pods of
+//!   the component on this machine alone, the lease is watched first for as long as a living holder would take to renew it.
+//!
+//! Where the machine lost its power, the agent did not see the holder end. So it looks once, when it first meets the API.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,12 +20,13 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::Error;
 use crate::NAMESPACE;
+use crate::cluster;
 use crate::cluster::lease::{self, Leader};
 use crate::cluster::objects::Objects;
 use crate::cluster::wait::{Scope, follow};
 use crate::error::chain;
+use crate::host::blocking;
 use crate::host::processes::{self, ContainerProcess};
 
 /// Elected components: name of the lease, and of the container.
@@ -30,34 +36,51 @@ const RENEWED_WITHIN: Duration = Duration::from_millis(2500);
 /// By how much the clock of a process's beginning may be wrong: the kernel gives the machine's own in whole seconds.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// Watches over the leaders of `node`, until it cannot any more.
+/// Why the leaders of this machine cannot be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A lease cannot be read or released.
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    /// The processes of this machine cannot be watched.
+    #[error("failed to look at the processes of this machine")]
+    Processes(#[from] io::Error),
+}
+
+/// Releases leases of the leaders of `node` that have ended, for as long as processes can be watched.
 pub async fn guard(client: &Client, node: &str) -> Result<(), Error> {
-    let scope = Scope {
-        labels: Some(format!("k8s-app in ({})", COMPONENTS.join(","))),
-        fields: Some(format!("spec.nodeName={node}")),
-    };
+    let scope = Scope { labels: Some(format!("k8s-app in ({})", COMPONENTS.join(","))), fields: None };
     let mut changes = follow(Objects::<Pod>::namespaced(client, NAMESPACE), &scope);
     let mut living = Living::new();
-    let mut has_met = false;
+    let mut pods = None;
     loop {
-        living.find()?;
+        living.find().await?;
         tokio::select! {
-            Some(told) = changes.next() => if told.is_ok() && !std::mem::replace(&mut has_met, true) {
-                for component in COMPONENTS {
-                    if let Err(error) = forget(client, component, &mut living).await {
-                        tracing::warn!(component, error = chain(&error), "lease not let go");
+            Some(told) = changes.next() => if let Ok(told) = told {
+                let is_first = pods.is_none();
+                pods = Some(told);
+                if is_first {
+                    for component in COMPONENTS {
+                        let is_sole = is_sole(pods.as_deref(), component, node);
+                        report(component, release_unseen(client, component, &mut living, is_sole).await);
                     }
                 }
             },
             Some(ended) = living.ends.recv() => {
                 living.known.retain(|process| process.pid != ended.pid);
-                let others: Vec<_> = living.known.iter().filter(|other| other.container == ended.container).collect();
-                tracing::info!(component = ended.container, pid = ended.pid, others = others.len(), "process ended");
-                if let Err(error) = let_go(client, &ended.container, &others).await {
-                    tracing::warn!(component = ended.container, error = chain(&error), "lease not let go");
-                }
+                let component = ended.container.as_str();
+                let others: Vec<_> = living.of(component).collect();
+                tracing::info!(component, pid = ended.pid, others = others.len(), "process ended");
+                let is_sole = is_sole(pods.as_deref(), component, node);
+                report(component, release(client, component, &others, is_sole).await);
             }
         }
+    }
+}
+
+fn report(component: &str, result: Result<(), Error>) {
+    if let Err(error) = result {
+        tracing::warn!(component, error = chain(&error), "lease not released");
     }
 }
 
@@ -74,13 +97,9 @@ impl Living {
         Self { known: Vec::new(), ended, ends }
     }
 
-    fn find(&mut self) -> Result<(), Error> {
-        let found = COMPONENTS.into_iter().try_for_each(|component| self.find_of(component));
-        found.map_err(|source| Error::Host { act: "look at the processes of this machine", source })
-    }
-
-    fn find_of(&mut self, component: &str) -> io::Result<()> {
-        for process in processes::of_container(component)? {
+    async fn find(&mut self) -> io::Result<()> {
+        let all = || COMPONENTS.into_iter().map(processes::of_container).collect::<io::Result<Vec<_>>>();
+        for process in blocking::run(all).await?.into_iter().flatten() {
             if self.known.iter().any(|known| known.pid == process.pid) {
                 continue;
             }
@@ -89,6 +108,11 @@ impl Living {
             self.known.push(process);
         }
         Ok(())
+    }
+
+    /// Processes of a component.
+    fn of(&self, component: &str) -> impl Iterator<Item = &ContainerProcess> {
+        self.known.iter().filter(move |process| process.container == component)
     }
 }
 
@@ -101,45 +125,67 @@ fn tell_end(
     let wait = move || {
         let mut ends = [PollFd::new(&end, PollFlags::IN)];
         while let Err(Errno::INTR) = poll(&mut ends, None) {}
-        // Nobody is left to be told when the agent ends.
-        ended.send(process).unwrap_or_default();
+        ended.send(process).unwrap_or_default(); // it fails only when the agent ends
     };
     std::thread::Builder::new().stack_size(64 * 1024).spawn(wait).map(drop)
 }
 
-/// Lets go of the lease of a holder that ended while nobody watched. The lease is read before it is looked who lives: whoever acquires it
-/// later is left alone.
-async fn forget(client: &Client, name: &str, living: &mut Living) -> Result<(), Error> {
+/// Releases the lease of a holder that ended before the agent watched. The lease is read before the processes: one that acquires it later is
+/// not its holder.
+async fn release_unseen(
+    client: &Client,
+    name: &str,
+    living: &mut Living,
+    is_sole: bool,
+) -> Result<(), Error> {
     let Some(leader) = lease::leader(client, name).await? else { return Ok(()) };
-    living.find()?;
-    let mut others = living.known.iter().filter(|process| process.container == name);
-    if is_of_this_machine(&leader) && others.all(|process| began_after(process, &leader)) {
-        let release = lease::release_lease(client, name, &leader.holder).await?;
-        tracing::info!(
-            lease = name,
-            holder = leader.holder,
-            ?release,
-            "lease let go: its holder ended unseen"
-        );
+    living.find().await?;
+    if !is_of_this_machine(&leader) || living.of(name).any(|process| !began_after(process, &leader)) {
+        return Ok(());
     }
-    Ok(())
+    release_of(client, name, &leader, is_sole).await
 }
 
-async fn let_go(client: &Client, name: &str, others: &[&ContainerProcess]) -> Result<(), Error> {
+/// Releases the lease `name` after a process of this machine has ended; `others` go on.
+async fn release(
+    client: &Client,
+    name: &str,
+    others: &[&ContainerProcess],
+    is_sole: bool,
+) -> Result<(), Error> {
     let Some(leader) = lease::leader(client, name).await? else { return Ok(()) };
     if !is_of_this_machine(&leader) {
         return Ok(());
     }
-    let is_certain = others.iter().all(|other| began_after(other, &leader));
+    let is_certain = is_sole && others.iter().all(|other| began_after(other, &leader));
+    release_of(client, name, &leader, is_certain).await
+}
+
+/// Releases the lease, unless it may have a living holder and is renewed.
+async fn release_of(client: &Client, name: &str, leader: &Leader, is_certain: bool) -> Result<(), Error> {
     if !is_certain {
         tokio::time::sleep(RENEWED_WITHIN).await;
-        if lease::leader(client, name).await?.as_ref() != Some(&leader) {
-            return Ok(()); // somebody lives
+        if lease::leader(client, name).await?.as_ref() != Some(leader) {
+            return Ok(());
         }
     }
     let release = lease::release_lease(client, name, &leader.holder).await?;
-    tracing::info!(lease = name, holder = leader.holder, ?release, "lease let go: its holder ended");
+    tracing::info!(lease = name, holder = leader.holder, ?release, "lease released: its holder has ended");
     Ok(())
+}
+
+/// Whether the API knows pods of `component` on this machine and on no other.
+fn is_sole(pods: Option<&[Pod]>, component: &str, node: &str) -> bool {
+    let is_its = |pod: &&Pod| {
+        pod.metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get("k8s-app"))
+            .is_some_and(|it| it == component)
+    };
+    let node_of = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+    let mut nodes = pods.into_iter().flatten().filter(is_its).filter_map(node_of).peekable();
+    nodes.peek().is_some() && nodes.all(|other| other == node)
 }
 
 /// Holders call themselves HOSTNAME_UUID.
@@ -155,4 +201,42 @@ fn began_after(process: &ContainerProcess, leader: &Leader) -> bool {
     let ticks = rustix::param::clock_ticks_per_second().max(1);
     let began = machine + Duration::from_millis(process.began * 1000 / ticks);
     began > SystemTime::from(acquired.0) + SLACK
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(component: &str, node: Option<&str>) -> Pod {
+        let pod = json!({
+            "metadata": {"name": "x", "labels": {"k8s-app": component}},
+            "spec": {"nodeName": node, "containers": []},
+        });
+        serde_json::from_value(pod).unwrap()
+    }
+
+    /// Another machine may have this one's hostname: without a process here its lease would have been released while it leads.
+    #[test]
+    fn a_lease_is_released_unwatched_only_where_no_other_machine_runs_the_component() {
+        let here = pod("kube-scheduler", Some("n1"));
+        let there = pod("kube-scheduler", Some("n2"));
+        let other = pod("kube-controller-manager", Some("n2"));
+        let is_sole = |pods: &[Pod]| super::is_sole(Some(pods), "kube-scheduler", "n1");
+        assert!(is_sole(&[here.clone(), other.clone(), pod("kube-scheduler", None)]));
+        assert!(!is_sole(&[here, there.clone()]));
+        assert!(!is_sole(&[there]));
+        assert!(!is_sole(&[other]));
+        assert!(!super::is_sole(None, "kube-scheduler", "n1"), "the API has told nothing yet");
+    }
+
+    /// On the only thread of the agent a scan of /proc would hold up everything else.
+    #[tokio::test]
+    async fn a_scan_of_all_processes_lets_other_work_go_on() {
+        let mut living = Living::new();
+        let mut scan = std::pin::pin!(living.find());
+        assert!(futures::poll!(&mut scan).is_pending(), "it began on another thread");
+        scan.await.unwrap();
+    }
 }

@@ -26,10 +26,11 @@ use self::copies::Keeper;
 use crate::checkpoint::store::Store;
 use crate::cluster::{self, current, kubeconfig};
 use crate::error::{ExitClass, Failure, chain};
-use crate::handover::lock::{self, Lock};
+use crate::handover::lock::{Lock, Locks, Name};
 use crate::handover::{self, Port};
+use crate::host::files;
 
-/// After who waits could not be told.
+/// Between two looks whether another process stands in, where that cannot be watched.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// What the agent is told.
@@ -57,6 +58,12 @@ pub enum Error {
     /// The port cannot be looked at.
     #[error(transparent)]
     Handover(#[from] handover::Error),
+    /// The leaders of this machine cannot be watched.
+    #[error(transparent)]
+    Leaders(#[from] leaders::Error),
+    /// The locks of the agents of this machine cannot be used.
+    #[error(transparent)]
+    Lock(#[from] files::Error),
     /// This machine refused something.
     #[error("failed to {act}")]
     Host {
@@ -89,35 +96,46 @@ pub async fn run(options: &Options) -> Result<(), Error> {
 
 async fn work(options: &Options) -> Result<(), Error> {
     let Options { kubeconfig, node, store, .. } = options;
+    let locks = Locks::in_folder(&store.secrets);
     loop {
         // One with which nobody could work must not look healthy while it waits: it would be rolled out, and a copy of it kept.
         kubeconfig::read(kubeconfig)?;
         // Before anything that takes memory: one of two waits here for as long as the other lives.
         tracing::info!(node, "waiting to be the one agent of this machine that works");
-        let mut alone = wait_to_be_alone().await.map_err(host("wait for the other agent of this machine"))?;
+        let _alone = wait_to_be_alone(&locks).await?;
         let identity = identity::Keeper::new(kubeconfig, store)?;
         tokio::select! {
-            result = work_alone(options, identity) => return result,
-            told = wait_for_a_stand_in(&mut alone) => told.map_err(host("look who wants to work instead"))?,
+            result = work_alone(options, &locks, identity) => return result,
+            result = wait_for_a_stand_in(&locks) => result?,
         }
-        tracing::info!(node, "somebody else works on this machine");
+        tracing::info!(node, "a command stands in for the agent on this machine");
     }
 }
 
-async fn wait_to_be_alone() -> io::Result<Lock> {
-    lock::free(lock::STAND_IN).await?;
-    lock::named(lock::AGENT).await
+async fn wait_to_be_alone(locks: &Locks) -> Result<Lock, files::Error> {
+    locks.free(Name::StandIn).await?;
+    locks.take(Name::Agent).await
 }
 
-/// Who waits for the lock is the other agent, or has taken the stand-in's before. If that cannot be told now, it is tried again.
-async fn wait_for_a_stand_in(alone: &mut Lock) -> io::Result<()> {
-    while !lock::is_held(lock::STAND_IN)? {
-        if let Err(error) = alone.wanted().await {
-            tracing::warn!(error = chain(&error), "who waits for this agent's end is not told");
+/// Returns once a command holds the stand-in's lock. Where the kernel has no watch left, it is looked at from time to time.
+async fn wait_for_a_stand_in(locks: &Locks) -> Result<(), files::Error> {
+    let mut has_warned = false;
+    loop {
+        let watch = locks.watch(Name::StandIn);
+        if locks.is_held(Name::StandIn)? {
+            return Ok(());
+        }
+        let changed = match &watch {
+            Ok(watch) => watch.changed().await,
+            Err(error) => Err(io::Error::other(chain(error))),
+        };
+        if let Err(error) = changed {
+            if !std::mem::replace(&mut has_warned, true) {
+                tracing::warn!(%error, "the stand-in's lock is not watched but looked at every second");
+            }
             tokio::time::sleep(RETRY).await;
         }
     }
-    Ok(())
 }
 
 fn host(act: &'static str) -> impl FnOnce(io::Error) -> Error {
@@ -125,10 +143,11 @@ fn host(act: &'static str) -> impl FnOnce(io::Error) -> Error {
 }
 
 /// Ends when one of its parts does.
-async fn work_alone(options: &Options, identity: identity::Keeper) -> Result<(), Error> {
+async fn work_alone(options: &Options, locks: &Locks, identity: identity::Keeper) -> Result<(), Error> {
     let Options { node, store, runtime, .. } = options;
     let server = identity.access().borrow().server.clone();
     let port = Port::of(server.port_or_known_default().unwrap_or(443), identity.access())?;
+    let port = port.with_locks(locks.clone());
     let client = current::client(identity.access())?;
     let copies = Keeper::new(&client, node, store, runtime.clone(), &identity);
     if identity.is_kubelet() {
@@ -143,7 +162,7 @@ async fn work_alone(options: &Options, identity: identity::Keeper) -> Result<(),
     tracing::info!(node, %server, "watching over the control plane of this machine");
     tokio::select! {
         () = handover::guard(port, &client, node, &served) => Ok(()),
-        result = leaders::guard(&client, node) => result,
+        result = leaders::guard(&client, node) => Ok(result?),
         () = copies.guard() => Ok(()),
         () = identity.keep(&client) => Ok(()),
     }
@@ -154,12 +173,31 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn a_stand_in_is_noticed_at_once_and_after_the_folder_was_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("locks");
+        let locks = Locks::in_folder(&folder);
+        let waiting = {
+            let locks = locks.clone();
+            tokio::spawn(async move { wait_for_a_stand_in(&locks).await })
+        };
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        std::fs::remove_dir_all(&folder).unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!waiting.is_finished());
+        let _stand_in = locks.take(Name::StandIn).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(10), waiting).await.unwrap().unwrap().unwrap();
+    }
+
+    #[tokio::test]
     async fn one_that_cannot_work_ends_although_the_other_one_works() {
-        let _other = lock::named(lock::AGENT).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store { secrets: folder.path().into(), ..Store::default() };
+        let _other = Locks::in_folder(folder.path()).take(Name::Agent).await.unwrap();
         let options = Options {
             kubeconfig: "/nowhere/kubeconfig".into(),
             node: "n1".into(),
-            store: Store::default(),
+            store,
             runtime: PathBuf::new(),
         };
         let ended = tokio::time::timeout(Duration::from_secs(10), run(&options)).await.expect("it ends");

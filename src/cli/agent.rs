@@ -31,6 +31,11 @@ pub(super) struct AgentArgs {
     container_runtime_endpoint: PathBuf,
 }
 
+/// Threads for disks and /proc. At most four are used at a time, unless a disk hangs and work that was given up waits for it.
+const BLOCKING: usize = 8;
+/// What a debug build needs to parse the largest manifest, with room to spare.
+const STACK: usize = 1 << 20;
+
 /// As kubelet takes it, or the path alone.
 fn socket(text: &str) -> Result<PathBuf, &'static str> {
     let path = PathBuf::from(text.strip_prefix("unix://").unwrap_or(text));
@@ -41,8 +46,11 @@ pub(super) fn run(args: AgentArgs) -> Result<(), Failure> {
     let AgentArgs { kubeconfig, node_name, pod_manifest_path, container_runtime_endpoint } = args;
     let store = Store { manifests: pod_manifest_path, ..Store::default() };
     let options = Options { kubeconfig, node: node_name, store, runtime: container_runtime_endpoint };
+    // One thread that never blocks, and a few that do, with small stacks: the agent's memory is on every machine twice.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING)
+        .thread_stack_size(STACK)
         .build()
         .map_err(|error| Failure::new(ExitClass::General, &error))?;
     Ok(runtime.block_on(agent::run(&options))?)

@@ -17,6 +17,7 @@ use crate::cluster::gate;
 use crate::cluster::objects::Objects;
 use crate::cluster::wait::{Scope, follow};
 use crate::error::chain;
+use crate::host::blocking;
 use crate::host::processes::{self, ContainerProcess};
 use crate::host::sockets::Listener;
 use crate::host::steering::Aim;
@@ -120,7 +121,8 @@ impl Guard {
             return Ok(BUSY);
         }
         if listeners != self.group.listeners {
-            self.group.meet(listeners)?;
+            let processes = blocking::run(|| processes::of_container(APISERVER)).await;
+            self.group.meet(listeners, processes.map_err(Error::Processes)?);
         }
         if self.is_settled() {
             return Ok(IDLE);
@@ -239,9 +241,8 @@ impl Guard {
 
 impl Group {
     /// Others listen now. What the kernel was told still holds for the indices that were there before.
-    fn meet(&mut self, listeners: Vec<Listener>) -> Result<(), Error> {
-        let all = processes::of_container(APISERVER).map_err(Error::Processes)?;
-        self.processes = all;
+    fn meet(&mut self, listeners: Vec<Listener>, processes: Vec<ContainerProcess>) {
+        self.processes = processes;
         tracing::info!(listeners = listeners.len(), processes = self.processes.len(), "listeners changed");
         let seated = |Listener { inode, .. }: &Listener| {
             let age = self.processes.iter().position(|process| process.sockets().contains(inode));
@@ -254,7 +255,6 @@ impl Group {
         self.unready = (0..self.seats.len()).collect();
         self.listeners = listeners;
         self.since = Some(Instant::now());
-        Ok(())
     }
 
     /// What was answered under an index. Who sits there is known for certain then, where processes can be seen.

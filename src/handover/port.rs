@@ -4,12 +4,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::lock;
+use super::lock::{Lock, Locks, Name};
 use crate::cluster;
 use crate::cluster::connect::Readyz;
 use crate::cluster::current::Current;
 use crate::cluster::kubeconfig::Access;
 use crate::cluster::question::Questions;
+use crate::host::files;
 use crate::host::sockets::{self, Listener};
 use crate::host::steering::{ASKING, Aim, steer};
 
@@ -32,6 +33,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The lock on steering cannot be used.
+    #[error(transparent)]
+    Lock(#[from] files::Error),
     /// The processes of this machine cannot be listed.
     #[error("failed to look at the processes of this machine")]
     Processes(#[source] io::Error),
@@ -71,6 +75,7 @@ pub enum Error {
 pub struct Port {
     port: u16,
     questions: Questions,
+    locks: Locks,
 }
 
 /// Who is behind an index.
@@ -85,12 +90,17 @@ pub struct Answer<T> {
 impl Port {
     /// The port, and as whom to ask.
     pub fn new(port: u16, access: &Access) -> Result<Self, Error> {
-        Ok(Self { port, questions: Questions::new(access)? })
+        Ok(Self { port, questions: Questions::new(access)?, locks: Locks::default() })
     }
 
     /// The port, and as whom to ask, where that changes.
     pub fn of(port: u16, access: Current) -> Result<Self, Error> {
-        Ok(Self { port, questions: Questions::of(access)? })
+        Ok(Self { port, questions: Questions::of(access)?, locks: Locks::default() })
+    }
+
+    /// With locks in another place than this machine's.
+    pub fn with_locks(self, locks: Locks) -> Self {
+        Self { locks, ..self }
     }
 
     /// Who listens, by number. Not in the moment in which somebody steers, and is one of them.
@@ -194,8 +204,8 @@ impl Port {
         sockets::accepted(self.port, from).map_err(self.failed("look for a connection"))
     }
 
-    async fn lock(&self) -> Result<lock::Lock, Error> {
-        lock::lock(self.port).await.map_err(self.failed("wait for the lock"))
+    async fn lock(&self) -> Result<Lock, Error> {
+        Ok(self.locks.take(Name::Steering(self.port)).await?)
     }
 
     fn attach(&self, group: Listener, aim: Aim) -> Result<(), Error> {

@@ -72,9 +72,29 @@ pub fn create_dir(path: &Path, mode: u32) -> Result<(), Error> {
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed("set the mode of", path))
 }
 
+/// Creates a private directory, and those above it that are missing, on disk when the call returns. One that exists keeps its mode.
+pub fn ensure_dir(path: &Path) -> Result<(), Error> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    ensure_dir(parent(path))?;
+    match create_dir(path, PRIVATE_DIR) {
+        Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        created => created.and_then(|()| sync_dir(parent(path))),
+    }
+}
+
 /// Waits until the entries of the directory `path` are on disk.
 pub fn sync_dir(path: &Path) -> Result<(), Error> {
     File::open(path).and_then(|dir| dir.sync_all()).map_err(failed("sync", path))
+}
+
+/// Waits until it is on disk whether `path` is there. Where the directory that holds it is missing there is nothing to wait for.
+pub fn sync_parent(path: &Path) -> Result<(), Error> {
+    match sync_dir(parent(path)) {
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(()),
+        synced => synced,
+    }
 }
 
 /// The directory that holds `path`.
@@ -96,7 +116,8 @@ pub fn temporary_prefix(name: &str) -> String {
     format!(".{name}.bootkube-")
 }
 
-/// Removes what a write of `path` that was cut off has left beside it. Only for one who knows that nobody else writes there now.
+/// Removes what interrupted writes and removals of `path` have left beside it, for good when the call returns. The caller must be the only
+/// one that writes there.
 pub fn sweep(path: &Path) -> Result<(), Error> {
     let folder = parent(path);
     let entries = match fs::read_dir(folder) {
@@ -104,12 +125,19 @@ pub fn sweep(path: &Path) -> Result<(), Error> {
         entries => entries.map_err(failed("read", folder))?,
     };
     let prefix = temporary_prefix(&path.file_name().unwrap_or_default().to_string_lossy());
-    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)) {
-        let left = entry.path();
-        let removed = if left.is_dir() { fs::remove_dir_all(&left) } else { fs::remove_file(&left) };
+    let mut has_any = false;
+    for entry in entries {
+        let left = entry.map_err(failed("read", folder))?.path();
+        if !left.file_name().unwrap_or_default().to_string_lossy().starts_with(&prefix) {
+            continue;
+        }
+        // Of a link only the link is removed, not what it leads to.
+        let is_dir = fs::symlink_metadata(&left).map_err(failed("read", &left))?.is_dir();
+        let removed = if is_dir { fs::remove_dir_all(&left) } else { fs::remove_file(&left) };
         removed.map_err(failed("remove", &left))?;
+        has_any = true;
     }
-    Ok(())
+    if has_any { sync_dir(folder) } else { Ok(()) }
 }
 
 /// Sixteen hexadecimal digits that differ from call to call.

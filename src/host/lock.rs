@@ -1,18 +1,20 @@
-//! One at a time on a machine, also from containers that share nothing but a folder: whoever changes the machine locks that folder, which
-//! needs nothing to be written. The kernel lets go of the lock of a process that has died, so a stale one blocks nobody.
+//! The lock of a machine: of the commands that change it, one works at a time. Containers that share nothing but the folder share the lock.
 //!
-//! Beside the lock its holder says who it is, in a file. The file locks nothing.
+//! The lock is a file that only root can open (see [`lock_file`]), and its content is what the holder says of itself. The kernel releases
+//! the lock of a process that has died. The content that such a process leaves behind locks nothing.
 
+use std::fmt;
 use std::fs::{self, File, TryLockError};
+use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, failed};
+use super::lock_file;
 
-/// In the folder: who holds it.
-const HOLDER: &str = "bootkube.lock";
+/// Name of the lock in its folder.
+const NAME: &str = "bootkube.lock";
 
 /// Who holds the lock. A process id would mean nothing in another container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +41,7 @@ impl fmt::Display for Holder {
 /// Why the lock cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Somebody else has it.
+    /// Another process holds it.
     #[error("{} is in use by {}", folder.display(), holder.as_ref().map_or("a bootkube that has not said yet who it is".to_owned(), ToString::to_string))]
     Held {
         /// What is locked.
@@ -55,33 +57,40 @@ pub enum Error {
 /// Held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    said: PathBuf,
-    #[expect(dead_code, reason = "the folder is locked as long as it is open")]
-    folder: File,
+    path: PathBuf,
+    file: File,
 }
 
-/// Locks `folder`, which is made if it is not there, unless somebody else has it.
+/// Locks `folder`, which is created if it is missing.
+///
+/// # Errors
+/// [`Error::Held`] at once while another process holds the lock: this never waits.
 pub fn take(folder: &Path, me: &Holder) -> Result<Lock, Error> {
     fs::create_dir_all(folder).map_err(failed("create", folder))?;
-    let open = File::open(folder).map_err(failed("open", folder))?;
-    let said = folder.join(HOLDER);
-    match open.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(Error::Held { folder: folder.to_owned(), holder: read(&said) });
+    let path = folder.join(NAME);
+    loop {
+        let file = lock_file::open(&path)?;
+        match file.try_lock() {
+            // The last holder removed the file after it was opened here: the lock is of no use.
+            Ok(()) if !lock_file::is_at(&file, &path)? => continue,
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::Held { folder: folder.to_owned(), holder: read(&path) });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed("lock", &path)(error).into()),
         }
-        Err(TryLockError::Error(error)) => return Err(failed("lock", folder)(error).into()),
+        if let Err(error) = introduce(&file, me) {
+            // Such as on a full disk. The lock holds all the same.
+            tracing::debug!(%error, "the lock does not name its holder");
+        }
+        return Ok(Lock { path, file });
     }
-    if let Err(error) = say(&said, me) {
-        tracing::debug!(error = crate::error::chain(&error), "the holder of the lock is not told"); // a full disk: the lock holds
-    }
-    Ok(Lock { said, folder: open })
 }
 
-fn say(path: &Path, me: &Holder) -> Result<(), files::Error> {
-    let text = serde_json::to_vec(me).map_err(|error| failed("describe", path)(io::Error::from(error)))?;
-    files::sweep(path)?;
-    files::write_atomic(path, &text, files::PRIVATE_FILE)
+fn introduce(mut file: &File, me: &Holder) -> io::Result<()> {
+    file.set_len(0)?; // what a holder that died has left
+    file.rewind()?;
+    file.write_all(&serde_json::to_vec(me)?)
 }
 
 fn read(path: &Path) -> Option<Box<Holder>> {
@@ -90,13 +99,16 @@ fn read(path: &Path) -> Option<Box<Holder>> {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Before the folder is let go of; a name that stays behind is not looked at.
-        fs::remove_file(&self.said).ok();
+        // While the lock is held still, so that the file is no other process's. A file that stays behind locks nothing.
+        if lock_file::is_at(&self.file, &self.path).unwrap_or(false) {
+            fs::remove_file(&self.path).ok();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
     use std::process::{Command, Stdio};
 
     use super::*;
@@ -128,15 +140,46 @@ mod tests {
     #[test]
     fn a_name_that_was_left_behind_blocks_nobody() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(HOLDER), serde_json::to_vec(&me()).unwrap()).unwrap();
-        take(folder.path(), &me()).unwrap();
+        let longer = Holder { host: "a-machine-with-a-longer-name".into(), ..me() };
+        fs::write(folder.path().join(NAME), serde_json::to_vec(&longer).unwrap()).unwrap();
+        let _held = take(folder.path(), &me()).unwrap();
+        let Err(Error::Held { holder, .. }) = take(folder.path(), &me()) else { panic!("it is held") };
+        assert_eq!(*holder.unwrap(), me());
+    }
+
+    #[test]
+    fn a_user_that_is_not_root_cannot_hold_it() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        drop(take(folder.path(), &me()).unwrap());
+        let script = r#"exec 9< "$0" && flock -n 9 && echo && exec sleep 60"#;
+        let mut attacker = Command::new("setpriv");
+        attacker.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", script]);
+        let mut attacker = attacker.arg(folder.path()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = [0];
+        io::Read::read_exact(attacker.stdout.as_mut().unwrap(), &mut line).unwrap(); // it has locked the folder
+        let taken = take(folder.path(), &me());
+        attacker.kill().unwrap();
+        attacker.wait().unwrap();
+        taken.unwrap();
+    }
+
+    #[test]
+    fn a_holder_whose_file_was_removed_leaves_that_of_the_next_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = take(folder.path(), &me()).unwrap();
+        fs::remove_file(folder.path().join(NAME)).unwrap();
+        let _second = take(folder.path(), &me()).unwrap();
+        drop(first);
+        assert!(take(folder.path(), &me()).is_err());
     }
 
     #[test]
     fn a_holder_that_is_killed_lets_go() {
         let folder = tempfile::tempdir().unwrap();
+        drop(take(folder.path(), &me()).unwrap());
         let mut holder = Command::new("flock");
-        holder.arg(folder.path()).args(["sh", "-c", "echo; exec sleep 60"]).stdout(Stdio::piped());
+        holder.arg(folder.path().join(NAME)).args(["sh", "-c", "echo; exec sleep 60"]).stdout(Stdio::piped());
         let mut holder = holder.spawn().unwrap();
         let mut line = [0];
         io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut line).unwrap();

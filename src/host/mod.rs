@@ -1,10 +1,12 @@
 //! Everything that touches this machine: files, addresses, sockets, processes. Nothing here speaks to the API.
 
 pub mod addresses;
+pub mod blocking;
 pub mod cri;
 pub mod files;
 pub mod identity;
 pub mod lock;
+pub mod lock_file;
 pub mod processes;
 pub mod programs;
 pub mod routes;

@@ -4,7 +4,6 @@
 //! neither is so. Only what was placed or adopted is removed. Whether a file is an earlier run's the caller knows.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -17,7 +16,7 @@ const OURS: &str = ".bootkube";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Something else is there.
-    #[error("{} exists and is not what would be placed; move it away and run start again", path.display())]
+    #[error("{} exists and is not what would be placed; move it away and run the same command again", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -25,7 +24,7 @@ pub enum Error {
     /// A folder is there that we did not make.
     #[error(
         "{} exists and was not made by bootkube, it may hold the keys of a running control plane; \
-         move it away and run start again",
+         move it away and run the same command again",
         path.display()
     )]
     ForeignFolder {
@@ -61,25 +60,17 @@ pub fn look(path: &Path, content: &[u8], is_ours: impl Fn(&[u8]) -> bool) -> Res
 
 /// Places a static pod, over one that is there, so that kubelet sees all of it or nothing.
 pub fn place(path: &Path, content: &[u8]) -> Result<(), Error> {
-    if let Some(folder) = path.parent() {
-        ensure_dir(folder)?;
-    }
+    files::ensure_dir(files::parent(path))?;
     files::sweep(path)?;
     Ok(files::write_atomic(path, content, files::PRIVATE_FILE)?)
 }
 
-/// A private folder, and those above it that are missing. One that exists keeps its mode.
-fn ensure_dir(folder: &Path) -> Result<(), Error> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(files::PRIVATE_DIR);
-    Ok(builder.create(folder).map_err(failed("create", folder))?)
-}
-
-/// Removes a static pod, if it still is what was placed; that it is gone already is fine.
+/// Removes a static pod for good, if it still is what was placed. It may be gone already.
 pub fn remove(path: &Path, content: &[u8], is_ours: impl Fn(&[u8]) -> bool) -> Result<(), Error> {
     files::sweep(path)?;
     match look(path, content, is_ours)? {
-        Found::Nothing => Ok(()),
+        // An earlier run may have removed it and died before that was on disk.
+        Found::Nothing => Ok(files::sync_parent(path)?),
         Found::Same | Found::Earlier => Ok(files::remove(path)?),
     }
 }
@@ -120,7 +111,7 @@ pub fn write_key_folder(folder: &Path, content: &BTreeMap<String, Vec<u8>>) -> R
     if is_ours(folder) {
         return write_keys(folder, content);
     }
-    ensure_dir(files::parent(folder))?;
+    files::ensure_dir(files::parent(folder))?;
     files::sweep(folder)?;
     let temporary = files::beside(folder);
     files::create_dir(&temporary, files::PRIVATE_DIR)?;
@@ -136,9 +127,7 @@ fn write_keys(folder: &Path, content: &BTreeMap<String, Vec<u8>>) -> Result<(), 
 
 /// Adds one file to a folder of keys, unless it is there just so.
 pub fn write_key(path: &Path, content: &[u8]) -> Result<(), Error> {
-    if let Some(folder) = path.parent() {
-        ensure_dir(folder)?;
-    }
+    files::ensure_dir(files::parent(path))?;
     files::sweep(path)?;
     match holds_key(path, content) {
         true => Ok(()),
@@ -146,15 +135,16 @@ pub fn write_key(path: &Path, content: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// Removes a folder of keys, if it is ours, and what an interrupted removal left of it. It is renamed first: a part of it without its
-/// marker would pass for somebody else's.
+/// Removes a folder of keys for good, if it is ours, and what an interrupted removal left of it. It is renamed first: a part of it without
+/// its marker would pass for a foreign folder.
 pub fn remove_key_folder(folder: &Path) -> Result<(), Error> {
     check_key_folder(folder)?;
     if folder.exists() {
         let dying = files::beside(folder);
         fs::rename(folder, &dying).map_err(failed("rename", folder))?;
     }
-    Ok(files::sweep(folder)?)
+    files::sweep(folder)?;
+    Ok(files::sync_parent(folder)?)
 }
 
 #[cfg(test)]

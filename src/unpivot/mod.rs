@@ -38,7 +38,8 @@ use crate::cluster::objects::Objects;
 use crate::cluster::{connect, inventory, lease, node, pods};
 use crate::config::Component;
 use crate::config::defaults::CONTROL_PLANE_LABEL;
-use crate::handover::lock::{self as shared, Lock};
+use crate::handover;
+use crate::handover::lock::{Lock, Locks, Name};
 use crate::host::{addresses, lock, processes, static_pods};
 use crate::phase::{Error, LEADERS, PROBE, Progress, Runner, Timeouts, check_root, session};
 use crate::recover::find::{self, Workload};
@@ -177,10 +178,11 @@ async fn take_place(here: &Here, progress: &Progress<'_>) -> Result<(Lock, Lock)
         progress.waiting(format!("{copy} is active still"));
         tokio::time::sleep(PROBE * 5).await;
     }
-    let failed = |source| Error::Host { act: "take the place of this machine's agent", source };
-    let wanted = shared::named(shared::STAND_IN).await.map_err(failed)?;
+    let locks = Locks::default();
+    let failed = |error| Error::Handover(handover::Error::Lock(error));
+    let wanted = locks.take(Name::StandIn).await.map_err(failed)?;
     progress.waiting("the agent of this machine has not made way yet");
-    let place = shared::named(shared::AGENT).await.map_err(failed)?;
+    let place = locks.take(Name::Agent).await.map_err(failed)?;
     Ok((wanted, place))
 }
 

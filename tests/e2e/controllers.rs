@@ -290,7 +290,7 @@ impl Controllers {
         self.kubectl(&["delete", "node", &victim.name()]);
         victim.power_on().unwrap();
         let kept = "find /etc/kubernetes/manifests /etc/kubernetes/inactive-manifests \
-                    /etc/kubernetes/checkpoint-secrets -mindepth 1";
+                    /etc/kubernetes/checkpoint-secrets -mindepth 1 -not -name '.*.lock'";
         eventually(180, || {
             let left = victim.run(&["bash", "-c", kept]).unwrap();
             left.is_empty().then_some(()).ok_or(left)

@@ -19,6 +19,8 @@ fn the_api_answers_whatever_dies_in_a_roll() {
     world.start().must_succeed();
     let mut checks = Checks::default();
     checks.that("without an agent a roll waits, and goes on when it is back", || waits_for_the_agent(&world));
+    checks
+        .that("a user that is not root holds up neither a roll nor the agent", || nobody_interferes(&world));
     checks.that("an agent that is killed again and again does no harm", || agent_dies(&world));
     checks.that("an apiserver that never gets ready gets no request, and undoing it converges", || {
         bad_edit(&world, "never-ready", &etcd_servers(&world, "https://127.0.0.1:1"));
@@ -45,6 +47,24 @@ fn waits_for_the_agent(world: &World) {
         settled(world, &before);
     });
     unnoticed(&answered);
+}
+
+/// User nobody tries to hold every lock of bootkube while the apiserver is rolled out and `start` runs again.
+fn nobody_interferes(world: &World) {
+    let before = names(world);
+    let shared = "/etc/kubernetes/checkpoint-secrets";
+    world.shell(&format!(
+        "for file in /etc/kubernetes /etc/kubernetes/bootkube.lock {shared} {shared}/.*.lock; do
+             setpriv --reuid=65534 --regid=65534 --clear-groups flock --nonblock $file sleep 300 >/dev/null 2>&1 &
+         done"
+    ));
+    let answered = with_traffic(world, "nobody-interferes", || {
+        edit(world, TEMPLATE, "nobody-interferes");
+        settled(world, &before);
+    });
+    unnoticed(&answered);
+    world.start().must_succeed();
+    world.shell("pkill -u 65534 -x sleep; true");
 }
 
 fn agent_dies(world: &World) {

@@ -114,7 +114,9 @@ fn bad_edits_are_survived_and_undone_and_copies_end_with_the_agent() {
         world.kubectl(&["-n", "kube-system", "delete", "daemonset", "pod-checkpointer"]);
         let folders = "/etc/kubernetes/inactive-manifests /etc/kubernetes/checkpoint-secrets";
         eventually(150, || {
-            let left = world.shell(&format!("ls /etc/kubernetes/manifests; find {folders} -mindepth 1"));
+            let left = world.shell(&format!(
+                "ls /etc/kubernetes/manifests; find {folders} -mindepth 1 -not -name '.*.lock'"
+            ));
             (left == "etcd.yaml\n").then_some(()).ok_or(left)
         });
         answers(&world).unwrap();

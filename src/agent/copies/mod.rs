@@ -33,9 +33,10 @@ use super::complaints::Complaints;
 use super::identity::{self, standing::Standing};
 use crate::NAMESPACE;
 use crate::checkpoint::decide::{Act, Action, Api, Disk, Observed, Offer, Parent, State, Timing, decide};
-use crate::checkpoint::store::{self, Store};
+use crate::checkpoint::store::{self, Listing, Store};
 use crate::checkpoint::{Id, Role};
 use crate::error::chain;
+use crate::host::blocking;
 
 /// Between two rounds while something is not as it should be: who runs is not watched.
 const BUSY: Duration = Duration::from_secs(1);
@@ -108,10 +109,9 @@ impl Keeper {
 
     /// Looks and acts once; says when to look again.
     async fn round(&mut self, api: &Watched) -> Duration {
-        self.sweep();
         let told = api.told().await;
         let local = runtime::look(&self.runtime).await;
-        let listing = self.store.list();
+        let listing = self.look_at_disk().await;
         self.complaints.hear(&"runtime", &local);
         self.complaints.hear(&"disk", &listing);
         let mut seen = Seen {
@@ -147,15 +147,17 @@ impl Keeper {
         if observation.values().all(is_well) { IDLE } else { BUSY }
     }
 
-    /// Removes what interrupted work left, now and then.
-    fn sweep(&mut self) {
-        if self.swept.is_some_and(|swept| swept.elapsed() < SWEEP) {
-            return;
+    /// The copies on disk. Now and then what interrupted work left is removed first.
+    async fn look_at_disk(&mut self) -> Result<Listing, store::Error> {
+        let is_due = self.swept.is_none_or(|swept| swept.elapsed() >= SWEEP);
+        let store = self.store.clone();
+        let (swept, listing) = blocking::run(move || (is_due.then(|| store.sweep()), store.list())).await;
+        match swept {
+            Some(Ok(())) => self.swept = Some(Instant::now()),
+            Some(Err(error)) => self.complaints.say(&"sweep", chain(&error)),
+            None => {}
         }
-        match self.store.sweep() {
-            Ok(()) => self.swept = Some(Instant::now()),
-            Err(error) => self.complaints.say(&"sweep", chain(&error)),
-        }
+        listing
     }
 }
 
@@ -165,7 +167,7 @@ fn is_well(seen: &Observed) -> bool {
     (seen.api, seen.parent) == (Api::Here, Parent::Healthy) && seen.disk.as_ref().is_some_and(is_kept)
 }
 
-/// Does one thing, on a thread of its own: a slow disk must not hold up a hand-over.
+/// Does one thing.
 async fn act(store: &Store, action: &Action, offered: Option<Offered>, complaints: &mut Complaints) {
     let Action { id, act, why } = action;
     let (store, workload, reason) = (store.clone(), id.clone(), why.to_string());
@@ -180,13 +182,12 @@ async fn act(store: &Store, action: &Action, offered: Option<Offered>, complaint
         (Act::Remove, _) => Box::new(move || store.remove(&workload)),
     };
     let subject = copy_of(id);
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(())) => {
+    match blocking::run(work).await {
+        Ok(()) => {
             complaints.over(&subject);
             tracing::info!(workload = %id, %why, "{}", done(act));
         }
-        Ok(Err(error)) => complaints.say(&subject, chain(&error)),
-        Err(panic) => complaints.say(&subject, panic.to_string()),
+        Err(error) => complaints.say(&subject, chain(&error)),
     }
 }
 

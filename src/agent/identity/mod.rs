@@ -25,6 +25,7 @@ use super::complaints::Complaints;
 use crate::checkpoint::store::Store;
 use crate::cluster::current::Current;
 use crate::cluster::kubeconfig::{self, Access, Identity};
+use crate::host::blocking;
 use crate::pki::renew::{self, Pair, Term};
 use crate::pki::{examine, rfc3339};
 
@@ -92,15 +93,16 @@ impl Keeper {
     /// Works for ever.
     pub async fn keep(mut self, client: &Client) {
         loop {
-            self.reread();
+            self.reread().await;
             self.renew(client).await;
             tokio::time::sleep(LOOK).await;
         }
     }
 
     /// Takes what the kubeconfig says now, if that is something else than before.
-    fn reread(&mut self) {
-        let read = kubeconfig::read(&self.file);
+    async fn reread(&mut self) {
+        let file = self.file.clone();
+        let read = blocking::run(move || kubeconfig::read(&file)).await;
         self.complaints.hear(&"kubeconfig", &read);
         let Ok(read) = read else { return };
         if read != self.read {

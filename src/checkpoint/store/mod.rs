@@ -24,6 +24,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::copy::Copy;
 use super::{Id, Revision};
+use crate::CHECKPOINT_SECRETS;
 use crate::host::files::{self, PRIVATE_FILE, failed};
 pub use list::{Entry, Kept, Listing};
 
@@ -76,7 +77,7 @@ impl Default for Store {
         Self {
             manifests: "/etc/kubernetes/manifests".into(),
             inactive: "/etc/kubernetes/inactive-manifests".into(),
-            secrets: "/etc/kubernetes/checkpoint-secrets".into(),
+            secrets: CHECKPOINT_SECRETS.into(),
         }
     }
 }
@@ -112,7 +113,7 @@ impl Store {
 
         write::private_dir(&self.secrets)?;
         write::folders(&self.files(&copy.id).join(&copy.revision.0), &copy.folders)?;
-        write::ensure_dir(&self.inactive)?;
+        files::ensure_dir(&self.inactive)?;
         files::write_atomic(&path, &manifest, PRIVATE_FILE)?;
         self.prune(&copy.id)
     }
@@ -125,7 +126,7 @@ impl Store {
         let pod = list::parse(&bytes).filter(|pod| list::id(pod) == *id && self.is_complete(pod));
         pod.ok_or_else(not_kept)?;
         check(&self.active(id), id)?;
-        write::ensure_dir(&self.manifests)?;
+        files::ensure_dir(&self.manifests)?;
         Ok(files::write_atomic(&self.active(id), &bytes, PRIVATE_FILE)?)
     }
 
@@ -176,7 +177,8 @@ impl Store {
 
     /// Removes the files of workloads of which there is no copy.
     fn prune_unknown(&self, listing: &Listing) -> Result<(), Error> {
-        for namespace in write::entries(&self.secrets)? {
+        let folders = write::entries(&self.secrets)?.into_iter().filter(|path| path.is_dir()); // locks lie beside them
+        for namespace in folders {
             for folder in write::entries(&namespace)? {
                 if !listing.entries.iter().any(|entry| self.files(&entry.id) == folder) {
                     write::remove_tree(&folder)?;

@@ -12,27 +12,15 @@ use crate::host::files::{self, Error, PRIVATE_DIR, failed};
 /// What all temporary names have in them, see [`files::beside`].
 const TEMPORARY: &str = ".bootkube-";
 
-/// Creates a private folder, and those above it that are missing, on disk when the call returns. One that exists keeps its mode.
-pub fn ensure_dir(path: &Path) -> Result<(), Error> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    ensure_dir(files::parent(path))?;
-    match files::create_dir(path, PRIVATE_DIR) {
-        Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        created => created.and_then(|()| files::sync_dir(files::parent(path))),
-    }
-}
-
-/// The same, for a folder that must be private even if it exists.
+/// Creates a folder that must be private even if it exists, and those above it that are missing.
 pub fn private_dir(path: &Path) -> Result<(), Error> {
-    ensure_dir(path)?;
+    files::ensure_dir(path)?;
     fs::set_permissions(path, Permissions::from_mode(PRIVATE_DIR)).map_err(failed("set the mode of", path))
 }
 
 /// Writes the folders of one revision to `path`, unless it is there: then it is complete, and what it holds is in its name.
 pub fn folders(path: &Path, folders: &BTreeMap<String, Folder>) -> Result<(), Error> {
-    ensure_dir(files::parent(path))?;
+    files::ensure_dir(files::parent(path))?;
     if path.is_dir() {
         return Ok(());
     }
