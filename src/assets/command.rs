@@ -1,4 +1,7 @@
-//! Command lines in pods: which program a container runs, with which flags. Pods are untyped, as files hold them.
+//! Command lines of Kubernetes' components: which program a container runs, with which flags. This is the only reader of them.
+//!
+//! Flags are read as the components read them (pflag; etcd: Go's own): of a flag that stands twice the last one counts, `--name value` is
+//! as good as `--name=value`, and a switch may stand alone but never takes the next word.
 
 use serde_json::Value;
 
@@ -18,17 +21,18 @@ pub fn container_words(container: &Value) -> impl Iterator<Item = &str> {
     lists.into_iter().filter_map(Value::as_array).flatten().filter_map(Value::as_str)
 }
 
-/// Whether a command line runs `program`, directly or as the argument of one that holds several: hyperkube called them both
-/// `apiserver` and `kube-apiserver`. Until v0.9 an apiserver was started by flock, which is looked through.
+/// Whether a command line runs `program`, directly or as the first argument of a program that holds several. hyperkube knew its programs by
+/// short names too, such as `apiserver`. Until v0.9 an apiserver was started by flock, which is looked through.
 pub fn runs<'a>(words: impl IntoIterator<Item = &'a str>, program: &str) -> bool {
-    let short = program.strip_prefix("kube-").unwrap_or(program);
     let mut words = words.into_iter().peekable();
     if words.next_if(|word| name(word) == "flock").is_some() {
         while words.next_if(|word| word.starts_with('-')).is_some() {}
         words.next(); // its file
     }
-    let mut programs = words.take(2).take_while(|word| !word.starts_with('-')).map(name);
-    programs.any(|word| word == program || word == short)
+    let mut words = words.take_while(|word| !word.starts_with('-')).map(name);
+    let (Some(first), second) = (words.next(), words.next()) else { return false };
+    let is_short = first == "hyperkube" && second.is_some() && second == program.strip_prefix("kube-");
+    first == program || second == Some(program) || is_short
 }
 
 /// A program without the folder it is in.
@@ -36,24 +40,48 @@ fn name(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
 }
 
-/// Whether a flag that may stand alone is on.
-pub fn is_on<'a>(words: impl IntoIterator<Item = &'a str>, name: &str) -> bool {
-    let value = |word: &'a str| word.trim_start_matches('-').strip_prefix(name);
-    let mut values = words.into_iter().filter(|word| word.starts_with('-')).filter_map(value);
-    values.any(|value| matches!(value, "" | "=true" | "=True" | "=TRUE" | "=t" | "=T" | "=1"))
+/// Splits a word that gives a flag into its name and, after `=`, its value.
+pub fn split(word: &str) -> Option<(&str, Option<&str>)> {
+    let flag = word.strip_prefix('-')?;
+    let flag = flag.strip_prefix('-').unwrap_or(flag);
+    Some(flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value))))
 }
 
-/// The value of `--name=value` or `--name value`.
+/// Whether a switch is on; `None` if the command line does not say.
+pub fn switch<'a>(words: impl IntoIterator<Item = &'a str>, name: &str) -> Option<bool> {
+    let values = words.into_iter().filter_map(split).filter(|(flag, _)| *flag == name);
+    let (_, value) = values.last()?;
+    Some(value.is_none_or(|value| matches!(value, "true" | "True" | "TRUE" | "t" | "T" | "1")))
+}
+
+/// Whether a switch that is off by default is on.
+pub fn is_on<'a>(words: impl IntoIterator<Item = &'a str>, name: &str) -> bool {
+    switch(words, name).unwrap_or(false)
+}
+
+/// The value of a flag.
 pub fn flag<'a>(words: impl IntoIterator<Item = &'a str>, name: &str) -> Option<String> {
     let mut words = words.into_iter();
+    let mut last = None;
     while let Some(word) = words.next() {
-        match word.strip_prefix('-').and_then(|word| word.trim_start_matches('-').strip_prefix(name)) {
-            Some("") => return words.next().map(str::to_owned),
-            Some(rest) if rest.starts_with('=') => return Some(rest[1..].to_owned()),
+        match split(word) {
+            Some((flag, Some(value))) if flag == name => last = Some(value),
+            Some((flag, None)) if flag == name => last = words.next(),
             _ => {}
         }
     }
-    None
+    last.map(str::to_owned)
+}
+
+/// Removes a flag that has a value wherever it stands in `words`.
+pub fn remove_flag(words: &mut Vec<String>, name: &str) {
+    let is_it =
+        |word: &String| split(word).filter(|(flag, _)| *flag == name).map(|(_, value)| value.is_some());
+    while let Some((at, has_value)) = words.iter().enumerate().find_map(|(at, word)| Some((at, is_it(word)?)))
+    {
+        let end = words.len().min(at + if has_value { 1 } else { 2 });
+        words.drain(at..end);
+    }
 }
 
 #[cfg(test)]
@@ -73,11 +101,37 @@ mod tests {
     }
 
     #[test]
+    fn of_a_flag_that_stands_twice_the_last_one_counts() {
+        let words = ["kube-apiserver", "--secure-port=443", "--v", "2", "--secure-port", "6443", "--v=4"];
+        assert_eq!(flag(words, "secure-port").as_deref(), Some("6443"));
+        assert_eq!(flag(words, "v").as_deref(), Some("4"));
+        assert_eq!(switch(["--share", "--share=false"], "share"), Some(false));
+        assert_eq!(switch(["--share=false", "--share"], "share"), Some(true));
+        assert_eq!(switch(["--shared"], "share"), None);
+    }
+
+    #[test]
+    fn a_value_may_begin_with_a_dash_and_a_flag_without_one_has_none() {
+        assert_eq!(flag(["--a", "-1", "--b"], "a").as_deref(), Some("-1"));
+        assert_eq!(flag(["--a"], "a"), None);
+    }
+
+    #[test]
+    fn a_flag_is_removed_in_every_form() {
+        let words = ["kube-apiserver", "--a", "1", "--ab=2", "--a=3", "--c", "--a"];
+        let mut words = words.map(str::to_owned).to_vec();
+        remove_flag(&mut words, "a");
+        assert_eq!(words, ["kube-apiserver", "--ab=2", "--c"]);
+    }
+
+    #[test]
     fn a_program_is_known_by_its_name_and_not_by_its_flags() {
         assert!(runs(["/hyperkube", "apiserver"], "kube-apiserver"));
         assert!(runs(["/usr/local/bin/kube-apiserver", "--a=b"], "kube-apiserver"));
         assert!(!runs(["kube-scheduler", "--master=apiserver"], "kube-apiserver"));
         assert!(!runs(["sh", "-c", "etcd"], "etcd"));
+        assert!(!runs(["/scheduler", "--a"], "kube-scheduler"), "a short name is hyperkube's");
+        assert!(!runs(["/hyperkube"], "etcd"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use kube::ResourceExt as _;
 
 use super::decide::Api;
 use super::{CHECKPOINT, CHECKPOINT_OF, Id, Role};
+use crate::assets::command::{is_on, runs, switch};
 
 /// Where a pod of kubelet's came from: `api`, or a file.
 const SOURCE: &str = "kubernetes.io/config.source";
@@ -105,12 +106,11 @@ pub fn role(id: &Id, spec: &PodSpec, own: &Id) -> Role {
     if id == own {
         return Role::Own;
     }
-    match component(spec) {
-        Some((_, "kube-apiserver", words)) if flag(&words, "permit-port-sharing") == Some("true") => {
-            Role::Apiserver
-        }
-        Some((_, "kube-controller-manager" | "kube-scheduler", words))
-            if flag(&words, "leader-elect") != Some("false") =>
+    let Some(Component { program, container, .. }) = component(spec) else { return Role::Exclusive };
+    match program {
+        "kube-apiserver" if is_on(words(container), "permit-port-sharing") => Role::Apiserver,
+        "kube-controller-manager" | "kube-scheduler"
+            if switch(words(container), "leader-elect") != Some(false) =>
         {
             Role::Leader
         }
@@ -121,35 +121,27 @@ pub fn role(id: &Id, spec: &PodSpec, own: &Id) -> Role {
 /// The components of a control plane.
 pub const PROGRAMS: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
-/// The container that runs a component of the control plane: its index, the program, and its words.
-pub fn component(spec: &PodSpec) -> Option<(usize, &'static str, Vec<&str>)> {
+/// A container that runs a component of the control plane.
+pub struct Component<'p> {
+    /// Its index in the pod.
+    pub index: usize,
+    /// Which component.
+    pub program: &'static str,
+    /// The container.
+    pub container: &'p Container,
+}
+
+/// The component of the control plane that a pod runs. What a shell's script does with its flags cannot be known, so a shell runs none.
+pub fn component(spec: &PodSpec) -> Option<Component<'_>> {
     spec.containers.iter().enumerate().find_map(|(index, container)| {
-        let words = words(container);
-        // `hyperkube kube-apiserver` counts; a shell's script does not: nobody knows what it does with the flags.
-        let base =
-            |word: &&str| PROGRAMS.into_iter().find(|program| word.rsplit('/').next() == Some(program));
-        let program = words.iter().take(2).find_map(base)?;
-        Some((index, program, words))
+        let program = PROGRAMS.into_iter().find(|program| runs(words(container), program))?;
+        Some(Component { index, program, container })
     })
 }
 
-fn words(container: &Container) -> Vec<&str> {
-    container.command.iter().chain(&container.args).flatten().map(String::as_str).collect()
-}
-
-/// The value of a flag, as the last of `--flag=value`, `--flag value` and `--flag` gives it.
-pub fn flag<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
-    let value = |(index, word): (usize, &&'a str)| {
-        let rest = word.strip_prefix("--")?.strip_prefix(name)?;
-        match rest.strip_prefix('=') {
-            Some(value) => Some(value),
-            None if rest.is_empty() => {
-                Some(words.get(index + 1).filter(|next| !next.starts_with('-')).copied().unwrap_or("true"))
-            }
-            None => None,
-        }
-    };
-    words.iter().enumerate().filter_map(value).next_back()
+/// The command line of a container.
+pub fn words(container: &Container) -> impl Iterator<Item = &str> {
+    container.command.iter().chain(&container.args).flatten().map(String::as_str)
 }
 
 /// The API's word on a pod without an owner, or one that is its own. `pod` is the answer to asking for it by name.

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::decide::Api;
 use super::parent::{
-    Owner, flag, is_copy, is_parent, last_change, role, started_after, word_on_daemon_set,
-    word_on_deployment, word_on_pod, workload, workload_by_labels,
+    Owner, is_copy, is_parent, last_change, role, started_after, word_on_daemon_set, word_on_deployment,
+    word_on_pod, workload, workload_by_labels,
 };
 use super::{CHECKPOINT, CHECKPOINT_OF, Id, Role};
 
@@ -110,7 +110,6 @@ fn roles_are_told_by_what_a_container_runs() {
         assert_eq!(role(&id, &runs(words), &own), expected, "{words}");
     }
     assert_eq!(role(&own, &runs("kube-scheduler"), &own), Role::Own);
-    assert_eq!(flag(&["--a-b=1", "--a", "-x"], "a"), Some("true"));
 }
 
 /// A DaemonSet that asks to be kept, with a pod spec of `spec`.

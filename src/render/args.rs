@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::assets::command;
+
 /// A program and its `--flag=value` arguments.
 pub struct Args {
     program: Vec<String>,
@@ -37,9 +39,8 @@ impl Args {
 
 /// `--flag=value`; a flag alone is a switch that is on.
 fn split(word: &str) -> (String, String) {
-    let word = word.trim_start_matches('-');
-    let (flag, value) = word.split_once('=').unwrap_or((word, "true"));
-    (flag.to_owned(), value.to_owned())
+    let (flag, value) = command::split(word).unwrap_or((word, None));
+    (flag.to_owned(), value.unwrap_or("true").to_owned())
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl Seen<'_> {
     fn workload(&self, id: &Id, owner: Owner, pod: &Pod) -> Workload {
         let role = self.role(id, pod);
         let component = pod.spec.as_ref().filter(|_| id.namespace == NAMESPACE).and_then(parent::component);
-        Workload { owner, role, component: component.map(|(_, program, _)| program) }
+        Workload { owner, role, component: component.map(|component| component.program) }
     }
 
     /// The role of `pod` or a copy of it. Nobody steers connections between an apiserver of another namespace and its copy, nor opens gates

@@ -10,11 +10,13 @@ use k8s_openapi::api::core::v1::{Container, Pod, Secret};
 use kube::Client;
 
 use crate::NAMESPACE;
+use crate::assets::command::flag;
 use crate::checkpoint::store::Store;
 use crate::checkpoint::{Id, parent};
 use crate::cluster::objects::Objects;
 use crate::cluster::retry::describe;
 use crate::error::chain;
+use crate::host::blocking;
 use crate::pki::renew::Pair;
 
 /// The component that signs, its workload and its Secret.
@@ -28,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The CA and its key; else why they are not to be had.
 pub async fn find(store: &Store, client: &Client) -> Result<Pair, String> {
-    let on_disk = match kept(store) {
+    let copies = store.clone();
+    let on_disk = match blocking::run(move || kept(&copies)).await {
         Ok(pair) => return Ok(pair),
         Err(why) => why,
     };
@@ -49,9 +52,8 @@ fn kept(store: &Store) -> Result<Pair, String> {
 /// Where the machine has the files that the flags of the signer name.
 fn files(pod: &Pod) -> Option<[PathBuf; 2]> {
     let spec = pod.spec.as_ref()?;
-    let (index, program, words) = parent::component(spec)?;
-    let container = spec.containers.get(index).filter(|_| program == SIGNER)?;
-    let file = |flag: &str| on_machine(pod, container, Path::new(parent::flag(&words, flag)?));
+    let container = parent::component(spec).filter(|component| component.program == SIGNER)?.container;
+    let file = |name: &str| on_machine(pod, container, Path::new(&flag(parent::words(container), name)?));
     Some([file(FLAGS[0])?, file(FLAGS[1])?])
 }
 

@@ -14,16 +14,18 @@
 use k8s_openapi::api::core::v1::{Container, PodSpec, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::checkpoint::{Role, parent};
+use crate::assets::command::{flag, remove_flag};
+use crate::checkpoint::Role;
+use crate::checkpoint::parent::{self, Component};
 
 /// How far a copy's port is from its pod's.
 const PORT_OFFSET: u16 = 200;
 
 /// Changes what must differ from the pod.
 pub fn adapt(spec: &mut PodSpec, role: Role) {
-    let Some((index, program, words)) = parent::component(spec) else { return };
-    let port =
-        parent::flag(&words, "secure-port").map_or_else(|| default_port(program), |port| port.parse().ok());
+    let Some(Component { index, program, container }) = parent::component(spec) else { return };
+    let port = flag(parent::words(container), "secure-port")
+        .map_or_else(|| default_port(program), |port| port.parse().ok());
     let on_host = spec.host_network == Some(true);
     let container = &mut spec.containers[index];
     match (role, port) {
@@ -69,14 +71,8 @@ pub fn ports(probe: &mut Probe) -> impl Iterator<Item = &mut IntOrString> {
 /// Sets a flag where it stands, or adds it to the words that hold the flags.
 fn set_flag(container: &mut Container, name: &str, value: &str) {
     let wanted = format!("--{name}={value}");
-    let prefix = format!("--{name}=");
     for words in [&mut container.command, &mut container.args].into_iter().flatten() {
-        // `--flag value` is two words; both go, and the flag is added anew.
-        if let Some(at) = words.iter().position(|word| *word == prefix[..prefix.len() - 1]) {
-            let two = words.get(at + 1).is_some_and(|next| !next.starts_with('-'));
-            words.drain(at..=at + usize::from(two));
-        }
-        words.retain(|word| !word.starts_with(&prefix));
+        remove_flag(words, name);
     }
     match (&mut container.args, &mut container.command) {
         (Some(words), _) if !words.is_empty() => words.push(wanted),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::super::plain;
 use super::super::seen::{Health, Kubelet, Runtime, Watched};
-use crate::assets::command::{flag, runs};
+use crate::assets::command::{flag, runs, switch};
 use crate::error::chain;
 use crate::host::cri;
 use crate::host::programs::{self, Program};
@@ -36,8 +36,8 @@ impl Kubelet {
 
     /// Whether a flag that may stand alone is on.
     pub fn is_on(&self, name: &str, field: &str) -> bool {
-        let alone = format!("--{name}");
-        self.process.words.contains(&alone) || self.setting(name, field).as_deref() == Some("true")
+        let words = self.process.words.iter().map(String::as_str);
+        switch(words, name).unwrap_or_else(|| self.setting(name, field).as_deref() == Some("true"))
     }
 }
 
