@@ -1,14 +1,14 @@
-//! From a control plane that was found to an asset directory. Pure.
+//! Derives an asset directory from a control plane that was found. Pure.
 //!
 //! ```text
-//! auth/kubeconfig          the one that was given
+//! auth/kubeconfig          the kubeconfig of the request
 //! bootstrap-manifests/     a static pod for each component, derived as `render` derives them
 //! tls/                     what the apiserver mounts
 //! tls/COMPONENT/VOLUME/    what the others mount
-//! manifests/               the objects, to be applied where they are gone
+//! manifests/               the objects, for `start` to apply
 //! ```
 
-use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, PodSpec, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
@@ -18,12 +18,12 @@ use crate::checkpoint::copy::{self, Copy, Unfit};
 use crate::checkpoint::{Id, Role};
 use crate::config::Component;
 use crate::yaml;
-use crate::{BOOTSTRAP_SECRETS, LOCAL_KUBECONFIG, NAMESPACE, render};
+use crate::{BOOTSTRAP_SECRETS, NAMESPACE, render};
 
-/// The volume that leads to the kubeconfig which `start` writes.
-const WAY_TO_THE_API: &str = "bootstrap-secrets";
-
-/// The asset directory.
+/// The files of the asset directory.
+///
+/// # Errors
+/// If a component cannot run as a static pod.
 pub fn assets(found: &Found, kubeconfig: &[u8]) -> Result<Assets, Unfit> {
     let mut assets = Assets::default();
     assets.insert("auth/kubeconfig", kubeconfig);
@@ -36,7 +36,7 @@ pub fn assets(found: &Found, kubeconfig: &[u8]) -> Result<Assets, Unfit> {
     Ok(assets)
 }
 
-/// A static pod that reads folders of the machine where the workload's pods read Secrets.
+/// A static pod that mounts folders of the machine in place of Secrets and ConfigMaps.
 fn bootstrap_pod(workload: &Workload, assets: &mut Assets) -> Result<(), Unfit> {
     let Workload { component, template, sources, .. } = workload;
     let metadata = ObjectMeta {
@@ -50,7 +50,7 @@ fn bootstrap_pod(workload: &Workload, assets: &mut Assets) -> Result<(), Unfit> 
     let Copy { pod, folders, revision, .. } = copy::make(&pod, &id, Role::Exclusive, sources, &root)?;
     let mut spec = pod.spec.unwrap_or_default();
     as_root(&mut spec);
-    // Where everybody looks for an apiserver's files, and preflight too.
+    // An apiserver's files are expected at the top of the folder; preflight looks for them there, too.
     let is_flat = *component == Component::Apiserver && folders.len() == 1;
     for volume in spec.volumes.iter_mut().flatten().filter(|volume| folders.contains_key(&volume.name)) {
         let Some(host_path) = &mut volume.host_path else { continue };
@@ -65,18 +65,14 @@ fn bootstrap_pod(workload: &Workload, assets: &mut Assets) -> Result<(), Unfit> 
             assets.insert(format!("{below}/{path}"), file.bytes);
         }
     }
-    let kubeconfig = match component {
-        Component::Apiserver => String::new(),
-        _ => lead_to_the_api(&mut spec),
-    };
-    let pod = render::bootstrap_pod(*component, spec, &kubeconfig);
+    let pod = render::recovered_pod(*component, spec);
     let value =
         serde_json::to_value(pod).unwrap_or_else(|error| unreachable!("a pod has string keys: {error}"));
     assets.insert(render::bootstrap_file(*component), yaml::write(&value));
     Ok(())
 }
 
-/// The keys in `/etc/kubernetes/bootstrap-secrets` are root's alone; v0.14's components were not.
+/// Only root can read the keys in `/etc/kubernetes/bootstrap-secrets`, and v0.14's components did not run as root.
 fn as_root(spec: &mut PodSpec) {
     spec.host_network = Some(true);
     if let Some(context) = &mut spec.security_context {
@@ -89,23 +85,6 @@ fn as_root(spec: &mut PodSpec) {
         context.run_as_user = None;
         context.run_as_group = None;
     }
-}
-
-/// Mounts the folder with the kubeconfig that `start` writes when it knows where the API is. Where that kubeconfig will be.
-fn lead_to_the_api(spec: &mut PodSpec) -> String {
-    let host_path =
-        HostPathVolumeSource { path: BOOTSTRAP_SECRETS.to_owned(), type_: Some("Directory".to_owned()) };
-    let volume = Volume { name: WAY_TO_THE_API.to_owned(), host_path: Some(host_path), ..Volume::default() };
-    spec.volumes.get_or_insert_default().push(volume);
-    if let Some(container) = spec.containers.first_mut() {
-        container.volume_mounts.get_or_insert_default().push(VolumeMount {
-            name: WAY_TO_THE_API.to_owned(),
-            mount_path: BOOTSTRAP_SECRETS.to_owned(),
-            read_only: Some(true),
-            ..VolumeMount::default()
-        });
-    }
-    format!("{BOOTSTRAP_SECRETS}/{LOCAL_KUBECONFIG}")
 }
 
 /// `manifests/daemonset-kube-apiserver.yaml`; a role's name may hold colons.

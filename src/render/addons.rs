@@ -1,4 +1,4 @@
-//! What runs beside the control plane: kube-proxy, DNS, the pod network.
+//! kube-proxy, cluster DNS and the pod network.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ pub fn proxy(config: &ClusterConfig, bundle: &Bundle, manifests: &mut Manifests)
     manifests.add("manifests/kube-proxy.yaml", component, daemon_set)
 }
 
-/// CoreDNS behind the tenth address of the service network.
+/// CoreDNS, with the tenth address of the service network.
 pub fn core_dns(config: &ClusterConfig, manifests: &mut Manifests) -> Result<(), Error> {
     let component = Component::CoreDns;
     let map = ConfigMap {

@@ -1,8 +1,9 @@
-//! The base manifests, embedded, as typed objects.
+//! The base manifests and the patches of bootstrap pods: embedded, and read as typed objects.
 
 use serde::de::DeserializeOwned;
 
-/// A base manifest: its name, for errors, and its text.
+/// An embedded file: its path, for errors, and its text.
+#[derive(Clone, Copy)]
 pub struct Base(pub &'static str, pub &'static str);
 
 macro_rules! base {
@@ -34,6 +35,11 @@ base!(AGENT_ROLE_BINDING, "manifests/pod-checkpointer-role-binding.yaml");
 base!(AGENT_CLUSTER_ROLE, "manifests/pod-checkpointer-cluster-role.yaml");
 base!(AGENT_CLUSTER_ROLE_BINDING, "manifests/pod-checkpointer-cluster-role-binding.yaml");
 base!(ETCD, "controller-manifests/etcd.yaml");
+base!(BOOTSTRAP_EVERY_POD, "bootstrap-manifests/every-pod.yaml");
+base!(BOOTSTRAP_APISERVER, "bootstrap-manifests/kube-apiserver.yaml");
+base!(BOOTSTRAP_CONTROLLER_MANAGER, "bootstrap-manifests/kube-controller-manager.yaml");
+base!(BOOTSTRAP_SCHEDULER, "bootstrap-manifests/kube-scheduler.yaml");
+base!(BOOTSTRAP_RECOVERED_LEADER, "bootstrap-manifests/recovered-leader.yaml");
 
 impl Base {
     /// The file's own name, such as `kube-apiserver.yaml`.

@@ -1,38 +1,49 @@
-//! The temporary control plane: static pods, each derived from the pod it makes way for, so that the two cannot drift apart.
+//! The temporary control plane: static pods, each derived from the self-hosted pod that replaces it, so that the two cannot
+//! drift apart.
 //!
-//! What differs is what the time before the cluster demands: files of the machine instead of Secrets, no service account
-//! (kubelet refuses a static pod that names an API object), ports and addresses that the self-hosted ones do not use.
+//! What differs is data: `bootstrap-manifests/` at the top of the repository holds a patch for all of these pods and one for
+//! each component. This file only applies them.
 
-use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, PodSpec, PodTemplateSpec};
+use std::collections::BTreeMap;
 
-use super::args::Args;
-use super::control_plane::secret_file;
+use k8s_openapi::api::core::v1::{Pod, PodSpec, PodTemplateSpec, Volume, VolumeMount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::base::{self, Base};
 use super::manifests::Manifests;
-use super::{Error, customize, objects};
+use super::{Error, customize};
 use crate::config::Component;
-use crate::{BOOTSTRAP_SECRETS, LOCAL_KUBECONFIG};
 
-/// Controllers a pivot needs; the rest waits for the self-hosted controller manager.
-const CONTROLLERS: &str = "certificatesigningrequest-approving-controller,\
-     certificatesigningrequest-signing-controller,daemonset-controller,deployment-controller,\
-     endpointslice-controller,node-ipam-controller,node-lifecycle-controller,replicaset-controller,\
-     root-ca-certificate-publisher-controller,serviceaccount-controller";
-
-/// The bootstrap apiserver.
-pub fn apiserver(template: &PodTemplateSpec, manifests: &mut Manifests) -> Result<(), Error> {
-    let component = Component::Apiserver;
-    let pod = static_pod(component, template.spec.clone().unwrap_or_default(), "");
-    manifests.add(file(component), component, pod)
+/// One file of `bootstrap-manifests/`. `spec`, `eachContainer` and `eachSecretVolume` are JSON merge patches (RFC 7386).
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+struct Patch {
+    /// Replaces the metadata of the pod template.
+    metadata: ObjectMeta,
+    spec: Map<String, Value>,
+    each_container: Map<String, Value>,
+    each_secret_volume: Map<String, Value>,
+    /// Flags of the first container; `null` removes one.
+    flags: BTreeMap<String, Option<FlagValue>>,
+    add_volumes: Vec<Volume>,
+    /// Mounts that are added to the first container.
+    add_volume_mounts: Vec<VolumeMount>,
 }
 
-/// The bootstrap controller manager or scheduler.
-pub fn leader(
-    component: Component,
-    template: &PodTemplateSpec,
-    manifests: &mut Manifests,
-) -> Result<(), Error> {
-    let kubeconfig = secret_file(LOCAL_KUBECONFIG);
-    let pod = static_pod(component, template.spec.clone().unwrap_or_default(), &kubeconfig);
+/// The value of a flag. The elements of a list are joined by commas, as Kubernetes' flags take them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum FlagValue {
+    Single(String),
+    List(Vec<String>),
+}
+
+/// Adds the bootstrap pod of `component`, derived from its pod template.
+pub fn add(component: Component, template: &PodTemplateSpec, manifests: &mut Manifests) -> Result<(), Error> {
+    let pod = static_pod(component, template.spec.clone().unwrap_or_default());
     manifests.add(file(component), component, pod)
 }
 
@@ -45,56 +56,83 @@ pub fn file(component: Component) -> &'static str {
     }
 }
 
-/// The bootstrap pod that makes way for pods of `spec`; `kubeconfig` is where it finds the way to the API, if it needs one.
-pub fn static_pod(component: Component, mut spec: PodSpec, kubeconfig: &str) -> Pod {
-    customize::edit_args(&mut spec, |args| edit(component, kubeconfig, args));
-    detach(&mut spec);
-    let name = format!("bootstrap-{}", component.name());
-    let mut metadata = objects::metadata(&name);
-    metadata.labels = Some(objects::labels(&name));
+/// The bootstrap pod for self-hosted pods of `spec`.
+pub fn static_pod(component: Component, spec: PodSpec) -> Pod {
+    patched(spec, &patches(component))
+}
+
+/// The bootstrap pod for pods of `spec` that `recover` found in a cluster, which another tool may have rendered.
+pub fn recovered_pod(component: Component, spec: PodSpec) -> Pod {
+    let mut patches = patches(component);
+    if component != Component::Apiserver {
+        patches.push(base::BOOTSTRAP_RECOVERED_LEADER);
+    }
+    patched(spec, &patches)
+}
+
+fn patches(component: Component) -> Vec<Base> {
+    let own = match component {
+        Component::Apiserver => base::BOOTSTRAP_APISERVER,
+        Component::ControllerManager => base::BOOTSTRAP_CONTROLLER_MANAGER,
+        _ => base::BOOTSTRAP_SCHEDULER,
+    };
+    vec![base::BOOTSTRAP_EVERY_POD, own]
+}
+
+fn patched(spec: PodSpec, patches: &[Base]) -> Pod {
+    let pod = Pod { spec: Some(spec), ..Pod::default() };
+    patches.iter().fold(pod, |pod, patch| apply(pod, patch.parse()))
+}
+
+fn apply(pod: Pod, patch: Patch) -> Pod {
+    let Patch { metadata, spec, each_container, each_secret_volume, flags, add_volumes, add_volume_mounts } =
+        patch;
+    let metadata = if metadata == ObjectMeta::default() { pod.metadata } else { metadata };
+    let mut spec = merged(pod.spec.unwrap_or_default(), spec);
+    for container in &mut spec.containers {
+        *container = merged(std::mem::take(container), each_container.clone());
+    }
+    let volumes = spec.volumes.iter_mut().flatten();
+    for volume in volumes.filter(|volume| volume.secret.is_some()) {
+        *volume = merged(std::mem::take(volume), each_secret_volume.clone());
+    }
+    if !flags.is_empty() {
+        customize::edit_args(&mut spec, |args| {
+            for (flag, value) in flags {
+                match value {
+                    Some(value) => args.set(&flag, value.text()),
+                    None => args.remove(&flag),
+                };
+            }
+        });
+    }
+    if !add_volumes.is_empty() {
+        spec.volumes.get_or_insert_default().extend(add_volumes);
+    }
+    if let Some(container) = spec.containers.first_mut().filter(|_| !add_volume_mounts.is_empty()) {
+        container.volume_mounts.get_or_insert_default().extend(add_volume_mounts);
+    }
     Pod { metadata, spec: Some(spec), ..Pod::default() }
 }
 
-fn edit(component: Component, kubeconfig: &str, args: &mut Args) {
-    if component == Component::Apiserver {
-        // Else its exit removes the address that it shares with the self-hosted one from the kubernetes Service.
-        args.set("endpoint-reconciler-type", "none");
-        return;
-    }
-    for flag in ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"] {
-        args.set(flag, kubeconfig);
-    }
-    if component == Component::ControllerManager {
-        // One service account and token for each controller, at 20 a second, would come before any of them runs.
-        args.remove("use-service-account-credentials")
-            .set("secure-port", "10357")
-            .set("controllers", CONTROLLERS)
-            .set("kube-api-burst", "500")
-            .set("kube-api-qps", "300");
-    } else {
-        args.set("secure-port", "10359");
-    }
+/// Applies a merge patch.
+fn merged<T: serde::Serialize + DeserializeOwned>(object: T, patch: Map<String, Value>) -> T {
+    let mut value = customize::to_value(&object);
+    json_patch::merge(&mut value, &Value::Object(patch));
+    serde_json::from_value(value).unwrap_or_else(|error| {
+        panic!("invariant: the tests have applied every embedded patch to the pods it is for: {error}")
+    })
 }
 
-/// Frees a pod from everything that only an API can give.
-fn detach(spec: &mut PodSpec) {
-    spec.service_account_name = None;
-    spec.node_selector = None;
-    spec.affinity = None;
-    spec.dns_policy = None;
-    spec.enable_service_links = Some(false);
-    spec.readiness_gates = None;
-    spec.termination_grace_period_seconds = Some(10);
-    for container in &mut spec.containers {
-        // Kubelet would restart a bootstrap pod that is slow to come up; `start` watches it closer than that.
-        container.liveness_probe = None;
-        container.readiness_probe = None;
-        container.lifecycle = None;
-    }
-    for volume in spec.volumes.iter_mut().flatten() {
-        if volume.secret.take().is_some() {
-            let type_ = Some("Directory".to_owned());
-            volume.host_path = Some(HostPathVolumeSource { path: BOOTSTRAP_SECRETS.to_owned(), type_ });
+impl FlagValue {
+    fn text(self) -> String {
+        match self {
+            Self::Single(value) => value,
+            Self::List(values) => values.join(","),
         }
     }
 }
+
+#[cfg(test)]
+#[path = "bootstrap_tests.rs"]
+mod tests;

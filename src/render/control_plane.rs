@@ -1,4 +1,4 @@
-//! apiserver, controller manager, scheduler and etcd.
+//! The apiserver, the controller manager, the scheduler, the agent and etcd.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{
@@ -14,7 +14,7 @@ use super::{Error, base, bootstrap, customize, kubeconfig, objects};
 use crate::config::{ClusterConfig, Component, Etcd};
 use crate::pki::Bundle;
 
-/// Where a component finds its files, bootstrap and self-hosted alike.
+/// Where a component mounts its files, whether it is bootstrap or self-hosted.
 pub const SECRETS: &str = "/etc/kubernetes/secrets";
 
 /// The apiserver, on every controller.
@@ -34,7 +34,7 @@ pub fn apiserver(config: &ClusterConfig, bundle: &Bundle, manifests: &mut Manife
     customize::edit_args(pod, |args| apiserver_args(config, args));
     probe_apiserver(config, pod);
     customize::pod(pod, &config.component(component));
-    bootstrap::apiserver(&spec.template, manifests)?;
+    bootstrap::add(component, &spec.template, manifests)?;
     manifests.stamp(&mut spec.template);
     manifests.add("manifests/kube-apiserver.yaml", component, daemon_set)
 }
@@ -87,7 +87,8 @@ fn etcd_servers(config: &ClusterConfig) -> String {
     }
 }
 
-/// While two share the port probes are answered by the one that has new connections: whether the other one is ready, its gate says.
+/// While two apiservers share the port, the one that gets new connections also answers the other one's probes. So a probe does
+/// not show which one is ready; the readiness gate does.
 fn probe_apiserver(config: &ClusterConfig, pod: &mut PodSpec) {
     let Some(container) = pod.containers.first_mut() else { return };
     for probe in [&mut container.readiness_probe, &mut container.liveness_probe].into_iter().flatten() {
@@ -97,7 +98,7 @@ fn probe_apiserver(config: &ClusterConfig, pod: &mut PodSpec) {
     }
 }
 
-/// The controller manager, as many as there are controllers.
+/// The controller manager, one replica for each controller.
 pub fn controller_manager(
     config: &ClusterConfig,
     bundle: &Bundle,
@@ -121,7 +122,7 @@ pub fn controller_manager(
     })
 }
 
-/// The scheduler, as many as there are controllers.
+/// The scheduler, one replica for each controller.
 pub fn scheduler(config: &ClusterConfig, bundle: &Bundle, manifests: &mut Manifests) -> Result<(), Error> {
     let files = vec![("kubeconfig".into(), kubeconfig::of_this_machine(config, bundle, "scheduler").into())];
     let deployment: Deployment = base::SCHEDULER.parse();
@@ -129,7 +130,7 @@ pub fn scheduler(config: &ClusterConfig, bundle: &Bundle, manifests: &mut Manife
     leader(config, Component::Scheduler, deployment, files, image, manifests, |_| {})
 }
 
-/// A component of which one leads and the others wait.
+/// A component with leader election.
 fn leader(
     config: &ClusterConfig,
     component: Component,
@@ -151,7 +152,7 @@ fn leader(
     set_image(pod, image);
     customize::edit_args(pod, args);
     customize::pod(pod, &config.component(component));
-    bootstrap::leader(component, &spec.template, manifests)?;
+    bootstrap::add(component, &spec.template, manifests)?;
     manifests.stamp(&mut spec.template);
     manifests.add(&format!("manifests/{name}.yaml"), component, deployment)
 }
@@ -179,7 +180,7 @@ pub fn agent(config: &ClusterConfig, bundle: &Bundle, manifests: &mut Manifests)
     if config.checkpoint_workers { worker_agent(config, bundle, manifests) } else { Ok(()) }
 }
 
-/// The agent on every other machine, in the name of the kubelet there.
+/// The agent on every other machine, with the credentials of that machine's kubelet.
 fn worker_agent(config: &ClusterConfig, bundle: &Bundle, manifests: &mut Manifests) -> Result<(), Error> {
     let component = Component::Agent;
     let data = [("kubeconfig".to_owned(), kubeconfig::of_kubelet(config, bundle))];
@@ -209,7 +210,7 @@ fn no_controller(config: &ClusterConfig) -> Affinity {
     Affinity { node_affinity: Some(node_affinity), ..Affinity::default() }
 }
 
-/// etcd on the controller, which `start` places first and never removes.
+/// etcd as a static pod. `start` places it first and never removes it.
 pub fn etcd(config: &ClusterConfig, manifests: &mut Manifests) -> Result<(), Error> {
     let mut pod: Pod = base::ETCD.parse();
     let spec = pod.spec.get_or_insert_default();
@@ -218,7 +219,7 @@ pub fn etcd(config: &ClusterConfig, manifests: &mut Manifests) -> Result<(), Err
     manifests.add("controller-manifests/etcd.yaml", Component::Etcd, pod)
 }
 
-/// What every pod on controllers shares: where it runs, and the certificates its machine trusts.
+/// What every pod of the control plane has: the node selector, and the CA certificates of its machine.
 fn controller_pod<'t>(config: &ClusterConfig, template: &'t mut PodTemplateSpec) -> &'t mut PodSpec {
     let pod = template.spec.get_or_insert_default();
     pod.node_selector = Some([config.control_plane.label.clone()].into());
@@ -248,7 +249,7 @@ pub fn secret_file(name: &str) -> String {
     format!("{SECRETS}/{name}")
 }
 
-/// A list as the components take it.
+/// A list as the components' flags take it.
 pub fn join(items: &[impl ToString]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }

@@ -1,12 +1,18 @@
-//! What the user changes in single components: extra arguments, extra volumes, patches.
+//! The user's changes to single components: extra arguments, extra volumes, patches.
 
 use k8s_openapi::api::core::v1::{HostPathVolumeSource, PodSpec, Volume, VolumeMount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{DeepMerge, Metadata, Resource};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::args::Args;
-use super::manifests::Object;
 use crate::config::{ComponentConfig, ExtraVolume, Patch, PatchType};
+
+/// What can be rendered and patched: a Kubernetes type with metadata.
+pub trait Object: Resource + Metadata<Ty = ObjectMeta> + DeepMerge + Serialize + DeserializeOwned {}
+impl<T: Resource + Metadata<Ty = ObjectMeta> + DeepMerge + Serialize + DeserializeOwned> Object for T {}
 
 /// Applies extra arguments and volumes to the first container of a pod.
 pub fn pod(spec: &mut PodSpec, changes: &ComponentConfig) {
@@ -50,7 +56,10 @@ fn mount(spec: &mut PodSpec, volume: &ExtraVolume) {
     }
 }
 
-/// Patches an object. Fields that its type does not have are an error, never dropped.
+/// Applies a patch.
+///
+/// # Errors
+/// If the patch cannot be applied, or sets a field that the type does not have.
 pub fn patch<T: Object>(mut object: T, patch: &Patch) -> Result<T, String> {
     match patch.patch_type {
         PatchType::Strategic => {
@@ -68,8 +77,9 @@ pub fn patch<T: Object>(mut object: T, patch: &Patch) -> Result<T, String> {
         PatchType::Json => {
             let mut value = to_value(&object);
             let operations: json_patch::Patch = serde_json::from_value(patch.patch.clone())
-                .map_err(|error| format!("not a list of RFC 6902 operations: {error}"))?;
-            json_patch::patch(&mut value, &operations).map_err(|error| error.to_string())?;
+                .map_err(|error| format!("it is not a list of RFC 6902 operations: {error}; correct it"))?;
+            json_patch::patch(&mut value, &operations)
+                .map_err(|error| format!("{error}; look the path up in the rendered {}", T::KIND))?;
             typed(&value)
         }
     }
@@ -80,13 +90,15 @@ pub fn to_yaml(object: &impl Serialize) -> String {
     crate::yaml::write(&to_value(object))
 }
 
-fn to_value(object: &impl Serialize) -> Value {
+/// The object as JSON.
+pub fn to_value(object: &impl Serialize) -> Value {
     serde_json::to_value(object).expect("invariant: Kubernetes objects have string keys")
 }
 
-/// Reads `value` as an object of type `T`, refusing what `T` would silently drop.
+/// Reads `value` as an object of type `T`. A field that `T` would drop silently is an error.
 fn typed<T: Object>(value: &Value) -> Result<T, String> {
-    let object: T = serde_json::from_value(with_type::<T>(value)).map_err(|error| error.to_string())?;
+    let object: T = serde_json::from_value(with_type::<T>(value))
+        .map_err(|error| format!("the result is not a {}: {error}; correct the value", T::KIND))?;
     match find_lost(value, &to_value(&object), "") {
         Some(path) => Err(format!("{} has no field {path}; correct its name", T::KIND)),
         None => Ok(object),
@@ -122,7 +134,7 @@ fn find_lost(wanted: &Value, kept: &Value, path: &str) -> Option<String> {
     }
 }
 
-/// What serialising may leave out without loss.
+/// Whether serialising may leave `value` out without loss.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,

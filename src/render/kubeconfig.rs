@@ -8,10 +8,10 @@ use crate::config::{self, ClusterConfig};
 use crate::pki::Bundle;
 use crate::yaml;
 
-/// Where a kubelet that joined with a token has its certificate and key, the present ones.
+/// Where a kubelet that joined with a token has its current certificate and key.
 const KUBELET_IDENTITY: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 
-/// For people and for `start`: the first API URL, as administrator.
+/// For administrators and for `start`: the first API URL.
 pub fn admin(config: &ClusterConfig, bundle: &Bundle) -> String {
     with_certificate(config, bundle, &config::endpoint(&config.api_servers[0]), "admin")
 }
@@ -23,7 +23,7 @@ pub fn kubelet(config: &ClusterConfig, bundle: &Bundle) -> String {
     kubeconfig(config, bundle, &config::endpoint(&config.api_servers[0]), "kubelet", &user)
 }
 
-/// For what runs on controllers: the apiserver of their own machine. Not by `::1`, where an apiserver that starts calls itself.
+/// For components on controllers: the apiserver of their own machine. Not `::1`, where an apiserver that is starting calls itself.
 pub fn of_this_machine(config: &ClusterConfig, bundle: &Bundle, identity: &str) -> String {
     with_certificate(config, bundle, &format!("https://127.0.0.1:{}", config.secure_port), identity)
 }
@@ -33,7 +33,7 @@ pub fn of_any_machine(config: &ClusterConfig, bundle: &Bundle, identity: &str) -
     with_certificate(config, bundle, &config::endpoint(&config.api_servers[0]), identity)
 }
 
-/// For the agent on machines that are no controllers: the first API URL, in the name of their kubelet. Nothing in it is secret.
+/// For the agent on other machines: the first API URL, with the credentials of the kubelet there. It holds no secret.
 pub fn of_kubelet(config: &ClusterConfig, bundle: &Bundle) -> String {
     let user = json!({"client-certificate": KUBELET_IDENTITY, "client-key": KUBELET_IDENTITY});
     kubeconfig(config, bundle, &config::endpoint(&config.api_servers[0]), "kubelet", &user)

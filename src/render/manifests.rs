@@ -1,55 +1,48 @@
-//! Where every rendered object passes: labelled, given its checksum, patched, and written as YAML under its file name.
+//! Collects the rendered files. Every object passes here: it is labelled, patched, checksummed and written as YAML.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec, Secret, Volume};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::{DeepMerge, Metadata, Resource};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use super::Error;
 use super::base::Base;
-use super::{Error, customize};
+use super::customize::{self, Object};
 use crate::FIELD_MANAGER;
 use crate::assets::Assets;
 use crate::config::{ClusterConfig, Component};
 
-/// Annotation of a pod template: digest of the Secrets and ConfigMaps it uses. A changed one rolls the pods.
+/// Annotation of a pod template: digest of the Secrets and ConfigMaps that it mounts. A change of it starts a rollout.
 pub const CHECKSUM: &str = "bootkube.dev/checksum";
 
-/// What can be rendered: typed, with metadata, patchable.
-pub trait Object: Resource + Metadata<Ty = ObjectMeta> + DeepMerge + Serialize + DeserializeOwned {}
-impl<T: Resource + Metadata<Ty = ObjectMeta> + DeepMerge + Serialize + DeserializeOwned> Object for T {}
-
-/// The files of an asset directory, as they come to be.
+/// The files of an asset directory that have been rendered so far.
 pub struct Manifests<'a> {
     config: &'a ClusterConfig,
     assets: Assets,
     digests: BTreeMap<(&'static str, String), Vec<u8>>,
-    /// Patches that met their object.
+    /// Patches of the configuration that were applied to an object.
     applied: Vec<(Component, usize)>,
 }
 
 impl<'a> Manifests<'a> {
-    /// Nothing yet.
+    /// No files yet.
     pub fn new(config: &'a ClusterConfig) -> Self {
         Self { config, assets: Assets::default(), digests: BTreeMap::new(), applied: Vec::new() }
     }
 
-    /// A file that is no object.
+    /// Adds a file that is not an object.
     pub fn file(&mut self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
         self.assets.insert(path, content);
     }
 
-    /// An object of `component` under `path`.
+    /// Adds an object of `component` under `path`.
     pub fn add<T: Object>(&mut self, path: &str, component: Component, object: T) -> Result<(), Error> {
         let object = self.finish_object(component, object)?;
         self.file(path, customize::to_yaml(&object));
         Ok(())
     }
 
-    /// Labelled and patched.
+    /// Labels the object and applies the user's patches.
     fn finish_object<T: Object>(&mut self, component: Component, mut object: T) -> Result<T, Error> {
         let labels = object.metadata_mut().labels.get_or_insert_default();
         labels.insert("app.kubernetes.io/managed-by".to_owned(), FIELD_MANAGER.to_owned());
@@ -65,12 +58,12 @@ impl<'a> Manifests<'a> {
         Ok(object)
     }
 
-    /// A base manifest, as it is.
+    /// Adds a base manifest as it is.
     pub fn add_base<T: Object>(&mut self, component: Component, base: &Base) -> Result<(), Error> {
         self.add(&format!("manifests/{}", base.file_name()), component, base.parse::<T>())
     }
 
-    /// A Secret; its digest goes into the templates that use it.
+    /// Adds a Secret. Pod templates that mount it get its digest.
     pub fn add_secret(&mut self, path: &str, component: Component, secret: Secret) -> Result<(), Error> {
         let secret = self.finish_object(component, secret)?;
         let entries = secret.data.iter().flatten().map(|(key, value)| (key.as_str(), value.0.as_slice()));
@@ -79,7 +72,7 @@ impl<'a> Manifests<'a> {
         Ok(())
     }
 
-    /// A ConfigMap; its digest goes into the templates that use it.
+    /// Adds a ConfigMap. Pod templates that mount it get its digest.
     pub fn add_config_map(&mut self, path: &str, component: Component, map: ConfigMap) -> Result<(), Error> {
         let map = self.finish_object(component, map)?;
         let entries = map.data.iter().flatten().map(|(key, value)| (key.as_str(), value.as_bytes()));
@@ -88,7 +81,7 @@ impl<'a> Manifests<'a> {
         Ok(())
     }
 
-    /// Annotates a template with the digest of what it mounts. What it mounts is added before it.
+    /// Annotates a pod template with the digest of what it mounts, which must have been added before.
     pub fn stamp(&self, template: &mut PodTemplateSpec) {
         let volumes = template.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         let mut digest = Sha256::new();
@@ -105,13 +98,16 @@ impl<'a> Manifests<'a> {
         }
     }
 
-    /// All files; an error if a patch met no object.
+    /// All files.
+    ///
+    /// # Errors
+    /// If a patch names a kind of which this component has no object.
     pub fn finish(self) -> Result<Assets, Error> {
         for (component, changes) in &self.config.components {
             for (index, patch) in changes.patches.iter().enumerate() {
                 if !self.applied.contains(&(*component, index)) {
                     let problem =
-                        format!("no {} of this component is rendered; name another kind", patch.kind);
+                        format!("kind {}: this component has no such object; name another kind", patch.kind);
                     return Err(Error::Patch { component: component.name(), index, problem });
                 }
             }

@@ -1,7 +1,8 @@
-//! From a configuration and its secrets to the files of an asset directory. Pure: the same input gives the same bytes.
+//! Renders a configuration and its secrets into the files of an asset directory. Pure: the same input gives the same bytes.
 //!
-//! Objects start as base YAML (`manifests/`, `controller-manifests/`), are parsed into typed objects, changed as types, and
-//! written once by `Manifests`, which labels, checksums and patches them all alike. No object is ever made from a text template.
+//! An object starts as base YAML (`manifests/`, `controller-manifests/`), is parsed into a Kubernetes type, and is changed as that
+//! type. A bootstrap pod starts as the pod template of its self-hosted component, and the patches in `bootstrap-manifests/` change
+//! it. `Manifests` labels, checksums, patches and writes every object in the same way. No object is made from a text template.
 
 mod addons;
 mod args;
@@ -9,6 +10,7 @@ mod base;
 mod bootstrap;
 mod control_plane;
 mod customize;
+mod error;
 mod kubeconfig;
 mod manifests;
 mod objects;
@@ -16,27 +18,16 @@ mod objects;
 use crate::assets::Assets;
 use crate::config::{ClusterConfig, Etcd, Networking};
 use crate::pki::Bundle;
-pub(crate) use bootstrap::{file as bootstrap_file, static_pod as bootstrap_pod};
+pub(crate) use bootstrap::{file as bootstrap_file, recovered_pod};
+pub use error::Error;
 use manifests::Manifests;
 pub(crate) use objects::FACTS;
 pub use objects::earlier_token;
 
-/// Why rendering failed. The configuration is valid by now, so what is left are patches that do not fit.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A patch cannot be applied, or says something the object has no field for.
-    #[error("components.{component}.patches[{index}]: {problem}")]
-    Patch {
-        /// The component, as the config file names it.
-        component: &'static str,
-        /// Position in its list.
-        index: usize,
-        /// What is wrong, and the cure.
-        problem: String,
-    },
-}
-
 /// Every file of the asset directory.
+///
+/// # Errors
+/// If a patch of the configuration does not fit the object that it names.
 pub fn render(config: &ClusterConfig, bundle: &Bundle) -> Result<Assets, Error> {
     let mut manifests = Manifests::new(config);
     credentials(config, bundle, &mut manifests);

@@ -1,4 +1,4 @@
-//! Objects that are built rather than edited: secrets, service accounts, disruption budgets, cluster facts.
+//! Objects without a base manifest: Secrets, service accounts, disruption budgets, cluster facts.
 
 use std::collections::BTreeMap;
 
@@ -19,13 +19,13 @@ use crate::pki::{BootstrapToken, Bundle};
 use crate::yaml;
 use crate::{NAMESPACE, VERSION};
 
-/// Who may call the apiserver without credentials, and where.
+/// AuthenticationConfiguration of the apiserver: which paths anonymous requests may reach.
 pub const AUTHENTICATION: &str = include_str!("../../assets/apiserver-authentication.yaml");
 /// Its name among the secrets.
 pub const AUTHENTICATION_FILE: &str = "apiserver-authentication.yaml";
 /// Where the bootstrap token is rendered.
 const TOKEN_FILE: &str = "manifests/kubelet-bootstrap-token.yaml";
-/// ConfigMap that records what this cluster was rendered from.
+/// ConfigMap that records the configuration of the cluster.
 pub const FACTS: &str = "bootkube-config";
 
 /// Metadata of an object in kube-system.
@@ -38,7 +38,7 @@ pub fn labels(name: &str) -> BTreeMap<String, String> {
     BTreeMap::from([("k8s-app".to_owned(), name.to_owned())])
 }
 
-/// A Secret of files.
+/// A Secret that holds files.
 pub fn secret(name: &str, files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Secret {
     let data = files.into_iter().map(|(key, value)| (key, ByteString(value))).collect();
     Secret {
@@ -49,7 +49,7 @@ pub fn secret(name: &str, files: impl IntoIterator<Item = (String, Vec<u8>)>) ->
     }
 }
 
-/// A service account, whose token is mounted only where a pod asks for it.
+/// A service account. Its token is mounted only into pods that ask for it.
 pub fn service_account(
     component: Component,
     name: &str,
@@ -64,7 +64,7 @@ pub fn service_account(
     manifests.add(file, component, account)
 }
 
-/// A disruption budget that a drain can satisfy: one at a time, even where there is only one.
+/// A disruption budget that a drain can meet: one pod at a time, even if there is only one.
 pub fn disruption_budget(
     component: Component,
     name: &str,
@@ -114,7 +114,7 @@ fn bootstrap_token(bundle: &Bundle) -> Secret {
     }
 }
 
-/// The token that an earlier render put into its manifest, if it left one. The inverse of what is rendered.
+/// Reads the bootstrap token of an earlier render from its manifest, if there is one.
 pub fn earlier_token(files: &BTreeMap<String, Vec<u8>>) -> Result<Option<BootstrapToken>, Finding> {
     let Some(text) = files.get(TOKEN_FILE) else { return Ok(None) };
     let broken = |problem: String| Finding {
@@ -134,14 +134,14 @@ pub fn earlier_token(files: &BTreeMap<String, Vec<u8>>) -> Result<Option<Bootstr
     Ok(Some(BootstrapToken { id, secret: token, expires }))
 }
 
-/// What this cluster was rendered from, for people and for later versions of bootkube. Nothing in it is secret.
+/// Records the configuration of the cluster, for people and for later versions of bootkube. It holds no secret.
 pub fn cluster_facts(config: &ClusterConfig, manifests: &mut Manifests) -> Result<(), Error> {
-    // Where the machine that rendered keeps its CA is no fact about the cluster.
+    // Where the rendering machine keeps its CA says nothing about the cluster.
     let recorded = ClusterConfig { ca: None, ..config.clone() };
     let data = BTreeMap::from([
         ("config.yaml".to_owned(), yaml::write(&config::to_value(&recorded))),
         ("version".to_owned(), VERSION.to_owned()),
-        // What `start` puts on this node, beside the label that the apiserver's manifest selects.
+        // `start` puts this taint on its node, beside the label that the apiserver's manifest selects.
         ("controller-taint".to_owned(), config.control_plane.taint.clone().unwrap_or_default()),
     ]);
     let map = ConfigMap { metadata: metadata(FACTS), data: Some(data), ..ConfigMap::default() };
