@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bootkube::assets::load;
-use bootkube::recover::{EtcdClient, EtcdOptions, Keys, decode, prefixes};
+use bootkube::recover::{EtcdAccess, EtcdClient, Keys, decode, prefixes};
 use lab::Cache;
 use serde_json::{Value, json};
 use support::{Api, bootkube, contents, object};
@@ -72,8 +72,8 @@ impl World {
         self.api.assets.join("tls").join(name)
     }
 
-    fn etcd(&self) -> EtcdOptions {
-        EtcdOptions {
+    fn etcd(&self) -> EtcdAccess {
+        EtcdAccess {
             servers: vec![format!("https://{}", self.api.etcd).parse().unwrap()],
             ca: Some(self.etcd_file("etcd-client-ca.crt")),
             certificate: Some(self.etcd_file("etcd-client.crt")),

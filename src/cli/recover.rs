@@ -1,4 +1,4 @@
-//! `bootkube recover`: from what is left of a cluster to assets for `start`.
+//! `bootkube recover`: writes assets for `start` from the API, the etcd or a snapshot of a cluster.
 
 use std::path::PathBuf;
 
@@ -7,20 +7,20 @@ use url::Url;
 
 use super::output;
 use crate::error::{ExitClass, Failure};
-use crate::recover::{self, EtcdOptions, Options, Report, Source};
+use crate::recover::{self, EtcdAccess, Recovered, Request, Source};
 
-/// Recover the control plane of a cluster from its API, its etcd or a snapshot of that, as assets for `start`: same CA, same keys.
+/// Recover the control plane of a cluster from its API, its etcd or a snapshot, as assets for `start`: same CA, same keys.
 ///
-/// Reads only. Says what it found and what is missing. Afterwards: bootkube start --asset-dir=DIR.
+/// The cluster is only read. The output lists what was found and what is missing. Afterwards: bootkube start --asset-dir=DIR.
 #[derive(Args)]
 pub(super) struct RecoverArgs {
     /// Directory to write the assets to
     #[arg(long, value_name = "DIR")]
     recovery_dir: PathBuf,
-    /// Kubeconfig of an administrator: becomes auth/kubeconfig, and is how to reach the API where no etcd is named
+    /// Kubeconfig of an administrator. It becomes auth/kubeconfig, and leads to the API if neither etcd nor a snapshot is named
     #[arg(long, value_name = "FILE")]
     kubeconfig: PathBuf,
-    /// Client URLs of a running etcd, separated by commas, of which the first that answers is read. Without it, and without a
+    /// Client URLs of a running etcd, separated by commas; the first server that answers is read. Without it, and without a
     /// snapshot, the API is read
     #[arg(long, value_name = "URLS", default_value = "", hide_default_value = true, help_heading = "etcd")]
     etcd_servers: String,
@@ -39,7 +39,7 @@ pub(super) struct RecoverArgs {
     /// Snapshot of etcd, as `etcdctl snapshot save` writes it, or the file member/snap/db of an etcd that does not run
     #[arg(long, value_name = "FILE", help_heading = "etcd", conflicts_with = "etcd_servers")]
     etcd_snapshot: Option<PathBuf>,
-    /// EncryptionConfiguration of the apiserver, where it encrypts Secrets in etcd. KMS plugins cannot be asked
+    /// EncryptionConfiguration of the apiserver, if it encrypts Secrets in etcd. KMS plugins are not supported
     #[arg(long, value_name = "FILE", help_heading = "etcd")]
     encryption_config: Option<PathBuf>,
     /// Has no effect; v0.14 had it
@@ -64,7 +64,7 @@ pub(super) fn run(args: RecoverArgs) -> Result<(), Failure> {
         (Some(file), _) => Source::Snapshot { file, prefix: etcd_prefix },
         (None, true) => Source::Api,
         (None, false) => {
-            let etcd = EtcdOptions {
+            let etcd = EtcdAccess {
                 servers: servers(&etcd_servers, etcd_ca_path.is_some())?,
                 ca: etcd_ca_path,
                 certificate: etcd_certificate_path,
@@ -73,13 +73,13 @@ pub(super) fn run(args: RecoverArgs) -> Result<(), Failure> {
             Source::Etcd { etcd, prefix: etcd_prefix }
         }
     };
-    let options = Options { dir: recovery_dir, kubeconfig, source, encryption_config };
-    let report = output::runtime()?.block_on(recover::recover(&options))?;
+    let request = Request { dir: recovery_dir, kubeconfig, source, encryption_config };
+    let report = output::runtime()?.block_on(recover::recover(&request))?;
     output::warn(&report.warnings);
-    output::print(&(summary(&report, &options).join("\n") + "\n"))
+    output::print(&(summary(&report, &request).join("\n") + "\n"))
 }
 
-/// URLs; of a bare `HOST:PORT`, as v0.14 took it, a CA tells the scheme.
+/// Reads the URLs. v0.14 also took a bare `HOST:PORT`: its scheme is https if a CA is given.
 fn servers(text: &str, has_ca: bool) -> Result<Vec<Url>, Failure> {
     let scheme = if has_ca { "https" } else { "http" };
     let parse = |server: &str| {
@@ -87,7 +87,7 @@ fn servers(text: &str, has_ca: bool) -> Result<Vec<Url>, Failure> {
         let url = Url::parse(&url).ok().filter(|url| url.host_str().is_some_and(|host| !host.is_empty()));
         url.ok_or_else(|| Failure {
             class: ExitClass::Configuration,
-            message: format!("--etcd-servers: `{server}` is no URL"),
+            message: format!("--etcd-servers: `{server}` is not a URL"),
             hint: Some("write it as https://10.0.0.5:2379".to_owned()),
         })
     };
@@ -95,12 +95,12 @@ fn servers(text: &str, has_ca: bool) -> Result<Vec<Url>, Failure> {
 }
 
 /// What was found, what is missing, and what comes next.
-fn summary(report: &Report, options: &Options) -> Vec<String> {
-    let Report { source, components, objects, missing, warnings: _ } = report;
+fn summary(report: &Recovered, request: &Request) -> Vec<String> {
+    let Recovered { source, components, objects, missing, warnings: _ } = report;
     let mut lines: Vec<String> = vec![format!("read from {source}")];
     lines.extend(components.iter().map(|component| format!("found: {component}")));
     lines.extend(missing.iter().map(|missing| format!("missing: {missing}")));
-    let dir = options.dir.display();
+    let dir = request.dir.display();
     lines.push(format!("assets of {} are in {dir}", output::count(*objects, "object")));
     lines.push(format!("next, on a controller: bootkube start --asset-dir {dir}"));
     lines

@@ -1,15 +1,16 @@
-//! Encryption at rest: what an apiserver wrote by an `EncryptionConfiguration` is read by the same one.
+//! Encryption at rest: reads what an apiserver wrote under an `EncryptionConfiguration`, with that same file.
 //!
 //! ```text
 //! k8s:enc:aescbc:v1:KEY-NAME:      initialisation vector (16), AES-CBC with PKCS#7
-//! k8s:enc:aesgcm:v1:KEY-NAME:      nonce (12), AES-GCM with the key of etcd as additional data
+//! k8s:enc:aesgcm:v1:KEY-NAME:      nonce (12), AES-GCM with the etcd key as additional data
 //! k8s:enc:secretbox:v1:KEY-NAME:   nonce (24), XSalsa20 and Poly1305
 //! ```
 //!
-//! A value names its provider and key, so the order of providers in the configuration, which is for writing, does not matter here. What a KMS
-//! encrypted only that KMS can decrypt: it is refused, with the way around it. Keys are shown to nobody.
+//! A stored value names its provider and its key. The order of providers in the file only decides how the apiserver writes, so
+//! it does not matter here. A name is unique only within one provider of one `resources` entry: several keys of one name are
+//! all tried, as the apiserver does. A value that a KMS plugin encrypted is refused, and the error says what to do instead.
+//! No error and no `Debug` output shows a key.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +30,7 @@ const VECTOR: usize = 16;
 const NONCE: usize = 12;
 const BOX_NONCE: usize = 24;
 
-/// Why something stays closed.
+/// Why a value cannot be decrypted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration cannot be read.
@@ -41,42 +42,42 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// The configuration is not one.
+    /// The file is not an `EncryptionConfiguration`.
     #[error("encryption configuration {}: {problem}", path.display())]
     Configuration {
         /// The file.
         path: PathBuf,
-        /// What is wrong, never with a key.
+        /// What is wrong; it never quotes a key.
         problem: String,
     },
-    /// A KMS has encrypted it.
+    /// A KMS plugin encrypted the value.
     #[error(
-        "{key} is encrypted by a KMS plugin, which alone can decrypt it; recover from a live API (without --etcd-servers), or from a \
-         snapshot of before the KMS"
+        "{key} is encrypted by a KMS plugin, and only that plugin can decrypt it; recover from a live API (without --etcd-servers), \
+         or from a snapshot that is older than the KMS plugin"
     )]
     Kms {
-        /// The key of etcd.
+        /// The etcd key of the value.
         key: String,
     },
-    /// No key for it is known.
+    /// The configuration has no such key.
     #[error(
-        "{key} is encrypted with key `{name}` of {provider}, which nobody named; give the apiserver's configuration with \
-         --encryption-config"
+        "{key} is encrypted with key `{name}` of {provider}, which is not known here; give the apiserver's encryption configuration \
+         with --encryption-config"
     )]
     NoKey {
-        /// The key of etcd.
+        /// The etcd key of the value.
         key: String,
         /// Such as `aescbc`.
         provider: String,
         /// Name of the key.
         name: String,
     },
-    /// The key is another one.
+    /// The configuration has a key of that name, but it does not decrypt the value.
     #[error(
-        "{key} cannot be decrypted with key `{name}` of {provider}: it is another key of that name, or the value is damaged"
+        "{key} cannot be decrypted with key `{name}` of {provider}: the value was written with another key of that name, or it is damaged"
     )]
     Refused {
-        /// The key of etcd.
+        /// The etcd key of the value.
         key: String,
         /// Such as `aescbc`.
         provider: String,
@@ -85,14 +86,21 @@ pub enum Error {
     },
 }
 
-/// Keys by provider and name.
-#[derive(Default)]
-pub struct Keys(BTreeMap<(String, String), Vec<u8>>);
+/// Every key of an encryption configuration.
+#[derive(Debug, Default)]
+pub struct Keys(Vec<Key>);
 
-/// Names only.
-impl fmt::Debug for Keys {
+struct Key {
+    /// Such as `aescbc`.
+    provider: String,
+    name: String,
+    secret: Vec<u8>,
+}
+
+/// Leaves the secret out.
+impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        write!(f, "{}:{}", self.provider, self.name)
     }
 }
 
@@ -109,66 +117,86 @@ impl Keys {
         let [configuration] = documents.as_slice() else {
             return Err(wrong("it must be one document".to_owned()));
         };
-        Self::of(configuration).map_err(wrong)
+        Self::from_value(configuration).map_err(wrong)
     }
 
-    /// v0.14's time called it `EncryptionConfig`.
-    fn of(configuration: &Value) -> Result<Self, String> {
+    /// Kubernetes before 1.13 called the kind `EncryptionConfig`.
+    fn from_value(configuration: &Value) -> Result<Self, String> {
         let kind = configuration["kind"].as_str().unwrap_or_default();
         if !["EncryptionConfiguration", "EncryptionConfig"].contains(&kind) {
             return Err("its kind is not EncryptionConfiguration".to_owned());
         }
         let mut keys = Self::default();
-        for resource in list(&configuration["resources"]) {
-            for provider in list(&resource["providers"]) {
+        for (number, resource) in list(&configuration["resources"]).enumerate() {
+            for (index, provider) in list(&resource["providers"]).enumerate() {
                 for (name, settings) in provider.as_object().into_iter().flatten() {
-                    keys.add(name, settings)?;
+                    let field = format!("resources[{number}].providers[{index}].{name}");
+                    keys.add(name, settings, &field)?;
                 }
             }
         }
         Ok(keys)
     }
 
-    fn add(&mut self, provider: &str, settings: &Value) -> Result<(), String> {
+    fn add(&mut self, provider: &str, settings: &Value, field: &str) -> Result<(), String> {
         for (index, key) in list(&settings["keys"]).enumerate() {
+            let field = format!("{field}.keys[{index}].secret");
             let secret = key["secret"].as_str().and_then(|secret| STANDARD.decode(secret.trim()).ok());
-            let secret = secret.ok_or_else(|| format!("{provider}.keys[{index}].secret is not base64"))?;
-            let fits = match provider {
-                "secretbox" => secret.len() == 32,
-                // The library knows no AES-192 in CBC.
-                "aescbc" => [16, 32].contains(&secret.len()),
-                _ => [16, 24, 32].contains(&secret.len()),
-            };
-            if !fits {
-                return Err(format!(
-                    "{provider}.keys[{index}].secret has {} bytes, which no key of it has",
-                    secret.len()
-                ));
+            let secret = secret.ok_or_else(|| format!("{field} is not base64; give the apiserver's file"))?;
+            let lengths: &[usize] = if provider == "secretbox" { &[32] } else { &[16, 24, 32] };
+            if !lengths.contains(&secret.len()) {
+                let lengths = lengths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                return Err(format!("{field} has {} bytes; a key of {provider} has {lengths}", secret.len()));
             }
-            let name = key["name"].as_str().unwrap_or_default();
-            self.0.insert((provider.to_owned(), name.to_owned()), secret);
+            let name = key["name"].as_str().unwrap_or_default().to_owned();
+            self.0.push(Key { provider: provider.to_owned(), name, secret });
         }
         Ok(())
     }
 
-    /// The plain bytes of `value`, which stands in etcd under `key`.
+    /// The plain bytes of `value`, which etcd stores under `key`.
     pub fn open(&self, key: &[u8], value: Vec<u8>) -> Result<Vec<u8>, Error> {
         let Some(rest) = value.strip_prefix(ENCRYPTED) else { return Ok(value) };
-        let shown = || String::from_utf8_lossy(key).into_owned();
+        // A key's name may hold a colon, so a value belongs to every key whose whole prefix it has.
+        let candidates =
+            self.0.iter().filter_map(|one| Some((one, rest.strip_prefix(one.prefix().as_bytes())?)));
+        let mut refused = None;
+        for (candidate, sealed) in candidates {
+            match candidate.unseal(key, sealed) {
+                Some(plain) => return Ok(plain),
+                None => refused = Some(candidate),
+            }
+        }
+        let shown = String::from_utf8_lossy(key).into_owned();
+        if let Some(Key { provider, name, .. }) = refused {
+            return Err(Error::Refused { key: shown, provider: provider.clone(), name: name.clone() });
+        }
         let mut parts = rest.splitn(4, |byte| *byte == b':');
         let mut part = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
         let (provider, _version, name) = (part(), part(), part());
-        if provider == "kms" {
-            return Err(Error::Kms { key: shown() });
+        match provider.as_str() {
+            "kms" => Err(Error::Kms { key: shown }),
+            _ => Err(Error::NoKey { key: shown, provider, name }),
         }
-        let sealed = parts.next().unwrap_or_default();
-        match self.0.get(&(provider.clone(), name.clone())) {
-            None => Err(Error::NoKey { key: shown(), provider, name }),
-            Some(secret) => unseal(&provider, secret, key, sealed).ok_or_else(|| Error::Refused {
-                key: shown(),
-                provider,
-                name,
-            }),
+    }
+}
+
+impl Key {
+    /// What a value that was encrypted with this key starts with, after [`ENCRYPTED`].
+    fn prefix(&self) -> String {
+        format!("{}:v1:{}:", self.provider, self.name)
+    }
+
+    fn unseal(&self, etcd_key: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        match self.provider.as_str() {
+            // CBC does not authenticate: the padding of one value in 256 also fits a wrong key.
+            "aescbc" => aes_cbc(&self.secret, sealed).filter(|plain| is_object(plain)),
+            "aesgcm" => aes_gcm(&self.secret, etcd_key, sealed),
+            "secretbox" => {
+                let (nonce, content) = sealed.split_at_checked(BOX_NONCE)?;
+                XSalsa20Poly1305::new_from_slice(&self.secret).ok()?.decrypt(nonce.into(), content).ok()
+            }
+            _ => None,
         }
     }
 }
@@ -177,20 +205,17 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-fn unseal(provider: &str, secret: &[u8], key: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
-    match provider {
-        "aescbc" => aes_cbc(secret, sealed),
-        "aesgcm" => aes_gcm(secret, key, sealed),
-        "secretbox" => {
-            let (nonce, content) = sealed.split_at_checked(BOX_NONCE)?;
-            XSalsa20Poly1305::new_from_slice(secret).ok()?.decrypt(nonce.into(), content).ok()
-        }
-        _ => None,
-    }
+/// Whether `plain` is what an apiserver stores: a protocol buffer of Kubernetes, or JSON.
+fn is_object(plain: &[u8]) -> bool {
+    plain.starts_with(b"k8s\0") || plain.starts_with(b"{")
 }
 
 fn aes_cbc(secret: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
-    let algorithm = if secret.len() == 16 { &cipher::AES_128 } else { &cipher::AES_256 };
+    let algorithm = match secret.len() {
+        16 => &cipher::AES_128,
+        24 => &cipher::AES_192,
+        _ => &cipher::AES_256,
+    };
     let (vector, content) = sealed.split_at_checked(VECTOR)?;
     let vector = DecryptionContext::Iv128(FixedLength::try_from(vector).ok()?);
     let key = PaddedBlockDecryptingKey::cbc_pkcs7(UnboundCipherKey::new(algorithm, secret).ok()?).ok()?;
@@ -212,55 +237,5 @@ fn aes_gcm(secret: &[u8], key: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn keys(provider: &str, length: usize) -> Keys {
-        let secret = STANDARD.encode(vec![7; length]);
-        let provider = json!({provider: {"keys": [{"name": "k", "secret": secret}]}});
-        let configuration = json!({
-            "apiVersion": "apiserver.config.k8s.io/v1", "kind": "EncryptionConfiguration",
-            "resources": [{"resources": ["secrets"], "providers": [provider, {"identity": {}}]}],
-        });
-        Keys::of(&configuration).unwrap()
-    }
-
-    #[test]
-    fn what_is_not_encrypted_stays_as_it_is() {
-        assert_eq!(keys("aescbc", 32).open(b"/k", b"k8s\0plain".to_vec()).unwrap(), b"k8s\0plain");
-    }
-
-    #[test]
-    fn an_unknown_key_a_kms_and_damage_are_told_apart() {
-        let open = |value: &str| keys("aesgcm", 32).open(b"/registry/secrets/a/b", value.into()).unwrap_err();
-        let unknown = open("k8s:enc:aescbc:v1:other:xyz").to_string();
-        assert!(
-            unknown.contains("`other` of aescbc") && unknown.contains("--encryption-config"),
-            "{unknown}"
-        );
-        assert!(matches!(open("k8s:enc:kms:v2:plugin:xyz"), Error::Kms { .. }));
-        assert!(matches!(open("k8s:enc:aesgcm:v1:k:short"), Error::Refused { .. }));
-    }
-
-    #[test]
-    fn a_secretbox_is_opened() {
-        let seal = XSalsa20Poly1305::new_from_slice(&[7; 32]).unwrap();
-        let sealed = seal.encrypt((&[1; BOX_NONCE]).into(), b"plain".as_slice()).unwrap();
-        let value = [b"k8s:enc:secretbox:v1:k:".as_slice(), &[1; BOX_NONCE], &sealed].concat();
-        assert_eq!(keys("secretbox", 32).open(b"/k", value).unwrap(), b"plain");
-    }
-
-    #[test]
-    fn a_key_of_the_wrong_length_is_refused_without_being_shown() {
-        let configuration = json!({"kind": "EncryptionConfig", "resources": [
-            {"providers": [{"aescbc": {"keys": [{"name": "k", "secret": "c2VjcmV0"}]}}]},
-        ]});
-        let problem = Keys::of(&configuration).unwrap_err();
-        assert!(
-            problem.contains("aescbc.keys[0].secret has 6 bytes") && !problem.contains("c2Vj"),
-            "{problem}"
-        );
-    }
-}
+#[path = "decrypt_tests.rs"]
+mod tests;

@@ -1,12 +1,12 @@
-//! Which of a cluster's objects are its control plane. Pure.
+//! Finds the objects of the control plane among the objects of a cluster. Pure.
 //!
-//! - The components themselves, DaemonSet or Deployment in kube-system, are known as v0.14's recover knew them: by the label `k8s-app`, else
-//!   `component`, of the object or of its pods.
-//! - With them comes what they refer to: Secrets, ConfigMaps, service accounts, bindings of those and roles of those, disruption budgets.
-//! - And everything that bootkube rendered, by `app.kubernetes.io/managed-by`.
+//! - The components are DaemonSets or Deployments in kube-system. As in v0.14, the label `k8s-app`, or else `component`, of the object or
+//!   of its pods identifies them.
+//! - What they refer to belongs to them: Secrets, ConfigMaps, service accounts, the bindings and roles of those, disruption budgets.
+//! - So does everything that bootkube rendered, by the label `app.kubernetes.io/managed-by`.
 //!
-//! What is there comes first. What was deleted, and a snapshot still remembers, is taken for what a component cannot do without. Objects are
-//! stripped of what only the API may say, so that they can be applied again.
+//! Existing objects take precedence. A deleted object that a snapshot still holds is used only if a component needs it. Fields that
+//! only the API may set are removed, so that the objects can be applied again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,11 +18,11 @@ use crate::checkpoint::copy::{Sources, needs};
 use crate::config::Component;
 use crate::{FIELD_MANAGER, NAMESPACE};
 
-/// What a control plane consists of. Only the first one cannot be missed.
+/// The components of a control plane. Only the first is indispensable.
 pub const COMPONENTS: [Component; 3] =
     [Component::Apiserver, Component::ControllerManager, Component::Scheduler];
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// Labels that name a component, the more telling one first.
+/// Labels that name a component, the more specific one first.
 const LABELS: [&str; 2] = ["k8s-app", "component"];
 /// Annotations that controllers and kubectl write.
 const FOREIGN_ANNOTATIONS: [&str; 3] = [
@@ -30,27 +30,27 @@ const FOREIGN_ANNOTATIONS: [&str; 3] = [
     "deprecated.daemonset.template.generation",
     "kubectl.kubernetes.io/last-applied-configuration",
 ];
-/// Metadata that may be said by whoever applies.
+/// Metadata that is part of a manifest.
 const METADATA: [&str; 4] = ["name", "namespace", "labels", "annotations"];
 
 /// The objects of a cluster, as they were read.
 #[derive(Default)]
 pub struct Objects {
-    /// Those that are there.
+    /// Existing objects.
     pub present: Vec<Value>,
-    /// Those that were deleted a while ago.
+    /// Objects that were deleted since the last compaction.
     pub deleted: Vec<Value>,
 }
 
-/// A component, as a cluster runs it.
+/// A component that was found in a cluster.
 pub struct Workload {
     /// Which.
     pub component: Component,
     /// `DaemonSet kube-system/kube-apiserver`.
     pub label: String,
-    /// Its pods.
+    /// Its pod template.
     pub template: PodTemplateSpec,
-    /// What they mount and take their environment from.
+    /// The Secrets and ConfigMaps of its volumes and environment.
     pub sources: Sources,
 }
 
@@ -59,11 +59,11 @@ pub struct Workload {
 pub struct Found {
     /// Its components, in the order of [`COMPONENTS`].
     pub workloads: Vec<Workload>,
-    /// What is to be applied, each fit for it.
+    /// The objects, ready to be applied.
     pub objects: Vec<Value>,
-    /// What is not there, one line each.
+    /// What is missing, one line each.
     pub missing: Vec<String>,
-    /// What was deleted and is taken from before, one line each.
+    /// Deleted objects that are used, one line each.
     pub revived: Vec<String>,
 }
 
@@ -83,7 +83,7 @@ pub fn control_plane(objects: &Objects) -> Found {
 
 struct Search<'a> {
     objects: &'a Objects,
-    /// By kind and name, so that each is there once.
+    /// By kind and name, so that each object is taken once.
     taken: BTreeMap<(String, String), Value>,
     found: Found,
 }
@@ -93,7 +93,7 @@ impl<'a> Search<'a> {
         let is_it = |object: &Value| is_workload(object) && name_of(object) == Some(component.name());
         let Some(object) = self.find(is_it) else {
             let problem =
-                format!("{}: no DaemonSet or Deployment in {NAMESPACE} is labelled so", component.name());
+                format!("{}: no DaemonSet or Deployment in {NAMESPACE} has this label", component.name());
             return self.found.missing.push(problem);
         };
         let label = label(object);
@@ -109,7 +109,7 @@ impl<'a> Search<'a> {
         self.found.workloads.push(Workload { component, label, template, sources });
     }
 
-    /// The first object that is there, else one that was, and takes it.
+    /// Finds and takes an existing object, or else a deleted one.
     fn find(&mut self, is_it: impl Fn(&Value) -> bool) -> Option<&'a Value> {
         let objects = self.objects;
         let present =
@@ -161,7 +161,7 @@ impl<'a> Search<'a> {
         objects
     }
 
-    /// The service account of a component, and what it may do.
+    /// The service account of a component, with its bindings and roles.
     fn account(&mut self, template: &PodTemplateSpec) {
         let account = template.spec.as_ref().and_then(|spec| spec.service_account_name.clone());
         let Some(account) = account.filter(|account| account != "default") else { return };
@@ -170,7 +170,7 @@ impl<'a> Search<'a> {
         for binding in objects.present.iter().filter(|object| binds(object, &account)) {
             self.take(binding);
             let (kind, name) = (text(&binding["roleRef"]["kind"]), text(&binding["roleRef"]["name"]));
-            // An apiserver keeps its own roles right by itself.
+            // The apiserver maintains its own roles.
             if !name.starts_with("system:") && name != "cluster-admin" {
                 self.named(kind, name);
             }
@@ -241,7 +241,7 @@ fn binds(object: &Value, account: &str) -> bool {
         })
 }
 
-/// The object as somebody would apply it.
+/// The object as a manifest.
 fn fit(object: &Value) -> Value {
     let mut fit = object.as_object().cloned().unwrap_or_default();
     fit.remove("status");
@@ -261,102 +261,10 @@ fn fit(object: &Value) -> Value {
     if let Some(metadata) = template.and_then(Value::as_object_mut) {
         metadata.remove("creationTimestamp"); // null in a template of older versions
     }
-    fit.sort_all_objects(); // as kubectl writes them, and the same from every source
+    fit.sort_all_objects(); // in the order that kubectl writes, and equal from every source
     fit
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn daemon_set(name: &str, labels: &Value, secret: &str) -> Value {
-        json!({
-            "apiVersion": "apps/v1", "kind": "DaemonSet",
-            "metadata": {"name": name, "namespace": "kube-system", "uid": "u", "resourceVersion": "7",
-                "annotations": {"deprecated.daemonset.template.generation": "1", "mine": "x"}},
-            "spec": {"template": {"metadata": {"labels": labels, "creationTimestamp": null}, "spec": {
-                "serviceAccountName": "api", "containers": [{"name": "c", "image": "i"}],
-                "volumes": [{"name": "s", "secret": {"secretName": secret}}],
-            }}},
-            "status": {"desiredNumberScheduled": 1},
-        })
-    }
-
-    fn secret(name: &str) -> Value {
-        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "kube-system"}, "data": {"a": "YQ=="}})
-    }
-
-    fn labels(found: &Found) -> Vec<String> {
-        found.objects.iter().map(label).collect()
-    }
-
-    #[test]
-    fn a_component_is_known_by_the_labels_of_old_and_new() {
-        for labels in [json!({"k8s-app": "kube-apiserver"}), json!({"component": "kube-apiserver"})] {
-            let objects =
-                Objects { present: vec![daemon_set("a", &labels, "s"), secret("s")], deleted: Vec::new() };
-            let found = control_plane(&objects);
-            assert_eq!(found.workloads[0].label, "DaemonSet kube-system/a");
-            assert!(found.workloads[0].sources.secrets.contains_key("s"));
-            assert_eq!(found.missing.len(), 2, "controller manager and scheduler: {:?}", found.missing);
-        }
-    }
-
-    #[test]
-    fn what_it_refers_to_comes_with_it_and_nothing_else() {
-        let account = |name: &str| json!({"kind": "ServiceAccount", "metadata": {"name": name, "namespace": "kube-system"}, "secrets": []});
-        let binding = |name: &str, account: &str| {
-            json!({
-                "kind": "ClusterRoleBinding", "metadata": {"name": name}, "roleRef": {"kind": "ClusterRole", "name": "mine"},
-                "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "kube-system"}],
-            })
-        };
-        let role = json!({"kind": "ClusterRole", "metadata": {"name": "mine"}});
-        let labelled = json!({"kind": "Secret", "metadata": {"name": "x", "namespace": "kube-system", "labels": {MANAGED_BY: "bootkube"}}});
-        let present = vec![
-            daemon_set("kube-apiserver", &json!({"k8s-app": "kube-apiserver"}), "s"),
-            secret("s"),
-            secret("other"),
-            account("api"),
-            account("other"),
-            binding("b", "api"),
-            binding("o", "other"),
-            role,
-            labelled,
-        ];
-        let found = control_plane(&Objects { present, deleted: Vec::new() });
-        let expected = [
-            "ClusterRole mine",
-            "ClusterRoleBinding b",
-            "DaemonSet kube-system/kube-apiserver",
-            "Secret kube-system/s",
-            "Secret kube-system/x",
-            "ServiceAccount kube-system/api",
-        ];
-        assert_eq!(labels(&found), expected);
-        assert_eq!(found.objects[2]["metadata"]["annotations"], json!({"mine": "x"}));
-        assert!(
-            found.objects[2].get("status").is_none() && found.objects[2]["metadata"].get("uid").is_none()
-        );
-        assert!(found.objects[5].get("secrets").is_none());
-    }
-
-    #[test]
-    fn what_was_deleted_is_revived_only_where_it_is_missed() {
-        let of = |name: &str| daemon_set(name, &json!({"k8s-app": "kube-apiserver"}), "s");
-        let deleted = || vec![of("kube-apiserver"), secret("s")];
-        let found = control_plane(&Objects { present: Vec::new(), deleted: deleted() });
-        assert_eq!(found.revived, ["DaemonSet kube-system/kube-apiserver", "Secret kube-system/s"]);
-        let found = control_plane(&Objects { present: vec![of("newer"), secret("s")], deleted: deleted() });
-        assert!(found.revived.is_empty() && found.workloads[0].label.ends_with("newer"));
-    }
-
-    #[test]
-    fn a_secret_that_is_not_there_is_missing() {
-        let present = vec![daemon_set("kube-apiserver", &json!({"k8s-app": "kube-apiserver"}), "s")];
-        let found = control_plane(&Objects { present, deleted: Vec::new() });
-        assert!(found.missing[0].contains("Secret kube-system/s of DaemonSet"), "{:?}", found.missing);
-    }
-}
+#[path = "find_tests.rs"]
+mod tests;

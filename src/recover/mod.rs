@@ -1,4 +1,4 @@
-//! From what is left of a cluster to an asset directory: same CA, same keys.
+//! Recovers an asset directory from what is left of a cluster: same CA, same keys.
 //!
 //! ```text
 //! live API ─ cluster::inventory ─────────────────────────┐
@@ -6,8 +6,8 @@
 //! snapshot file ────┴► Entry ─ decrypt ─ decode ─► Objects ─ find ─► Found ─ derive ─► Assets ─► directory ─► `start`
 //! ```
 //!
-//! Nothing of the cluster is changed, and never is anything written to etcd. What was found, what is missing and what was taken from before
-//! its deletion is told; without an apiserver there is nothing to start from, and that is an error.
+//! The cluster is not changed, and nothing is ever written to etcd. The report lists what was found, what is missing, and which deleted
+//! objects were taken from the history of a snapshot. A cluster without an apiserver is an error: nothing could be started from it.
 
 mod decode;
 mod decrypt;
@@ -33,36 +33,36 @@ use crate::yaml;
 
 pub use decode::{Decoded, decode};
 pub use decrypt::Keys;
-pub use etcd::{Client as EtcdClient, Options as EtcdOptions};
+pub use etcd::{Access as EtcdAccess, Client as EtcdClient};
 use find::{Found, Objects};
 pub use store::{Entry, prefixes};
 
-/// What `recover` was asked to do.
+/// The input of `recover`.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// Where the assets go.
+pub struct Request {
+    /// The directory to write.
     pub dir: PathBuf,
     /// The administrator's kubeconfig.
     pub kubeconfig: PathBuf,
     /// Where the cluster is read from.
     pub source: Source,
-    /// What the apiserver encrypts by.
+    /// The apiserver's EncryptionConfiguration.
     pub encryption_config: Option<PathBuf>,
 }
 
 /// Where a cluster is read from.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// The API that the kubeconfig leads to.
+    /// The API of the kubeconfig.
     Api,
-    /// An etcd that runs.
+    /// A running etcd.
     Etcd {
         /// Where it is.
-        etcd: EtcdOptions,
+        etcd: EtcdAccess,
         /// The apiserver's `--etcd-prefix`.
         prefix: String,
     },
-    /// A snapshot of one.
+    /// A snapshot of etcd.
     Snapshot {
         /// The file.
         file: PathBuf,
@@ -71,31 +71,31 @@ pub enum Source {
     },
 }
 
-/// What came of it.
+/// What was recovered.
 #[derive(Debug, Default)]
-pub struct Report {
-    /// Where the objects were read, and of which moment.
+pub struct Recovered {
+    /// Where the objects were read, and at which revision.
     pub source: String,
-    /// Components, each with where it was found.
+    /// The components that were found.
     pub components: Vec<String>,
-    /// How many objects are applied again by `start`.
+    /// Number of objects that `start` will apply.
     pub objects: usize,
-    /// What is not there.
+    /// What is missing.
     pub missing: Vec<String>,
-    /// What is odd.
+    /// Warnings.
     pub warnings: Vec<String>,
 }
 
 /// Why nothing was recovered. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The directory is not one that may be written.
+    /// The directory must not be written.
     #[error("{0}")]
     Directory(Findings),
     /// The administrator's kubeconfig cannot be used.
     #[error(transparent)]
     Kubeconfig(#[from] kubeconfig::Error),
-    /// It cannot be read again.
+    /// The kubeconfig cannot be read.
     #[error("failed to read {}", path.display())]
     Read {
         /// The file.
@@ -113,18 +113,18 @@ pub enum Error {
     /// The snapshot cannot be read.
     #[error(transparent)]
     Snapshot(#[from] snapshot::Error),
-    /// An object stays encrypted.
+    /// An object cannot be decrypted.
     #[error(transparent)]
     Encrypted(#[from] decrypt::Error),
-    /// Something that the control plane needs is not there.
+    /// The apiserver is missing.
     #[error("the control plane cannot be recovered from {source_name}; missing:\n{}", lines(missing))]
     Incomplete {
-        /// Where it was looked for.
+        /// Where it was searched for.
         source_name: String,
         /// What is missing.
         missing: Vec<String>,
     },
-    /// A component cannot be made a static pod.
+    /// A component cannot run as a static pod.
     #[error(transparent)]
     Unfit(#[from] copy::Unfit),
     /// The directory cannot be written.
@@ -148,19 +148,22 @@ impl From<Error> for Failure {
     }
 }
 
-/// Recovers.
-pub async fn recover(options: &Options) -> Result<Report, Error> {
-    let Options { dir, kubeconfig, source, encryption_config } = options;
+/// Recovers the control plane and writes the directory.
+///
+/// # Errors
+/// If the source cannot be read, it holds no apiserver, or the directory cannot be written. Nothing is written then.
+pub async fn recover(request: &Request) -> Result<Recovered, Error> {
+    let Request { dir, kubeconfig, source, encryption_config } = request;
     write::check_target(dir).map_err(Error::Directory)?;
     let bytes =
         std::fs::read(kubeconfig).map_err(|source| Error::Read { path: kubeconfig.clone(), source })?;
     let access = kubeconfig::parse(&bytes, kubeconfig)?;
     let keys = encryption_config.as_deref().map(Keys::read).transpose()?.unwrap_or_default();
-    let mut report = Report::default();
+    let mut report = Recovered::default();
     let objects = gather(source, &access, &keys, &mut report).await?;
     let found = find::control_plane(&objects);
     check(&found, &report)?;
-    tell(&found, &access, &mut report);
+    fill_report(&found, &access, &mut report);
     write::write(dir, &derive::assets(&found, &bytes)?)?;
     Ok(report)
 }
@@ -169,7 +172,7 @@ async fn gather(
     source: &Source,
     access: &Access,
     keys: &Keys,
-    report: &mut Report,
+    report: &mut Recovered,
 ) -> Result<Objects, Error> {
     let mut objects = Objects::default();
     match source {
@@ -193,10 +196,10 @@ async fn gather(
             if !snapshot.is_verified {
                 report
                     .warnings
-                    .push("the snapshot has no checksum at its end: it was copied, not saved".to_owned());
+                    .push("the snapshot has no checksum: it is a copy of the database file, not the output of `etcdctl snapshot save`".to_owned());
             }
             objects.present = open(snapshot.present, keys, report)?;
-            // A deleted object is a gift: one that cannot be read is none.
+            // A deleted object is only a substitute for a missing one, so one that cannot be read is no error.
             let deleted = snapshot.deleted.into_iter();
             objects.deleted =
                 deleted.filter_map(|entry| open(vec![entry], keys, report).ok()).flatten().collect();
@@ -205,8 +208,8 @@ async fn gather(
     Ok(objects)
 }
 
-/// Objects of what stands in etcd. What is of no known kind is nothing of a control plane.
-fn open(entries: Vec<Entry>, keys: &Keys, report: &mut Report) -> Result<Vec<Value>, Error> {
+/// Decrypts and decodes entries of etcd. An entry of an unknown kind is not part of a control plane, so it makes only a warning.
+fn open(entries: Vec<Entry>, keys: &Keys, report: &mut Recovered) -> Result<Vec<Value>, Error> {
     let mut objects = Vec::new();
     for Entry { key, value } in entries {
         let plain = keys.open(&key, value)?;
@@ -216,9 +219,9 @@ fn open(entries: Vec<Entry>, keys: &Keys, report: &mut Report) -> Result<Vec<Val
                 objects.push(object);
                 if !unknown.is_empty() {
                     let fields = unknown.into_iter().collect::<Vec<_>>().join(", ");
-                    report.warnings.push(format!(
-                        "{name} has fields of a newer Kubernetes, which are left out: {fields}"
-                    ));
+                    report
+                        .warnings
+                        .push(format!("{name}: fields of a newer Kubernetes are left out: {fields}"));
                 }
             }
             Err(error) => report.warnings.push(format!("{name} cannot be read: {error}")),
@@ -227,8 +230,8 @@ fn open(entries: Vec<Entry>, keys: &Keys, report: &mut Report) -> Result<Vec<Val
     Ok(objects)
 }
 
-/// Without an apiserver there is nothing to start. What else a component cannot do without is told when its pod is made.
-fn check(found: &Found, report: &Report) -> Result<(), Error> {
+/// Requires an apiserver. Making the pod of a component reports whatever else that component needs.
+fn check(found: &Found, report: &Recovered) -> Result<(), Error> {
     match found.workloads.iter().any(|workload| workload.component == Component::Apiserver) {
         true => Ok(()),
         false => {
@@ -237,28 +240,29 @@ fn check(found: &Found, report: &Report) -> Result<(), Error> {
     }
 }
 
-fn tell(found: &Found, access: &Access, report: &mut Report) {
+fn fill_report(found: &Found, access: &Access, report: &mut Recovered) {
     report.components = found.workloads.iter().map(|workload| workload.label.clone()).collect();
     report.objects = found.objects.len();
     report.missing.clone_from(&found.missing);
-    let revived = |label: &String| format!("{label} had been deleted; it is taken as it was before");
+    let revived = |label: &String| format!("{label} had been deleted; its last version is used");
     report.warnings.extend(found.revived.iter().map(revived));
     report.warnings.extend(other_authority(found, access));
     report.warnings.extend(own_etcd(found));
 }
 
-/// The kubeconfig of another cluster would be of no use.
+/// Warns of a kubeconfig that belongs to another cluster.
 fn other_authority(found: &Found, access: &Access) -> Option<String> {
     let secrets = found.workloads.iter().flat_map(|workload| workload.sources.secrets.values());
     let mut authorities = secrets.filter_map(|secret| secret.data.as_ref()?.get("ca.crt"));
     let trim = |pem: &[u8]| pem.trim_ascii().to_vec();
     let is_other = authorities.next().is_some_and(|ca| trim(&ca.0) != trim(&access.ca));
     is_other.then(|| {
-        "the kubeconfig trusts another CA than the one that was recovered: is it this cluster's?".to_owned()
+        "the kubeconfig trusts another CA than the recovered one; check that it belongs to this cluster"
+            .to_owned()
     })
 }
 
-/// etcd's own keys are nowhere but on its machine.
+/// Warns that the keys of an etcd that bootkube runs exist only on its machine.
 fn own_etcd(found: &Found) -> Option<String> {
     let facts = found
         .objects
@@ -267,8 +271,8 @@ fn own_etcd(found: &Found) -> Option<String> {
     let config = yaml::parse(facts?["data"]["config.yaml"].as_str()?, render::FACTS).ok()?;
     let is_static = config.first().is_some_and(|config| config["etcd"]["mode"] == "staticPod");
     is_static.then(|| {
-        "etcd of this cluster is a static pod, whose keys are not in it: keep or bring back /etc/kubernetes/etcd and \
-         /etc/kubernetes/manifests/etcd.yaml, with its data, before start"
+        "etcd of this cluster is a static pod, and its keys are not stored in the cluster: keep or restore /etc/kubernetes/etcd, \
+         /etc/kubernetes/manifests/etcd.yaml and its data before start"
             .to_owned()
     })
 }

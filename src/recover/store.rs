@@ -1,19 +1,19 @@
-//! What recover reads from: entries of etcd, from wherever.
+//! Entries of etcd, from a server or from a snapshot.
 
 use prost::Message;
 
 use crate::NAMESPACE;
 
-/// A key and its value, as it stands in etcd: maybe encrypted.
+/// A key of etcd and its value, which may be encrypted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Such as `/registry/secrets/kube-system/kube-apiserver`.
     pub key: Vec<u8>,
-    /// Bytes of an object.
+    /// The encoded object.
     pub value: Vec<u8>,
 }
 
-/// The key only: the value may be a Secret.
+/// Shows the key only: the value may be a Secret.
 impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&String::from_utf8_lossy(&self.key))
@@ -32,7 +32,8 @@ pub struct KeyValue {
     pub value: Vec<u8>,
 }
 
-/// Where an apiserver keeps what a control plane is made of, below its prefix. Roles of the whole cluster are few.
+/// Where an apiserver stores the objects of a control plane, below its prefix, and whether only kube-system is read. Cluster-wide
+/// roles are few.
 const PLACES: [(&str, bool); 11] = [
     ("clusterrolebindings", false),
     ("clusterroles", false),
@@ -47,7 +48,7 @@ const PLACES: [(&str, bool); 11] = [
     ("services/specs", true),
 ];
 
-/// Prefixes of the keys that are wanted; `prefix` is the apiserver's (`--etcd-prefix`).
+/// Prefixes of the keys to read; `prefix` is the apiserver's (`--etcd-prefix`).
 pub fn prefixes(prefix: &str) -> Vec<String> {
     let prefix = prefix.trim_end_matches('/');
     let place = |(resource, namespaced): (&str, bool)| match namespaced {

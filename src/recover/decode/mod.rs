@@ -1,11 +1,13 @@
-//! Objects as an apiserver keeps them in etcd, to the JSON that the rest of bootkube works with.
+//! Decodes objects from etcd into the JSON that the API would return.
 //!
-//! Types of Kubernetes are kept as protocol buffers in an envelope that names version and kind, custom resources as JSON. The former are read
-//! by a table of field numbers and JSON names (`fields.txt`), made from Kubernetes' own types by `tests/lab/kubernetes/v1.36/fields`: a
-//! tenth of the code that generated types would be, and a test holds every object of a real etcd against what the API says of it.
+//! An apiserver stores its built-in types as protocol buffers, in an envelope that names version and kind, and custom resources as JSON.
+//! Protocol buffers are read with a table of field numbers and JSON names (`fields.txt`), which `tests/lab/kubernetes/v1.36/fields`
+//! makes from Kubernetes' own types. That is a tenth of the code of generated types. A test compares every object of a real etcd with
+//! the API's own JSON.
 //!
-//! Only the kinds that a control plane is made of are known. A field that is not in the table, of a newer Kubernetes, is left out and told.
+//! Only the kinds of a control plane are known. A field of a newer Kubernetes is left out and reported.
 
+mod error;
 mod table;
 mod value;
 mod wire;
@@ -14,37 +16,16 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+pub use error::Error;
 use table::Table;
 use wire::Fields;
 
-/// What values begin with that are no JSON.
+/// Every stored value that is not JSON begins with this.
 const MAGIC: &[u8] = b"k8s\0";
-/// Groups of which older versions had the same fields under the same numbers.
+/// Groups whose older versions had the same fields under the same numbers.
 const GROUPS: [&str; 5] = ["", "apps", "extensions", "policy", "rbac.authorization.k8s.io"];
 
-/// Why a value cannot be read.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// Neither JSON nor an envelope.
-    #[error("it is neither JSON nor a protocol buffer of Kubernetes")]
-    Unknown,
-    /// JSON, but broken.
-    #[error("it is broken JSON: {0}")]
-    Json(String),
-    /// Of a kind that no table describes.
-    #[error("its kind {kind} of {api_version} is not known here")]
-    Kind {
-        /// Group and version.
-        api_version: String,
-        /// Kind.
-        kind: String,
-    },
-    /// A protocol buffer, but broken.
-    #[error("it is a broken protocol buffer: {0}")]
-    Malformed(&'static str),
-}
-
-/// An object, and what could not be read of it.
+/// An object, and the fields that were left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
     /// The object.
@@ -53,7 +34,10 @@ pub struct Decoded {
     pub unknown: BTreeSet<String>,
 }
 
-/// Reads a value of etcd.
+/// Decodes a value of etcd, which must not be encrypted any more.
+///
+/// # Errors
+/// If it is damaged, or of a kind that is not known here.
 pub fn decode(bytes: &[u8]) -> Result<Decoded, Error> {
     match bytes.strip_prefix(MAGIC) {
         Some(envelope) => enveloped(envelope),

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 const FIELDS: &str = include_str!("fields.txt");
 
-/// Everything that is known.
+/// All known messages.
 #[derive(Debug, Default)]
 pub struct Table {
     /// By kind.
@@ -23,7 +23,7 @@ pub struct Table {
 /// A kind of object.
 #[derive(Debug)]
 pub struct Kind {
-    /// Group and version whose fields these are.
+    /// Group and version that the fields belong to.
     pub api_version: String,
     /// Its message.
     pub message: String,
@@ -34,7 +34,7 @@ pub struct Kind {
 pub struct Field {
     /// Its number.
     pub number: u32,
-    /// Its name in JSON. Of a field that is inline there is none.
+    /// Its name in JSON. An inline field has none.
     pub name: String,
     /// What it holds.
     pub kind: Type,
@@ -73,7 +73,7 @@ impl Table {
         TABLE.get_or_init(|| Self::parse(FIELDS))
     }
 
-    /// What is embedded is right, which a test makes sure of.
+    /// Parses the embedded file, which the tests have checked.
     fn parse(text: &str) -> Self {
         let mut table = Self::default();
         let mut message = String::new();
@@ -85,7 +85,7 @@ impl Table {
                 }
                 ["message", name] => message = (*name).to_owned(),
                 [number, name, kind, flags @ ..] => {
-                    let field = Field::of(number, name, kind, flags);
+                    let field = Field::new(number, name, kind, flags);
                     table.messages.entry(message.clone()).or_default().push(field);
                 }
                 words => unreachable!("fields.txt is generated and tested: {words:?}"),
@@ -96,14 +96,14 @@ impl Table {
 }
 
 impl Field {
-    fn of(number: &str, name: &str, kind: &str, flags: &[&str]) -> Self {
+    fn new(number: &str, name: &str, kind: &str, flags: &[&str]) -> Self {
         let number =
             number.parse().unwrap_or_else(|_| unreachable!("fields.txt is generated and tested: {number}"));
         let has = |flag: &str| flags.contains(&flag);
         Self {
             number,
             name: name.to_owned(),
-            kind: Type::of(kind),
+            kind: Type::parse(kind),
             omit_empty: has("omitempty"),
             omit_zero: has("omitzero"),
             inline: has("inline"),
@@ -113,8 +113,8 @@ impl Field {
 }
 
 impl Type {
-    fn of(word: &str) -> Self {
-        let inner = |kind: &str| Box::new(Self::of(kind));
+    fn parse(word: &str) -> Self {
+        let inner = |kind: &str| Box::new(Self::parse(kind));
         match (word, word.split_once(':')) {
             (_, Some(("list", kind))) => Self::List(inner(kind)),
             (_, Some(("map", kind))) => Self::Map(inner(kind)),
@@ -137,12 +137,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_message_that_is_named_is_there() {
+    fn every_message_that_is_named_exists() {
         let table = Table::get();
         let kinds = table.kinds.values().map(|kind| kind.message.clone());
         let fields = table.messages.values().flatten().filter_map(|field| message(&field.kind));
         for name in kinds.chain(fields) {
-            // One whose fields all are inline in Go, or that has none, has no lines.
+            // A message without fields, or with inline ones only, has no lines.
             assert!(
                 table.messages.contains_key(&name) || FIELDS.contains(&format!("message {name}\n")),
                 "{name}"

@@ -43,7 +43,7 @@ fn an_object_is_read_by_the_numbers_of_its_fields() {
 }
 
 #[test]
-fn an_older_version_of_a_kind_is_read_as_the_present_one() {
+fn an_older_version_of_a_kind_is_read_as_the_current_one() {
     let metadata = field(1, &field(1, b"d"));
     let decoded = decode(&object("extensions/v1beta1", "DaemonSet", &metadata)).unwrap();
     assert_eq!(decoded.object["apiVersion"], "apps/v1");
@@ -52,7 +52,7 @@ fn an_older_version_of_a_kind_is_read_as_the_present_one() {
 }
 
 #[test]
-fn a_field_that_nobody_knows_is_told() {
+fn an_unknown_field_is_reported() {
     let decoded = decode(&object("v1", "Secret", &number(15, 1))).unwrap();
     assert_eq!(decoded.unknown, BTreeSet::from(["Secret.15".to_owned()]));
 }

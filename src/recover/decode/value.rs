@@ -1,4 +1,4 @@
-//! From fields by number to JSON, as Go's `encoding/json` writes the same object.
+//! Converts fields by number to JSON, as Go's `encoding/json` would write the same object.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::Error;
+use super::error::Error;
 use super::table::{Field, Table, Type};
 use super::wire::{Fields, Wire};
 
@@ -15,9 +15,9 @@ use super::wire::{Fields, Wire};
 const SECONDS: &str = "%Y-%m-%dT%H:%M:%SZ";
 const MICROSECONDS: &str = "%Y-%m-%dT%H:%M:%S.%6fZ";
 
-/// Reads messages, and gathers what it does not know.
+/// Reads messages and collects unknown fields.
 pub struct Reader {
-    /// By what.
+    /// The table of messages.
     pub table: &'static Table,
     /// Fields that are not in it.
     pub unknown: BTreeSet<String>,
@@ -42,7 +42,7 @@ impl Reader {
         Ok(object)
     }
 
-    /// The value of a field; `None` where JSON leaves it out.
+    /// The value of a field; `None` if JSON omits it.
     fn field(&mut self, field: &Field, wires: &Fields<'_>) -> Result<Option<Value>, Error> {
         let null = || (!field.omit_empty).then_some(Value::Null);
         let all = wires.all(field.number);
@@ -61,9 +61,9 @@ impl Reader {
         }
         let value = self.value(&field.kind, wire)?;
         let is_left_out = match &field.kind {
-            // A pointer says that it is meant.
+            // A pointer that is set is written even if its value is zero.
             _ if field.pointer => false,
-            // Go takes a struct for empty never, and for zero if all of it is.
+            // To Go a struct is never empty. It is zero if all of its fields are.
             Type::Message(_) | Type::Quantity | Type::IntOrString | Type::Json => {
                 field.omit_zero && is_zero(&value)
             }
@@ -88,7 +88,7 @@ impl Reader {
         Ok(map.into())
     }
 
-    /// A value that is no list; zero where nothing is there.
+    /// A value that is not a list; zero if it is absent.
     fn value(&mut self, kind: &Type, wire: Option<Wire<'_>>) -> Result<Value, Error> {
         let number = || wire.map_or(Ok(0), Wire::number);
         let bytes = || wire.map_or(Ok(&[][..]), Wire::bytes);
@@ -109,7 +109,7 @@ impl Reader {
     }
 }
 
-/// Whether Go leaves it out by `omitempty`.
+/// Whether Go's `omitempty` omits it.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
@@ -119,7 +119,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Whether nothing of it says anything.
+/// Whether all of it is empty.
 fn is_zero(value: &Value) -> bool {
     match value {
         Value::Object(fields) => fields.values().all(is_zero),
@@ -131,7 +131,7 @@ fn text(bytes: &[u8]) -> Result<String, Error> {
     String::from_utf8(bytes.to_vec()).map_err(|_| Error::Malformed("text is not UTF-8"))
 }
 
-/// Seconds (1) and nanoseconds (2); nothing at all is no time.
+/// Seconds (1) and nanoseconds (2). No bytes mean null.
 fn time(bytes: &[u8], format: &str) -> Result<Value, Error> {
     if bytes.is_empty() {
         return Ok(Value::Null);
@@ -144,7 +144,7 @@ fn time(bytes: &[u8], format: &str) -> Result<Value, Error> {
     Ok(time.strftime(format).to_string().into())
 }
 
-/// JSON within (1).
+/// Raw JSON (1).
 fn json(bytes: &[u8]) -> Result<Value, Error> {
     let fields = Fields::parse(bytes)?;
     let raw = fields.bytes(1)?.unwrap_or_default();
@@ -154,14 +154,14 @@ fn json(bytes: &[u8]) -> Result<Value, Error> {
     }
 }
 
-/// Text (1) as it was normalised when it was written.
+/// Text (1), already normalised.
 fn quantity(bytes: &[u8]) -> Result<Value, Error> {
     let fields = Fields::parse(bytes)?;
     let written = text(fields.bytes(1)?.unwrap_or_default())?;
     Ok(if written.is_empty() { "0".into() } else { written.into() })
 }
 
-/// Which of both (1), a number (2), text (3).
+/// Type (1), number (2), text (3).
 fn int_or_string(bytes: &[u8]) -> Result<Value, Error> {
     let fields = Fields::parse(bytes)?;
     match fields.number(1)?.unwrap_or(0) {

@@ -1,19 +1,19 @@
-//! The bytes of a protocol buffer: fields by number, nothing of what they mean.
+//! Splits a protocol buffer into fields by number, without interpreting them.
 
 use std::collections::BTreeMap;
 
-use super::Error;
+use super::error::Error;
 
-/// What a field holds.
+/// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire<'a> {
-    /// A number, a truth, a fixed-size number.
+    /// A number or a boolean.
     Number(u64),
     /// Text, bytes, a message.
     Bytes(&'a [u8]),
 }
 
-/// The fields of a message, each as often as it is there.
+/// The fields of a message, with all values of each.
 #[derive(Debug, Default)]
 pub struct Fields<'a>(BTreeMap<u32, Vec<Wire<'a>>>);
 
@@ -40,7 +40,7 @@ impl<'a> Fields<'a> {
         Ok(fields)
     }
 
-    /// Numbers of the fields that are there.
+    /// Numbers of the fields that occur.
     pub fn numbers(&self) -> impl Iterator<Item = u32> {
         self.0.keys().copied()
     }
@@ -50,7 +50,7 @@ impl<'a> Fields<'a> {
         self.0.get(&number).map_or(&[], Vec::as_slice)
     }
 
-    /// The value of a field: of several the last, as the format wants it.
+    /// The last value of a field, which counts by the rules of the format.
     pub fn last(&self, number: u32) -> Option<Wire<'a>> {
         self.all(number).last().copied()
     }
@@ -67,7 +67,7 @@ impl<'a> Fields<'a> {
 }
 
 impl<'a> Wire<'a> {
-    /// What it must be where bytes belong.
+    /// The bytes, if it holds bytes.
     pub fn bytes(self) -> Result<&'a [u8], Error> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
@@ -75,7 +75,7 @@ impl<'a> Wire<'a> {
         }
     }
 
-    /// What it must be where a number belongs.
+    /// The number, if it holds one.
     pub fn number(self) -> Result<u64, Error> {
         match self {
             Self::Number(number) => Ok(number),

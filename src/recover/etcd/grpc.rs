@@ -1,4 +1,4 @@
-//! A channel to one of etcd's servers, over TLS or without.
+//! A gRPC channel to one server of etcd, with or without TLS.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,30 +15,30 @@ use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use super::{Error, Options};
+use super::access::{Access, Error};
 use crate::error::chain;
 use crate::grpc::{self, Answer};
 
-/// For a connection: v0.14's.
+/// Timeout of a connection: v0.14's.
 const CONNECT: Duration = Duration::from_secs(5);
-/// For an answer.
+/// Timeout of an answer.
 const ANSWER: Duration = Duration::from_secs(30);
-/// How much may be on its way to us.
+/// Flow-control window.
 const WINDOW: u32 = 8 << 20;
 
-/// Whom we trust, and who we are.
+/// The CA, and the client certificate if there is one.
 pub struct Tls(TlsConnector);
 
 impl Tls {
     /// `None` without a CA.
-    pub fn new(options: &Options) -> Result<Option<Self>, Error> {
-        let Some(ca) = &options.ca else { return Ok(None) };
+    pub fn new(access: &Access) -> Result<Option<Self>, Error> {
+        let Some(ca) = &access.ca else { return Ok(None) };
         let mut roots = RootCertStore::empty();
         for certificate in certificates(ca, "CA")? {
             roots.add(certificate).map_err(|error| unusable("CA", &error))?;
         }
         let config = ClientConfig::builder().with_root_certificates(roots);
-        let mut config = match (&options.certificate, &options.key) {
+        let mut config = match (&access.certificate, &access.key) {
             (Some(certificate), Some(key)) => {
                 let chain = certificates(certificate, "client certificate")?;
                 let key = PrivateKeyDer::from_pem_slice(&read(key, "client key")?);
@@ -81,7 +81,10 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// Connects to `server`; if that fails, why.
+    /// Connects to `server`.
+    ///
+    /// # Errors
+    /// In words for a message.
     pub async fn open(server: &Url, tls: Option<&Tls>) -> Result<Self, String> {
         let host =
             server.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -110,13 +113,16 @@ impl Channel {
         let mut builder = h2::client::Builder::new();
         builder.initial_window_size(WINDOW).initial_connection_window_size(WINDOW);
         let (sender, connection) = builder.handshake(stream).await.map_err(|error| error.to_string())?;
-        // What ends the connection also ends the question on it, and is told there.
+        // An error that ends the connection also ends the request on it, which reports it.
         let driver = tokio::spawn(async { connection.await.unwrap_or_default() }).abort_handle();
         Ok(Self { sender, base, driver })
     }
 
-    /// The bytes of the answer to `message`; if there is none, why.
-    pub async fn ask(&mut self, method: &str, message: &[u8]) -> Result<Vec<u8>, String> {
+    /// Sends `message` and returns the bytes of the answer.
+    ///
+    /// # Errors
+    /// In words for a message.
+    pub async fn request(&mut self, method: &str, message: &[u8]) -> Result<Vec<u8>, String> {
         let answer = tokio::time::timeout(ANSWER, self.exchange(method, message)).await;
         answer.unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER.as_secs())))
     }

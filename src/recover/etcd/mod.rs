@@ -1,73 +1,22 @@
-//! A live etcd, read and never written to: its `Range` question, page by page.
+//! Reads a running etcd with `Range` requests, page by page. It is never written to.
 //!
-//! Reads are serializable: the member that is asked answers from its own data. One of three that is left alone has no quorum, and it is in
-//! just such a moment that a control plane is recovered. What it may have missed is the last second before it lost the others. All
-//! pages are of one revision, which is told.
+//! Reads are serializable: the member answers from its own data, without a quorum. The last member of three has no quorum, and that is
+//! when a control plane is recovered. It may lack the writes of the last second before it lost the others. All pages are read at one
+//! revision, which the report shows.
 
+mod access;
 mod grpc;
-
-use std::path::PathBuf;
 
 use prost::Message;
 use url::Url;
 
 use super::store::{Entry, KeyValue};
+pub use access::{Access, Error};
 use grpc::{Channel, Tls};
 
 const RANGE: &str = "/etcdserverpb.KV/Range";
-/// Keys of a page. A value is 1.5 MiB at most and a few KiB as a rule.
+/// Keys per page. A value has at most 1.5 MiB, and usually a few KiB.
 const PAGE: i64 = 128;
-
-/// Where etcd is, and who we are to it.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Its servers. The first that answers is asked.
-    pub servers: Vec<Url>,
-    /// The CA of their certificates.
-    pub ca: Option<PathBuf>,
-    /// Our certificate.
-    pub certificate: Option<PathBuf>,
-    /// Its key.
-    pub key: Option<PathBuf>,
-}
-
-/// Why etcd gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A file cannot be read.
-    #[error("failed to read {what} {}", path.display())]
-    File {
-        /// What it is for.
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file is no certificate or key, or they do not belong together.
-    #[error("etcd's {what} cannot be used: {why}")]
-    Credentials {
-        /// Of what.
-        what: &'static str,
-        /// In the TLS library's words.
-        why: String,
-    },
-    /// Its servers' certificates cannot be verified.
-    #[error("{0} needs the CA of etcd; name it with --etcd-ca-path")]
-    NoAuthority(Url),
-    /// Nobody answers.
-    #[error("no etcd server answers: {}", .0.join("; "))]
-    Unreachable(Vec<String>),
-    /// It answers something else than asked.
-    #[error("etcd at {server} refuses to be read: {reason}")]
-    Refused {
-        /// Which.
-        server: Url,
-        /// In its words.
-        reason: String,
-    },
-}
 
 /// `RangeRequest`.
 #[derive(Clone, PartialEq, Message)]
@@ -102,20 +51,23 @@ struct RangeResponse {
     more: bool,
 }
 
-/// A server that answers.
+/// A connection to the server that answered.
 pub struct Client {
     server: Url,
     channel: Channel,
-    /// Of the first answer; 0 before it.
+    /// Revision of the first answer; 0 before it.
     pub revision: i64,
 }
 
 impl Client {
     /// Connects to the first server that answers.
-    pub async fn connect(options: &Options) -> Result<Self, Error> {
-        let tls = Tls::new(options)?;
+    ///
+    /// # Errors
+    /// If a credential cannot be used, or no server answers.
+    pub async fn connect(access: &Access) -> Result<Self, Error> {
+        let tls = Tls::new(access)?;
         let mut reasons = Vec::new();
-        for server in &options.servers {
+        for server in &access.servers {
             let tls = match (server.scheme(), &tls) {
                 ("https", None) => return Err(Error::NoAuthority(server.clone())),
                 ("https", tls) => tls.as_ref(),
@@ -129,7 +81,7 @@ impl Client {
         Err(Error::Unreachable(reasons))
     }
 
-    /// Every key that begins with `prefix`, in order.
+    /// Every entry whose key begins with `prefix`, in order.
     pub async fn below(&mut self, prefix: &str) -> Result<Vec<Entry>, Error> {
         let mut found = Vec::new();
         let mut key = prefix.as_bytes().to_vec();
@@ -138,7 +90,7 @@ impl Client {
             let range_end = range_end.clone();
             let request =
                 RangeRequest { key, range_end, limit: PAGE, revision: self.revision, serializable: true };
-            let answer = self.channel.ask(RANGE, &request.encode_to_vec()).await;
+            let answer = self.channel.request(RANGE, &request.encode_to_vec()).await;
             let answer = answer
                 .and_then(|bytes| RangeResponse::decode(bytes.as_slice()).map_err(|error| error.to_string()));
             let answer = answer.map_err(|reason| Error::Refused { server: self.server.clone(), reason })?;
@@ -178,8 +130,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn https_without_a_ca_and_a_server_that_is_not_there_are_told() {
-        let at = |url: &str| Options { servers: vec![url.parse().unwrap()], ..Options::default() };
+    async fn https_without_a_ca_and_an_unreachable_server_are_errors() {
+        let at = |url: &str| Access { servers: vec![url.parse().unwrap()], ..Access::default() };
         let error = Client::connect(&at("https://127.0.0.1:1")).await.err().unwrap();
         assert!(error.to_string().contains("--etcd-ca-path"), "{error}");
         let error = Client::connect(&at("http://127.0.0.1:1")).await.err().unwrap();

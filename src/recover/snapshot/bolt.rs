@@ -1,4 +1,4 @@
-//! bbolt, read-only: meta pages, B+ trees, buckets. Nothing that a file says of itself is believed before it was looked at.
+//! bbolt, read-only: meta pages, B+ trees, buckets. Every number in the file is checked before it is used.
 //!
 //! ```text
 //! page: id u64, flags u16, count u16, overflow u32, then elements that point to keys and values behind them
@@ -17,23 +17,23 @@ const LEAF: u16 = 2;
 const META: u16 = 4;
 /// Length of a page's header, of an element, of a bucket's header.
 const HEADER: usize = 16;
-/// Length of what a meta page says, before its checksum.
+/// Length of a meta page's fields, before its checksum.
 const META_LENGTH: usize = 56;
-/// A leaf's element that is a bucket.
+/// Flag of an element that is a bucket.
 const IS_BUCKET: u32 = 1;
-/// Deeper trees than this are loops.
+/// A tree that is deeper than this has a loop.
 const MAX_DEPTH: usize = 64;
 
 /// What is wrong with a database.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// Neither meta page is one.
-    #[error("it is no etcd database, or its beginning is damaged")]
+    /// Neither meta page is valid.
+    #[error("it is not an etcd database, or its beginning is damaged")]
     NoDatabase,
-    /// It ends before it should.
-    #[error("it is torn: page {0} is not in it")]
+    /// The file is too short.
+    #[error("it is incomplete: page {0} is missing")]
     Torn(u64),
-    /// A page that is another than where it stands.
+    /// A page is damaged.
     #[error("page {page} is damaged: {why}")]
     Page {
         /// Its number.
@@ -42,24 +42,24 @@ pub enum Problem {
         why: &'static str,
     },
     /// There is no such bucket.
-    #[error("it holds no `{0}`: it is the database of something else than etcd")]
+    #[error("it has no bucket `{0}`: it is not the database of an etcd")]
     NoBucket(String),
-    /// A key that is no revision.
+    /// A key is not a revision.
     #[error("a change in it has no revision")]
     Revision,
-    /// A value that is no change.
+    /// A value is not a change.
     #[error("a change in it cannot be read")]
     Change,
-    /// The system refused.
+    /// The file cannot be read.
     #[error("{0}")]
     Read(#[from] io::Error),
 }
 
-/// Where pages are.
+/// Storage of pages.
 pub trait Pages {
-    /// How many bytes there are.
+    /// Its length in bytes.
     fn length(&self) -> u64;
-    /// Fills `buffer` from `offset` on.
+    /// Reads `buffer` from `offset`.
     fn fill(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 }
 
@@ -74,7 +74,7 @@ impl Pages for (File, u64) {
     }
 }
 
-/// A file that was read.
+/// A file in memory.
 impl Pages for Vec<u8> {
     fn length(&self) -> u64 {
         self.len() as u64
@@ -88,11 +88,11 @@ impl Pages for Vec<u8> {
     }
 }
 
-/// Tells `tell` of every key and value of a bucket, in order.
+/// Calls `visit` with every key and value of a bucket, in order.
 pub fn each<P: Pages>(
     pages: &P,
     bucket: &[u8],
-    mut tell: impl FnMut(&[u8], &[u8]) -> Result<(), Problem>,
+    mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
     let database = Database::open(pages)?;
     let mut found = None;
@@ -104,15 +104,15 @@ pub fn each<P: Pages>(
     })?;
     let missing = || Problem::NoBucket(String::from_utf8_lossy(bucket).into_owned());
     let header = found.ok_or_else(missing)?;
-    let mut tell = |_, key: &[u8], value: &[u8]| tell(key, value);
+    let mut visit = |_, key: &[u8], value: &[u8]| visit(key, value);
     match u64_at(&header, 0).ok_or_else(missing)? {
         // A small bucket is a page within the value.
-        0 => leaf(0, header.get(HEADER..).unwrap_or_default(), &mut tell),
-        root => database.walk(root, &mut tell),
+        0 => leaf(0, header.get(HEADER..).unwrap_or_default(), &mut visit),
+        root => database.walk(root, &mut visit),
     }
 }
 
-/// What the newer one of the two meta pages says.
+/// The database, by the newer of its two meta pages.
 struct Database<'p, P> {
     pages: &'p P,
     page_size: u64,
@@ -120,12 +120,12 @@ struct Database<'p, P> {
     transaction: u64,
 }
 
-/// What is told of an element: flags, key, value.
-type Tell<'t> = dyn FnMut(u32, &[u8], &[u8]) -> Result<(), Problem> + 't;
+/// Called with flags, key and value of an element.
+type Visit<'t> = dyn FnMut(u32, &[u8], &[u8]) -> Result<(), Problem> + 't;
 
 impl<'p, P: Pages> Database<'p, P> {
     fn open(pages: &'p P) -> Result<Self, Problem> {
-        // The second page's place depends on the size of a page, which the first one tells, unless it is the damaged one.
+        // The second meta page follows the first by one page. If the first is damaged, the page size is unknown, so every size is tried.
         let mut offsets = vec![0];
         offsets.extend((9..17).map(|power| 1 << power));
         let metas = offsets.into_iter().filter_map(|offset| Self::meta(pages, offset));
@@ -148,8 +148,8 @@ impl<'p, P: Pages> Database<'p, P> {
     }
 
     /// Every element of the tree at `root`, in order.
-    fn walk(&self, root: u64, tell: &mut Tell<'_>) -> Result<(), Problem> {
-        self.descend(root, 0, &mut BTreeSet::new(), tell)
+    fn walk(&self, root: u64, visit: &mut Visit<'_>) -> Result<(), Problem> {
+        self.descend(root, 0, &mut BTreeSet::new(), visit)
     }
 
     fn descend(
@@ -157,7 +157,7 @@ impl<'p, P: Pages> Database<'p, P> {
         id: u64,
         depth: usize,
         seen: &mut BTreeSet<u64>,
-        tell: &mut Tell<'_>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), Problem> {
         let damaged = |why| Problem::Page { page: id, why };
         if depth > MAX_DEPTH || !seen.insert(id) {
@@ -165,12 +165,12 @@ impl<'p, P: Pages> Database<'p, P> {
         }
         let page = self.page(id)?;
         match u16_at(&page, 8) {
-            Some(flags) if flags & LEAF != 0 => leaf(id, &page, tell),
+            Some(flags) if flags & LEAF != 0 => leaf(id, &page, visit),
             Some(flags) if flags & BRANCH != 0 => {
                 for index in 0..count(&page) {
                     let child = u64_at(&page, HEADER + index * HEADER + 8);
                     let child = child.ok_or_else(|| damaged("it has fewer elements than it says"))?;
-                    self.descend(child, depth + 1, seen, tell)?;
+                    self.descend(child, depth + 1, seen, visit)?;
                 }
                 Ok(())
             }
@@ -178,13 +178,13 @@ impl<'p, P: Pages> Database<'p, P> {
         }
     }
 
-    /// A page with what flows over.
+    /// A page with its overflow pages.
     fn page(&self, id: u64) -> Result<Vec<u8>, Problem> {
         let offset = id.checked_mul(self.page_size).ok_or(Problem::Torn(id))?;
         let mut header = [0; HEADER];
         self.fill(id, offset, &mut header)?;
         if u64_at(&header, 0) != Some(id) {
-            return Err(Problem::Page { page: id, why: "another one stands in its place" });
+            return Err(Problem::Page { page: id, why: "another page is in its place" });
         }
         let overflow = u64::from(u32_at(&header, 12).unwrap_or_default());
         let length = (overflow + 1) * self.page_size;
@@ -198,7 +198,7 @@ impl<'p, P: Pages> Database<'p, P> {
         Ok(self.pages.fill(offset, buffer)?)
     }
 
-    /// The length, if so much is there: nothing is allocated for what a damaged page only says.
+    /// `length`, if the file is that long. A damaged page cannot make the program allocate more than the file holds.
     fn within(&self, id: u64, offset: u64, length: u64) -> Result<usize, Problem> {
         let is_within = offset.checked_add(length).is_some_and(|end| end <= self.pages.length());
         usize::try_from(length).ok().filter(|_| is_within).ok_or(Problem::Torn(id))
@@ -206,7 +206,7 @@ impl<'p, P: Pages> Database<'p, P> {
 }
 
 /// The elements of a leaf: flags, where the key is from here, lengths of key and value.
-fn leaf(id: u64, page: &[u8], tell: &mut Tell<'_>) -> Result<(), Problem> {
+fn leaf(id: u64, page: &[u8], visit: &mut Visit<'_>) -> Result<(), Problem> {
     let damaged = || Problem::Page { page: id, why: "an element of it leads out of it" };
     for index in 0..count(page) {
         let at = HEADER + index * HEADER;
@@ -215,7 +215,7 @@ fn leaf(id: u64, page: &[u8], tell: &mut Tell<'_>) -> Result<(), Problem> {
         let start = at + position as usize;
         let content = page.get(start..).and_then(|rest| rest.get(..key as usize + value as usize));
         let (key, value) = content.ok_or_else(damaged)?.split_at(key as usize);
-        tell(flags, key, value)?;
+        visit(flags, key, value)?;
     }
     Ok(())
 }

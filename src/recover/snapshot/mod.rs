@@ -1,8 +1,8 @@
-//! An etcd snapshot file: what `etcdctl snapshot save` writes, or `member/snap/db` of an etcd that does not run.
+//! Reads an etcd snapshot: the output of `etcdctl snapshot save`, or `member/snap/db` of a stopped etcd.
 //!
-//! It is a bbolt database (`bolt`), whose bucket `key` holds every change since the last compaction by revision. Read from the first to
-//! the last they make the present; what was deleted since is still there and is kept apart, because it may be what is missing. Saved
-//! snapshots end in a SHA-256 of everything before it, which is verified. Nothing is written.
+//! It is a bbolt database (`bolt`). Its bucket `key` holds every change since the last compaction, by revision. Replaying them gives the
+//! current state. Keys that were deleted since the compaction are still in it and are kept separately, because a component may need
+//! them. A saved snapshot ends in a SHA-256 of everything before it, which is verified. Nothing is written.
 
 mod bolt;
 
@@ -17,19 +17,19 @@ use sha2::{Digest as _, Sha256};
 use super::store::{Entry, KeyValue};
 pub use bolt::{Pages, Problem};
 
-/// Where etcd keeps its data.
+/// The bucket of etcd's data.
 const BUCKET: &[u8] = b"key";
-/// Length of the checksum at the end. Without it the length of a database is a multiple of a disk's sector.
+/// Length of the checksum at the end. Without it, the length of a database is a multiple of [`SECTOR`].
 const CHECKSUM: u64 = 32;
 const SECTOR: u64 = 512;
-/// Key of a change: main revision, `_`, sub revision, and a mark where it is a deletion.
+/// Length of the key of a change: main revision, `_`, sub revision. A deletion has a mark behind it.
 const REVISION: usize = 17;
 const DELETION: u8 = b't';
 
 /// Why a snapshot cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system refused.
+    /// The file cannot be read.
     #[error("failed to read snapshot {}", path.display())]
     Read {
         /// The file.
@@ -38,13 +38,13 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// Its checksum is another.
+    /// The checksum does not match.
     #[error("snapshot {} is damaged: its SHA-256 is not the one at its end; copy it again, or use an earlier one", path.display())]
     Checksum {
         /// The file.
         path: PathBuf,
     },
-    /// It is no database, or a torn one.
+    /// The file is not a database, or is damaged.
     #[error("snapshot {} cannot be read: {problem}", path.display())]
     Database {
         /// The file.
@@ -54,20 +54,23 @@ pub enum Error {
     },
 }
 
-/// What a snapshot holds of the keys that were wanted.
+/// The wanted entries of a snapshot.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Newest revision in it.
+    /// The newest revision.
     pub revision: u64,
-    /// Whether it has a checksum, which then was right.
+    /// Whether it has a checksum, which matched.
     pub is_verified: bool,
-    /// What is there.
+    /// The current state.
     pub present: Vec<Entry>,
-    /// What was deleted since the last compaction, as it was before.
+    /// Entries that were deleted since the last compaction, as they were before.
     pub deleted: Vec<Entry>,
 }
 
-/// Reads the snapshot at `path`, as far as `is_wanted` wants keys.
+/// Reads the snapshot at `path`. `is_wanted` selects the keys.
+///
+/// # Errors
+/// If the file cannot be read, its checksum does not match, or it is damaged.
 pub fn read(path: &Path, is_wanted: impl Fn(&[u8]) -> bool) -> Result<Snapshot, Error> {
     let failed = |source| Error::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
@@ -99,7 +102,7 @@ fn is_intact(file: &File, length: u64) -> io::Result<bool> {
     Ok(digest.finalize()[..] == expected[..])
 }
 
-/// Lets every change happen again.
+/// Replays every change.
 pub fn replay(pages: &impl Pages, is_wanted: impl Fn(&[u8]) -> bool) -> Result<Snapshot, Problem> {
     let mut snapshot = Snapshot::default();
     let mut states: BTreeMap<Vec<u8>, (Vec<u8>, bool)> = BTreeMap::new();
@@ -113,7 +116,7 @@ pub fn replay(pages: &impl Pages, is_wanted: impl Fn(&[u8]) -> bool) -> Result<S
         }
         match (revision.get(REVISION) == Some(&DELETION), states.get_mut(&change.key)) {
             (true, Some(state)) => state.1 = true,
-            (true, None) => {} // what was there before has been compacted
+            (true, None) => {} // the value before the deletion has been compacted
             (false, _) => drop(states.insert(change.key, (change.value, false))),
         }
         Ok(())
