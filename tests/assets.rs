@@ -1,5 +1,4 @@
-//! The asset directory as other processes see it: loaded from disk, and written under any umask, on a mount point, and by a
-//! process that is killed.
+//! The asset directory on disk: loaded, and written under any umask, on a mount point, and by a process that is killed.
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, but not in their helpers
 
@@ -86,7 +85,7 @@ fn a_whole_directory_is_loaded_in_order() {
 }
 
 #[test]
-fn what_a_wrapper_would_have_moved_into_manifests_is_read_where_it_lies() {
+fn folders_that_a_wrapper_would_have_moved_into_manifests_are_read_in_place() {
     let node = |name: &str| format!("{{apiVersion: v1, kind: Node, metadata: {{name: {name}}}}}");
     let layout = loaded(&[
         ("manifests-networking/n.yaml", &node("network")),
@@ -102,13 +101,13 @@ fn what_a_wrapper_would_have_moved_into_manifests_is_read_where_it_lies() {
         "manifests-addons/ is applied too",
         "manifests-networking/ is applied too",
         "experimental/bootstrap-manifests/ is ignored: self-hosted etcd is no longer supported",
-        "static-manifests/ is ignored: bootstrap-manifests/ is the control plane to start with",
+        "static-manifests/ is ignored: the control plane to start with is bootstrap-manifests/",
     ];
     assert_eq!(layout.warnings, expected);
 }
 
 #[test]
-fn what_else_a_directory_of_another_layout_lacks_is_not_held_against_it() {
+fn only_the_layout_of_a_foreign_directory_is_reported_not_what_else_it_lacks() {
     let dir = directory(&[("static-manifests/a.yaml", POD), ("manifests/broken.yaml", "{{")]);
     let found = load(dir.path()).unwrap_err().0;
     assert_eq!(found.len(), 1, "{found:?}");
@@ -167,7 +166,7 @@ fn directories_of_other_programs_are_refused_with_the_reason() {
             &[("auth/kubeconfig", "k"), ("bootstrap-manifests/a.yaml", POD), ("charts/x/Chart.yaml", "")],
             &["Helm charts"],
         ),
-        (&[("manifests/a.yaml", POD)], &["it holds objects alone"]),
+        (&[("manifests/a.yaml", POD)], &["it holds only objects"]),
         (&[("auth/kubeconfig", "k"), ("manifests/a.yaml", POD)], &["it has no bootstrap-manifests/"]),
         (&[("auth/kubeconfig", "k"), ("bootstrap-manifests/.x", "")], &["no static pod in it"]),
         (
@@ -190,7 +189,7 @@ fn directories_of_other_programs_are_refused_with_the_reason() {
 }
 
 #[test]
-fn what_is_not_text_or_not_a_file_is_refused_with_its_place() {
+fn files_that_are_not_text_and_special_files_are_refused_with_their_place() {
     let dir = directory(&least());
     fs::write(dir.path().join("manifests/latin.yaml"), b"a: 1\nb: \xe9\n").unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("manifests/pipe"), rustix::fs::Mode::RUSR).unwrap();

@@ -71,7 +71,7 @@ fn rebuilt(lines: &[Value]) -> Vec<Row> {
 #[test]
 fn a_reader_rebuilds_the_phase_table_from_events_alone() {
     for told in [events::success(), events::failure()] {
-        let story = Story::of(&told);
+        let story = Story::from_events(&told);
         let ms = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
         let row = |phase: &bootkube::report::Phase| {
             let waited = phase.waits.last().map(|wait| wait.on.clone());

@@ -1,7 +1,7 @@
-//! Reads an asset directory for `start`: all of it, before anything on the machine is touched.
+//! Reads an asset directory for `start`, as a whole, before anything on the machine is changed.
 //!
-//! Every mistake is found in one go. Directories of versions since v0.4 are read; those of other programs that look alike but
-//! hold no self-hosted control plane are refused with the reason.
+//! Every mistake is reported at once. Directories of every version since v0.4 are read. Directories of other programs that look
+//! alike but hold no self-hosted control plane are refused, with the reason.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::yaml::{self, Document};
 
 /// The folder whose objects are applied.
 const MANIFESTS: &str = "manifests";
-/// Beginning of the names of folders beside it, which Typhoon's wrapper moved into it before `start`.
+/// Prefix of further folders, which Typhoon's wrapper moved into `manifests/` before `start`.
 const MOVED_BY_WRAPPERS: &str = "manifests-";
 
 /// Everything `start` needs from an asset directory.
@@ -27,35 +27,35 @@ pub struct Layout {
     pub kubeconfig: Vec<u8>,
     /// Path under `tls/` to content.
     pub tls: BTreeMap<String, Vec<u8>>,
-    /// Static pods that go away with the hand-over.
+    /// Static pods that the hand-over removes.
     pub bootstrap_manifests: Vec<StaticPod>,
     /// Static pods that stay.
     pub controller_manifests: Vec<StaticPod>,
     /// Objects to apply, in the order of their paths. See [`super::order::order`].
     pub objects: Vec<Object>,
-    /// What is odd but no reason to stop, one line each.
+    /// Oddities that are no reason to stop, one line each.
     pub warnings: Vec<String>,
 }
 
-/// A static pod as it is in its file.
+/// A static pod and its file.
 #[derive(Clone, PartialEq)]
 pub struct StaticPod {
     /// Path under its folder, such as `bootstrap-apiserver.yaml`.
     pub path: String,
-    /// The file byte for byte: what is placed.
+    /// The file, byte for byte, as it is placed.
     pub bytes: Vec<u8>,
     /// The same, parsed.
     pub value: Value,
 }
 
 impl StaticPod {
-    /// What it is called in kubelet's folder.
+    /// The name of its file in kubelet's folder.
     pub fn file_name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 }
 
-/// Names and numbers only: contents are secret.
+/// Shows names only: the contents are secret.
 impl fmt::Debug for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kubeconfig: _, tls, bootstrap_manifests, controller_manifests, objects, warnings } = self;
@@ -91,11 +91,11 @@ pub fn load(dir: &Path) -> Result<Layout, Findings> {
 const STATIC_PODS: &str =
     "its control plane is static pods (static-manifests/), not self-hosted: there is nothing to pivot to";
 const CHARTS: &str = "its control plane is Helm charts (charts/), which bootkube does not install";
-const OBJECTS_ALONE: &str = "it holds objects alone, for a control plane that runs already; without bootstrap-manifests/ none can be started";
-/// Folders of a self-hosted layout that are left alone, and why.
+const OBJECTS_ALONE: &str = "it holds only objects, for a control plane that runs already; without bootstrap-manifests/ none can be started";
+/// Folders of a self-hosted layout that are ignored, and why.
 const IGNORED: [(&str, &str); 2] = [
     ("experimental/bootstrap-manifests", "self-hosted etcd is no longer supported"),
-    ("static-manifests", "bootstrap-manifests/ is the control plane to start with"),
+    ("static-manifests", "the control plane to start with is bootstrap-manifests/"),
 ];
 const RENDER: &str = "name a directory that `bootkube render` wrote";
 
@@ -125,7 +125,7 @@ impl Loader<'_> {
         self.warn();
     }
 
-    /// Refuses what holds no self-hosted control plane. What else is missing from such a directory is no mistake.
+    /// Refuses a directory without a self-hosted control plane. That reason is enough: whatever else is missing is not reported.
     fn is_of_another_layout(&mut self) -> bool {
         let (problem, cure) = match () {
             () if self.has("charts") => {
@@ -154,7 +154,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Folders whose objects are applied, in this order.
+    /// Folders whose objects are applied, in order.
     fn object_folders(&self) -> Vec<String> {
         let names = tree::names(self.dir).unwrap_or_default(); // one that cannot be listed has none
         let is_moved = |name: &String| name.starts_with(MOVED_BY_WRAPPERS) && self.dir.join(name).is_dir();
@@ -169,8 +169,7 @@ impl Loader<'_> {
     fn warn(&mut self) {
         let mut warnings = Vec::new();
         if !self.has(MANIFESTS) {
-            warnings
-                .push("there is no manifests/: nothing of a control plane is applied from there".to_owned());
+            warnings.push("there is no manifests/: no object of a control plane is applied".to_owned());
         }
         let applied = self.object_folders().into_iter().skip(1).filter(|folder| self.has(folder));
         warnings.extend(applied.map(|folder| format!("{folder}/ is applied too")));
@@ -190,7 +189,7 @@ impl Loader<'_> {
         pods
     }
 
-    /// On the machine they are in one folder.
+    /// kubelet reads the static pods of all folders from one folder.
     fn refuse_one_name_twice(&mut self, folder: &str, pods: &[StaticPod]) {
         let mut seen = BTreeMap::new();
         for pod in pods {
@@ -285,7 +284,7 @@ impl Loader<'_> {
     }
 }
 
-/// `path` without the folder it is in.
+/// `path` relative to `folder`.
 fn below(folder: &str, path: &str) -> String {
     path.strip_prefix(folder).unwrap_or(path).trim_start_matches('/').to_owned()
 }

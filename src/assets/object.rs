@@ -1,6 +1,6 @@
-//! A Kubernetes object as it stands in a file: untyped, so that anything a cluster knows can be applied.
+//! A Kubernetes object from a file: untyped, so that every kind that a cluster serves can be applied.
 //!
-//! Lists are taken apart here. Nothing of an object is changed: fields that are null stay null.
+//! Lists are expanded here. The objects themselves are not changed: a field that is null stays null.
 
 use std::fmt;
 
@@ -47,17 +47,17 @@ impl Object {
         text(&self.value["kind"])
     }
 
-    /// As the file gives it: an object without one may still live in the default namespace.
+    /// The namespace in the file. An object without one may still belong to the default namespace.
     pub fn namespace(&self) -> Option<&str> {
         Some(text(&self.value["metadata"]["namespace"])).filter(|namespace| !namespace.is_empty())
     }
 
-    /// Empty if the API is to choose one after [`Object::generate_name`].
+    /// Empty if the API generates the name from [`Object::generate_name`].
     pub fn name(&self) -> &str {
         text(&self.value["metadata"]["name"])
     }
 
-    /// What a generated name starts with.
+    /// The prefix of a generated name.
     pub fn generate_name(&self) -> Option<&str> {
         Some(text(&self.value["metadata"]["generateName"])).filter(|prefix| !prefix.is_empty())
     }
@@ -81,7 +81,7 @@ impl fmt::Display for Object {
     }
 }
 
-/// Names only: an object may be a Secret.
+/// Shows names only: the object may be a Secret.
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self} ({}, document {})", self.file, self.document)
@@ -96,7 +96,7 @@ struct Expansion<'a> {
 }
 
 impl Expansion<'_> {
-    /// `path` is where the value stands in its document: empty, or like `items[3].`.
+    /// `path` is the place of the value in its document: empty, or like `items[3].`.
     fn expand(&mut self, value: Value, path: &str) {
         let Value::Object(mut fields) = value else {
             return self.find(

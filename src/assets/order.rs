@@ -1,7 +1,7 @@
 //! The order in which objects are applied: a pure, stable function of the objects.
 //!
-//! What a stage needs is in the stages before it. Inside a stage the order only spares controllers a retry. What an object
-//! is, is told by its content: file names mean nothing.
+//! A stage depends only on the stages before it. Inside a stage the order only spares controllers a retry. The content of an object
+//! decides; file names do not matter.
 
 use std::collections::BTreeSet;
 
@@ -12,20 +12,20 @@ use super::object::Object;
 /// A step of applying. Later ones start when the earlier ones are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
-    /// What a kubelet needs to join: bootstrap tokens, and the RBAC of bootstrappers and nodes. While the rest is applied the
-    /// first node joins.
+    /// What a kubelet needs to join: bootstrap tokens, and the RBAC of bootstrappers and nodes. The first node joins while the
+    /// rest is applied.
     KubeletBootstrap,
     /// Namespaces.
     Namespaces,
-    /// CustomResourceDefinitions. To be served before the next stage.
+    /// CustomResourceDefinitions. The API must serve them before the next stage.
     CustomResourceDefinitions,
-    /// Everything else, custom resources after what is built in.
+    /// Everything else, built-in kinds before custom resources.
     Objects,
     /// Webhooks, admission policies and aggregated APIs: they can refuse or delay everything that comes after them.
     Admission,
 }
 
-/// Namespaces that are there without anybody making them.
+/// Namespaces that every cluster has from the start.
 const INITIAL_NAMESPACES: [&str; 2] = ["kube-system", "default"];
 
 const BUILT_IN_GROUPS: [&str; 23] = [

@@ -1,6 +1,6 @@
-//! Reading a directory tree: what is in it, in one order, without surprises.
+//! Reads a directory tree, in a fixed order.
 //!
-//! Symbolic links are followed, so that a mounted ConfigMap can be read. Pipes and devices are refused, since reading one may
+//! Symbolic links are followed, so that a mounted ConfigMap can be read. Pipes and devices are refused, because reading one might
 //! never end.
 
 use std::fs;
@@ -21,16 +21,16 @@ pub struct Error {
     pub source: io::Error,
 }
 
-/// Whether names that start with a dot are seen.
+/// Whether names that start with a dot are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hidden {
-    /// As if they were not there.
+    /// They are skipped.
     Skip,
-    /// As any other.
+    /// They are listed.
     Include,
 }
 
-/// Files under `root/folder` as paths relative to `root` with `/`, in order. A folder that is missing has none.
+/// Files under `root/folder` as sorted paths relative to `root`, with `/`. A missing folder has none.
 pub fn files(root: &Path, folder: &str, hidden: Hidden) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
     match fs::metadata(root.join(folder)) {
@@ -78,7 +78,7 @@ pub fn read(root: &Path, relative: &str) -> Result<Vec<u8>, Error> {
     content.map_err(|source| Error { path, source })
 }
 
-/// Names in a directory, in order; none if it is missing.
+/// Names in a directory, sorted. A missing directory has none.
 pub fn names(dir: &Path) -> Result<Vec<String>, Error> {
     let fail = |source| Error { path: dir.to_owned(), source };
     let entries = match fs::read_dir(dir) {

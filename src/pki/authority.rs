@@ -1,59 +1,28 @@
-//! A certificate authority: whose word counts in one corner of the cluster, and whether we can sign in its name.
+//! Decides what becomes of a certificate authority: it is made, kept, or taken from what the user supplied.
 //!
-//! An authority is made once, for a new cluster. Whatever is left of an earlier one is either used or reported; nothing
-//! here replaces it.
+//! An authority is made only for a new cluster. If an earlier render left any part of one, that part is either used or reported.
+//! Nothing here replaces it, because a new CA would cut off every kubelet and client.
 
 use time::OffsetDateTime;
 
 use super::catalogue::{Role, Spec};
 use super::certificate::Certificate;
-use super::issue::Action;
-use super::key::PrivateKey;
+use super::note::Action;
 use super::previous::{Previous, broken, finding};
 use super::problem::{Problem, rfc3339};
+use super::signer::{Authority, problems};
 use super::supplied::SuppliedAuthority;
 use crate::finding::Finding;
 
-/// A checked authority. Without its key nothing new can be signed, which is fine while nothing has to be.
-pub(super) struct Authority {
-    pub(super) certificate: Certificate,
-    pub(super) certificate_pem: Vec<u8>,
-    pub(super) key: Option<PrivateKey>,
-    /// How the key is written, which a re-render must not change.
-    pub(super) key_pem: Option<Vec<u8>>,
-}
-
-/// What becomes of one authority.
+/// The decision about one authority.
 pub(super) enum AuthorityStep {
-    /// The cluster is new.
+    /// Make it: the cluster is new.
     Make,
-    /// It is there.
+    /// Use the one that exists.
     Use { authority: Box<Authority>, action: Action, reason: String },
 }
 
-impl Authority {
-    /// Whether replacing one by the other leaves every certificate that either signed verifiable.
-    fn is_same_as(&self, other: &Certificate) -> bool {
-        self.certificate.subject == other.subject && self.certificate.public_key == other.public_key
-    }
-}
-
-/// Everything that keeps `certificate` from signing servers and clients at `now`.
-pub(super) fn problems(certificate: &Certificate, now: OffsetDateTime) -> Vec<Problem> {
-    let Certificate { is_authority, may_sign, usages, .. } = certificate;
-    let mut problems = Vec::new();
-    if !is_authority {
-        problems.push(Problem::NotAuthority);
-    } else if !may_sign {
-        problems.push(Problem::MayNotSign);
-    } else if !usages.allow_servers_and_clients() {
-        problems.push(Problem::UsageForbidden);
-    }
-    problems.extend(certificate.check_time(now).err());
-    problems
-}
-
-/// Decides about the authority `spec`, which `dependents` are signed by.
+/// Decides about the authority `spec`, which signs `dependents`.
 pub(super) fn decide(
     spec: &Spec,
     dependents: &[&Spec],
@@ -70,7 +39,7 @@ pub(super) fn decide(
     }
 }
 
-/// Where the earlier render has the certificate: copies count, since v0.14 wrote nothing else of etcd's CA.
+/// Where the earlier render has the certificate. Copies count: v0.14 wrote only copies of etcd's CA.
 fn path(spec: &Spec, previous: &Previous) -> String {
     let Role::Authority { copies } = spec.role else { return spec.certificate() };
     let mut paths = std::iter::once(spec.certificate()).chain(copies.iter().map(|&copy| copy.to_owned()));
@@ -101,7 +70,7 @@ fn keep(
         return Err(problems.iter().map(|problem| broken(path, problem)).collect());
     }
     let key = previous.key(&spec.key()).map_err(|finding| vec![finding])?;
-    if key.as_ref().is_some_and(|key| !key.matches(&certificate)) {
+    if key.as_ref().is_some_and(|key| !certificate.was_made_for(key)) {
         return Err(vec![broken(&spec.key(), &Problem::Mismatch(format!("tls/{path}")))]);
     }
     let reason = format!("valid until {}", rfc3339(certificate.not_after));

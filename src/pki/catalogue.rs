@@ -1,7 +1,7 @@
-//! Every certificate of a cluster, as a table: who it names, who signs it, what it may be used for.
+//! Every certificate of a cluster as a table: its subject, its signer, its usages and its names.
 //!
-//! Issuing, renewal and the tests read this list; nothing else decides what a certificate holds. The service-account key
-//! pair is not in it: it signs tokens, has no certificate and shares its key with nobody.
+//! Issuing, renewal and the tests read this table. Nothing else decides what a certificate holds. The service-account key pair is
+//! not in it, because it signs tokens and has no certificate.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -27,16 +27,16 @@ pub struct Spec {
     pub common_name: &'static str,
     /// O of the subject: the group where Kubernetes is the server.
     pub organization: Option<String>,
-    /// Whether it signs or is signed.
+    /// Whether it is an authority or a leaf.
     pub role: Role,
 }
 
-/// What a certificate is there for.
+/// Authority or leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Signs others and itself.
+    /// Signs leaves and itself.
     Authority {
-        /// Paths under `tls/` that hold the same certificate again, for consumers that expect it there.
+        /// Paths under `tls/` that hold the same certificate again, because their readers expect it there.
         copies: &'static [&'static str],
     },
     /// Signed by the authority of that name.
@@ -90,7 +90,7 @@ fn kubernetes(config: &ClusterConfig) -> Vec<Spec> {
         client("controller-manager", "system:kube-controller-manager", None, "ca"),
         client("scheduler", "system:kube-scheduler", None, "ca"),
         client("kube-proxy", "system:kube-proxy", None, "ca"),
-        // No group: RBAC gives this user the pods and leases that it looks after.
+        // No group: RBAC grants this user the pods and leases that the agent watches.
         client("agent", "bootkube-agent", None, "ca"),
     ]
 }
@@ -106,12 +106,12 @@ fn etcd(config: &ClusterConfig) -> Vec<Spec> {
     ]
 }
 
-/// Not where etcd speaks plainly, nor where the user brought a client identity and thereby an authority of their own.
+/// Not if etcd has no TLS, nor if the user supplied a client identity: that one comes with its own authority.
 fn makes_etcd_certificates(config: &ClusterConfig) -> bool {
     config.etcd_tls() && !matches!(config.etcd, Etcd::External { client: Some(_), .. })
 }
 
-/// The cluster's name tells the authorities of several clusters apart in a trust store.
+/// The cluster's name is in the subject, so that a trust store can hold the authorities of several clusters.
 fn authority(
     name: &'static str,
     common_name: &'static str,
@@ -181,7 +181,7 @@ fn add_loopback(names: &mut AltNames) {
     add_ip(names, Ipv6Addr::LOCALHOST.into());
 }
 
-/// Names compare without case; lower case is what verifiers are asked for.
+/// Verifiers ignore case. Lower case makes comparing simple.
 fn add_dns(names: &mut AltNames, name: &str) {
     let name = name.to_ascii_lowercase();
     if !names.dns_names.contains(&name) {

@@ -13,13 +13,13 @@ use x509_parser::prelude::FromDer;
 
 use super::catalogue::Usage;
 use super::der::elements;
-use super::key;
+use super::key::{self, PrivateKey};
 use super::problem::Problem;
 
-/// What a certificate says. Names that are not text are left out: nothing we issue has any.
+/// The fields of a certificate that decisions need. Names that are not text are left out: nothing that bootkube issues has any.
 pub(super) struct Certificate {
     pub(super) der: Vec<u8>,
-    /// The subject's bytes, which the issuer of a signed certificate has to repeat exactly.
+    /// The subject, encoded: certificates that it signs must repeat these bytes as their issuer.
     pub(super) subject: Vec<u8>,
     pub(super) public_key: Vec<u8>,
     pub(super) not_before: OffsetDateTime,
@@ -29,7 +29,7 @@ pub(super) struct Certificate {
     pub(super) dns_names: BTreeSet<String>,
     pub(super) ips: BTreeSet<IpAddr>,
     pub(super) usages: Usages,
-    /// basicConstraints says CA.
+    /// basicConstraints has CA:TRUE.
     pub(super) is_authority: bool,
     /// keyUsage does not forbid signing certificates.
     pub(super) may_sign: bool,
@@ -42,7 +42,7 @@ pub(super) struct Certificate {
 pub(super) enum Usages {
     /// No such extension, or one that allows anything.
     Any,
-    /// Exactly these and, if so marked, others that nothing here asks for.
+    /// The known usages, and whether there are others.
     Only { known: BTreeSet<Usage>, others: bool },
 }
 
@@ -79,6 +79,11 @@ impl Certificate {
     /// The certificate alone, as PEM.
     pub(super) fn pem(&self) -> Vec<u8> {
         key::encode(&Pem::new("CERTIFICATE", self.der.as_slice()))
+    }
+
+    /// Whether it certifies the public half of `key`.
+    pub(super) fn was_made_for(&self, key: &PrivateKey) -> bool {
+        key.pair.public_key_raw() == self.public_key
     }
 
     /// Whether it is valid at `now`.

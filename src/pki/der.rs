@@ -1,8 +1,8 @@
-//! DER sequences, taken apart and put together without a look at what they hold.
+//! Splits and joins DER sequences without interpreting their elements.
 
 use x509_parser::asn1_rs::{Any, FromDer, Sequence, ToDer};
 
-/// The encoded elements of the sequence that `der` is. `None` where bytes are missing or left over.
+/// The encoded elements of the sequence `der`. `None` if bytes are missing or left over.
 pub(super) fn elements(der: &[u8]) -> Option<Vec<&[u8]>> {
     let ([], sequence) = Any::from_der(der).ok()? else { return None };
     let mut rest = sequence.data;

@@ -1,4 +1,4 @@
-//! Why no bundle could be made.
+//! Why issuing fails.
 
 use crate::finding::Findings;
 
@@ -19,7 +19,7 @@ pub enum Error {
         /// What the library said.
         source: rcgen::Error,
     },
-    /// Nothing can sign a certificate. The plan rules this out.
+    /// The authority or its key is missing. [`Plan`](super::plan::Plan) reports that earlier, as a finding.
     #[error("failed to sign certificate tls/{path}: its CA or the CA's key is not there")]
     Unsignable {
         /// Path under `tls/`.

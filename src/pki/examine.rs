@@ -1,5 +1,4 @@
-//! Certificates as others than the pki look at them: whose they are, how long they hold, which names they carry and which key is
-//! theirs. Nothing is issued or changed here.
+//! Read-only view of a certificate for the rest of bootkube: subject, term, names, and whether a key belongs to it.
 
 use std::net::IpAddr;
 
@@ -8,10 +7,13 @@ use time::OffsetDateTime;
 use super::certificate::Certificate;
 use super::key::PrivateKey;
 
-/// A certificate that was read.
+/// A certificate, parsed.
 pub struct Examined(Certificate);
 
-/// The certificates of a PEM file, of which there is at least one; else why not.
+/// The certificates of a PEM file.
+///
+/// # Errors
+/// If the file holds none, or one that cannot be parsed; in words for a message.
 pub fn examine(pem: &[u8]) -> Result<Vec<Examined>, String> {
     let certificates = Certificate::read_all(pem).map_err(|problem| problem.to_string())?;
     Ok(certificates.into_iter().map(Examined).collect())
@@ -28,17 +30,17 @@ impl Examined {
         self.0.organizations.iter().any(|one| one == organization)
     }
 
-    /// From when it is valid.
+    /// Start of its term.
     pub fn not_before(&self) -> OffsetDateTime {
         self.0.not_before
     }
 
-    /// Until when it is valid.
+    /// End of its term.
     pub fn not_after(&self) -> OffsetDateTime {
         self.0.not_after
     }
 
-    /// Whether it signs others.
+    /// Whether it is a CA.
     pub fn is_authority(&self) -> bool {
         self.0.is_authority
     }
@@ -48,12 +50,15 @@ impl Examined {
         self.0.is_signed_by(&authority.0)
     }
 
-    /// Whether the private key in `pem` is the one it was made for; else why that cannot be told.
+    /// Whether it certifies the private key in `pem`.
+    ///
+    /// # Errors
+    /// If `pem` holds no usable key; in words for a message.
     pub fn belongs_to(&self, pem: &[u8]) -> Result<bool, String> {
-        PrivateKey::read(pem).map(|key| key.matches(&self.0)).map_err(|problem| problem.to_string())
+        PrivateKey::read(pem).map(|key| self.0.was_made_for(&key)).map_err(|problem| problem.to_string())
     }
 
-    /// Whether a client that asked for `host`, an address or a name, is content with it.
+    /// Whether a client that connects to `host`, an address or a name, accepts it.
     pub fn is_for(&self, host: &str) -> bool {
         match host.parse::<IpAddr>() {
             Ok(address) => self.0.ips.contains(&address),
@@ -68,7 +73,7 @@ impl Examined {
     }
 }
 
-/// A name covers itself; an asterisk stands for one whole label, the first.
+/// Whether the name `name` of a certificate matches `host`. An asterisk stands for the whole first label.
 fn covers(name: &str, host: &str) -> bool {
     match name.strip_prefix("*.") {
         Some(parent) => host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == parent),

@@ -1,57 +1,29 @@
-//! Carrying out the plan: keys first, on all processors, then authorities, then what they sign.
+//! Carries out the plan: generates keys on all processors, then makes authorities, then signs leaves.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use time::OffsetDateTime;
 
-use super::authority::{Authority, AuthorityStep};
+use super::authority::AuthorityStep;
 use super::catalogue::{Role, Spec};
 use super::error::Error;
 use super::key::PrivateKey;
 use super::leaf::{LeafStep, OldKey};
+use super::note::{Action, Note};
 use super::plan::Plan;
 use super::previous::Previous;
 use super::problem::rfc3339;
 use super::service_account::{self, KeyPairStep};
 use super::sign;
+use super::signer::Authority;
 use super::supplied::{EtcdClient, Supplied};
 use super::{BootstrapToken, Bundle};
 use crate::config::ClusterConfig;
 
-/// What was done with a file of the bundle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// It was not there.
-    Created,
-    /// It is what it was.
-    Kept,
-    /// It was there and is another now.
-    Renewed,
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Created => "created",
-            Self::Kept => "kept",
-            Self::Renewed => "renewed",
-        })
-    }
-}
-
-/// What was done with one certificate and its key, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// Path under `tls/` of the certificate, or `bootstrap token`.
-    pub path: String,
-    /// What was done.
-    pub action: Action,
-    /// Why. Empty where the cluster is new.
-    pub reason: String,
-}
-
-/// Makes the secrets of the cluster, keeping those in `previous` that still hold.
+/// Makes the secrets of the cluster. Secrets in `previous` that are still valid are kept.
+///
+/// # Errors
+/// If a file that was supplied or rendered before cannot be used, with every such finding; and if a library fails.
 pub fn issue(
     config: &ClusterConfig,
     supplied: Supplied,
@@ -77,12 +49,12 @@ pub fn issue(
     Ok((Bundle { files: work.files, bootstrap_token }, work.notes))
 }
 
-/// Work in progress.
+/// The issuing that is under way.
 struct Issuance<'a> {
     config: &'a ClusterConfig,
     previous: &'a Previous,
     now: OffsetDateTime,
-    /// Generated ahead.
+    /// Keys that were generated in advance.
     keys: Vec<PrivateKey>,
     files: BTreeMap<String, Vec<u8>>,
     notes: Vec<Note>,
@@ -222,12 +194,12 @@ impl Issuance<'_> {
         BootstrapToken::generate(expires.map(|expires| expires.truncate_to_second()))
     }
 
-    /// Copies a file of the earlier render byte by byte.
+    /// Takes a file of the earlier render over, byte for byte.
     fn keep(&mut self, path: &str) {
         let file = self.previous.files.get(path).map(|pem| (path.to_owned(), pem.clone()));
         self.files.extend(file);
     }
 }
 
-/// How notes call the token.
+/// [`Note::path`] of the token.
 const TOKEN: &str = "bootstrap token";

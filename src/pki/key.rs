@@ -1,4 +1,4 @@
-//! Private keys: read in the three forms that openssl writes, or generated. Encrypted keys are refused.
+//! Private keys: reads the three forms that openssl writes, and generates new ones. Encrypted keys are refused.
 
 use std::fmt;
 use std::num::NonZero;
@@ -12,17 +12,16 @@ use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use super::certificate::Certificate;
 use super::problem::Problem;
 use crate::config::KeyAlgorithm;
 
-/// A private key and the PEM it is written as.
+/// A private key, and its PEM.
 pub(super) struct PrivateKey {
     pub(super) pair: KeyPair,
     pub(super) pem: Vec<u8>,
 }
 
-/// Says which kind of key it is, never the key.
+/// Shows the kind of the key, never the key.
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PrivateKey({})", self.kind())
@@ -30,8 +29,8 @@ impl fmt::Debug for PrivateKey {
 }
 
 impl PrivateKey {
-    /// Reads the one private key of `file`: PKCS#8, PKCS#1 or SEC1, RSA or EC. Its form is kept, for every component of
-    /// Kubernetes reads all three; text and other blocks around it (openssl writes EC PARAMETERS) are left out.
+    /// Reads the private key of `file`: PKCS#8, PKCS#1 or SEC1, RSA or EC. The form stays, because every component of Kubernetes
+    /// reads all three. Text and other blocks around the key (openssl writes EC PARAMETERS) are left out.
     pub(super) fn read(file: &[u8]) -> Result<Self, Problem> {
         let blocks = pem::parse_many(file).map_err(|_| Problem::NotPem)?;
         let key = blocks.iter().find(|block| block.tag().ends_with("PRIVATE KEY"));
@@ -44,7 +43,7 @@ impl PrivateKey {
         Ok(Self { pair, pem })
     }
 
-    /// Makes a key, written as PKCS#8.
+    /// Generates a key, as PKCS#8.
     pub(super) fn generate(algorithm: KeyAlgorithm) -> Result<Self, rcgen::Error> {
         let pair = match algorithm {
             KeyAlgorithm::EcdsaP256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
@@ -55,7 +54,8 @@ impl PrivateKey {
         Ok(Self { pair, pem })
     }
 
-    /// Makes `count` keys on all processors. How long an RSA key takes is chance, so each takes the next when it is done with one.
+    /// Generates `count` keys on all processors. The time that an RSA key takes varies a lot, so a thread takes the next key as soon
+    /// as it is done with one.
     pub(super) fn generate_many(count: usize, algorithm: KeyAlgorithm) -> Result<Vec<Self>, rcgen::Error> {
         let threads = thread::available_parallelism().map_or(1, NonZero::get).min(count);
         let begun = AtomicUsize::new(0);
@@ -70,12 +70,7 @@ impl PrivateKey {
         Ok(keys?.into_iter().flatten().collect())
     }
 
-    /// Whether `certificate` was made for this key.
-    pub(super) fn matches(&self, certificate: &Certificate) -> bool {
-        self.pair.public_key_raw() == certificate.public_key
-    }
-
-    /// Whether the key is RSA: only then may a peer encrypt to it.
+    /// Whether the key is RSA. Only an RSA key may be used for key encipherment.
     pub(super) fn is_rsa(&self) -> bool {
         self.pair.algorithm() == &PKCS_RSA_SHA256
     }
@@ -117,7 +112,7 @@ fn is_encrypted(block: &Pem) -> bool {
         || block.headers().get("Proc-Type").is_some_and(|value| value.contains("ENCRYPTED"))
 }
 
-/// Ed25519 is left out: not every client of a cluster takes certificates that it signed.
+/// Ed25519 is refused: not every client of a cluster accepts certificates that such a key signed.
 fn parse(block: &Pem) -> Option<KeyPair> {
     let der = block.contents();
     let key = match block.tag() {
@@ -129,7 +124,7 @@ fn parse(block: &Pem) -> Option<KeyPair> {
     KeyPair::try_from(&key).ok().filter(|pair| pair.algorithm() != &PKCS_ED25519)
 }
 
-/// PEM with the line ends of Unix, whatever the input had.
+/// PEM with Unix line ends, whatever the input had.
 pub(super) fn encode(block: &Pem) -> Vec<u8> {
     let unix = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     pem::encode_config(block, unix).into_bytes()

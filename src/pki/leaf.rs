@@ -1,8 +1,9 @@
-//! Whether a certificate of an earlier render still serves.
+//! Decides whether a certificate of an earlier render is kept.
 //!
-//! It does while it is valid, signed by the authority in force, made for the key beside it and says what the catalogue
-//! wants. Names beyond the wanted ones do no harm until it expires, so removing one renews nothing; nor does another key
-//! algorithm in the configuration: both would surprise whoever only meant to render again.
+//! It is kept while it is valid, signed by the current authority, made for the key beside it, and has the subject, usages and names
+//! of the catalogue. Two changes of the configuration renew nothing, because rendering again should not replace certificates
+//! without need: a name that is no longer wanted does no harm until the certificate expires, and an existing key keeps its
+//! algorithm.
 
 use std::collections::BTreeSet;
 
@@ -10,28 +11,28 @@ use time::OffsetDateTime;
 
 use super::catalogue::{Role, Spec};
 use super::certificate::Certificate;
-use super::issue::Action;
 use super::key::{self, PrivateKey};
+use super::note::Action;
 use super::previous::Previous;
 use super::problem::rfc3339;
 use crate::config::KeyAlgorithm;
 use crate::finding::Finding;
 
-/// What becomes of one certificate.
+/// The decision about one certificate.
 pub(super) enum LeafStep {
-    /// Both files stay as they are.
+    /// Keep certificate and key as they are.
     Keep { reason: String },
-    /// A new certificate, for the old key where there is one.
+    /// Issue a certificate, for the old key if there is one.
     Issue { key: Option<OldKey>, action: Action, reason: String },
 }
 
-/// A key of an earlier render and how it is written there.
+/// A key of an earlier render, and its PEM as the file has it.
 pub(super) struct OldKey {
     pub(super) key: PrivateKey,
     pub(super) pem: Vec<u8>,
 }
 
-/// Decides about the certificate `spec`, signed by `authority` (`None`: one that is going to be made).
+/// Decides about the certificate `spec`. `authority` signs it; `None` means that the authority is still to be made.
 pub(super) fn decide(
     spec: &Spec,
     authority: Option<&Certificate>,
@@ -74,7 +75,7 @@ fn flaw(
     authority: Option<&Certificate>,
     now: OffsetDateTime,
 ) -> Option<String> {
-    if !key.matches(certificate) {
+    if !certificate.was_made_for(key) {
         return Some("it did not belong to its key".to_owned());
     }
     if certificate.check_time(now).is_err() {
@@ -82,7 +83,7 @@ fn flaw(
         return Some(format!("it was valid from {from} until {until}"));
     }
     if !authority.is_some_and(|authority| certificate.is_signed_by(authority)) {
-        return Some("it was not signed by the CA in force".to_owned());
+        return Some("it was not signed by the current CA".to_owned());
     }
     identity_flaw(spec, certificate)
 }
@@ -91,10 +92,10 @@ fn identity_flaw(spec: &Spec, certificate: &Certificate) -> Option<String> {
     let Role::Leaf { usages, alt_names, .. } = &spec.role else { return None };
     let same_name = certificate.common_name.as_deref() == Some(spec.common_name);
     if !same_name || !certificate.organizations.iter().eq(&spec.organization) {
-        return Some("its subject was another".to_owned());
+        return Some("its subject differed".to_owned());
     }
     if certificate.is_authority || !certificate.usages.are_exactly(usages) {
-        return Some("its usages were others".to_owned());
+        return Some("its usages differed".to_owned());
     }
     let dns: BTreeSet<String> = alt_names.dns_names.iter().cloned().collect();
     let missing_dns = dns.difference(&certificate.dns_names).cloned();

@@ -1,8 +1,8 @@
-//! Certificates, keys and tokens: a catalogue of named records, issued or reused, as PEM.
+//! Certificates, keys and tokens as PEM: a catalogue of what a cluster needs, issued anew or reused.
 //!
 //! [`issue()`] is a pure function of the configuration, what the user supplied, what an earlier render left behind and the
-//! time. It keeps whatever still holds and says so; it never replaces an authority, because that would cut off every
-//! kubelet and client of a running cluster. It reads no file ([`Supplied::read`] does) and prints no key material.
+//! time. It keeps whatever is still valid and reports it. It never replaces an authority, because that would cut off every
+//! kubelet and client of a running cluster. It reads no file ([`Supplied::read`] does) and shows no key material.
 
 mod authority;
 mod catalogue;
@@ -13,14 +13,17 @@ mod examine;
 mod issue;
 mod key;
 mod leaf;
+mod note;
 mod plan;
 mod previous;
 mod problem;
 pub mod renew;
 mod service_account;
 mod sign;
+mod signer;
 mod supplied;
 mod supplied_files;
+mod term;
 mod token;
 
 use std::collections::BTreeMap;
@@ -31,7 +34,8 @@ use time::OffsetDateTime;
 pub use catalogue::{Role, Spec, Usage, catalogue};
 pub use error::Error;
 pub use examine::{Examined, examine};
-pub use issue::{Action, Note, issue};
+pub use issue::issue;
+pub use note::{Action, Note};
 pub use previous::Previous;
 pub(crate) use problem::rfc3339;
 pub use supplied::{NamedFile, Supplied, SuppliedFiles, check_supplied};
@@ -41,7 +45,7 @@ pub use supplied::{NamedFile, Supplied, SuppliedFiles, check_supplied};
 pub struct Bundle {
     /// Path under `tls/` (such as `apiserver.crt` or `etcd/server.key`) to PEM. See [`Bundle::get`].
     pub files: BTreeMap<String, Vec<u8>>,
-    /// What a joining kubelet shows.
+    /// The credential of a kubelet that joins.
     pub bootstrap_token: BootstrapToken,
 }
 
@@ -52,12 +56,12 @@ pub struct BootstrapToken {
     pub id: String,
     /// Sixteen characters of `[a-z0-9]`.
     pub secret: String,
-    /// When it stops being good.
+    /// When it expires; `None`: never.
     pub expires: Option<OffsetDateTime>,
 }
 
 impl Bundle {
-    /// The PEM of `path`, which the catalogue promises. Empty if the configuration does without it.
+    /// The PEM of `path`. Empty if the configuration does not need that file.
     pub fn get(&self, path: &str) -> &[u8] {
         self.files.get(path).map_or(&[], Vec::as_slice)
     }

@@ -1,19 +1,19 @@
-//! Deciding before doing: what is kept and what is made, with every objection collected before a key is generated.
+//! The plan: what is kept and what is made. Every finding is collected before a key is generated.
 
 use time::OffsetDateTime;
 
 use super::authority::{self, AuthorityStep};
 use super::catalogue::{Role, Spec, catalogue};
 use super::certificate::Certificate;
-use super::issue::Action;
 use super::leaf::{self, LeafStep};
+use super::note::Action;
 use super::previous::{Previous, finding};
 use super::service_account::{self, KeyPairStep};
 use super::supplied::{EtcdClient, Supplied};
 use crate::config::ClusterConfig;
 use crate::finding::{Finding, Findings};
 
-/// What becomes of everything in the catalogue.
+/// The decisions about everything in the catalogue.
 pub(super) struct Plan {
     pub(super) authorities: Vec<(Spec, AuthorityStep)>,
     pub(super) leaves: Vec<(Spec, LeafStep)>,
@@ -69,7 +69,7 @@ fn is_signed_by(spec: &Spec, root: &Spec) -> bool {
     matches!(spec.role, Role::Leaf { signer, .. } if signer == root.name)
 }
 
-/// An authority, seen by what it signs.
+/// An authority, for the decisions about what it signs.
 struct Below<'a> {
     root: &'a Spec,
     step: &'a AuthorityStep,
@@ -114,7 +114,7 @@ impl Below<'_> {
     }
 }
 
-/// The other way out, for authorities that a user may bring.
+/// An alternative cure for authorities that a user may supply.
 fn or_supply(root: &str) -> &'static str {
     match root {
         "ca" => ", or give the CA with --ca-certificate-path and --ca-private-key-path",

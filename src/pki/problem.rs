@@ -1,4 +1,4 @@
-//! What can be wrong with one PEM file, in words. Knows nothing of where the file came from, and never quotes its content.
+//! What can be wrong with one PEM file, in words. The content of the file is never quoted.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -59,14 +59,14 @@ impl Problem {
         }
     }
 
-    /// This problem, found in the file that `field` names.
+    /// This problem as a finding about the file that `field` names.
     pub(super) fn finding(self, field: &str, path: &str) -> Finding {
         let (problem, cure) = (self.to_string(), self.cure().to_owned());
         Finding { field: field.to_owned(), value: path.to_owned(), problem, cure }
     }
 }
 
-/// How moments are written in messages: to the second.
+/// A point in time for messages: to the second.
 pub(crate) fn rfc3339(moment: OffsetDateTime) -> String {
     let moment = moment.replace_nanosecond(0).unwrap_or(moment);
     moment.format(&Rfc3339).unwrap_or_else(|_| moment.to_string())

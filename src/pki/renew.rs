@@ -1,51 +1,33 @@
-//! A client's certificate, issued anew by whoever holds the key of the authority, before it ends. Pure: when, and what.
+//! Renews a client certificate before it expires. Pure; the caller holds the authority's key.
 //!
-//! Nothing but the key and the dates changes: the same subject, signed by the same authority. Refuses to sign in the name of an authority
-//! other than the one that the client itself believes and that signed the certificate in use: whoever takes that one takes the new one.
+//! Only the key and the dates change: subject and authority stay the same. The authority must be one that the client itself
+//! trusts, and must have signed the current certificate. So every server that accepts the current certificate accepts the new one.
 
 use time::{Duration, OffsetDateTime};
 
-use super::authority;
 use super::certificate::Certificate;
 use super::key::{self, PrivateKey};
 use super::problem::{Problem, rfc3339};
 use super::sign;
+use super::signer;
+pub use super::term::Term;
 use crate::config::KeyAlgorithm;
 
-/// A certificate with less than this part of its life before it is due.
-const LAST_PART: i32 = 3;
-/// What a new certificate must add to the life that the old one has left: one that ends with its authority cannot be made longer.
+/// What a renewal must gain. A certificate that ends with its authority cannot be made to last longer.
 const LEAST_GAIN: Duration = Duration::seconds(1);
 
-/// In messages.
-const PRESENT: &str = "the present certificate";
+/// How messages name the two certificates.
+const CURRENT: &str = "the current certificate";
 const AUTHORITY: &str = "the CA's certificate";
 
-/// From when until when a certificate is valid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Term {
-    /// From when.
-    pub not_before: OffsetDateTime,
-    /// Until when.
-    pub not_after: OffsetDateTime,
-}
-
 impl Term {
-    /// That of the first certificate in `pem`, the client's own; else why it cannot be told.
+    /// The term of the first certificate in `pem`, which is the client's own.
+    ///
+    /// # Errors
+    /// If `pem` holds no certificate that can be read.
     pub fn of(pem: &[u8]) -> Result<Self, Unfit> {
-        let Certificate { not_before, not_after, .. } = read(PRESENT, pem)?;
+        let Certificate { not_before, not_after, .. } = read(CURRENT, pem)?;
         Ok(Self { not_before, not_after })
-    }
-
-    /// Whether another certificate is wanted at `now`: less than a third of this one's life is left, it is over, or it has not begun (it was
-    /// made while the clock was wrong).
-    pub fn is_due(&self, now: OffsetDateTime) -> bool {
-        now < self.not_before || now >= self.due()
-    }
-
-    /// From when on another one is wanted.
-    pub fn due(&self) -> OffsetDateTime {
-        self.not_after - (self.not_after - self.not_before) / LAST_PART
     }
 }
 
@@ -58,7 +40,7 @@ pub struct Pair {
     pub key: Vec<u8>,
 }
 
-/// Why no certificate is issued.
+/// Why a certificate is not renewed.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
     /// A file is not what it should be.
@@ -69,25 +51,28 @@ pub enum Unfit {
         /// What is wrong with it.
         problem: String,
     },
-    /// Another authority.
-    #[error("the CA whose key is at hand is none of those that the kubeconfig names")]
+    /// The client does not trust the authority.
+    #[error("the CA whose key is available is not one that the kubeconfig trusts")]
     Untrusted,
-    /// Others may not take what it signs.
-    #[error("the CA whose key is at hand did not sign the present certificate")]
+    /// The authority did not sign the current certificate, so servers may not accept what it signs.
+    #[error("the CA whose key is available did not sign the current certificate")]
     Foreign,
-    /// There is no time to be gained.
-    #[error("the cluster's CA itself ends at {}", rfc3339(*.0))]
+    /// The current certificate already lasts as long as the authority.
+    #[error("the cluster's CA itself expires at {}", rfc3339(*.0))]
     AuthorityEnds(OffsetDateTime),
-    /// It could not be made.
+    /// A library failed.
     #[error("failed to make a certificate")]
     Make(#[source] rcgen::Error),
 }
 
-/// A new pair in place of `old`, signed by `signer`, whose certificate must be among `trusted` (PEM). It is valid for as long as the old one was,
-/// and never longer than its authority. The key is made for it and is nowhere else.
+/// A new pair in place of `old`, signed by `signer`, whose certificate must be among `trusted` (PEM). Its term is as long as the
+/// old one's, and ends no later than the authority's. The key is new, and this value is the only copy of it.
+///
+/// # Errors
+/// If a file cannot be used, the authority is not the right one, or there is no time to gain.
 pub fn renew(old: &Pair, signer: &Pair, trusted: &[u8], now: OffsetDateTime) -> Result<Pair, Unfit> {
     let kind = PrivateKey::read(&old.key).map(|key| key.kind()).unwrap_or_default();
-    let old = read(PRESENT, &old.certificate)?;
+    let old = read(CURRENT, &old.certificate)?;
     let authority = read(AUTHORITY, &signer.certificate)?;
     let signing = PrivateKey::read(&signer.key).map_err(|problem| broken("the CA's key", &problem))?;
     check(&old, &authority, &signing, trusted, now)?;
@@ -109,10 +94,10 @@ fn check(
     trusted: &[u8],
     now: OffsetDateTime,
 ) -> Result<(), Unfit> {
-    if let Some(problem) = authority::problems(authority, now).first() {
+    if let Some(problem) = signer::problems(authority, now).first() {
         return Err(broken(AUTHORITY, problem));
     }
-    if !key.matches(authority) {
+    if !authority.was_made_for(key) {
         return Err(broken("the CA's key", &Problem::Mismatch("the CA's certificate".to_owned())));
     }
     let trusted =
@@ -125,13 +110,13 @@ fn check(
     }
 }
 
-/// Such a key as before; P-256 where that was none that we make.
+/// The algorithm of the old key; P-256 if bootkube does not generate keys of that kind.
 fn algorithm(kind: &str) -> KeyAlgorithm {
     let known = [KeyAlgorithm::EcdsaP256, KeyAlgorithm::Rsa2048, KeyAlgorithm::Rsa4096];
     known.into_iter().find(|algorithm| kind == key::name(*algorithm)).unwrap_or(KeyAlgorithm::EcdsaP256)
 }
 
-/// The first certificate of a file: others are between it and its authority.
+/// The first certificate of a file. Those behind it are intermediate authorities.
 fn read(what: &'static str, pem: &[u8]) -> Result<Certificate, Unfit> {
     let all = Certificate::read_all(pem).map_err(|problem| broken(what, &problem))?;
     all.into_iter().next().ok_or_else(|| broken(what, &Problem::NoCertificate))

@@ -38,7 +38,7 @@ fn client(authority: &Pair) -> Pair {
 }
 
 #[test]
-fn a_certificate_is_due_when_a_third_of_its_life_is_left_and_when_it_is_over_or_has_not_begun() {
+fn a_certificate_is_due_with_a_third_of_its_term_left_and_outside_of_its_term() {
     let term = Term { not_before: datetime!(2026-01-01 0:00 UTC), not_after: datetime!(2026-01-04 0:00 UTC) };
     let cases = [
         (datetime!(2025-12-31 23:59 UTC), true),
@@ -54,7 +54,7 @@ fn a_certificate_is_due_when_a_third_of_its_life_is_left_and_when_it_is_over_or_
 }
 
 #[test]
-fn the_new_one_names_whom_the_old_one_did_and_lasts_as_long_from_now_on() {
+fn the_new_certificate_has_the_same_subject_and_a_term_of_the_same_length() {
     let ca = authority(datetime!(2036-01-01 0:00 UTC));
     let old = client(&ca);
     for now in [NOW, datetime!(2028-05-05 0:00 UTC)] {
@@ -76,12 +76,12 @@ fn the_new_one_names_whom_the_old_one_did_and_lasts_as_long_from_now_on() {
 }
 
 #[test]
-fn it_never_lasts_longer_than_the_authority_and_is_not_made_for_nothing() {
+fn a_renewal_ends_with_the_authority_at_the_latest_and_needs_time_to_gain() {
     let ca = authority(datetime!(2027-03-01 0:00 UTC));
     let new = renew(&client(&ca), &ca, &ca.certificate, NOW).unwrap();
     assert_eq!(Term::of(&new.certificate).unwrap().not_after, datetime!(2027-03-01 0:00 UTC));
     let again = renew(&new, &ca, &ca.certificate, datetime!(2027-02-01 0:00 UTC)).err().unwrap();
-    assert_eq!(again.to_string(), "the cluster's CA itself ends at 2027-03-01T00:00:00Z");
+    assert_eq!(again.to_string(), "the cluster's CA itself expires at 2027-03-01T00:00:00Z");
     let ended = renew(&new, &ca, &ca.certificate, datetime!(2027-04-01 0:00 UTC)).err().unwrap();
     assert_eq!(
         ended.to_string(),
@@ -90,7 +90,7 @@ fn it_never_lasts_longer_than_the_authority_and_is_not_made_for_nothing() {
 }
 
 #[test]
-fn in_the_name_of_another_authority_nothing_is_signed() {
+fn an_untrusted_or_foreign_authority_signs_nothing() {
     let end = datetime!(2036-01-01 0:00 UTC);
     let (ca, other) = (authority(end), authority(end));
     let old = client(&ca);
@@ -98,7 +98,7 @@ fn in_the_name_of_another_authority_nothing_is_signed() {
         renew(old, signer, &trusted.certificate, NOW).err().unwrap().to_string()
     };
     assert!(why(&old, &other, &ca).contains("none of those that the kubeconfig names"));
-    assert!(why(&client(&other), &ca, &ca).contains("did not sign the present certificate"));
+    assert!(why(&client(&other), &ca, &ca).contains("did not sign the current certificate"));
     let mixed = Pair { certificate: ca.certificate.clone(), key: other.key.clone() };
     assert!(why(&old, &mixed, &ca).contains("does not belong to the certificate"));
     assert!(why(&old, &old, &old).contains("not a CA"));

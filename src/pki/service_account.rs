@@ -1,4 +1,4 @@
-//! The key pair that signs service-account tokens. Never renewed: every token of the cluster hangs on it.
+//! The key pair that signs service-account tokens. It is never renewed, because that would invalidate every token of the cluster.
 
 use pem::Pem;
 use rcgen::PublicKeyData;
@@ -12,11 +12,11 @@ use crate::finding::Finding;
 pub(super) const KEY: &str = "service-account.key";
 pub(super) const PUBLIC: &str = "service-account.pub";
 
-/// What becomes of the key pair.
+/// The decision about the key pair.
 pub(super) enum KeyPairStep {
-    /// The cluster is new.
+    /// Make it: the cluster is new.
     Make,
-    /// The private half is there; the public half follows from it where it is not.
+    /// Keep the private half. `public` is the public half, if its file is missing and has to be written again.
     Keep { public: Option<Vec<u8>> },
 }
 
@@ -44,7 +44,7 @@ pub(super) fn public_pem(key: &PrivateKey) -> Vec<u8> {
     key::encode(&Pem::new("PUBLIC KEY", key.pair.subject_public_key_info()))
 }
 
-/// Whether `public` holds the other half of `key`. It may hold more: that is how such keys are rotated.
+/// Whether `public` holds the public half of `key`. It may hold further keys: that is how such keys are rotated.
 fn holds(public: &[u8], key: &PrivateKey) -> bool {
     let blocks = pem::parse_many(public).unwrap_or_default();
     blocks.iter().any(|block| match block.tag() {

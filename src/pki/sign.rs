@@ -1,8 +1,8 @@
-//! Making certificates.
+//! Builds and signs certificates.
 //!
-//! rcgen writes everything but the issuer's name: it would encode that name anew from a map of attributes, which loses a
-//! second OU and may change the kind of a string, and verifiers compare names byte by byte. So a certificate is built
-//! unsigned under a placeholder, the authority's own subject is put in its place, and the result is signed here.
+//! rcgen encodes everything but the issuer's name. It would encode that name anew from a map of attributes, which loses a second OU
+//! and may change the type of a string; verifiers compare names byte by byte. So the certificate is built unsigned with a
+//! placeholder as its issuer, the placeholder is replaced by the authority's own subject, and the result is signed here.
 
 use std::net::IpAddr;
 
@@ -19,16 +19,16 @@ use super::certificate::Certificate;
 use super::der::{elements, sequence};
 use super::error::Error;
 use super::key::PrivateKey;
-use super::renew::Term;
+use super::term::Term;
 use crate::config::AltNames;
 
-/// How far another machine's clock may lag behind ours without refusing a certificate made just now.
+/// How far the clock of another machine may lag behind this one's before that machine refuses a certificate made just now.
 pub(super) const CLOCK_SKEW: Duration = Duration::minutes(5);
 
-/// The last moment that a certificate can name.
+/// The latest time that a certificate can hold.
 const END_OF_TIME: OffsetDateTime = time::macros::datetime!(9999-12-31 23:59:59 UTC);
 
-/// A certificate that signs itself.
+/// A self-signed certificate.
 pub(super) fn authority(
     spec: &Spec,
     key: &PrivateKey,
@@ -49,7 +49,7 @@ pub(super) fn authority(
     parsed(spec, built.der())
 }
 
-/// What a leaf is made of.
+/// The parts of a leaf.
 pub(super) struct Leaf<'a> {
     pub(super) spec: &'a Spec,
     pub(super) usages: &'a [Usage],
@@ -97,7 +97,7 @@ fn parsed(spec: &Spec, der: &[u8]) -> Result<Certificate, Error> {
     Certificate::parse(der).map_err(|_| Error::Build { path: spec.certificate(), source })
 }
 
-/// Random, since rcgen's default repeats it when a certificate is renewed with its key.
+/// Random: rcgen derives the serial number from the key, so a certificate that is renewed with its key would repeat it.
 fn serial_number() -> Result<SerialNumber, rcgen::Error> {
     let mut serial = [0; 16];
     aws_lc_rs::rand::fill(&mut serial).map_err(|_| rcgen::Error::RingUnspecified)?;
@@ -148,12 +148,12 @@ fn san(names: &AltNames) -> Result<Vec<SanType>, rcgen::Error> {
     dns.chain(ips).collect()
 }
 
-/// `by` after `now`, as far as dates go.
+/// `now` plus `by`, at most [`END_OF_TIME`].
 pub(super) fn later(now: OffsetDateTime, by: std::time::Duration) -> OffsetDateTime {
     Duration::try_from(by).ok().and_then(|by| now.checked_add(by)).unwrap_or(END_OF_TIME).min(END_OF_TIME)
 }
 
-/// Stands in for the authority's key where rcgen asks for a signature that is going to be thrown away.
+/// In place of the authority's key: rcgen asks for a signature that is thrown away.
 struct Unsigned<'a>(&'a KeyPair);
 
 impl PublicKeyData for Unsigned<'_> {
@@ -181,7 +181,7 @@ fn signed(
     signed_as(None, params, key, authority, authority_key)
 }
 
-/// As [`signed`], with a subject that was encoded before.
+/// As [`signed`], with a subject that is already encoded.
 fn signed_as(
     subject: Option<&[u8]>,
     params: &CertificateParams,
@@ -202,7 +202,7 @@ fn signed_as(
     sequence(&[&body, algorithm, &signature]).ok_or(UNEXPECTED)
 }
 
-/// What rcgen built is not the three-part certificate that it always is.
+/// rcgen did not build a certificate of three parts.
 const UNEXPECTED: rcgen::Error = rcgen::Error::CouldNotParseCertificate;
 
 /// A TBSCertificate (version, serial number, algorithm, issuer, validity, subject, …) with another issuer, and another subject if one is

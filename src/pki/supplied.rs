@@ -1,15 +1,15 @@
-//! What the user brings: a Kubernetes CA, an etcd client identity. Checked here, all mistakes at once; read from disk in
-//! [`Supplied::read`].
+//! What the user supplies: a Kubernetes CA, an etcd client identity. This file checks it and reports every mistake at once;
+//! [`Supplied::read`] reads it from disk.
 
 use time::OffsetDateTime;
 
-use super::authority::{Authority, problems};
 use super::certificate::Certificate;
 use super::key::PrivateKey;
 use super::problem::Problem;
+use super::signer::{Authority, problems};
 use crate::finding::{Finding, Findings};
 
-/// A file of the user's, with the names that messages call it by.
+/// A file of the user's, and how messages name it.
 pub struct NamedFile {
     /// The flag or field that names it.
     pub field: String,
@@ -35,14 +35,14 @@ pub struct Supplied {
     pub(super) etcd_client: Option<EtcdClient>,
 }
 
-/// A CA and how messages call it.
+/// A CA, and how messages name it.
 pub(super) struct SuppliedAuthority {
     pub(super) authority: Authority,
     pub(super) field: String,
     pub(super) path: String,
 }
 
-/// PEM of an etcd client, its blocks cleaned of surrounding text.
+/// PEM of an etcd client identity, without text around the blocks.
 pub(super) struct EtcdClient {
     pub(super) ca: Vec<u8>,
     pub(super) certificate: Vec<u8>,
@@ -82,7 +82,7 @@ fn client(
     now: OffsetDateTime,
     findings: &mut Vec<Finding>,
 ) -> Option<EtcdClient> {
-    // Several are fine in both: a trust bundle that outlives one of its authorities, a chain below the client.
+    // Both files may hold several certificates: a trust bundle may outlive one of its authorities, and a client may have a chain.
     let authorities = note(Certificate::read_all(&ca_file.pem), ca_file, findings);
     let trusted = authorities.as_ref().map_or(Ok(()), |all| any_valid(all, now));
     note(trusted, ca_file, findings);
@@ -114,7 +114,7 @@ fn pair(
 ) -> Option<(Certificate, PrivateKey)> {
     let key = note(PrivateKey::read(&key_file.pem), key_file, findings)?;
     let certificate = certificate?;
-    if !key.matches(&certificate) {
+    if !certificate.was_made_for(&key) {
         let problem = Problem::Mismatch(certificate_path.to_owned());
         findings.push(problem.finding(&key_file.field, &key_file.path));
         return None;

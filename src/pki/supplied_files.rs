@@ -1,4 +1,4 @@
-//! Reading what the user brings from disk: the only file of this module that touches one.
+//! Reads what the user supplies from disk. No other file of `pki` does I/O.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::config::{ClusterConfig, Etcd};
 use crate::finding::{Finding, Findings};
 
 impl Supplied {
-    /// Reads and checks the files that `config` names. Messages name the flags, for which each field has an equal.
+    /// Reads and checks the files that `config` names. Messages name the flags; each has a field of the config file as its equal.
     pub fn read(config: &ClusterConfig, now: OffsetDateTime) -> Result<Self, Findings> {
         let mut findings = Vec::new();
         let mut read =
@@ -32,7 +32,7 @@ impl Supplied {
             ca: ca.and_then(|(certificate, key)| certificate.zip(key)),
             etcd_client: etcd_client.and_then(|(ca, certificate, key)| Some((ca?, certificate?, key?))),
         };
-        // What is wrong with the files that could be read is reported together with those that could not.
+        // Files that cannot be read and mistakes in those that can are reported together.
         match check_supplied(&files, now) {
             Ok(supplied) if findings.is_empty() => Ok(supplied),
             Ok(_) => Err(Findings(findings)),

@@ -7,7 +7,7 @@ use super::error::Error;
 
 const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
-/// Bytes from here on are thrown away: they would make the first letters of the alphabet likelier than the last.
+/// Bytes from here on are discarded. They would make the first letters of the alphabet more likely than the last.
 const FAIR: u8 = 252;
 
 impl BootstrapToken {
@@ -16,7 +16,7 @@ impl BootstrapToken {
         Ok(Self { id: letters(6)?, secret: letters(16)?, expires })
     }
 
-    /// Whether it still opens the door at `now`.
+    /// Whether it is still valid at `now`.
     pub(super) fn is_good(&self, now: OffsetDateTime) -> bool {
         self.expires.is_none_or(|expires| expires > now)
     }

@@ -1,8 +1,8 @@
 //! The timeline, drawn as SVG.
 //!
-//! One drawing for every screen: what lies along the time has a place in percent of the width, everything else in pixels, so that text
-//! keeps its size. Labels stand above their bars. SVG does not wrap text, so long ones are there twice, shortened for a narrow and for
-//! a wide screen, and the style shows one; the tables below the drawing have them in full.
+//! One drawing fits every screen: positions in time are in percent of the width, everything else is in pixels, so that text keeps its
+//! size. Labels stand above their bars. SVG does not wrap text. So a long label is there twice, shortened for a narrow and for a wide
+//! screen, and the style shows one of them. The tables below the drawing have the whole text.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::ui::PodLife;
 
 /// Characters of a label that fit on a narrow screen, and on a wide one.
 const FIT: [(&str, usize); 2] = [("narrow", 46), ("wide", 130)];
-/// Most lines that the grid has beside the first.
+/// The grid has at most this many lines beside the first.
 const TICKS: u64 = 4;
 /// Seconds between lines of the grid.
 const STEPS: [u64; 10] = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600];
-/// What is drawn of requests and waits is no finer than this part of the width.
+/// Requests and waits are drawn no finer than this part of the width.
 const GRAIN: f64 = 1.0 / 400.0;
 /// Height of a listener, in pixels.
 const STEP: usize = 12;
@@ -57,7 +57,7 @@ struct Chart {
 }
 
 impl Chart {
-    /// A place along the time, from 0 to 1.
+    /// Position in time, from 0 to 1.
     fn place(&self, at: Duration) -> f64 {
         let total = self.total.as_secs_f64();
         if total > 0.0 { (at.as_secs_f64() / total).clamp(0.0, 1.0) } else { 0.0 }
@@ -84,7 +84,7 @@ impl Chart {
         self.y += 8;
     }
 
-    /// What is long in a label comes first, what must be seen last.
+    /// A label: the part that may be shortened, then the part that must be seen.
     fn label(&mut self, class: &str, text: &str, end: &str) {
         let y = self.y + 12;
         self.parts.push(html! {
@@ -93,7 +93,7 @@ impl Chart {
         self.y += 17;
     }
 
-    /// A bar in the present row. One too short to be seen is drawn by its edge.
+    /// A bar in the current row. The edge of a bar that is too short to see is still drawn.
     fn bar(&mut self, class: &str, start: Duration, end: Duration, height: usize, about: &str) {
         let (start, end) = (self.place(start), self.place(end));
         let (x, width) = (percent(start), percent((end - start).max(0.0)));
@@ -205,7 +205,7 @@ fn percent(place: f64) -> String {
     format!("{:.3}%", place * 100.0)
 }
 
-/// The beginning of `text`, if all of it does not fit.
+/// The beginning of `text` if it does not fit.
 fn shortened(text: &str, fit: usize) -> String {
     match text.chars().count() > fit {
         true => text.chars().take(fit - 1).chain(['…']).collect(),

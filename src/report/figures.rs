@@ -1,29 +1,28 @@
-//! What a story comes to: flat figures for programs, a few lines for the terminal.
+//! Figures of a story: flat for programs, and a few lines for the terminal.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Story;
-use super::story::{Listeners, Transition};
+use super::story::{Listeners, Story, Transition};
 use crate::ui::{PodLife, Probed, ms};
 
-/// Of 100 transitions this many are not slower than the figure.
+/// The percentile that stands for the transitions.
 const PERCENTILE: usize = 95;
 
-/// Figures by the names under which they are compared. Those of a probe are there if one was asked for.
+/// Figures, by the names under which runs are compared. Those of the probe exist only if it ran.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figures {
-    /// From the command's beginning to its end.
+    /// Duration of the command.
     pub total_ms: f64,
-    /// Objects that are as their manifests say.
+    /// Objects that are now as in their manifests.
     pub objects_applied: usize,
-    /// Objects that are not.
+    /// Objects that the API refused, or that were skipped.
     pub objects_refused: usize,
-    /// From a change that was waited for to the next act: the 95th percentile.
+    /// Delay from a change that `start` waited for to its next act: the 95th percentile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transition_overhead_ms: Option<f64>,
-    /// Likewise, the slowest.
+    /// The longest such delay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transition_overhead_max_ms: Option<f64>,
     /// Requests of the probe that were answered.
@@ -41,8 +40,8 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Of `story`.
-    pub fn of(story: &Story) -> Self {
+    /// The figures of `story`.
+    pub fn new(story: &Story) -> Self {
         let refused = story.objects.iter().filter(|object| is_refusal(object.outcome)).count();
         let overheads = sorted(&story.transitions);
         let probe = story.probe.as_ref();
@@ -60,7 +59,7 @@ impl Figures {
     }
 }
 
-/// Whether an object of this outcome is not as its manifest says.
+/// Whether an object with this outcome differs from its manifest.
 pub(super) fn is_refusal(outcome: &str) -> bool {
     matches!(outcome, "failed" | "skipped")
 }
@@ -71,14 +70,14 @@ fn sorted(transitions: &[Transition]) -> Vec<Duration> {
     overheads
 }
 
-/// The smallest that at least so many are not above (the nearest rank): one of those measured, never a mean.
+/// The percentile by nearest rank: always a measured value, never a mean.
 fn percentile(sorted: &[Duration]) -> Option<Duration> {
     let rank = (sorted.len() * PERCENTILE).div_ceil(100);
     sorted.get(rank.checked_sub(1)?).copied()
 }
 
 impl Story {
-    /// The figures for a person, one kind a line; kinds without any are left out.
+    /// The figures for the terminal, one kind per line. Kinds without a figure are left out.
     pub fn lines(&self) -> Vec<String> {
         [self.phase_line(), self.pod_line(), self.listener_line(), self.overhead_line(), self.probe_line()]
             .into_iter()
@@ -90,7 +89,7 @@ impl Story {
         join(self.phases.iter().map(|phase| format!("{} {}", phase.name, seconds(phase.took))))
     }
 
-    /// Pods of an earlier run did not become Ready in this one.
+    /// Pods of an earlier run are left out: they became Ready before this one.
     fn pod_line(&self) -> Option<String> {
         let own = self.pods.iter().filter(|pod| pod.created.is_some_and(|at| at >= self.began));
         let took =
@@ -128,12 +127,12 @@ fn join(parts: impl Iterator<Item = String>) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// For a person.
+/// Seconds, for display.
 pub(super) fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }
 
-/// For a person.
+/// Milliseconds, for display.
 pub(super) fn millis(duration: Duration) -> String {
     match ms(duration) {
         small if small < 10.0 => format!("{small:.1} ms"),

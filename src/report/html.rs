@@ -1,7 +1,7 @@
-//! The page: one file with style and drawing inside. It has no script and fetches nothing, which it also forbids.
+//! The page: one file that contains its style and its drawing. It has no script and fetches nothing, and its policy forbids both.
 //!
-//! Names and reasons come from the API and from manifests. The macro escapes whatever is put into the page; nothing here writes
-//! markup in any other way, but for the style, which is ours.
+//! Names and reasons come from the API and from manifests. The macro escapes them. The style, a constant, is the only text that is
+//! not escaped.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -13,7 +13,7 @@ use crate::ui::{Basis, PodLife};
 
 const STYLE: &str = include_str!("page.css");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
-/// Rows of a table that goes by rank.
+/// Rows of a table that is sorted by rank.
 const ROWS: usize = 10;
 
 /// The page of `story`.
@@ -34,7 +34,7 @@ pub fn page(story: &Story) -> String {
                 h1 { (title) }
                 p.about { "Begun " (rfc3339(story.began)) " by bootkube " (story.bootkube) }
                 (problem(story))
-                (figures(&Figures::of(story)))
+                (figures(&Figures::new(story)))
                 figure { (chart::timeline(story)) (legend(story)) }
                 (blockers(story))
                 (waits(story))
@@ -92,7 +92,7 @@ fn figures(figures: &Figures) -> Markup {
     }
 }
 
-/// What the colours mean; only of what is drawn.
+/// The legend: only colours that the drawing uses.
 fn legend(story: &Story) -> Markup {
     let failed = story.phases.iter().any(|phase| phase.outcome != Outcome::Done);
     let waited = story.phases.iter().any(|phase| !phase.waits.is_empty());
@@ -117,7 +117,7 @@ fn legend(story: &Story) -> Markup {
     }
 }
 
-/// A table, unless it would be empty. Each cell carries its column's name, for a screen too narrow for columns.
+/// A table, unless it would be empty. Each cell has the name of its column, for screens that are too narrow for columns.
 fn table(heading: &str, columns: &[&str], rows: Vec<Vec<String>>) -> Markup {
     html! {
         @if !rows.is_empty() {

@@ -1,5 +1,5 @@
-//! A picture of what happened: the events of a `start` become a story, and the story a page, a file for programs, and the last lines on
-//! the terminal.
+//! The report of a `start`: its events become a story, and the story becomes a page, a file for programs, and the last lines on the
+//! terminal.
 //!
 //! ```text
 //! Told events ─ Recorder ─► Story ─► figures, lines     the terminal
@@ -7,9 +7,10 @@
 //!                                └─► report.html        one file: style and drawing inside, no script, nothing fetched
 //! ```
 //!
-//! Everything but [`write()`] is pure. Nothing secret is told in events, so the files are for everybody to read.
+//! Everything but [`write()`] is pure. Events hold no secret, so every user may read the files.
 
 mod chart;
+mod document;
 mod figures;
 mod html;
 mod story;
@@ -18,6 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use document::Document;
 pub use figures::Figures;
 pub use html::page;
 pub use story::{Blocker, Outcome, Phase, Story, Wait};
@@ -25,19 +27,19 @@ pub use story::{Blocker, Outcome, Phase, Story, Wait};
 use crate::host::files;
 use crate::ui::{Output, Told};
 
-/// Mode of the files: there is no secret in them.
+/// Mode of the files: they hold no secret.
 const MODE: u32 = 0o644;
 
-/// Keeps what is told.
+/// Records every event.
 #[derive(Default)]
 pub struct Recorder {
     told: Mutex<Vec<Told>>,
 }
 
 impl Recorder {
-    /// What has happened so far.
+    /// The story so far.
     pub fn story(&self) -> Story {
-        Story::of(&self.told.lock().unwrap_or_else(PoisonError::into_inner))
+        Story::from_events(&self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -47,11 +49,11 @@ impl Output for Recorder {
     }
 }
 
-/// Writes report.json and report.html into `dir`, which is made if it is not there. Returns the page's path.
+/// Writes report.json and report.html into `dir`, which is created if it is missing. Returns the path of the page.
 pub fn write(story: &Story, dir: &Path) -> Result<PathBuf, files::Error> {
     fs::create_dir_all(dir).map_err(files::failed("create", dir))?;
     let data = dir.join("report.json");
-    let json = serde_json::to_vec_pretty(&story.document());
+    let json = serde_json::to_vec_pretty(&Document::new(story));
     let json = json.map_err(|error| files::failed("write", &data)(error.into()))?;
     files::write_atomic(&data, &json, MODE)?;
     let page = dir.join("report.html");

@@ -1,18 +1,14 @@
-//! From events to a story: which phase when, and what it waited for; which pod, how many listeners, which requests.
+//! Collects events into a story: phases and what they waited for, pods, listeners, requests.
 
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
-use super::figures::Figures;
 use crate::timestamp::rfc3339;
 use crate::ui::{Basis, End, Event, PodLife, Probed, Told, ms};
 
-/// Version of report.json: counts changes that a reader of the last one would trip over.
-const VERSION: u32 = 1;
-
-/// A whole `start`, finished or not. Times are from its beginning.
+/// A `start`, finished or not. Durations count from its beginning.
 #[derive(Clone, Debug, Serialize)]
 pub struct Story {
     /// Version of the program.
@@ -20,27 +16,27 @@ pub struct Story {
     /// When it began.
     #[serde(serialize_with = "as_rfc3339")]
     pub began: OffsetDateTime,
-    /// How it ended; `None` for one that was cut off.
+    /// How it ended; `None` if it was cut off.
     pub end: Option<End>,
     /// In order.
     pub phases: Vec<Phase>,
-    /// Objects, in the order in which they were done with.
+    /// Objects, in the order in which their apply ended.
     pub objects: Vec<Object>,
-    /// Pods that were waited for, in the order of their creation.
+    /// Pods that `start` waited for, in the order of their creation.
     pub pods: Vec<PodLife>,
-    /// How many listened on the API's port, from when on.
+    /// Number of listeners on the API's port over time.
     pub listeners: Vec<Listeners>,
-    /// The probe's sum, if there was one.
+    /// The result of the probe, if it ran.
     pub probe: Option<Probed>,
     /// Its requests that failed or were slow.
     pub requests: Vec<Request>,
-    /// Changes that were waited for, and how soon they were acted upon.
+    /// Changes that `start` waited for, and how soon it acted.
     pub transitions: Vec<Transition>,
-    /// What was odd.
+    /// Warnings.
     pub warnings: Vec<String>,
     #[serde(skip)]
     total: Duration,
-    /// Whether the last phase runs.
+    /// Whether the last phase is still running.
     #[serde(skip)]
     is_open: bool,
 }
@@ -53,14 +49,14 @@ pub struct Phase {
     /// When it began.
     #[serde(rename = "start_ms", serialize_with = "as_ms")]
     pub start: Duration,
-    /// How long it took, or has taken until now.
+    /// How long it took, or has taken so far.
     #[serde(rename = "took_ms", serialize_with = "as_ms")]
     pub took: Duration,
     /// How it ended.
     pub outcome: Outcome,
     /// What it waited for, one after the other.
     pub waits: Vec<Wait>,
-    /// What was in its way, one after the other.
+    /// What blocked it, one after the other.
     pub blockers: Vec<Blocker>,
 }
 
@@ -68,41 +64,41 @@ pub struct Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Well.
+    /// It succeeded.
     Done,
-    /// With an error.
+    /// It failed.
     Failed,
-    /// Not at all.
+    /// The run ended before it did.
     CutOff,
 }
 
-/// Something waited for.
+/// One wait.
 #[derive(Clone, Debug, Serialize)]
 pub struct Wait {
-    /// What, and why it was not there.
+    /// What it waited for, and why that was not met.
     pub on: String,
-    /// When that was first said.
+    /// When it was first reported.
     #[serde(rename = "start_ms", serialize_with = "as_ms")]
     pub start: Duration,
-    /// Until something else was said, or the phase ended.
+    /// Until the next wait, or the end of the phase.
     #[serde(rename = "took_ms", serialize_with = "as_ms")]
     pub took: Duration,
 }
 
-/// Something in the way of a phase.
+/// Something that blocked a phase.
 #[derive(Clone, Debug, Serialize)]
 pub struct Blocker {
     /// What was wrong.
     pub what: String,
-    /// How that was known.
+    /// The evidence.
     pub why: String,
-    /// What to do about it.
+    /// The cure.
     #[serde(rename = "do")]
     pub cure: String,
-    /// When it was told.
+    /// When it was reported.
     #[serde(rename = "start_ms", serialize_with = "as_ms")]
     pub start: Duration,
-    /// Until it was in the way no more, or the phase ended.
+    /// Until it was resolved, or the phase ended.
     #[serde(rename = "took_ms", serialize_with = "as_ms")]
     pub took: Duration,
     #[serde(skip)]
@@ -121,15 +117,15 @@ pub struct Object {
     /// Why, if it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When it was done with.
+    /// When its apply ended.
     #[serde(rename = "end_ms", serialize_with = "as_ms")]
     pub end: Duration,
-    /// From its turn until then.
+    /// How long its apply took.
     #[serde(rename = "took_ms", serialize_with = "as_ms")]
     pub took: Duration,
 }
 
-/// A number of listeners.
+/// The number of listeners from a certain time on.
 #[derive(Clone, Debug, Serialize)]
 pub struct Listeners {
     /// From when on.
@@ -157,35 +153,26 @@ pub struct Request {
     pub took: Duration,
 }
 
-/// A change and the act that followed.
+/// A change, and the act that followed it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Transition {
     /// What changed.
     pub change: String,
     /// What was done next.
     pub act: String,
-    /// From when time is counted.
+    /// Where the delay is counted from.
     pub basis: Basis,
     /// When the act began.
     #[serde(rename = "act_ms", serialize_with = "as_ms")]
     pub at: Duration,
-    /// How long that was after the change.
+    /// The delay after the change.
     #[serde(rename = "took_ms", serialize_with = "as_ms")]
     pub took: Duration,
 }
 
-/// What report.json holds.
-#[derive(Serialize)]
-pub(super) struct Document<'a> {
-    v: u32,
-    figures: Figures,
-    #[serde(flatten)]
-    story: &'a Story,
-}
-
 impl Story {
-    /// What `told` tells, in order.
-    pub fn of(told: &[Told]) -> Self {
+    /// The story of `told`, in order.
+    pub fn from_events(told: &[Told]) -> Self {
         let first = told.first();
         let mut story = Self {
             bootkube: crate::VERSION,
@@ -213,13 +200,9 @@ impl Story {
         self.total
     }
 
-    /// Whether it ended, and well.
+    /// Whether it ended without an error.
     pub fn succeeded(&self) -> bool {
         self.end.as_ref().is_some_and(|end| end.error.is_none())
-    }
-
-    pub(super) fn document(&self) -> Document<'_> {
-        Document { v: VERSION, figures: Figures::of(self), story: self }
     }
 
     fn add(&mut self, at: Duration, event: &Event) {

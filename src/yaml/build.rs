@@ -1,19 +1,28 @@
-//! From parser events to JSON values: documents, anchors, merge keys, duplicate keys.
+//! Builds JSON values from parser events: documents, anchors, merge keys, duplicate keys.
 //!
-//! Values are built on a stack of our own, so no input can exhaust that of the program; the parser refuses nesting beyond
-//! 255 levels of a kind. Aliases are copies, as they are in Go: what they copy is counted and limited.
+//! Values are built on an explicit stack, so no input can exhaust the stack of the thread; the parser refuses nesting beyond 255
+//! levels. Aliases are copies, as they are in Go. The total size of the copies is limited.
 
 use std::collections::{HashMap, HashSet};
 
 use granit_parser::{Event, Marker, Parser, ScanError};
 use serde_json::{Map, Value};
 
+use super::error::{Error, Problem};
 use super::scalar::{self, Scalar};
-use super::{Document, Error, Problem};
 
 /// How much anchors and aliases may copy in a file: nodes plus bytes of text. A bomb of a few hundred bytes asks for
 /// billions; the largest honest use, a file of shared pod templates, for thousands.
 const COPY_LIMIT: usize = 32 << 20;
+
+/// One document of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// Its place in the file, from 1; empty documents count.
+    pub number: usize,
+    /// Never null.
+    pub value: Value,
+}
 
 /// Every document of `text` that is not null.
 pub(super) fn documents(text: &str, file: &str) -> Result<Vec<Document>, Error> {
@@ -41,7 +50,7 @@ struct Builder {
     copied: usize,
 }
 
-/// A collection that is not complete yet.
+/// A collection whose end has not been read yet.
 struct Frame {
     anchor: usize,
     kind: Kind,
@@ -55,7 +64,7 @@ enum Kind {
 #[derive(Default)]
 struct Mapping {
     entries: Map<String, Value>,
-    /// Keys that came by a merge only: an explicit one may follow.
+    /// Keys that only a merge has set: an explicit key may still follow.
     merged: HashSet<String>,
     key: Option<Key>,
 }
@@ -141,7 +150,7 @@ impl Builder {
         }
     }
 
-    /// Keeps a copy for aliases to come.
+    /// Keeps a copy for later aliases.
     fn remember(&mut self, anchor: usize, value: &Value) -> Result<(), Problem> {
         self.copied += size(value);
         within_limit(self.copied)?;
@@ -149,7 +158,7 @@ impl Builder {
         Ok(())
     }
 
-    /// A node is whole: it goes where it belongs.
+    /// Puts a complete node into its collection, or makes it a document.
     fn complete(&mut self, anchor: usize, value: Value, is_alias: bool) -> Result<(), Problem> {
         if anchor != 0 {
             self.remember(anchor, &value)?;
@@ -190,7 +199,7 @@ impl Mapping {
         Ok(())
     }
 
-    /// As in Go, a merge overrides what stands above it.
+    /// As in Go, a merge overrides the entries before it.
     fn merge(&mut self, entries: Map<String, Value>) {
         for (name, value) in entries {
             if self.entries.insert(name.clone(), value).is_none() {

@@ -1,62 +1,23 @@
 //! YAML as kubectl reads and writes it.
 //!
 //! kubectl turns YAML into JSON with `sigs.k8s.io/yaml`, which reads YAML 1.1: `0400` is 256, `on` is a boolean, a key `1` is
-//! the string `"1"`. A parser of YAML 1.2 would read a file mode or a flag differently and nobody would notice, so scalars
+//! the string `"1"`. A YAML 1.2 parser would silently read a file mode or a flag differently, so scalars
 //! are resolved here (`scalar.rs`) by the rules of that library; the syntax itself is left to `granit-parser`, and writing to
 //! `serde-saphyr`. `tests/yaml.rs` compares both directions with the Go library.
 //!
-//! Stricter than kubectl on purpose: a key given twice is refused (kubectl silently takes one of the two), and so are
-//! aliases that blow a small file up to a large one. Not supported: encodings other than UTF-8.
+//! Stricter than kubectl on purpose: a key given twice is refused (kubectl silently takes one of the two), and so are aliases
+//! that expand a small file to an unreasonable size. Encodings other than UTF-8 are not supported.
 
 mod build;
+mod error;
 mod scalar;
-
-use std::fmt;
 
 use serde_json::Value;
 
-/// What is wrong in a file, and where. Lines and columns count from 1.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{line}:{column}: {problem}")]
-pub struct Error {
-    /// The file, as the caller named it.
-    pub file: String,
-    /// Line of the offending text.
-    pub line: usize,
-    /// Column of the offending text.
-    pub column: usize,
-    /// What is wrong with it.
-    pub problem: Problem,
-}
+pub use build::Document;
+pub use error::{Error, Problem};
 
-/// Kinds of mistake in a YAML file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// A key is there twice in one mapping.
-    DuplicateKey(String),
-    /// Everything else, in words.
-    Other(String),
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::DuplicateKey(key) => write!(f, "the key `{key}` is given twice"),
-            Self::Other(text) => f.write_str(text),
-        }
-    }
-}
-
-/// One document of a file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Document {
-    /// Its place in the file, from 1; empty documents count.
-    pub number: usize,
-    /// Never null.
-    pub value: Value,
-}
-
-/// The documents of a YAML or JSON file that hold something.
+/// The documents of a YAML or JSON file that are not empty.
 pub fn parse(text: &str, file: &str) -> Result<Vec<Value>, Error> {
     Ok(documents(text, file)?.into_iter().map(|document| document.value).collect())
 }

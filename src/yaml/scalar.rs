@@ -1,6 +1,6 @@
-//! What a scalar means: the resolution of go.yaml.in/yaml/v2 (YAML 1.1 with Go's integer syntax), then that of JSON.
+//! Resolves scalars, by the rules of go.yaml.in/yaml/v2 (YAML 1.1 with Go's integer syntax), then that of JSON.
 //!
-//! Left out as it is there: base-60 numbers. Timestamps stay the text they are.
+//! As in that library, base-60 numbers are not supported and timestamps stay text.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

@@ -192,7 +192,7 @@ fn refused(world: &World, checks: &mut Checks) {
             &["auth/admin.conf", "tls/k8s/ca.crt", POD, "manifests/network/x.yaml"],
             "not self-hosted",
         ),
-        ("what Typhoon copies today", &["manifests/coredns/config.yaml"], "it holds objects alone"),
+        ("what Typhoon copies today", &["manifests/coredns/config.yaml"], "it holds only objects"),
         (
             "Lokomotive",
             &[AUTH, "tls/ca.crt", BOOTSTRAP, CHART, "charts/kube-system/kube-apiserver.yaml"],

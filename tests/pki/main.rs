@@ -1,4 +1,4 @@
-//! The PKI as others see it: openssl and Go verify every certificate, an earlier render survives, mistakes are named.
+//! The PKI from outside: openssl and Go verify every certificate, an earlier render is kept, mistakes are named.
 
 // clippy lifts this by itself only inside of #[test] functions.
 #![allow(clippy::unwrap_used)]

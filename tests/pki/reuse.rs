@@ -76,7 +76,7 @@ fn a_new_name_renews_the_apiserver_alone_and_a_removed_one_nothing() {
 }
 
 #[test]
-fn another_key_algorithm_rotates_nothing_and_is_remarked() {
+fn another_key_algorithm_rotates_nothing_and_is_reported() {
     let mut config = config();
     let first = fresh(&config);
     config.certificates.key_algorithm = KeyAlgorithm::Rsa2048;
@@ -93,9 +93,9 @@ fn another_subject_or_signer_or_a_lost_half_is_issued_anew() {
         ("admin.crt", None, "admin.crt", "it was missing beside its key"),
         ("admin.key", None, "admin.crt", "its key was missing"),
         ("admin.key", Some(first.get("scheduler.key").into()), "admin.crt", "it did not belong to its key"),
-        ("admin.*", Some(b"scheduler".into()), "admin.crt", "its subject was another"),
-        ("etcd-client.*", Some(b"etcd/server".into()), "etcd-client.crt", "its subject was another"),
-        ("admin.*", Some(b"*".into()), "admin.crt", "it was not signed by the CA in force"),
+        ("admin.*", Some(b"scheduler".into()), "admin.crt", "its subject differed"),
+        ("etcd-client.*", Some(b"etcd/server".into()), "etcd-client.crt", "its subject differed"),
+        ("admin.*", Some(b"*".into()), "admin.crt", "it was not signed by the current CA"),
     ];
     for (path, content, renewed, why) in cases {
         let mut tree = previous(&first);
@@ -120,7 +120,7 @@ fn another_subject_or_signer_or_a_lost_half_is_issued_anew() {
 }
 
 #[test]
-fn a_ca_without_its_key_does_while_nothing_has_to_be_signed() {
+fn a_ca_without_its_key_suffices_while_nothing_has_to_be_signed() {
     let mut config = config();
     let mut tree = previous(&fresh(&config));
     tree.files.remove("ca.key");
@@ -157,7 +157,7 @@ fn a_ca_is_never_replaced() {
 }
 
 #[test]
-fn copies_of_the_etcd_ca_stand_in_for_it() {
+fn a_copy_of_the_etcd_ca_replaces_its_missing_file() {
     let config = config();
     let mut tree = previous(&fresh(&config));
     let ca = tree.files.remove("etcd-ca.crt").unwrap();
@@ -167,7 +167,7 @@ fn copies_of_the_etcd_ca_stand_in_for_it() {
 }
 
 #[test]
-fn the_service_account_key_is_kept_or_missed_but_never_replaced() {
+fn the_service_account_key_is_kept_or_reported_missing_but_never_replaced() {
     let config = config();
     let first = fresh(&config);
     let mut tree = previous(&first);
@@ -198,7 +198,7 @@ fn unreadable_files_are_reported_together_and_without_their_content() {
 }
 
 #[test]
-fn what_the_configuration_does_without_is_left_out() {
+fn files_that_the_configuration_does_not_need_are_left_out() {
     let mut config = config();
     let first = fresh(&config);
     config.aggregation = false;

@@ -1,4 +1,4 @@
-//! A CA that the user brings, as openssl makes it: it signs, or the message says what is wrong with it.
+//! A supplied CA, made by openssl: it signs, or the message says what is wrong with it.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A headless Chromium, spoken to over a pipe in its DevTools protocol: what is needed to look at a page, and no more.
+//! A headless Chromium, driven over a pipe with the DevTools protocol, as far as looking at a page needs it.
 //!
 //! No driver, no port, no download: Debian's `chromium`, its profile in a folder that goes with the test.
 

@@ -1,4 +1,4 @@
-//! A `start` as it is told: events with made-up times, and names that mean harm.
+//! The events of a `start`, with invented times and hostile names.
 
 use std::time::Duration;
 

@@ -18,11 +18,11 @@ use tempfile::TempDir;
 /// A page of `told`, in a folder of its own.
 fn page(told: &[Told]) -> (TempDir, PathBuf) {
     let dir = TempDir::new().unwrap();
-    let page = report::write(&Story::of(told), &dir.path().join("new/report")).unwrap();
+    let page = report::write(&Story::from_events(told), &dir.path().join("new/report")).unwrap();
     (dir, page)
 }
 
-/// Where somebody can look at pictures.
+/// Where the pictures are left for a person to look at.
 fn pictures() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/report");
     std::fs::create_dir_all(&folder).unwrap();
@@ -111,7 +111,7 @@ fn hostile_names_are_shown_and_never_run() {
 
 #[test]
 fn the_story_says_what_was_waited_for_and_how_it_ended() {
-    let story = Story::of(&events::success());
+    let story = Story::from_events(&events::success());
     assert!(story.succeeded());
     let phase = story.phases.iter().find(|phase| phase.name == "wait for the API").unwrap();
     let waits: Vec<_> =
@@ -120,7 +120,7 @@ fn the_story_says_what_was_waited_for_and_how_it_ended() {
     assert_eq!((phase.outcome, phase.took.as_millis()), (Outcome::Done, 3410));
     let counts: Vec<_> = story.listeners.iter().map(|listeners| listeners.count).collect();
     assert_eq!(counts, [0, 1, 2, 1]);
-    let failed = Story::of(&events::failure());
+    let failed = Story::from_events(&events::failure());
     assert!(!failed.succeeded());
     assert_eq!(failed.phases.last().unwrap().outcome, Outcome::Failed);
 }
@@ -129,12 +129,12 @@ fn the_story_says_what_was_waited_for_and_how_it_ended() {
 fn a_story_that_was_cut_off_ends_with_an_open_phase() {
     let mut told = events::success();
     told.truncate(told.iter().position(|told| matches!(told.event, Event::Waiting { .. })).unwrap() + 1);
-    let story = Story::of(&told);
+    let story = Story::from_events(&told);
     assert!(story.end.is_none() && !story.succeeded());
     assert_eq!(story.phases.last().unwrap().outcome, Outcome::CutOff);
     let (_dir, path) = page(&told);
     assert!(std::fs::read_to_string(path).unwrap().contains("cut off after"));
-    assert!(report::page(&Story::of(&[])).contains("cut off"), "even of nothing there is a page");
+    assert!(report::page(&Story::from_events(&[])).contains("cut off"), "even of nothing there is a page");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn figures_are_flat_and_public_to_read() {
 
 #[test]
 fn the_terminal_gets_the_same_figures_in_a_few_lines() {
-    let lines = Story::of(&events::success()).lines();
+    let lines = Story::from_events(&events::success()).lines();
     assert_eq!(lines.len(), 5, "{lines:#?}");
     assert!(lines[0].starts_with("place etcd 0.0 s, place the bootstrap apiserver 0.1 s, "), "{lines:#?}");
     assert!(lines[1].contains("kube-apiserver-x7k2p 5 s"), "{lines:#?}");

@@ -1,6 +1,6 @@
-//! The changes of the file system that writing a tree is made of, one function each.
+//! The single file-system changes of writing a tree, one function each.
 //!
-//! Each passes [`step`] first, which does nothing but in tests: there the work can end between any two changes.
+//! Each calls [`step`] first. It does nothing except in tests, where it can end the work between any two changes.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -11,7 +11,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use super::survey::Attributes;
 use crate::host::files::{self, Error, PRIVATE_DIR, PRIVATE_FILE, failed};
 
-/// A new file of ours, with the directories it needs.
+/// Creates a file, with the directories it needs.
 pub(super) fn file(root: &Path, relative: &str, content: &[u8]) -> Result<(), Error> {
     dirs_above(root, relative)?;
     let path = root.join(relative);
@@ -19,7 +19,7 @@ pub(super) fn file(root: &Path, relative: &str, content: &[u8]) -> Result<(), Er
     files::create(&path, content, PRIVATE_FILE)
 }
 
-/// The directories above `relative`, where they are missing.
+/// Creates the missing directories above `relative`.
 pub(super) fn dirs_above(root: &Path, relative: &str) -> Result<(), Error> {
     for (end, _) in relative.match_indices('/') {
         let dir = root.join(&relative[..end]);
@@ -30,13 +30,13 @@ pub(super) fn dirs_above(root: &Path, relative: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// A new directory of ours.
+/// Creates a directory.
 pub(super) fn dir(path: &Path) -> Result<(), Error> {
     step(path)?;
     files::create_dir(path, PRIVATE_DIR)
 }
 
-/// Makes a directory look as the user's did.
+/// Gives a directory the owner and mode of the user's directory.
 pub(super) fn attributes(path: &Path, attributes: Attributes) -> Result<(), Error> {
     use std::os::unix::fs::PermissionsExt as _;
     step(path)?;
@@ -45,7 +45,7 @@ pub(super) fn attributes(path: &Path, attributes: Attributes) -> Result<(), Erro
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed("set the mode of", path))
 }
 
-/// A second name for a file of the user's: nothing about it changes.
+/// Hard-links a file of the user's, so that nothing about it changes.
 pub(super) fn link(from: &Path, to: &Path) -> Result<(), Error> {
     step(to)?;
     fs::hard_link(from, to).map_err(failed("link", to))
@@ -56,13 +56,13 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     fs::rename(from, to).map_err(failed("move into place", to))
 }
 
-/// Moves a tree to a name that is free, or that of an empty directory.
+/// Moves a tree to a free name, or over an empty directory.
 pub(super) fn take_place(from: &Path, to: &Path) -> Result<(), Error> {
     movable(to)?;
     rename(from, to)
 }
 
-/// Swaps two trees at once.
+/// Exchanges two trees atomically.
 pub(super) fn exchange(one: &Path, other: &Path) -> Result<(), Error> {
     movable(other)?;
     step(other)?;
@@ -80,7 +80,7 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), Error> {
     fs::remove_dir_all(path).map_err(failed("remove", path))
 }
 
-/// Removes a directory if nothing is in it.
+/// Removes a directory if it is empty.
 pub(super) fn remove_if_empty(path: &Path) -> Result<(), Error> {
     step(path)?;
     match fs::remove_dir(path) {
@@ -89,7 +89,7 @@ pub(super) fn remove_if_empty(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Waits until every directory of a tree is on disk. Files are since their creation.
+/// Syncs every directory of a tree to disk. Files are synced when they are created.
 pub(super) fn sync_dirs(path: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(path).map_err(failed("read", path))? {
         let entry = entry.map_err(failed("read", path))?;
@@ -117,14 +117,15 @@ use crash::{movable, step};
 pub(super) mod crash {
     use std::cell::Cell;
     use std::io;
+    use std::path::Path;
 
-    use super::*;
+    use crate::host::files::{Error, failed};
 
     thread_local! {
-        /// After so many changes every further one fails, as if the process were gone.
-        pub(in super::super) static STEPS_LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
-        /// Whether trees cannot change places, as if the target were a mount point.
-        pub(in super::super) static IS_MOUNT_POINT: Cell<bool> = const { Cell::new(false) };
+        /// After so many changes every further change fails, as if the process had died.
+        pub(crate) static STEPS_LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
+        /// Whether exchanging trees fails, as if the target were a mount point.
+        pub(crate) static IS_MOUNT_POINT: Cell<bool> = const { Cell::new(false) };
     }
 
     pub(super) fn step(path: &Path) -> Result<(), Error> {

@@ -1,4 +1,5 @@
-//! `bootkube.json`, the index at the root of a rendered tree: by it a tree is known as ours, and an edited file as edited.
+//! `bootkube.json`, the index at the root of a rendered tree. It marks the tree as written by bootkube, and its digests show which
+//! files were edited.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 pub(super) const NAME: &str = "bootkube.json";
 const FORMAT: u32 = 1;
 
-/// What was rendered, by which version.
+/// The rendered files and the version that rendered them.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Index {
     format: u32,
@@ -19,13 +20,16 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Of files that are rendered now.
-    pub(super) fn of(files: &BTreeMap<String, Vec<u8>>) -> Self {
+    /// The index of `files`.
+    pub(super) fn new(files: &BTreeMap<String, Vec<u8>>) -> Self {
         let files = files.iter().map(|(path, content)| (path.clone(), digest(content))).collect();
         Self { format: FORMAT, version: crate::VERSION.to_owned(), files }
     }
 
-    /// Reads an index. An error says why it is none.
+    /// Reads an index.
+    ///
+    /// # Errors
+    /// If `bytes` are not an index; in words for a message.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let index: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         match index.format {
@@ -54,7 +58,7 @@ mod tests {
 
     fn sample() -> Vec<u8> {
         let files = [("tls/ca.key", "k"), ("auth/kubeconfig", "c"), ("manifests/a.yaml", "m")];
-        Index::of(&files.map(|(path, content)| (path.to_owned(), content.into())).into()).to_bytes()
+        Index::new(&files.map(|(path, content)| (path.to_owned(), content.into())).into()).to_bytes()
     }
 
     #[test]

@@ -1,12 +1,16 @@
-//! Writes a rendered tree so that a crash leaves the old one or the new one.
+//! Writes a rendered tree.
 //!
-//! The new tree is built beside the old one and the two change places in one system call. Files that the user added get a
-//! second name in the new tree and so stay what they are. Where the directory cannot change places (a mount point, a parent
-//! that is read-only), its files are moved in one by one from a folder inside it; that folder tells an interrupted render.
+//! # Guarantees
+//! A crash at any point leaves the old tree or the new one. The new tree is built beside the old one, and one system call exchanges
+//! the two. Files that the user added are hard-linked into the new tree. A directory that cannot be exchanged (a mount point, or
+//! its parent is read-only) gets its files one by one from a staging folder inside it. If that is interrupted, the staging folder
+//! shows it, and the next render completes the tree.
 //!
-//! Refused: a directory that is not ours, and files of ours that somebody changed, since the change would be lost.
+//! # Errors
+//! A directory that bootkube did not write is refused, and so is one whose rendered files were edited: the edits would be lost.
 
 mod disk;
+mod error;
 mod index;
 mod plan;
 mod survey;
@@ -23,49 +27,20 @@ use super::Assets;
 use super::tree::{self, Hidden};
 use crate::finding::Findings;
 use crate::host::files;
+pub use error::Error;
 use index::Index;
+pub use plan::Written;
+pub(super) use survey::STAGING;
 use survey::Survey;
 
-/// What names of staging folders inside the target start with: a render that is under way, or was interrupted.
-pub(super) const STAGING: &str = ".bootkube-staging-";
-
-/// Why a tree was not written.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The directory is not ours, or files in it were changed. Nothing was touched.
-    #[error("{0}")]
-    Refused(Findings),
-    /// The directory cannot be read. Nothing was touched.
-    #[error(transparent)]
-    Read(tree::Error),
-    /// A change of the file system failed. The old tree is there, or the new one.
-    #[error(transparent)]
-    Write(files::Error),
-}
-
-/// What writing did. Paths are relative to the asset directory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    /// Whether there was no tree of ours before.
-    pub created: bool,
-    /// Rendered files that are as they were.
-    pub kept: Vec<String>,
-    /// Rendered files that are new or different.
-    pub changed: Vec<String>,
-    /// Files that were rendered before, and are no longer.
-    pub removed: Vec<String>,
-    /// Files that are not ours and were left alone.
-    pub carried: Vec<String>,
-}
-
-/// A directory that nobody else renders into while this lives: whoever makes keys asks here for the earlier ones first.
+/// A directory, locked against other renders until this value is dropped. The earlier keys are read under the same lock.
 pub struct Target {
     dir: PathBuf,
     _lock: Option<File>,
 }
 
 impl Target {
-    /// Takes `dir` for this render, once others that write beside it are done.
+    /// Locks `dir`. Waits for another render that writes to it or beside it.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let dir = resolve(dir).map_err(Error::Write)?;
         let lock = lock(&dir).map_err(Error::Write)?;
@@ -80,8 +55,8 @@ impl Target {
     /// Writes `assets`.
     pub fn write(&self, assets: &Assets) -> Result<Written, Error> {
         let dir = &self.dir;
-        let survey = Survey::of(dir)?;
-        let index = Index::of(&assets.files);
+        let survey = Survey::read(dir)?;
+        let index = Index::new(&assets.files);
         let written = plan::plan(dir, &survey, &index)?;
         let job = Job { dir, survey, index: index.to_bytes(), assets, plan: &written };
         job.run().map_err(Error::Write)?;
@@ -94,22 +69,25 @@ pub fn write(dir: &Path, assets: &Assets) -> Result<Written, Error> {
     Target::open(dir)?.write(assets)
 }
 
-/// Whether [`write()`] would refuse `dir` as not ours: asked before keys are made.
+/// Whether [`write()`] would refuse `dir` because bootkube did not write it. This is checked before keys are generated.
+///
+/// # Errors
+/// The reason for refusing it.
 pub fn check_target(dir: &Path) -> Result<(), Findings> {
-    match Survey::of(dir) {
+    match Survey::read(dir) {
         Err(Error::Refused(findings)) => Err(findings),
-        // What cannot be read cannot be judged; writing tells why.
+        // A directory that cannot be read is reported by the write itself, with its cause.
         Ok(_) | Err(_) => Ok(()),
     }
 }
 
-/// The secrets of an earlier render, by path: `tls/**`, the kubelets' kubeconfig and the bootstrap token. Empty where there
-/// are none. Of a render that was interrupted they are those it would have left.
+/// The secrets of an earlier render, by path: `tls/**`, the kubelets' kubeconfig and the bootstrap token. Empty if there are none.
+/// After an interrupted render these are the secrets that it would have left.
 pub fn previous(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>, tree::Error> {
     let mut found = BTreeMap::new();
     collect_secrets(dir, &mut found)?;
     for name in tree::names(dir)?.iter().filter(|name| name.starts_with(STAGING)) {
-        // Without an index nothing was moved out of it yet: the tree is whole without.
+        // Without an index nothing has been moved out of this folder yet, and the old tree is complete.
         if dir.join(name).join(index::NAME).exists() {
             collect_secrets(&dir.join(name), &mut found)?;
         }
@@ -130,14 +108,14 @@ fn collect_secrets(dir: &Path, found: &mut BTreeMap<String, Vec<u8>>) -> Result<
     Ok(())
 }
 
-/// A flat map of path to content, the form Terraform's external data source takes. Everything rendered is text.
+/// A flat map of path to content, as Terraform's external data source expects it. Every rendered file is text.
 pub fn to_json(assets: &Assets) -> String {
     let files = assets.files.iter().map(|(path, content)| (path.as_str(), String::from_utf8_lossy(content)));
     let map: serde_json::Map<_, _> = files.map(|(path, content)| (path.to_owned(), content.into())).collect();
     serde_json::Value::Object(map).to_string()
 }
 
-/// The directory behind links; its parents are made where they are missing.
+/// The directory with links resolved. Missing parents are created.
 fn resolve(dir: &Path) -> Result<PathBuf, files::Error> {
     match fs::canonicalize(dir) {
         Ok(path) => Ok(path),
@@ -151,7 +129,7 @@ fn resolve(dir: &Path) -> Result<PathBuf, files::Error> {
     }
 }
 
-/// One render at a time: waits for another that writes beside this one. Held until dropped.
+/// Locks the parent of `dir`, so that one render at a time works there. Waits for the lock.
 fn lock(dir: &Path) -> Result<Option<File>, files::Error> {
     let Ok(file) = File::open(files::parent(dir)).or_else(|_| File::open(dir)) else { return Ok(None) };
     flock(&file, FlockOperation::LockExclusive).map_err(|error| files::failed("lock", dir)(error.into()))?;
@@ -177,7 +155,7 @@ impl Job<'_> {
         match replaced {
             Ok(()) => self.finish(&staging),
             Err(error) => {
-                // The first failure is the one to tell; what stays is removed by the next render.
+                // The first failure is the one to report. The next render removes what is left.
                 clean_up(&staging);
                 match self.dir.is_dir() && is_immovable(&error) {
                     true => self.move_in(),
@@ -193,7 +171,7 @@ impl Job<'_> {
         changed.is_empty() && removed.is_empty() && is_indexed && self.survey.staging.is_empty()
     }
 
-    /// The whole new tree, at `root`.
+    /// Builds the whole new tree at `root`.
     fn build(&self, root: &Path) -> Result<(), files::Error> {
         disk::dir(root)?;
         for (path, content) in &self.assets.files {
@@ -222,7 +200,7 @@ impl Job<'_> {
         }
     }
 
-    /// The new tree is in place; the old one, if there was one, is at `staging`.
+    /// Syncs the exchange to disk, then removes the old tree, which is at `staging` now.
     fn finish(&self, staging: &Path) -> Result<(), files::Error> {
         files::sync_dir(files::parent(self.dir))?;
         match self.survey.is_ours() {
@@ -231,7 +209,7 @@ impl Job<'_> {
         }
     }
 
-    /// The second best way: from a folder inside the directory, file by file, the index last.
+    /// Writes a directory that cannot be exchanged: file by file from a folder inside it, the index last.
     fn move_in(&self) -> Result<(), files::Error> {
         let staging = self.dir.join(format!("{STAGING}{}", files::random()));
         self.stage(&staging).inspect_err(|_| clean_up(&staging))?;
@@ -254,7 +232,7 @@ impl Job<'_> {
         disk::remove_tree(&staging)
     }
 
-    /// What changes, and the index last: with it there, the folder is complete.
+    /// Writes the changed files to the staging folder, and the index last. A staging folder with an index is complete.
     fn stage(&self, staging: &Path) -> Result<(), files::Error> {
         disk::dir(staging)?;
         for path in &self.plan.changed {
@@ -267,12 +245,12 @@ impl Job<'_> {
     }
 }
 
-/// Removes a tree that is of no use; if that fails the next render does it.
+/// Removes a tree that is of no use. If that fails, the next render removes it.
 fn clean_up(path: &Path) {
     disk::remove_tree(path).ok();
 }
 
-/// Whether a directory can only be filled, not replaced.
+/// Whether the error means that the directory cannot be exchanged, so that its files must be moved in.
 fn is_immovable(error: &files::Error) -> bool {
     let errno = error.source.raw_os_error().map(Errno::from_raw_os_error);
     let is_about_the_place = [
@@ -300,7 +278,7 @@ fn remove_leftovers(dir: &Path) -> Result<(), files::Error> {
         random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
     };
     let parent = files::parent(dir);
-    // A parent that cannot be read holds none: nothing can have been written there either.
+    // If the parent cannot be read, no earlier render can have written there.
     for name in tree::names(parent).unwrap_or_default().iter().filter(|name| is_leftover(name)) {
         disk::remove_tree(&parent.join(name))?;
     }

@@ -1,15 +1,33 @@
-//! What becomes of each file: decided before anything is written.
+//! Decides what happens to each file, before anything is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::error::Error;
 use super::index::{self, Index};
 use super::survey::Survey;
-use super::{Error, Written};
 use crate::assets::tree;
 use crate::finding::{Finding, Findings};
 
-/// Decides; refuses if something the user wrote would be lost.
+/// What writing does. Paths are relative to the asset directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Whether the directory held no rendered tree before.
+    pub created: bool,
+    /// Rendered files that do not change.
+    pub kept: Vec<String>,
+    /// Rendered files that are new or different.
+    pub changed: Vec<String>,
+    /// Files that were rendered before and are no longer.
+    pub removed: Vec<String>,
+    /// Files that the user added. They stay.
+    pub carried: Vec<String>,
+}
+
+/// Decides.
+///
+/// # Errors
+/// If an edit of a rendered file would be lost.
 pub(super) fn plan(dir: &Path, survey: &Survey, index: &Index) -> Result<Written, Error> {
     let mut plan = Written { created: !survey.is_ours(), ..Written::default() };
     let mut edited = Vec::new();
@@ -47,7 +65,7 @@ fn finding(dir: &Path, path: &str) -> Finding {
     }
 }
 
-/// Directories of the user's that a new tree must have, each with its attributes unless we render into it.
+/// The user's directories that the new tree must have. A directory without rendered files keeps its attributes.
 pub(super) fn carried_dirs<'a>(
     survey: &'a Survey,
     plan: &Written,
@@ -62,7 +80,7 @@ pub(super) fn carried_dirs<'a>(
         .collect()
 }
 
-/// Directories that hold nothing of ours any more, the innermost first.
+/// Directories that held rendered files and no longer do, innermost first.
 pub(super) fn abandoned_dirs<'a>(survey: &'a Survey, files: &BTreeMap<String, Vec<u8>>) -> Vec<&'a str> {
     let rendered = parents(files.keys());
     let formerly_rendered = parents(survey.known.keys());

@@ -1,4 +1,4 @@
-//! What is in the target directory before anything is written to it. Changes nothing.
+//! Reads the target directory before anything is written to it. Read-only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,30 +6,33 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::error::Error;
 use super::index::{self, Index};
-use super::{Error, STAGING};
 use crate::assets::tree;
 use crate::finding::{Finding, Findings};
 
-/// What a file system of its own has from the start.
+/// Prefix of staging folders inside the target. One that exists belongs to a render that is running or was interrupted.
+pub(in crate::assets) const STAGING: &str = ".bootkube-staging-";
+
+/// A new file system has this directory.
 const LOST_AND_FOUND: &str = "lost+found";
 
 /// The target directory as it was found.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// Everything that is no directory, by path. Links are not followed.
+    /// Everything but directories, by path. Links are not followed.
     pub(super) files: BTreeSet<String>,
     /// Directories, by path.
     pub(super) dirs: BTreeMap<String, Attributes>,
-    /// Digests a rendered path may have without having been edited: that of the index, and of interrupted renders.
+    /// Digests that an unedited file may have: those of the index and of interrupted renders.
     pub(super) known: BTreeMap<String, BTreeSet<String>>,
-    /// The index as it is.
+    /// The index, if there is one.
     pub(super) index: Option<Vec<u8>>,
     /// Folders of renders that were interrupted.
     pub(super) staging: Vec<PathBuf>,
 }
 
-/// Of a directory that is the user's.
+/// Mode and owner of a directory of the user's.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attributes {
     pub(super) mode: u32,
@@ -38,8 +41,11 @@ pub(super) struct Attributes {
 }
 
 impl Survey {
-    /// Looks at `dir`; refuses what is not ours.
-    pub(super) fn of(dir: &Path) -> Result<Self, Error> {
+    /// Reads `dir`.
+    ///
+    /// # Errors
+    /// If bootkube did not write `dir`, or it cannot be read.
+    pub(super) fn read(dir: &Path) -> Result<Self, Error> {
         let mut survey = Self::default();
         match fs::metadata(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return survey.of_missing(dir),
@@ -67,7 +73,11 @@ impl Survey {
 
     fn of_missing(self, dir: &Path) -> Result<Self, Error> {
         match fs::symlink_metadata(dir) {
-            Ok(_) => Err(refuse(dir, "it is a link to nothing", "create what it points to, or name another")),
+            Ok(_) => Err(refuse(
+                dir,
+                "it is a link whose target does not exist",
+                "create the target, or name another directory",
+            )),
             Err(_) => Ok(self),
         }
     }
@@ -76,7 +86,7 @@ impl Survey {
         self.files.is_empty() && self.dirs.keys().all(|dir| dir == LOST_AND_FOUND)
     }
 
-    /// Whether there is a tree of ours, whole or not.
+    /// Whether a rendered tree is there, complete or not.
     pub(super) fn is_ours(&self) -> bool {
         self.index.is_some() || !self.staging.is_empty()
     }
@@ -109,14 +119,14 @@ impl Survey {
                 if relative != LOST_AND_FOUND {
                     self.walk(root, &relative)?;
                 }
-                self.dirs.insert(relative, of(&metadata));
+                self.dirs.insert(relative, attributes(&metadata));
             }
         }
         Ok(())
     }
 }
 
-fn of(metadata: &fs::Metadata) -> Attributes {
+fn attributes(metadata: &fs::Metadata) -> Attributes {
     Attributes { mode: metadata.mode() & 0o7777, uid: metadata.uid(), gid: metadata.gid() }
 }
 

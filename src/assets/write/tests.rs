@@ -145,7 +145,7 @@ fn writing_the_same_again_touches_nothing() {
 }
 
 #[test]
-fn the_users_files_survive_and_what_is_no_longer_rendered_goes() {
+fn the_users_files_survive_and_files_that_are_no_longer_rendered_are_removed() {
     for is_mount_point in [false, true] {
         let place = Place::with_old_tree();
         let before = snapshot(&place.dir);
@@ -171,7 +171,7 @@ fn the_users_files_survive_and_what_is_no_longer_rendered_goes() {
 }
 
 #[test]
-fn what_is_not_ours_is_refused_and_left_alone() {
+fn a_directory_that_bootkube_did_not_write_is_refused_and_unchanged() {
     let place = Place::empty();
     place.user_file("tls/ca.key", "somebody's", 0o600);
     let before = snapshot(&place.dir);
@@ -268,7 +268,7 @@ fn a_crash_anywhere_leaves_the_old_tree_or_the_new_one_and_the_next_render_clean
 }
 
 #[test]
-fn an_interrupted_render_of_a_mount_point_is_known_and_repaired_without_losing_a_key() {
+fn an_interrupted_render_of_a_mount_point_is_completed_without_losing_a_key() {
     for (prepare, had_tree) in [(Place::with_old_tree as fn() -> Place, true), (Place::empty_dir, false)] {
         let after = expected(prepare);
         for repair_with in [new(), old()] {
