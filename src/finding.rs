@@ -1,8 +1,8 @@
-//! One mistake in what the user gave us. Mistakes are collected, never thrown one by one.
+//! Mistakes in the user's input. They are collected and reported together.
 
 use std::fmt;
 
-/// A mistake: where, what was there, what is wrong with it, and what to write instead.
+/// A mistake: where it is, the value, what is wrong with it, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Flag (`--api-servers`) or field path (`apiServers[0]`), whichever the user wrote; a file name where a file is wrong.
@@ -11,22 +11,22 @@ pub struct Finding {
     pub value: String,
     /// What is wrong.
     pub problem: String,
-    /// What to do, as an instruction.
+    /// The cure, as an instruction.
     pub cure: String,
 }
 
-/// Longest piece of a value that a finding repeats.
+/// A finding quotes at most this many characters of a value.
 const LONGEST: usize = 80;
 
 impl Finding {
-    /// A finding of one line, whatever the user wrote: field and value are shortened, and passwords in URLs left out.
+    /// A finding of one line, whatever the input: field and value are shortened, and passwords in URLs are left out.
     pub fn new(field: &str, value: &str, problem: impl Into<String>, cure: impl Into<String>) -> Self {
         let field = if field.is_empty() { "\"\"".into() } else { shorten(field) };
         Self { field, value: shorten(value), problem: problem.into(), cure: cure.into() }
     }
 }
 
-/// One line of bounded length, without userinfo: a value is repeated to be recognised, and must not leak a password.
+/// One line of bounded length, without userinfo. The value is quoted to be recognised, and must not leak a password.
 fn shorten(value: &str) -> String {
     let line: String = without_userinfo(value).escape_debug().collect();
     let line = line.replace("\\\"", "\"").replace("\\'", "'");
@@ -56,7 +56,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Every mistake that was found, one a line.
+/// Every mistake that was found, one per line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Findings(pub Vec<Finding>);
 

@@ -1,4 +1,4 @@
-//! The one form in which bootkube writes a point in time.
+//! The form of time stamps in events, journal and report.
 
 use time::OffsetDateTime;
 use time::macros::format_description;

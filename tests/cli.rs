@@ -41,7 +41,7 @@ fn refused(args: &[&str], fields: &str) -> String {
 
 #[test]
 fn every_bad_input_exits_3_and_names_place_value_and_cure() {
-    let table: [(&[&str], &str, [&str; 3]); 22] = [
+    let table: [(&[&str], &str, [&str; 3]); 23] = [
         (&["--pod-cidr=10.3.0.0/16"], "", ["--pod-cidr", "10.3.0.0/16", "choose ranges"]),
         (&[], "podCIDRs: [10.3.0.0/16]", ["podCIDRs[0]", "10.3.0.0/16", "choose ranges"]),
         (&["--service-cidr=10.3.0.0/29"], "", ["--service-cidr", "10.3.0.0/29", "use /28"]),
@@ -73,6 +73,11 @@ fn every_bad_input_exits_3_and_names_place_value_and_cure() {
         (&[], "clusterName: [", ["cluster.yaml:3:14: ", "is not YAML", "correct it"]),
         (
             &[],
+            "components: {coredns: {patches: [{kind: DaemonSet, patch: {spec: {}}}]}}",
+            ["cluster.yaml: components.coredns.patches[0]: ", "kind DaemonSet", "name another kind"],
+        ),
+        (
+            &[],
             "etcd: {mode: staticPod}\ncontrolPlane: {controllers: 3}",
             ["etcd.mode", "staticPod", "run etcd on its own"],
         ),
@@ -91,7 +96,13 @@ fn several_mistakes_are_reported_together_whether_in_flags_or_file() {
         &["--api-servers=https://", "--service-cidr=10.3.0.0/29"],
         "clustername: a\nnetworking: calico\ncertificates: {validity: soon}",
     );
-    for wanted in ["--api-servers", "--service-cidr", "clustername", "networking", "certificates.validity"] {
+    for wanted in [
+        "--api-servers",
+        "--service-cidr",
+        "cluster.yaml: clustername",
+        "cluster.yaml: networking",
+        "cluster.yaml: certificates.validity",
+    ] {
         assert!(said.contains(&format!("\n  {wanted}: ")), "{wanted} in\n{said}");
     }
     assert!(said.starts_with("error: 5 mistakes, nothing was written:"), "{said}");

@@ -1,5 +1,5 @@
-//! Certificates of another time than the machine's, and a machine of another time than its certificates: named, and gone with their
-//! cause. The clock is the one that bootkube's library is given, both to render and to look at the machine before `start` touches it.
+//! Certificates that are not valid at the machine's time are named, until the certificates or the clock are corrected. The tests pass
+//! the time to the library, both for rendering and for preflight.
 
 #![allow(clippy::unwrap_used)] // helpers of tests fail like tests
 

@@ -1,4 +1,4 @@
-//! Golden files pin every file that `render` writes. Recording them anew (`make golden`) fails that run, so that somebody looks.
+//! Golden files pin every file that `render` writes. `make golden` records them anew and fails, so that the difference is looked at.
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, but not in their helpers
 
@@ -122,7 +122,7 @@ components:
 }
 
 #[test]
-fn a_patch_that_meets_no_object_is_an_error() {
+fn a_patch_of_a_kind_that_is_not_rendered_is_an_error() {
     let config = resolve("components: {coredns: {patches: [{kind: DaemonSet, patch: {spec: {}}}]}}");
     let error = render::render(&config, &bundle(&config)).err().unwrap().to_string();
     assert!(error.contains("components.coredns.patches[0]") && error.contains("DaemonSet"), "{error}");

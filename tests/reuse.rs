@@ -1,5 +1,5 @@
-//! Rendering again: what a running cluster hangs on stays, what the user added or changed is not lost, and what is wrong
-//! is said before anything is written. The rules for single certificates are tested in `tests/pki`.
+//! Rendering again: what a running cluster depends on stays, what the user added or changed is not lost, and mistakes are
+//! reported before anything is written. The rules for single certificates are tested in `tests/pki`.
 
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test, with its place")]
 
@@ -95,7 +95,7 @@ fn write(folder: &Path, bundle: &Bundle) {
 }
 
 #[test]
-fn only_the_certificate_that_expired_is_renewed_for_its_key_and_the_reason_is_told() {
+fn only_the_expired_certificate_is_renewed_for_its_key_and_the_reason_is_reported() {
     let config = resolved();
     let old = issued(&config, &Previous::default(), 400 * DAY);
     let previous = Previous { files: old.files.clone(), token: None };
@@ -163,7 +163,7 @@ fn files_that_the_user_added_stay_and_an_edited_one_is_refused_by_name() {
 }
 
 #[test]
-fn what_is_no_longer_rendered_is_removed_and_said_to_be() {
+fn files_that_are_no_longer_rendered_are_removed_and_reported() {
     let folder = folder();
     render(folder.path(), "");
     fs::write(folder.path().join("assets/tls/own.txt"), "mine").unwrap();
@@ -286,7 +286,7 @@ fn a_ca_that_cannot_be_used_is_refused_with_file_and_cure_and_nothing_is_written
 }
 
 #[test]
-fn another_ca_for_a_cluster_that_is_there_is_refused() {
+fn another_ca_for_an_existing_cluster_is_refused() {
     let folder = folder();
     render(folder.path(), "");
     authority(folder.path(), "own", "genpkey -algorithm RSA");

@@ -76,6 +76,11 @@ impl ClusterArgs {
         config::resolve(flags, file).map_err(|findings| refused(&findings))
     }
 
+    /// How messages name the configuration file: its path, or the key `config` of a query.
+    pub fn file_name(&self) -> String {
+        self.config.as_ref().map_or_else(|| "config".to_owned(), |path| path.display().to_string())
+    }
+
     fn split(self) -> (Option<PathBuf>, Flags) {
         let Self {
             config,

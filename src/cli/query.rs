@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::finding::{Finding, Findings};
 
-/// First folders of rendered paths.
+/// The top-level folders of rendered paths.
 const FOLDERS: [&str; 5] = ["auth", "bootstrap-manifests", "controller-manifests", "manifests", "tls"];
 
-/// What stdin asked for.
+/// A query.
 #[derive(Default, PartialEq, Eq)]
 pub struct Query {
     /// Text of a configuration file.
@@ -21,7 +21,7 @@ pub struct Query {
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
-/// Reads a query; blank text is an empty one.
+/// Reads a query. Blank text is an empty query.
 ///
 /// # Errors
 /// Every mistake, each naming its key.
@@ -33,7 +33,7 @@ pub fn parse(text: &str) -> Result<Query, Findings> {
     let cure = "write one JSON object of texts, such as {\"config\": \"…\"}";
     let entries = match serde_json::from_str(text) {
         Ok(Value::Object(entries)) => entries,
-        Ok(_) => return Err(Findings(vec![mistake("stdin", "is no JSON object", cure)])),
+        Ok(_) => return Err(Findings(vec![mistake("stdin", "is not a JSON object", cure)])),
         Err(error) => return Err(Findings(vec![mistake("stdin", &format!("is not JSON: {error}"), cure)])),
     };
     let mut findings = Vec::new();
@@ -50,7 +50,7 @@ pub fn parse(text: &str) -> Result<Query, Findings> {
     if findings.is_empty() { Ok(query) } else { Err(Findings(findings)) }
 }
 
-/// A relative path below a folder that `render` writes, without tricks.
+/// Whether `path` is a plain relative path below a folder that `render` writes.
 fn is_rendered_path(path: &str) -> bool {
     let mut parts = path.split('/');
     let folder = parts.next().unwrap_or_default();

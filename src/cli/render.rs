@@ -1,4 +1,4 @@
-//! `bootkube render`: from flags and file to an asset directory, or to JSON on stdout.
+//! `bootkube render`: renders flags and a configuration file to an asset directory, or as JSON to stdout.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read};
@@ -49,13 +49,15 @@ enum Output {
     Json,
 }
 
-/// Everything that rendering needs.
+/// The input of a render.
 struct Job {
     config: ClusterConfig,
+    /// How messages name the configuration file.
+    config_file: String,
     /// Where to write; `None` prints JSON.
     asset_dir: Option<PathBuf>,
     reuse_from: Option<PathBuf>,
-    /// Files to keep that came with the query.
+    /// Files of the query that are to be kept.
     reuse: BTreeMap<String, Vec<u8>>,
 }
 
@@ -63,6 +65,7 @@ pub(super) fn run(args: RenderArgs) -> Result<(), Failure> {
     let RenderArgs { asset_dir, output, reuse_from, cluster } = args;
     let json = output == Some(Output::Json);
     let Query { config, files } = if json { read_query()? } else { Query::default() };
+    let config_file = cluster.file_name();
     let (config, warnings) = cluster.resolve(config)?;
     output::warn(&warnings);
     if let (Some(dir), true) = (&asset_dir, json) {
@@ -71,10 +74,10 @@ pub(super) fn run(args: RenderArgs) -> Result<(), Failure> {
             Finding::new("--asset-dir", &dir.display().to_string(), "is not written by --output=json", cure);
         return Err(output::refused(&Findings(vec![finding])));
     }
-    render(Job { config, asset_dir, reuse_from, reuse: files })
+    render(Job { config, config_file, asset_dir, reuse_from, reuse: files })
 }
 
-/// The query on stdin; none where a person sits at it.
+/// The query on stdin. A terminal has none.
 fn read_query() -> Result<Query, Failure> {
     let mut stdin = std::io::stdin().lock();
     if stdin.is_terminal() {
@@ -91,7 +94,7 @@ fn read_query() -> Result<Query, Failure> {
 
 /// Issues certificates, renders and writes.
 fn render(job: Job) -> Result<(), Failure> {
-    let Job { config, asset_dir, reuse_from, reuse } = job;
+    let Job { config, config_file, asset_dir, reuse_from, reuse } = job;
     if let Some(dir) = &asset_dir {
         write::check_target(dir).map_err(|findings| output::refused(&findings))?;
     }
@@ -101,8 +104,7 @@ fn render(job: Job) -> Result<(), Failure> {
     let earlier = earlier_files(target.as_ref(), reuse_from.as_deref(), reuse)?;
     let previous = previous(earlier)?;
     let (bundle, notes) = pki::issue(&config, supplied, &previous, now).map_err(refused_pki)?;
-    let assets =
-        render::render(&config, &bundle).map_err(|error| Failure::new(ExitClass::Configuration, &error))?;
+    let assets = render::render(&config, &bundle).map_err(|error| refused_patch(&config_file, &error))?;
     match (asset_dir, target) {
         (Some(dir), Some(target)) => {
             let written = target.write(&assets).map_err(not_written)?;
@@ -122,7 +124,14 @@ fn not_written(error: write::Error) -> Failure {
     }
 }
 
-/// What an earlier render left, by path: of the target itself, else of `--reuse-from`, else what came with the query.
+/// A patch is data of the configuration file, so its error names that file.
+fn refused_patch(config_file: &str, error: &render::Error) -> Failure {
+    let failure = Failure::new(ExitClass::Configuration, error);
+    let message = format!("{config_file}: {}", failure.message);
+    Failure { message, ..failure }.hint("`bootkube config defaults` shows how a patch is written")
+}
+
+/// The secrets of an earlier render, by path: those of the target; if it has none, of `--reuse-from`, or else of the query.
 fn earlier_files(
     target: Option<&Target>,
     reuse_from: Option<&Path>,
@@ -140,7 +149,7 @@ fn earlier_files(
     }
 }
 
-/// A mistyped directory must not make a new cluster.
+/// Refuses, because a mistyped directory must not lead to the keys of a new cluster.
 fn nothing_to_reuse(dir: &Path) -> Failure {
     let problem = "holds no keys or certificates of an earlier render";
     let cure = "name a directory that was rendered, or leave the flag out to make a new cluster";
@@ -148,7 +157,7 @@ fn nothing_to_reuse(dir: &Path) -> Failure {
     output::refused(&Findings(vec![finding]))
 }
 
-/// The secrets among an earlier render's files.
+/// The secrets of an earlier render, for `pki`.
 fn previous(mut files: BTreeMap<String, Vec<u8>>) -> Result<Previous, Failure> {
     let token = render::earlier_token(&files).map_err(|finding| output::refused(&Findings(vec![finding])))?;
     files.retain(|path, _| path.starts_with("tls/"));
@@ -163,7 +172,7 @@ fn refused_pki(error: pki::Error) -> Failure {
     }
 }
 
-/// What was written, and what became of keys and certificates that were there before.
+/// What was written, and what happened to the earlier keys and certificates.
 fn summary(dir: &Path, written: &Written, notes: &[Note]) -> String {
     let mut lines = reused(notes);
     lines.extend(written.removed.iter().map(|path| format!("{path}: removed: no longer rendered")));
@@ -173,7 +182,7 @@ fn summary(dir: &Path, written: &Written, notes: &[Note]) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What became of each key and certificate; nothing for a new cluster.
+/// What happened to each key and certificate. Empty for a new cluster.
 fn reused(notes: &[Note]) -> Vec<String> {
     match notes.iter().any(|note| note.action == Action::Kept) {
         true => notes.iter().map(|note| format!("{}: {}: {}", note.path, note.action, note.reason)).collect(),

@@ -4,33 +4,33 @@ use std::time::Duration;
 
 use super::{Certificates, KeyAlgorithm};
 
-/// What kubeadm calls a cluster that nobody named.
+/// kubeadm's default.
 pub const CLUSTER_NAME: &str = "kubernetes";
-/// What nearly every chart and example assumes.
+/// Nearly every chart and example assumes it.
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
 /// The version that this release is tested with.
 pub const KUBERNETES_VERSION: &str = "v1.36.3";
 /// Minor versions of Kubernetes 1 that rendered manifests are made for: those that were supported when this was released.
 pub const KUBERNETES_MINORS: std::ops::RangeInclusive<u32> = 34..=36;
-/// v0.14: a machine that only talks to itself.
+/// v0.14's: a single machine.
 pub const API_SERVER: &str = "https://127.0.0.1:6443";
-/// v0.14: etcd on the controller, run by the host.
+/// v0.14's: etcd on the controller, run by the host.
 pub const ETCD_SERVER: &str = "https://127.0.0.1:2379";
-/// v0.14.
+/// v0.14's.
 pub const POD_CIDR: &str = "10.2.0.0/16";
-/// v0.14; small, so that kubelets' `--cluster-dns` (the tenth address) is easy to say.
+/// v0.14's.
 pub const SERVICE_CIDR: &str = "10.3.0.0/24";
-/// What `kubectl get nodes` shows as a role, and what others' manifests tolerate.
+/// `kubectl get nodes` shows it as a role, and many manifests tolerate it.
 pub const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
-/// One machine is the smallest cluster.
+/// The smallest cluster.
 pub const CONTROLLERS: u16 = 1;
 /// Where Go programs look. v0.14 mounted /usr/share/ca-certificates there, which Debian fills with folders that Go does not enter.
 pub const TRUSTED_CERTS_DIR: &str = "/etc/ssl/certs";
-/// Long enough to join machines by hand, short enough to leak.
+/// Long enough to join machines by hand, and short enough that a leaked token is soon useless.
 pub const BOOTSTRAP_TOKEN_EXPIRY: Duration = Duration::from_secs(24 * 3600);
-/// One can be lost.
+/// With two, one can fail.
 pub const CORE_DNS_REPLICAS: u16 = 2;
-/// What the machine itself asks.
+/// The resolvers of the machine itself.
 pub const CORE_DNS_UPSTREAM: &str = "/etc/resolv.conf";
 
 const DAY: u64 = 24 * 3600;

@@ -1,7 +1,7 @@
-//! Writes a configuration in the form of the file: for the record kept in the cluster, and for `bootkube config defaults`.
+//! Writes a configuration in the form of the file: for the record in the cluster, and for `bootkube config defaults`.
 //!
-//! The printed defaults are made from the resolved ones, so that they cannot drift. No secrets pass here: a configuration holds
-//! none, only paths to them.
+//! The printed defaults are made from the resolved ones, so that they cannot drift. A configuration holds no secret, only paths to
+//! secrets.
 
 use serde_json::{Map, Value, json};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::finding::Findings;
 
-/// `config` as a file says it, every field present, in the order of the documentation.
+/// `config` in the form of the file: every field, in the order of the documentation.
 pub fn to_value(config: &ClusterConfig) -> Value {
     let ClusterConfig {
         cluster_name,
@@ -151,8 +151,8 @@ const COMMENTS: &[(&str, bool, &str)] = &[
     ("apiServerAltNames", false, "Further addresses and host names for the apiserver's certificate. \
         Flag: --api-server-alt-names."),
     ("etcd", false, "Cluster state."),
-    ("etcd.mode", false, "external: somebody else runs it. staticPod: bootkube does, on the one controller, with its data on \
-        that machine; then leave out the fields below."),
+    ("etcd.mode", false, "external: it runs outside of bootkube. staticPod: bootkube runs it on the one controller, with its data \
+        on that machine; then leave out the fields below."),
     ("etcd.servers", false, "Client URLs; https turns TLS on. Flag: --etcd-servers."),
     ("etcd.caFile", false, "Existing client identity, all three or none; none: new authorities are made, with certificates for \
         etcd itself in tls/etcd. Relative paths start at this file's folder. Flags: --etcd-ca-path, \
@@ -202,12 +202,12 @@ const COMMENTS: &[(&str, bool, &str)] = &[
     ("bootstrapToken.expiry", false, "A duration or never. Without a file it never expires, as in v0.14, since autoscaled \
         workers carry it."),
     ("serviceAccountIssuer", true, "Issuer of service-account tokens, an https URL. Follows clusterDomain."),
-    ("aggregation", false, "Whether extension API servers, such as metrics-server, are trusted (front-proxy certificates)."),
-    ("checkpointWorkers", false, "Whether pods of machines other than controllers are kept for the time without an API, where they ask for it \
+    ("aggregation", false, "Whether the aggregation layer is set up (front-proxy certificates), which metrics-server needs, for example."),
+    ("checkpointWorkers", false, "Whether the agent also runs on other machines, and keeps copies of pods there that ask for it \
         (docs/checkpoints.md)."),
     ("coreDNS", false, "Cluster DNS."),
     ("coreDNS.replicas", false, "Two, so that one can be lost."),
-    ("coreDNS.upstream", false, "Where other names are asked: addresses, with or without port, or a resolv.conf."),
+    ("coreDNS.upstream", false, "Resolvers of other names: addresses, with or without port, or a resolv.conf."),
 ];
 
 /// The file with every field, its default and what it means.
@@ -248,7 +248,7 @@ fn write_entries(entries: &Map<String, Value>, path: &str, text: &mut String) {
     }
 }
 
-/// A value on one line. JSON is YAML; quotes are left out where the text cannot be taken for anything else.
+/// A value on one line. JSON is YAML; quotes are left out if the text cannot be mistaken for anything else.
 fn scalar(value: &Value) -> String {
     match value {
         Value::String(text) if is_plain(text) => text.clone(),
@@ -266,7 +266,7 @@ fn is_plain(text: &str) -> bool {
         && !words.contains(&text.to_lowercase().as_str())
 }
 
-/// `line` in pieces of at most `width`, cut at spaces; an indented line is an example and stays whole.
+/// `line`, wrapped at `width`. An indented line is an example and is not wrapped.
 fn wrap(line: &str, width: usize) -> Vec<String> {
     if line.starts_with(' ') {
         return vec![line.into()];

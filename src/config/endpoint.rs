@@ -1,7 +1,7 @@
 //! URLs of the API and of etcd: what they may contain, and how they are written.
 //!
-//! The `url` crate repairs what browsers repair (backslashes, missing slashes, octal addresses). A typing error in an address of
-//! a control plane should be reported instead, so the text is looked at before it is parsed.
+//! The `url` crate repairs what browsers repair (backslashes, missing slashes, octal addresses). A typing error in the address of
+//! a control plane must be reported instead, so the text is checked before it is parsed.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -10,7 +10,7 @@ use url::{Host, Url};
 use super::report::{Checked, Given, Report, fault};
 use super::scalar::is_dns_name;
 
-/// `scheme://host:port`, with the port even where it is the scheme's own, and nothing behind it.
+/// `scheme://host:port`, with the port even if it is the default of the scheme.
 pub fn endpoint(url: &Url) -> String {
     let (host, port) = (url.host_str().unwrap_or_default(), port(url));
     format!("{}://{host}:{port}", url.scheme())
@@ -24,7 +24,7 @@ pub(super) fn port(url: &Url) -> u16 {
 /// A URL of the API: https, a host, perhaps a port.
 pub(super) fn api_server(text: &str) -> Checked<Url> {
     if text.starts_with("http://") {
-        return fault("is plain http, which no apiserver serves", "write https://");
+        return fault("is plain http, which apiservers do not serve", "write https://");
     }
     base(text, &["https"], "https://host:6443")
 }
@@ -57,7 +57,7 @@ fn base(text: &str, schemes: &[&str], example: &str) -> Checked<Url> {
     }
     let Some((scheme, rest)) = text.split_once("://") else { return fault("has no scheme", cure()) };
     if !schemes.contains(&scheme) {
-        return fault("has a scheme that is not known here", cure());
+        return fault("has an unsupported scheme", cure());
     }
     if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
         return fault("contains a space or backslash", cure());
@@ -91,14 +91,15 @@ fn bare(url: &Url) -> Checked<()> {
         return fault("has a query", bare(url));
     }
     match url.port() {
-        Some(0) => fault("has port 0, which nobody can reach", "write the port that is listened on"),
+        Some(0) => fault("has port 0, which no client can reach", "write the port of the listener"),
         _ => Ok(()),
     }
 }
 
-/// A host that clients can reach, read as it is written.
+/// A host that clients can reach, and that parsing does not change.
 fn host(url: &Url, authority: &str) -> Checked<()> {
-    let unreachable = || fault("is an address to listen on, not one to reach", "write the machine's address");
+    let unreachable =
+        || fault("is an address to listen on, which no client can reach", "write the machine's address");
     match url.host() {
         Some(Host::Ipv4(Ipv4Addr::UNSPECIFIED)) => unreachable(),
         Some(Host::Ipv6(Ipv6Addr::UNSPECIFIED)) => unreachable(),
@@ -135,7 +136,7 @@ mod tests {
             ("", "empty"),
             ("127.0.0.1:6443", "no scheme"),
             ("http://a:6443", "plain http"),
-            ("ftp://a", "scheme that is not known"),
+            ("ftp://a", "unsupported scheme"),
             ("https://", "no host"),
             ("https://:6443", "no host"),
             ("https:///a", "no host"),

@@ -1,7 +1,7 @@
-//! Reads a mapping field by field: names that were asked for are known, wrong types and unknown names become findings.
+//! Reads a mapping field by field. Wrong types and unknown names become findings.
 //!
-//! There is no table of fields beside the code that reads them, so the two cannot disagree. What a value means is not
-//! decided here.
+//! The code that reads the fields also defines which names are known: there is no second table that could disagree. Values are
+//! interpreted elsewhere.
 
 use serde_json::{Map, Value};
 
@@ -19,7 +19,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Lets `read` read `entries`, then reports every entry it did not ask for.
+    /// Lets `read` read `entries`, then reports every entry that it did not read.
     pub fn read<T>(
         path: String,
         entries: &'a Map<String, Value>,
@@ -32,17 +32,17 @@ impl<'a> Fields<'a> {
         result
     }
 
-    /// Where this mapping is; empty for the document itself.
+    /// Path of this mapping; empty for the document itself.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The collector, for mistakes that only the caller can see.
+    /// The report, for mistakes that only the caller can find.
     pub fn report(&mut self) -> &mut Report {
         self.report
     }
 
-    /// A text. Numbers and booleans are not texts: YAML has read them already and may have changed them.
+    /// A text. Numbers and booleans are refused: YAML has already interpreted them and may have changed them.
     pub fn string(&mut self, name: &'static str) -> Option<Given<String>> {
         let (at, value) = self.take(name)?;
         match value {
@@ -90,7 +90,7 @@ impl<'a> Fields<'a> {
         Some(Given::new(at, value.clone()))
     }
 
-    /// A mapping with names of the user's own.
+    /// A mapping whose names are up to the user.
     pub fn entries(&mut self, name: &'static str) -> Vec<(String, Given<Value>)> {
         let Some((at, entries)) = self.mapping(name) else { return Vec::new() };
         let place =
@@ -129,7 +129,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The value of `name`, which is a known name from now on. `null` counts as absent, as it does for kubectl.
+    /// The value of `name`, which becomes a known name. `null` counts as absent, as for kubectl.
     fn take(&mut self, name: &'static str) -> Option<(String, &'a Value)> {
         self.known.push(name);
         let value = self.entries.get(name).filter(|value| !value.is_null())?;
@@ -157,13 +157,13 @@ impl<'a> Fields<'a> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("remove it or use one of {}", self.known.join(", ")),
             };
-            // Its value stays unsaid: nobody knows what it is, and it may be a password.
+            // The value of an unknown key is not quoted: it may be a password.
             self.report.refuse(&self.at(name), "", "is not a known key", cure);
         }
     }
 }
 
-/// What a value is, and whether quotes would make it the text that was meant.
+/// The type of a value, for messages, and whether quotes would make it the text that was meant.
 fn kind(value: &Value) -> (&'static str, bool) {
     match value {
         Value::Null => ("empty", false),
@@ -175,7 +175,7 @@ fn kind(value: &Value) -> (&'static str, bool) {
     }
 }
 
-/// The known name most like `name`, if any is alike; upper case, dashes and underscores do not count.
+/// The known name that is most similar to `name`, if one is. Case, dashes and underscores do not count.
 pub(super) fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     let plain = |text: &str| text.replace(['-', '_'], "").to_lowercase();
     let likeness = |candidate: &str| {

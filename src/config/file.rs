@@ -1,6 +1,6 @@
 //! The configuration file: versioned YAML, read into [`Settings`].
 //!
-//! Unknown keys and wrong types are findings with their path. What values mean is decided by `resolve`.
+//! Unknown keys and wrong types become findings with their path. `resolve` interprets the values.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub const API_VERSION: &str = "bootkube.dev/v1alpha1";
 /// `kind` of the file.
 pub const KIND: &str = "ClusterConfig";
 
-/// Reads the file called `name`. Relative paths in it start at its folder.
+/// Reads the file called `name`. Relative paths in it are relative to its folder.
 pub(super) fn read(name: &str, text: &str, report: &mut Report) -> Settings {
     let Some(entries) = mapping(name, text, report) else { return Settings::default() };
     let mut settings = Fields::read(String::new(), &entries, report, document);
@@ -90,13 +90,15 @@ fn document(fields: &mut Fields<'_>) -> Settings {
     }
 }
 
-/// A field that must be there and be `wanted`.
+/// A field that must have the value `wanted`.
 fn header(fields: &mut Fields<'_>, name: &'static str, wanted: &str) {
     let found = fields.string(name);
     let cure = format!("write `{name}: {wanted}`");
     match found {
         Some(found) if found.value == wanted => {}
-        Some(found) => fields.report().refuse(&found.at, &found.value, "is not one this program reads", cure),
+        Some(found) => {
+            fields.report().refuse(&found.at, &found.value, "is not one that bootkube reads", cure)
+        }
         None => fields.report().refuse(name, "", "is missing", cure),
     }
 }
@@ -166,12 +168,12 @@ fn certificates(fields: &mut Fields<'_>) -> CertificateSettings {
     }
 }
 
-/// A path; an empty one counts as absent, as it does for the flags.
+/// A path. An empty one counts as absent, as for the flags.
 fn path(fields: &mut Fields<'_>, name: &'static str) -> Option<Given<String>> {
     fields.string(name).filter(|path| !path.value.is_empty())
 }
 
-/// Makes the paths of files that bootkube itself reads start at `folder`.
+/// Makes the paths of files that bootkube itself reads relative to `folder`.
 fn start_at(folder: &Path, settings: &mut Settings) {
     let paths = [
         &mut settings.etcd.ca,

@@ -1,12 +1,12 @@
 //! The flags of v0.14's `render` that describe a cluster: same names, defaults and meanings. They overlay the file.
 //!
-//! Only what wrappers written for v0.14 (and `--cluster-name` of its last commits) pass is here; everything newer is a field
-//! of the file and gets no flag.
+//! Only flags that wrappers of v0.14 pass are here (and `--cluster-name` of its last commits). Everything newer is a field of the file
+//! and gets no flag.
 
 use super::report::{Given, List, Report};
 use super::settings::Settings;
 
-/// Flags as they were typed. An empty text counts as not given, as v0.14's defaults of most of them were empty.
+/// Flags as they were typed. An empty value counts as not given, because most of v0.14's defaults were empty.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
     /// `--cluster-name`.
@@ -38,7 +38,7 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// Puts what was typed over `settings`.
+    /// Overrides `settings` with the flags that were given.
     pub(super) fn overlay(self, settings: &mut Settings, report: &mut Report) {
         let Self {
             cluster_name,
@@ -87,7 +87,7 @@ fn list(flag: &str, value: Option<String>) -> Option<List> {
     text(flag, value).map(|given| given.map(items))
 }
 
-/// `IP=10.0.0.1` and `DNS=api.example.com` without their types, which the value itself tells.
+/// `IP=10.0.0.1` and `DNS=api.example.com` without their types, which follow from the values.
 fn untyped(names: List, report: &mut Report) -> List {
     let mut untype = |name: Given<String>| match name.value.split_once('=') {
         Some(("IP", ip)) if ip.parse::<std::net::IpAddr>().is_ok() => Some(Given::new(&name.at, ip.into())),

@@ -32,7 +32,7 @@ pub use flags::Flags;
 pub use names::Named;
 pub use resolve::resolve;
 
-/// A whole cluster, resolved and valid. Nothing in it is secret; paths to secrets are.
+/// A whole cluster, resolved and valid. It holds no secret, only paths to secrets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClusterConfig {
     /// Name of the cluster, in kubeconfigs and certificates. Default `kubernetes`.
@@ -47,7 +47,7 @@ pub struct ClusterConfig {
     pub api_alt_names: AltNames,
     /// Port that apiservers listen on: that of `api_servers[0]`.
     pub secure_port: u16,
-    /// Where etcd is and who runs it.
+    /// Where etcd is, and whether bootkube runs it.
     pub etcd: Etcd,
     /// One or two (dual stack, IPv4 and IPv6 in either order; the first is the primary family) pod CIDRs.
     pub pod_cidrs: Vec<IpNet>,
@@ -69,13 +69,13 @@ pub struct ClusterConfig {
     pub certificates: Certificates,
     /// An existing Kubernetes CA (paths), both or neither.
     pub ca: Option<CaFiles>,
-    /// How long the rendered kubelet bootstrap token is good for; `None`: for ever.
+    /// How long the rendered bootstrap token is valid; `None`: for ever.
     pub bootstrap_token_expiry: Option<Duration>,
     /// `--service-account-issuer`. Default `https://kubernetes.default.svc.<cluster domain>`.
     pub service_account_issuer: String,
     /// Whether the aggregation layer (front-proxy certificates) is set up. Default true.
     pub aggregation: bool,
-    /// Whether the agent looks after pods of machines that are no controllers. Default false.
+    /// Whether the agent also keeps copies of pods on machines other than controllers. Default false.
     pub checkpoint_workers: bool,
     /// CoreDNS.
     pub core_dns: CoreDns,
@@ -89,10 +89,10 @@ pub struct AltNames {
     pub dns_names: Vec<String>,
 }
 
-/// Who runs etcd.
+/// Whether bootkube runs etcd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Etcd {
-    /// Somebody else; bootkube renders what a client needs, and server and peer certificates when no CA is supplied.
+    /// etcd runs outside of bootkube, which renders client certificates, and server and peer certificates if no CA is supplied.
     External {
         /// Client URLs. Any `https` turns TLS on.
         servers: Vec<Url>,
@@ -129,7 +129,7 @@ pub enum Networking {
     Flannel,
 }
 
-/// What the product can run, and what can be changed one by one.
+/// The components. Each can be customised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)]
 pub enum Component {
@@ -245,7 +245,7 @@ pub enum KeyAlgorithm {
 pub struct CoreDns {
     /// Default 2.
     pub replicas: u16,
-    /// Where other names are asked: addresses or a resolv.conf path. Default `/etc/resolv.conf`.
+    /// Resolvers of other names: addresses, or the path of a resolv.conf. Default `/etc/resolv.conf`.
     pub upstream: Vec<String>,
 }
 
@@ -260,7 +260,7 @@ impl ClusterConfig {
         self.service_cidrs.iter().map(|cidr| offset(cidr, 10)).collect()
     }
 
-    /// Changes to `component`; empty ones where the user asked for none.
+    /// The user's changes to `component`; empty if there are none.
     pub fn component(&self, component: Component) -> ComponentConfig {
         self.components.get(&component).cloned().unwrap_or_default()
     }
@@ -270,7 +270,7 @@ impl ClusterConfig {
         self.service_cidrs.first().is_some_and(|cidr| cidr.addr().is_ipv6())
     }
 
-    /// Whether etcd is spoken to with TLS.
+    /// Whether etcd is reached over TLS.
     pub fn etcd_tls(&self) -> bool {
         match &self.etcd {
             Etcd::External { servers, .. } => servers.iter().any(|url| url.scheme() == "https"),
@@ -279,7 +279,7 @@ impl ClusterConfig {
     }
 }
 
-/// Whether `url` leads to the machine itself, whichever it is.
+/// Whether `url` is a loopback address.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),

@@ -1,10 +1,10 @@
-//! The words that files, flags and manifests use for the enums of a configuration, each in one place.
+//! The names that files, flags and manifests use for the variants of enums.
 
 use super::{Component, Images, KeyAlgorithm, Networking, PatchType};
 
-/// An enum with a word for every variant.
+/// An enum with a name for every variant.
 pub trait Named: Copy + Sized + 'static {
-    /// Every variant with its word, the default first.
+    /// Every variant with its name, the default first.
     const WORDS: &'static [(&'static str, Self)];
 
     /// The variant called `word`.
@@ -12,7 +12,7 @@ pub trait Named: Copy + Sized + 'static {
         Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, variant)| *variant)
     }
 
-    /// Every word, for messages.
+    /// Every name, for messages.
     fn words() -> String {
         Self::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ")
     }
@@ -33,7 +33,7 @@ impl Named for PatchType {
 }
 
 impl Networking {
-    /// Its word.
+    /// Its name in files and flags.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -43,7 +43,7 @@ impl Networking {
 }
 
 impl KeyAlgorithm {
-    /// Its word.
+    /// Its name in files and flags.
     pub fn name(self) -> &'static str {
         match self {
             Self::EcdsaP256 => "ecdsa-p256",
@@ -54,7 +54,7 @@ impl KeyAlgorithm {
 }
 
 impl PatchType {
-    /// Its word.
+    /// Its name in files and flags.
     pub fn name(self) -> &'static str {
         match self {
             Self::Strategic => "strategic",
@@ -106,7 +106,7 @@ impl Images {
         "bootkube",
     ];
 
-    /// Asks `pick` for the image of every name.
+    /// The images that `pick` returns for every name.
     pub fn from_fn(mut pick: impl FnMut(&'static str) -> String) -> Self {
         Self {
             kube_apiserver: pick("kube-apiserver"),

@@ -1,7 +1,7 @@
-//! Collects what is wrong while a configuration is read, so that the user hears of every mistake in one go.
+//! Collects the mistakes of a configuration while it is read, so that all of them are reported at once.
 //!
-//! A value travels with the place it was [`Given`] at, so that a finding names the flag or field its user wrote. Nothing here
-//! decides what a mistake is.
+//! A value is [`Given`] together with its place, so that a finding can name the flag or field. What counts as a mistake is decided
+//! elsewhere.
 
 use crate::finding::Finding;
 
@@ -53,9 +53,20 @@ impl Report {
         self.findings.push(Finding::new(at, value, problem, cure));
     }
 
-    /// Records something odd that does no harm.
+    /// Records an oddity that does no harm.
     pub fn warn(&mut self, at: &str, text: impl AsRef<str>) {
         self.warnings.push(format!("{at}: {}", text.as_ref()));
+    }
+
+    /// Names the configuration file `name` in every finding and warning about one of its fields.
+    pub fn name_file(&mut self, name: &str) {
+        let is_field = |place: &str| !place.starts_with("--") && !place.starts_with(name);
+        for finding in self.findings.iter_mut().filter(|finding| is_field(&finding.field)) {
+            finding.field = format!("{name}: {}", finding.field);
+        }
+        for warning in self.warnings.iter_mut().filter(|warning| is_field(warning)) {
+            *warning = format!("{name}: {warning}");
+        }
     }
 
     /// Reads a value with `parse`; a fault becomes a finding at the value's place.
@@ -69,7 +80,7 @@ impl Report {
         }
     }
 
-    /// Like [`Report::check`], with `default` where nothing was given (and, so that reading goes on, where it was wrong).
+    /// Like [`Report::check`], with `default` if no value is given, or if it is wrong, so that reading can go on.
     pub fn check_or<T>(
         &mut self,
         given: Option<&Given<String>>,
@@ -79,7 +90,7 @@ impl Report {
         given.and_then(|given| self.check(given, parse)).unwrap_or(default)
     }
 
-    /// Reads every item of a list; those at fault become findings and are left out.
+    /// Reads every item of a list. Wrong items become findings and are left out.
     pub fn check_all<T>(
         &mut self,
         items: &[Given<String>],

@@ -1,6 +1,6 @@
-//! Reads single values: each function takes a text and returns what it means, or what is wrong with it and what to write.
+//! Reads single values: each function takes a text and returns its value, or what is wrong with it and what to write instead.
 //!
-//! How values fit together is `resolve`'s business.
+//! `resolve` checks how values fit together.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -15,7 +15,7 @@ const DAY: u64 = 24 * 60 * 60;
 /// Longer than this, dates in certificates stop being portable.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * DAY);
 
-/// One word of `T`.
+/// The name of a variant of `T`.
 pub(super) fn word<T: Named>(text: &str) -> Checked<T> {
     match T::from_word(text) {
         Some(variant) => Ok(variant),
@@ -26,8 +26,8 @@ pub(super) fn word<T: Named>(text: &str) -> Checked<T> {
 /// `24h`, `365d`, `24h0m0s`, `1day 12h`.
 pub(super) fn duration(text: &str) -> Checked<Duration> {
     match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => fault("is no time at all", "write a duration such as 24h"),
-        Ok(duration) if duration > LONGEST => fault("is more than 100 years", "write less"),
+        Ok(Duration::ZERO) => fault("is zero", "write a duration such as 24h"),
+        Ok(duration) if duration > LONGEST => fault("is more than 100 years", "write at most 100y"),
         Ok(duration) => Ok(duration),
         Err(error) => fault(format!("is not a duration ({error})"), "write one such as 24h or 365d"),
     }
@@ -75,7 +75,7 @@ pub(super) fn is_dns_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_dns_label)
 }
 
-/// A DNS name that nothing takes for an address: `10.0.0.256` is a typing error, not a host.
+/// A DNS name that cannot be taken for an address: `10.0.0.256` is a typing error, not a host.
 fn is_host_name(text: &str) -> bool {
     is_dns_name(text) && matches!(Host::parse(text), Ok(Host::Domain(name)) if name == text)
 }
@@ -85,9 +85,10 @@ pub(super) fn cluster_domain(text: &str) -> Checked<String> {
     let domain = dns_name(text)?;
     match is_host_name(&format!("kubernetes.default.svc.{domain}")) {
         true => Ok(domain),
-        false => {
-            fault("is no domain for host names", "choose a shorter one, or one that does not end in a number")
-        }
+        false => fault(
+            "cannot be a domain of host names",
+            "choose a shorter one, or one that does not end in a number",
+        ),
     }
 }
 
@@ -194,10 +195,12 @@ pub(super) fn image(text: &str) -> Checked<String> {
         return fault("is not an image reference", cure);
     }
     match (tag, digest) {
-        (None, None) => fault("has neither tag nor digest, so that nobody knows what will run", cure),
+        (None, None) => {
+            fault("has neither tag nor digest, so the version that runs would be left to chance", cure)
+        }
         _ if tag.is_some_and(|tag| !is_tag(tag)) => fault("has a tag that registries refuse", cure),
         _ if digest.is_some_and(|digest| !is_digest(digest)) => {
-            fault("has a digest that is none", "write @sha256: and 64 hexadecimal digits")
+            fault("has a malformed digest", "write @sha256: and 64 hexadecimal digits")
         }
         _ => Ok(text.into()),
     }
@@ -230,7 +233,7 @@ fn is_digest(digest: &str) -> bool {
         .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|c| c.is_ascii_hexdigit()))
 }
 
-/// Where CoreDNS asks: an address, with or without a port, or a resolv.conf.
+/// A resolver for CoreDNS: an address, with or without a port, or a resolv.conf.
 pub(super) fn upstream(text: &str) -> Checked<String> {
     let address = text.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok();
     match address || absolute_path(text).is_ok() {
@@ -290,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_those_of_kubernetes() {
+    fn labels_follow_the_rules_of_kubernetes() {
         let plain = |key: &str, value: &str| Ok((key.to_owned(), value.to_owned()));
         assert_eq!(label("node.kubernetes.io/controller"), plain("node.kubernetes.io/controller", ""));
         assert_eq!(label("a.b/c=d"), plain("a.b/c", "d"));
@@ -310,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_start_at_the_root_and_stay_on_course() {
+    fn paths_are_absolute_and_have_no_dots() {
         assert!(absolute_path("/etc/ssl").is_ok());
         for bad in ["", "etc", "/a/../b", "/a:b", "/a\nb"] {
             assert!(absolute_path(bad).is_err(), "{bad}");

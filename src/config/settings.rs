@@ -1,6 +1,6 @@
-//! What the user asked for, as written: every value optional, a text where it needs reading, and knowing where it was given.
+//! The user's input as it was written: every value is optional, uninterpreted, and knows its place.
 //!
-//! A file fills it, flags overlay it, `resolve` reads it. No defaults and no judgement here.
+//! A file fills the settings, flags override them, `resolve` interprets them. Defaults and checks are not here.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Component;
 use super::report::{Given, List};
 
-/// Everything the user may ask for; the fields are those of the file (see `config defaults`).
+/// Everything that can be configured; the fields are those of the file (see `config defaults`).
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     /// Whether a file was given: its default for the expiry of the bootstrap token differs from that of the flags.

@@ -1,7 +1,6 @@
 //! Changes to single components: flags, volumes, patches.
 //!
-//! What a flag or patch does is the component's business; here is refused only what cannot be rendered or would break the
-//! hand-over.
+//! Only what cannot be rendered or would break the hand-over is refused here. What else a flag or a patch does is up to the user.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +11,14 @@ use super::super::scalar;
 use super::super::settings::{ComponentSettings, PatchSettings, VolumeSettings};
 use super::super::{Component, ComponentConfig, Etcd, ExtraVolume, Networking, Patch, PatchType};
 
-/// Flags of the apiserver that decide who answers during the hand-over.
+/// Flags of the apiserver that decide which of two apiservers answers during the hand-over.
 const OWNED: [&str; 3] = ["bind-address", "permit-port-sharing", "secure-port"];
 
-/// Types of HostPathVolumeSource; the empty one checks nothing.
+/// Types of HostPathVolumeSource. The empty type means no check.
 const PATH_TYPES: [&str; 8] =
     ["", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
 
-/// Every component that the user mentions.
+/// Every component that the user changes.
 pub(super) fn read(
     settings: &BTreeMap<Component, ComponentSettings>,
     etcd: &Etcd,
@@ -89,14 +88,14 @@ fn flag_name(part: Component, flag: &str) -> Checked<()> {
     }
     if is_leader(part) && flag == "secure-port" {
         return fault(
-            "is set by bootkube: the probes of the bootstrap and of the self-hosted one go to ports of their own",
+            "is set by bootkube: bootstrap and self-hosted pod are probed at different ports",
             "remove it; 10257 and 10259 are the usual ports",
         );
     }
     if part == Component::Apiserver && (flag == "anonymous-auth" || flag.starts_with("oidc-")) {
         return fault(
             "excludes --authentication-config, which bootkube sets so that anonymous requests reach health paths only",
-            "set authentication-config to a file of your own (extraVolumes) that says the same, with your JWT issuers in it",
+            "set authentication-config to a file of your own (extraVolumes) that has the same anonymous paths, and your JWT issuers",
         );
     }
     if part == Component::Apiserver && OWNED.contains(&flag) {

@@ -1,7 +1,8 @@
-//! From what the user asked for to a [`ClusterConfig`]: flags over file over defaults, and every mistake at once.
+//! Resolves the user's input into a [`ClusterConfig`]: flags override the file, the file overrides defaults, and every mistake is
+//! reported at once.
 //!
-//! Each part reads its values and checks how they fit together, skipping what was already found wrong: one typing error makes
-//! one finding. Nothing here reads files, looks at the machine or the clock.
+//! Each part interprets its values and checks how they fit together. It skips values that were already refused, so that one typing
+//! error makes one finding. Nothing here reads a file, the machine or the clock.
 
 mod components;
 mod network;
@@ -23,19 +24,22 @@ const MOST_UPSTREAMS: usize = 15;
 /// Merges `flags` over the file (its name and text) over defaults.
 ///
 /// # Errors
-/// Every mistake in flags and file, each naming the flag or field it was written in.
+/// Every mistake in flags and file. Each names the flag, or the file and the field, that it is in.
 pub fn resolve(flags: Flags, file: Option<(&str, &str)>) -> Result<(ClusterConfig, Vec<String>), Findings> {
     let mut report = Report::default();
     let mut settings = file.map(|(name, text)| file::read(name, text, &mut report)).unwrap_or_default();
     flags.overlay(&mut settings, &mut report);
     let config = build(settings, &mut report);
+    if let Some((name, _)) = file {
+        report.name_file(name);
+    }
     match report.findings.is_empty() {
         true => Ok((config, report.warnings)),
         false => Err(Findings(report.findings)),
     }
 }
 
-/// The configuration, with defaults in the place of what is wrong; it is good only if `report` is empty of findings.
+/// The configuration, with defaults in place of wrong values. It is valid only if `report` has no findings.
 fn build(settings: Settings, report: &mut Report) -> ClusterConfig {
     let cluster_name =
         report.check_or(settings.cluster_name.as_ref(), defaults::CLUSTER_NAME.into(), scalar::dns_name);
@@ -122,14 +126,14 @@ fn kubernetes_version(text: &str) -> Checked<String> {
     let supported = parts[0] == "1" && parts[1].parse().is_ok_and(|minor: u32| range.contains(&minor));
     match supported {
         true => Ok(format!("v{number}")),
-        false => fault("is not a version that this bootkube renders for", cure),
+        false => fault("is not a version that this bootkube supports", cure),
     }
 }
 
 fn networking(text: &str) -> Checked<Networking> {
     match text {
         "calico" | "canal" | "experimental-calico" | "experimental-canal" => fault(
-            "is no longer rendered, since its manifests are best taken from its own project",
+            "is not rendered: its own project publishes its manifests",
             "use none and put the project's manifests into manifests/ before `start`, which applies them",
         ),
         _ => scalar::word(text),
@@ -140,7 +144,7 @@ fn cloud_provider(text: &str) -> Checked<String> {
     match text {
         "" | "external" => Ok(text.into()),
         _ => fault(
-            "is not built into Kubernetes any more",
+            "is no longer built into Kubernetes",
             "use external and put the provider's own controller manager into manifests/",
         ),
     }
@@ -169,7 +173,7 @@ fn control_plane(settings: &ControlPlaneSettings, report: &mut Report) -> Contro
     let ControlPlaneSettings { controllers, workers, label, taint } = settings;
     let count = controllers.as_ref().map_or(defaults::CONTROLLERS, |given| given.value);
     if let Some(given) = controllers.as_ref().filter(|given| given.value == 0) {
-        report.refuse(&given.at, "0", "leaves nobody to run the control plane", "write 1 or more");
+        report.refuse(&given.at, "0", "leaves no controller to run the control plane", "write 1 or more");
     }
     let workers = workers.as_ref().is_some_and(|given| given.value);
     let label =
@@ -274,7 +278,7 @@ fn core_dns(settings: &Settings, report: &mut Report) -> CoreDns {
             let (given, most) = (list.value.len(), MOST_UPSTREAMS);
             if given == 0 || given > most {
                 let problem = format!("has {given} entries, CoreDNS takes 1 to {most}");
-                report.refuse(&list.at, "", problem, "write between them, or leave the field out");
+                report.refuse(&list.at, "", problem, "write as many, or leave the field out");
             }
             report.check_all(&list.value, scalar::upstream).into_iter().map(|given| given.value).collect()
         }

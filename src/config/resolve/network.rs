@@ -1,4 +1,4 @@
-//! Address ranges of pods and services: one family or two, big enough, apart from each other.
+//! Address ranges of pods and Services: one or two families, large enough, without overlap.
 
 use ipnet::IpNet;
 
@@ -69,14 +69,14 @@ fn list(given: Option<&List>, field: &str, default: &str, report: &mut Report) -
     cidrs
 }
 
-/// Every pair of ranges, whichever list it is from.
+/// Compares every pair of ranges, of both lists.
 fn refuse_overlaps(pods: &[Given<IpNet>], services: &[Given<IpNet>], report: &mut Report) {
     let all: Vec<&Given<IpNet>> = pods.iter().chain(services).collect();
     for (index, cidr) in all.iter().enumerate() {
         for earlier in &all[..index] {
             let (a, b) = (&cidr.value, &earlier.value);
             if a.contains(b) || b.contains(a) {
-                // A default is nobody's mistake: name the one that the user wrote.
+                // The user did not write the default: name the value that the user wrote.
                 let default = cidr.at.ends_with("(default)");
                 let (mistaken, other) = if default { (*earlier, *cidr) } else { (*cidr, *earlier) };
                 let problem = format!("overlaps {} of {}", other.value, other.at);
@@ -87,7 +87,7 @@ fn refuse_overlaps(pods: &[Given<IpNet>], services: &[Given<IpNet>], report: &mu
     }
 }
 
-/// The tenth address must exist, and in IPv4 not be the last, which is never handed out.
+/// The tenth address must exist and, in IPv4, must not be the last one, which is never assigned.
 fn holds_dns(cidr: &Given<IpNet>, report: &mut Report) {
     let bits = u32::from(cidr.value.max_prefix_len() - cidr.value.prefix_len());
     if bits < 31 && (1_u32 << bits) <= DNS_OFFSET + 1 {
@@ -133,7 +133,7 @@ fn has_mask_of_its_own(settings: &Settings) -> bool {
     })
 }
 
-/// Pods and Services speak the same families, the same one first.
+/// Pods and Services must have the same address families in the same order.
 fn refuse_unlike_families(pods: &[Given<IpNet>], services: &[Given<IpNet>], report: &mut Report) {
     let families = |cidrs: &[Given<IpNet>]| cidrs.iter().map(family).collect::<Vec<_>>();
     let (of_pods, of_services) = (families(pods), families(services));

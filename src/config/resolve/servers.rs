@@ -1,4 +1,4 @@
-//! Where the API and etcd are reached, and by what names.
+//! The addresses and names of the API and of etcd.
 
 use url::Url;
 
@@ -38,7 +38,7 @@ impl Named for Mode {
         &[("external", Self::External), ("staticPod", Self::StaticPod)];
 }
 
-/// Who runs etcd, and how it is reached.
+/// Whether bootkube runs etcd, and how clients reach it.
 pub(super) fn etcd(settings: &EtcdSettings, report: &mut Report) -> Etcd {
     match report.check_or(settings.mode.as_ref(), Mode::External, scalar::word) {
         Mode::External => external(settings, report),
@@ -84,7 +84,7 @@ fn client(settings: &EtcdSettings, report: &mut Report) -> Option<EtcdClientFile
     None
 }
 
-/// An etcd of ours has no servers and no client identity of somebody else's.
+/// An etcd that bootkube runs has neither external servers nor a supplied client identity.
 fn refuse_with_static_pod(settings: &EtcdSettings, report: &mut Report) {
     let EtcdSettings { mode: _, servers, ca, certificate, private_key } = settings;
     let cure = "leave it out, or write `mode: external`";
@@ -98,7 +98,7 @@ fn refuse_with_static_pod(settings: &EtcdSettings, report: &mut Report) {
     }
 }
 
-/// URLs, each once; `default` where none was given or none is good.
+/// URLs without duplicates; `default` if none is given or none is valid.
 fn urls(
     given: Option<&List>,
     default: &str,

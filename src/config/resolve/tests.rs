@@ -110,7 +110,7 @@ fn every_mistake_in_a_file_is_refused_with_its_path() {
             "components: {coredns: {patches: [{kind: Pod, type: json, patch: {}}]}}",
             "patches[0].patch: is not a JSON patch",
         ),
-        ("controlPlane: {controllers: 0}", "controlPlane.controllers: 0: leaves nobody"),
+        ("controlPlane: {controllers: 0}", "controlPlane.controllers: 0: leaves no controller"),
         (
             "controlPlane: {controllers: -1}",
             "controlPlane.controllers: -1: is a number, not a whole number from 0",
@@ -169,13 +169,13 @@ fn a_file_that_is_no_configuration_says_so() {
     assert!(of("").contains("kind: is missing"));
     assert!(of("a: 1\n---\nb: 1").contains("c.yaml: holds 2 documents"));
     assert!(of("- a").contains("c.yaml: holds no mapping"));
-    assert!(of("apiVersion: v1\nkind: Pod").contains("kind: Pod: is not one this program reads"));
+    assert!(of("apiVersion: v1\nkind: Pod").contains("kind: Pod: is not one that bootkube reads"));
     assert!(of("a: [").contains("c.yaml:1:"));
     assert!(of("a: 1\na: 2").contains("is not YAML: the key `a` is given twice"));
 }
 
 #[test]
-fn flags_stand_above_the_file_and_the_file_above_defaults() {
+fn flags_override_the_file_and_the_file_overrides_defaults() {
     let text = "apiVersion: bootkube.dev/v1alpha1\nkind: ClusterConfig\n\
                 clusterName: file\npodCIDRs: [10.8.0.0/16]\napiServers: ['https://file']\n";
     let flags = Flags {
@@ -238,7 +238,7 @@ fn the_bootstrap_token_lasts_for_ever_with_flags_alone_and_a_day_with_a_file() {
 }
 
 #[test]
-fn what_does_no_harm_is_a_warning() {
+fn an_oddity_that_does_no_harm_is_a_warning() {
     for (fields, wanted) in [
         ("podCIDRs: [10.4.1.0/16]", "podCIDRs[0]: 10.4.1.0/16 is taken as 10.4.0.0/16"),
         ("components: {etcd: {}}", "components.etcd: has no effect, because etcd.mode is external"),
@@ -255,7 +255,7 @@ fn what_does_no_harm_is_a_warning() {
 }
 
 #[test]
-fn a_taint_comes_with_workers_unless_it_is_said_otherwise() {
+fn controllers_are_tainted_if_there_are_workers_unless_the_file_says_otherwise() {
     let taint = |fields| file(fields).unwrap().0.control_plane.taint;
     assert_eq!(taint("controlPlane: {workers: false}"), None);
     assert_eq!(taint("controlPlane: {workers: true}").as_deref(), Some(defaults::CONTROL_PLANE_LABEL));
@@ -271,7 +271,7 @@ fn relative_paths_start_at_the_folder_of_the_file() {
 }
 
 #[test]
-fn images_follow_the_version_and_yield_to_the_map() {
+fn images_follow_the_version_unless_the_file_names_them() {
     let (config, _) = file("kubernetesVersion: 1.35.4\nimages: {etcd: 'quay.io/e/e:1'}").unwrap();
     assert_eq!(config.kubernetes_version, "v1.35.4");
     assert_eq!(config.images.kube_proxy, "registry.k8s.io/kube-proxy:v1.35.4");
