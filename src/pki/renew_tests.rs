@@ -97,7 +97,7 @@ fn an_untrusted_or_foreign_authority_signs_nothing() {
     let why = |old: &Pair, signer: &Pair, trusted: &Pair| {
         renew(old, signer, &trusted.certificate, NOW).err().unwrap().to_string()
     };
-    assert!(why(&old, &other, &ca).contains("none of those that the kubeconfig names"));
+    assert!(why(&old, &other, &ca).contains("not one that the kubeconfig trusts"));
     assert!(why(&client(&other), &ca, &ca).contains("did not sign the current certificate"));
     let mixed = Pair { certificate: ca.certificate.clone(), key: other.key.clone() };
     assert!(why(&old, &mixed, &ca).contains("does not belong to the certificate"));

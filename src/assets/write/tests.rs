@@ -225,7 +225,7 @@ fn a_link_to_the_directory_stays_a_link() {
     assert_eq!(fs::read(place.dir.join("tls/ca.key")).unwrap(), b"key 2");
     let dangling = place.parent.path().join("dangling");
     symlink("nowhere", &dangling).unwrap();
-    assert!(refused(write(&dangling, &new()))[0].contains("link to nothing"));
+    assert!(refused(write(&dangling, &new()))[0].contains("link whose target does not exist"));
 }
 
 /// Runs `write` with a crash after 0, 1, 2… changes until none happens, and has `check` look at each wreck.

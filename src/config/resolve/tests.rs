@@ -71,7 +71,7 @@ fn every_mistake_in_a_file_is_refused_with_its_path() {
         ("kubernetesVersion: v1.33.2", "kubernetesVersion: v1.33.2: is not a version that this bootkube"),
         ("kubernetesVersion: v1.36", "kubernetesVersion: v1.36: is not a version of Kubernetes"),
         ("kubernetesVersion: 1.36", "kubernetesVersion: 1.36: is a number, not a text; put it in quotes"),
-        ("networking: calico", "networking: calico: is no longer rendered"),
+        ("networking: calico", "networking: calico: is not rendered"),
         ("networking: cilium", "networking: cilium: is not known; use one of flannel, none"),
         (
             "images: {kube_proxy: 'a.b/c:1'}",
@@ -120,7 +120,7 @@ fn every_mistake_in_a_file_is_refused_with_its_path() {
             "controlPlane: {workers: true, taint: 'a=b:NoSchedule'}",
             "controlPlane.taint: a=b:NoSchedule: is more",
         ),
-        ("cloudProvider: aws", "cloudProvider: aws: is not built into Kubernetes any more; use external"),
+        ("cloudProvider: aws", "cloudProvider: aws: is no longer built into Kubernetes; use external"),
         ("trustedCertsDir: certs", "trustedCertsDir: certs: is not an absolute path"),
         ("certificates: {keyAlgorithm: dsa}", "certificates.keyAlgorithm: dsa: is not known"),
         ("certificates: {validity: soon}", "certificates.validity: soon: is not a duration"),
@@ -129,10 +129,10 @@ fn every_mistake_in_a_file_is_refused_with_its_path() {
             "ca: {certificateFile: ca.crt}",
             "ca.certificateFile: clusters/ca.crt: is half a CA: ca.privateKeyFile",
         ),
-        ("bootstrapToken: {expiry: 0s}", "bootstrapToken.expiry: 0s: is no time at all"),
+        ("bootstrapToken: {expiry: 0s}", "bootstrapToken.expiry: 0s: is zero"),
         ("serviceAccountIssuer: http://a", "serviceAccountIssuer: http://a: is not an https URL"),
         ("clusterDomain: Cluster_Local", "clusterDomain: Cluster_Local: is not a DNS name"),
-        ("clusterDomain: cluster.1", "clusterDomain: cluster.1: is no domain for host names"),
+        ("clusterDomain: cluster.1", "clusterDomain: cluster.1: cannot be a domain of host names"),
         ("clusterName: ''", "clusterName: is not a DNS name"),
         ("aggregation: 'yes'", "aggregation: \"yes\": is a text, not true or false"),
         ("coreDNS: {replicas: 0}", "coreDNS.replicas: 0: leaves the cluster without DNS"),
@@ -221,7 +221,7 @@ fn mistakes_in_flags_name_the_flag() {
         "--api-server-alt-names: a: has no type",
         "--ca-private-key-path: ca.key: is half a CA: --ca-certificate-path is missing",
         "--etcd-certificate-path: e.crt: is part of an etcd client identity: --etcd-ca-path and",
-        "--network-provider: experimental-canal: is no longer rendered",
+        "--network-provider: experimental-canal: is not rendered",
     ] {
         assert!(findings.contains(wanted), "{wanted} in\n{findings}");
     }
