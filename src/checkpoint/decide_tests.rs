@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::decide::{
-    Act, Action, Api, Disk, Kubelet, Observation, Observed, Offer, Parent, State, Timing, Why, decide,
-};
+use super::decide::{Act, Action, State, Timing, Why, decide};
+use super::observed::{Api, Disk, Kubelet, Observation, Observed, Offer, Parent};
 use super::{Id, Revision, Role};
 
 pub(super) fn revision(text: &str) -> Option<Revision> {

@@ -1,8 +1,9 @@
 //! The defects of v0.14's checkpointer, each shown on what it did and on what is done now.
 
 use super::Role;
-use super::decide::{Act, Api, Parent};
+use super::decide::Act;
 use super::decide_tests::{ACTIVE, KEPT, Machine, revision, seen};
+use super::observed::{Api, Parent};
 
 /// v0.14's checkpointer, as far as its defects need it: see the tables in its `pkg/checkpoint/state.go`.
 #[derive(Clone, Copy, Debug, PartialEq)]

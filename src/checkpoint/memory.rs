@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::decide::{Api, Observed, Offer, Parent};
+use super::observed::{Api, Observed, Offer, Parent};
 
 /// Since how long a condition holds. `None`: it does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

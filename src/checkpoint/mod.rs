@@ -18,6 +18,7 @@ mod decide_tests;
 #[cfg(test)]
 mod defects_tests;
 mod memory;
+pub mod observed;
 pub mod parent;
 #[cfg(test)]
 mod parent_tests;

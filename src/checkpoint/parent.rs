@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::ResourceExt as _;
 
-use super::decide::Api;
+use super::observed::Api;
 use super::{CHECKPOINT, CHECKPOINT_OF, Id, Role};
 use crate::assets::command::{is_on, runs, switch};
 

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::decide::Api;
+use super::observed::Api;
 use super::parent::{
     Owner, is_copy, is_parent, last_change, role, started_after, word_on_daemon_set, word_on_deployment,
     word_on_pod, workload, workload_by_labels,

@@ -35,7 +35,7 @@ pub fn failed(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error
 
 /// Puts `bytes` at `path`, over a file that is there: readers see the old content or the new, also after a power cut.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
-    let temporary = beside(path);
+    let temporary = temp_path(path);
     let written = create(&temporary, bytes, mode)
         .and_then(|()| fs::rename(&temporary, path).map_err(failed("rename into place", path)));
     if let Err(error) = written {
@@ -106,12 +106,12 @@ pub fn parent(path: &Path) -> &Path {
 }
 
 /// A new name beside `path` that kubelet and shells overlook: `.NAME.bootkube-RANDOM`.
-pub fn beside(path: &Path) -> PathBuf {
+pub fn temp_path(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     parent(path).join(format!("{}{}", temporary_prefix(&name), random()))
 }
 
-/// What names given by [`beside`] for `name` start with.
+/// What names given by [`temp_path`] for `name` start with.
 pub fn temporary_prefix(name: &str) -> String {
     format!(".{name}.bootkube-")
 }
@@ -178,9 +178,9 @@ mod tests {
     fn what_was_cut_off_is_swept_away_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pod.yaml");
-        create(&beside(&path), b"half", 0o600).unwrap();
-        create_dir(&beside(&path), 0o700).unwrap();
-        let others = [path.clone(), beside(&dir.path().join("other.yaml"))];
+        create(&temp_path(&path), b"half", 0o600).unwrap();
+        create_dir(&temp_path(&path), 0o700).unwrap();
+        let others = [path.clone(), temp_path(&dir.path().join("other.yaml"))];
         others.iter().for_each(|other| create(other, b"whole", 0o600).unwrap());
         sweep(&path).unwrap();
         assert!(others.iter().all(|other| other.exists()));
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn temporary_names_differ() {
-        assert_ne!(beside(Path::new("a/b")), beside(Path::new("a/b")));
-        assert!(beside(Path::new("b")).to_string_lossy().starts_with("./.b.bootkube-"));
+        assert_ne!(temp_path(Path::new("a/b")), temp_path(Path::new("a/b")));
+        assert!(temp_path(Path::new("b")).to_string_lossy().starts_with("./.b.bootkube-"));
     }
 }

@@ -113,7 +113,7 @@ pub fn write_key_folder(folder: &Path, content: &BTreeMap<String, Vec<u8>>) -> R
     }
     files::ensure_dir(files::parent(folder))?;
     files::sweep(folder)?;
-    let temporary = files::beside(folder);
+    let temporary = files::temp_path(folder);
     files::create_dir(&temporary, files::PRIVATE_DIR)?;
     write_key(&temporary.join(OURS), b"made by bootkube\n")?;
     write_keys(&temporary, content)?;
@@ -140,7 +140,7 @@ pub fn write_key(path: &Path, content: &[u8]) -> Result<(), Error> {
 pub fn remove_key_folder(folder: &Path) -> Result<(), Error> {
     check_key_folder(folder)?;
     if folder.exists() {
-        let dying = files::beside(folder);
+        let dying = files::temp_path(folder);
         fs::rename(folder, &dying).map_err(failed("rename", folder))?;
     }
     files::sweep(folder)?;

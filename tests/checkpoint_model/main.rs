@@ -8,9 +8,8 @@ mod history;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bootkube::checkpoint::decide::{
-    Act, Action, Api, Disk, Kubelet, Observation, Observed, Offer, Parent, State, Timing, decide,
-};
+use bootkube::checkpoint::decide::{Act, Action, State, Timing, decide};
+use bootkube::checkpoint::observed::{Api, Disk, Kubelet, Observation, Observed, Offer, Parent};
 use bootkube::checkpoint::{Id, Revision, Role};
 use history::{Event, Quality, ROLES, SOURCES, Source, event};
 use proptest::prelude::*;

@@ -4,12 +4,11 @@
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, ResourceExt as _};
 
-use super::copy_of;
 use super::observe::Seen;
 use crate::NAMESPACE;
 use crate::agent::complaints::Complaints;
 use crate::agent::identity::standing::{IDENTITY, Standing};
-use crate::checkpoint::decide::{self, Observation, Observed};
+use crate::checkpoint::observed::{Api, Observation, Observed};
 use crate::checkpoint::{Id, Role, parent};
 use crate::cluster::gate;
 use crate::cluster::objects::Objects;
@@ -24,7 +23,7 @@ const WELL: &str =
 /// What is missing; `Ok` if nothing is. Whether others that ask for it can be copied is no matter of the control plane.
 pub fn missing(observation: &Observation, complaints: &Complaints) -> Result<(), String> {
     let lacks = |(id, seen): (&Id, &Observed)| {
-        let asks = seen.api == decide::Api::Here && seen.role != Role::Exclusive;
+        let asks = seen.api == Api::Here && seen.role != Role::Exclusive;
         let disk = seen.disk.as_ref();
         let kept = disk.is_some_and(|disk| disk.kept.is_some());
         let active = seen.role != Role::Own || disk.is_some_and(|disk| disk.active.is_some());
@@ -46,9 +45,13 @@ pub fn missing(observation: &Observation, complaints: &Complaints) -> Result<(),
 
 /// Pods besides that ask for a copy and cannot have one, and why.
 pub fn refused(observation: &Observation, complaints: &Complaints) -> Vec<String> {
-    let asks =
-        observation.iter().filter(|(_, seen)| seen.api == decide::Api::Here && seen.role == Role::Exclusive);
+    let asks = observation.iter().filter(|(_, seen)| seen.api == Api::Here && seen.role == Role::Exclusive);
     asks.filter_map(|(id, _)| Some(format!("{id}: {}", complaints.about(id)?))).collect()
+}
+
+/// The subject of complaints about the copy on disk. What cannot be copied is a complaint about the workload itself.
+pub fn copy_of(id: &Id) -> String {
+    format!("copy of {id}")
 }
 
 /// A condition of the agent's pod: its type, whether it is met, and what it says.
@@ -89,7 +92,7 @@ pub async fn tell(client: &Client, seen: &Seen<'_>, conditions: &[Told]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::decide::{Api, Disk, Kubelet, Parent};
+    use crate::checkpoint::observed::{Disk, Kubelet, Parent};
 
     fn observation(disk: Option<Disk>) -> Observation {
         let seen = Observed {

@@ -32,7 +32,8 @@ use self::offers::{Offered, Offers};
 use super::complaints::Complaints;
 use super::identity::{self, standing::Standing};
 use crate::NAMESPACE;
-use crate::checkpoint::decide::{Act, Action, Api, Disk, Observed, Offer, Parent, State, Timing, decide};
+use crate::checkpoint::decide::{Act, Action, State, Timing, decide};
+use crate::checkpoint::observed::{Api, Disk, Observed, Offer, Parent};
 use crate::checkpoint::store::{self, Listing, Store};
 use crate::checkpoint::{Id, Role};
 use crate::error::chain;
@@ -181,7 +182,7 @@ async fn act(store: &Store, action: &Action, offered: Option<Offered>, complaint
         (Act::Deactivate, _) => Box::new(move || store.deactivate(&workload)),
         (Act::Remove, _) => Box::new(move || store.remove(&workload)),
     };
-    let subject = copy_of(id);
+    let subject = evidence::copy_of(id);
     match blocking::run(work).await {
         Ok(()) => {
             complaints.over(&subject);
@@ -189,11 +190,6 @@ async fn act(store: &Store, action: &Action, offered: Option<Offered>, complaint
         }
         Err(error) => complaints.say(&subject, chain(&error)),
     }
-}
-
-/// The subject of complaints about what was done on disk; what cannot be copied is a matter of the workload itself.
-fn copy_of(id: &Id) -> String {
-    format!("copy of {id}")
 }
 
 fn done(act: &Act) -> &'static str {

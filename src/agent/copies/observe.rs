@@ -12,7 +12,7 @@ use kube::ResourceExt as _;
 use super::cluster::{Told, View};
 use super::runtime::Local;
 use crate::NAMESPACE;
-use crate::checkpoint::decide::{Api, Disk, Kubelet, Observation, Observed, Offer, Parent};
+use crate::checkpoint::observed::{Api, Disk, Kubelet, Observation, Observed, Offer, Parent};
 use crate::checkpoint::parent::{self, Owner};
 use crate::checkpoint::store::Listing;
 use crate::checkpoint::{Id, Role};

@@ -11,7 +11,7 @@ use super::{Seen, Told, View};
 use crate::agent::complaints::Complaints;
 use crate::agent::copies::evidence;
 use crate::agent::copies::runtime::Local;
-use crate::checkpoint::decide::{Api, Disk, Kubelet, Observed, Parent};
+use crate::checkpoint::observed::{Api, Disk, Kubelet, Observed, Parent};
 use crate::checkpoint::store::{Entry, Kept, Listing};
 use crate::checkpoint::{Id, Revision, Role};
 

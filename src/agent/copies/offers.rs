@@ -12,7 +12,7 @@ use super::observe::Seen;
 use crate::agent::complaints::Complaints;
 use crate::checkpoint::Id;
 use crate::checkpoint::copy::{self, Copy, Note, Sources};
-use crate::checkpoint::decide::Offer;
+use crate::checkpoint::observed::Offer;
 use crate::checkpoint::parent::{last_change, started_after, workload};
 use crate::checkpoint::store::Store;
 use crate::cluster::objects::Kind;

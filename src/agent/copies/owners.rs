@@ -12,7 +12,7 @@ use kube::{Client, ResourceExt as _};
 
 use crate::agent::complaints::Complaints;
 use crate::checkpoint::Id;
-use crate::checkpoint::decide::Api;
+use crate::checkpoint::observed::Api;
 use crate::checkpoint::parent::{self, Owner};
 use crate::cluster::objects::Objects;
 use crate::cluster::retry::describe;

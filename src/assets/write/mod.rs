@@ -150,7 +150,7 @@ impl Job<'_> {
         if self.is_done() {
             return Ok(());
         }
-        let staging = files::beside(self.dir);
+        let staging = files::temp_path(self.dir);
         let replaced = self.build(&staging).and_then(|()| self.swap(&staging));
         match replaced {
             Ok(()) => self.finish(&staging),

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 use kube::ResourceExt as _;
 
-use super::{Draft, Note, Sources};
+use super::draft::{Draft, Note, Sources};
 
 /// Makes the environment of every container literal.
 pub fn literal(draft: &mut Draft, spec: &mut PodSpec) {

@@ -21,6 +21,7 @@
 //! a device) is refused, every reason at once.
 
 mod control_plane;
+mod draft;
 mod env;
 mod folder;
 mod needs;
@@ -30,12 +31,14 @@ mod volumes;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodSpec, Secret};
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{CHECKPOINT_OF, COPY, Id, Revision, Role};
+use draft::Draft;
+pub use draft::{Note, Sources};
 pub use folder::{File, Folder};
 pub use needs::{Needs, needs};
 
@@ -43,15 +46,6 @@ pub use needs::{Needs, needs};
 pub const WORKLOAD: &str = "bootkube.dev/checkpoint-workload";
 /// The revision, on a copy.
 pub const REVISION: &str = "bootkube.dev/checkpoint-revision";
-
-/// What the pod refers to, by name, in its namespace. What is not in it does not exist.
-#[derive(Clone, Default)]
-pub struct Sources {
-    /// Secrets.
-    pub secrets: BTreeMap<String, Secret>,
-    /// ConfigMaps.
-    pub config_maps: BTreeMap<String, ConfigMap>,
-}
 
 /// A static pod and the files that it mounts.
 pub struct Copy {
@@ -79,27 +73,6 @@ impl fmt::Debug for Copy {
     }
 }
 
-/// Something that is not quite as it was in the pod.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Note {
-    /// A value of a Secret stands in the manifest, and in the mirror pod while the copy is active.
-    SecretInEnvironment {
-        /// The Secret.
-        secret: String,
-        /// The container.
-        container: String,
-    },
-    /// The token that is mounted unasked is not there.
-    NoToken,
-    /// The image was pulled with a Secret of the API. Kubelet may want to see it again (`imagePullCredentialsVerificationPolicy`).
-    NoPullSecrets,
-    /// Nobody knows who reads this volume: its files have the modes that the pod asks for, in a folder for root only.
-    UnknownReader {
-        /// The volume.
-        volume: String,
-    },
-}
-
 /// Why a pod cannot be made static.
 #[derive(Debug, thiserror::Error)]
 #[error("pod {pod} of {id} cannot be kept: {}", problems.join("; "))]
@@ -110,27 +83,6 @@ pub struct Unfit {
     pub pod: String,
     /// Every reason.
     pub problems: Vec<String>,
-}
-
-/// What is gathered while a copy is made.
-struct Draft<'a> {
-    pod: &'a Pod,
-    sources: &'a Sources,
-    folders: BTreeMap<String, Folder>,
-    notes: Vec<Note>,
-    problems: Vec<String>,
-}
-
-impl Draft<'_> {
-    fn problem(&mut self, text: impl Into<String>) {
-        self.problems.push(text.into());
-    }
-
-    fn note(&mut self, note: Note) {
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
-    }
 }
 
 /// Makes a copy of `pod`. `files` is the folder below which the files of this workload will be, in one named by the revision.

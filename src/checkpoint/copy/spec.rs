@@ -3,7 +3,8 @@
 use k8s_openapi::api::core::v1::{Container, LifecycleHandler, PodSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{Draft, Note, control_plane};
+use super::control_plane;
+use super::draft::{Draft, Note};
 
 /// Drops what kubelet refuses or cannot know, and refuses what the pod cannot live without.
 pub fn detach(draft: &mut Draft, spec: &mut PodSpec) {

@@ -8,8 +8,9 @@ use k8s_openapi::api::core::v1::{
 };
 use kube::ResourceExt as _;
 
-use super::folder::Reader;
-use super::{Draft, Folder, Note, env};
+use super::draft::{Draft, Note};
+use super::env;
+use super::folder::{Folder, Reader};
 
 /// What kubelet mounts with nothing but this machine, or a server of files.
 const LOCAL: [&str; 7] = ["emptyDir", "hostPath", "image", "downwardAPI", "nfs", "iscsi", "fc"];

@@ -7,10 +7,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde::Serialize;
 
-use super::{Error, REASON, Store, TIME, read, write};
+use super::manifest::{REASON, TIME, id, parse, read, revision};
+use super::{Error, Store, write};
 use crate::assets::command;
-use crate::checkpoint::copy::{REVISION, WORKLOAD};
-use crate::checkpoint::decide::Disk;
+use crate::checkpoint::observed::Disk;
 use crate::checkpoint::{Id, Revision, parent};
 use crate::yaml;
 
@@ -129,26 +129,4 @@ fn component(bytes: &[u8]) -> Option<&'static str> {
     parent::PROGRAMS.into_iter().find(|program| {
         command::containers(&pod).any(|container| command::runs(command::container_words(container), program))
     })
-}
-
-/// A copy, or nothing.
-pub fn parse(bytes: &[u8]) -> Option<Pod> {
-    let any: serde_json::Value = serde_json::from_slice(bytes).ok()?;
-    serde_json::from_value(any).ok().filter(parent::is_copy)
-}
-
-/// Which workload a copy is of; v0.14 kept pods.
-pub fn id(pod: &Pod) -> Id {
-    let name = pod.annotations().get(WORKLOAD).cloned().unwrap_or_else(|| pod.name_any());
-    Id::new(pod.namespace().unwrap_or_default(), name)
-}
-
-/// The revision of a copy; an empty one if another program made it.
-pub fn revision(pod: &Pod) -> Revision {
-    Revision(pod.annotations().get(REVISION).cloned().unwrap_or_default())
-}
-
-/// Whether this program made the copy.
-pub fn is_current(pod: &Pod) -> bool {
-    pod.annotations().contains_key(REVISION)
 }

@@ -13,25 +13,22 @@
 //! written over nor removed.
 
 mod list;
+mod manifest;
+mod sweep;
 mod write;
 
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use k8s_openapi::api::core::v1::Pod;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use self::manifest::{REASON, TIME, read};
 use super::copy::Copy;
 use super::{Id, Revision};
 use crate::CHECKPOINT_SECRETS;
-use crate::host::files::{self, PRIVATE_FILE, failed};
+use crate::host::files::{self, PRIVATE_FILE};
 pub use list::{Entry, Kept, Listing};
-
-/// When the copy was made, on a copy.
-const TIME: &str = "bootkube.dev/checkpoint-time";
-/// Why it was made, on a copy.
-const REASON: &str = "bootkube.dev/checkpoint-reason";
 
 /// Why the store cannot do what it is asked.
 #[derive(Debug, thiserror::Error)]
@@ -123,7 +120,7 @@ impl Store {
         let not_kept = || Error::NotKept { id: id.clone() };
         let path = self.kept(id);
         let bytes = read(&path)?.ok_or_else(not_kept)?;
-        let pod = list::parse(&bytes).filter(|pod| list::id(pod) == *id && self.is_complete(pod));
+        let pod = manifest::parse(&bytes).filter(|pod| manifest::id(pod) == *id && self.is_complete(pod));
         pod.ok_or_else(not_kept)?;
         check(&self.active(id), id)?;
         files::ensure_dir(&self.manifests)?;
@@ -143,26 +140,6 @@ impl Store {
         Ok(write::remove_empty(files::parent(&self.files(id)))?)
     }
 
-    /// Removes what interrupted work left, copies that cannot run, and files that no copy mounts. For when the agent starts, and
-    /// from time to time.
-    pub fn sweep(&self) -> Result<(), Error> {
-        for path in write::temporary(&self.inactive, "")? {
-            write::remove_file(&path)?;
-        }
-        let listing = self.list()?;
-        for entry in &listing.entries {
-            for path in write::temporary(&self.manifests, &file_name(&entry.id))? {
-                write::remove_file(&path)?;
-            }
-            if entry.is_broken {
-                self.remove_manifest(&self.kept(&entry.id), &entry.id)?;
-            }
-            self.prune(&entry.id)?;
-        }
-        // A file that cannot be read may be what mounts them.
-        if listing.unreadable.is_empty() { self.prune_unknown(&listing) } else { Ok(()) }
-    }
-
     /// Removes the files of every revision of a workload that is neither kept nor active.
     fn prune(&self, id: &Id) -> Result<(), Error> {
         let used = [self.revision(&self.kept(id))?, self.revision(&self.active(id))?];
@@ -175,29 +152,15 @@ impl Store {
         Ok(())
     }
 
-    /// Removes the files of workloads of which there is no copy.
-    fn prune_unknown(&self, listing: &Listing) -> Result<(), Error> {
-        let folders = write::entries(&self.secrets)?.into_iter().filter(|path| path.is_dir()); // locks lie beside them
-        for namespace in folders {
-            for folder in write::entries(&namespace)? {
-                if !listing.entries.iter().any(|entry| self.files(&entry.id) == folder) {
-                    write::remove_tree(&folder)?;
-                }
-            }
-            write::remove_empty(&namespace)?;
-        }
-        Ok(())
-    }
-
     fn revision(&self, path: &Path) -> Result<Option<Revision>, Error> {
-        Ok(read(path)?.and_then(|bytes| list::parse(&bytes)).map(|pod| list::revision(&pod)))
+        Ok(read(path)?.and_then(|bytes| manifest::parse(&bytes)).map(|pod| manifest::revision(&pod)))
     }
 
     /// Whether every folder of ours that `pod` mounts is there.
     fn is_complete(&self, pod: &Pod) -> bool {
         let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         let ours = volumes.filter_map(|volume| volume.host_path.as_ref()).map(|path| Path::new(&path.path));
-        list::is_current(pod) && ours.filter(|path| path.starts_with(&self.secrets)).all(Path::is_dir)
+        manifest::is_current(pod) && ours.filter(|path| path.starts_with(&self.secrets)).all(Path::is_dir)
     }
 
     fn remove_manifest(&self, path: &Path, id: &Id) -> Result<(), Error> {
@@ -213,7 +176,7 @@ fn file_name(id: &Id) -> String {
 /// Whether `path` is free, or holds a copy of `id`.
 fn check(path: &Path, id: &Id) -> Result<(), Error> {
     let Some(bytes) = read(path)? else { return Ok(()) };
-    match list::parse(&bytes).map(|pod| list::id(&pod)) {
+    match manifest::parse(&bytes).map(|pod| manifest::id(&pod)) {
         Some(found) if found == *id => Ok(()),
         Some(found) => Err(Error::Taken { path: path.to_owned(), id: found }),
         None => Err(Error::Foreign { path: path.to_owned() }),
@@ -223,14 +186,6 @@ fn check(path: &Path, id: &Id) -> Result<(), Error> {
 /// Whether a file is not even JSON: among the kept copies nobody else's, but one that the file system lost.
 fn is_damaged(path: &Path) -> Result<bool, Error> {
     Ok(read(path)?.is_some_and(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).is_err()))
-}
-
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed("read", path)(error).into()),
-    }
 }
 
 #[cfg(test)]

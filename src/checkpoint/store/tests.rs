@@ -10,7 +10,7 @@ use time::macros::datetime;
 
 use super::{Error, Store};
 use crate::checkpoint::copy::{Copy, Sources, make};
-use crate::checkpoint::decide::Disk;
+use crate::checkpoint::observed::Disk;
 use crate::checkpoint::{Id, Role};
 
 fn store(root: &Path) -> Store {

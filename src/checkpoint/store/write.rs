@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::checkpoint::copy::Folder;
 use crate::host::files::{self, Error, PRIVATE_DIR, failed};
 
-/// What all temporary names have in them, see [`files::beside`].
+/// What all temporary names have in them, see [`files::temp_path`].
 const TEMPORARY: &str = ".bootkube-";
 
 /// Creates a folder that must be private even if it exists, and those above it that are missing.
@@ -24,7 +24,7 @@ pub fn folders(path: &Path, folders: &BTreeMap<String, Folder>) -> Result<(), Er
     if path.is_dir() {
         return Ok(());
     }
-    let temporary = files::beside(path);
+    let temporary = files::temp_path(path);
     let written = fill(&temporary, folders)
         .and_then(|()| fs::rename(&temporary, path).map_err(failed("rename into place", path)));
     if let Err(error) = written {
