@@ -1,15 +1,15 @@
-//! What to do about the apiservers of a machine: a pure function of who listens and which pods there are.
+//! What to do about the apiservers of a machine: a pure function of the listeners on the port and the pods of the API.
 
 use crate::host::steering::Aim;
 
-/// A listener, and whose it is. Its place among all is the index that connections are steered by.
+/// A listener and the pod behind it. Its place in the list is the index by which connections are steered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seated {
-    /// Its number.
+    /// Inode of its socket.
     pub inode: u32,
-    /// UID of its pod, where it could be seen.
+    /// UID of its pod, if known.
     pub pod: Option<String>,
-    /// Whether it takes requests.
+    /// Whether it has answered that it is ready.
     pub is_ready: bool,
 }
 
@@ -18,38 +18,40 @@ pub struct Seated {
 pub struct Candidate {
     /// Its UID.
     pub uid: String,
-    /// The more, the newer.
+    /// A newer pod has a higher rank.
     pub age_rank: usize,
-    /// Whether it is about to end.
+    /// Whether it is terminating.
     pub is_leaving: bool,
-    /// Whether its gate is open.
+    /// Whether its readiness gate is open.
     pub is_open: bool,
 }
 
 /// What to do, in this order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decision {
-    /// Gates to close: of pods that do not listen (any more).
+    /// Gates to close: those of pods that do not listen.
     pub close: Vec<String>,
     /// Index that new connections go to.
     pub serving: u32,
     /// Index that an apiserver's calls to itself go to.
     pub starting: u32,
-    /// Gate to open, once connections are seen to go there.
+    /// Gate to open once connections are seen to reach the pod.
     pub open: Option<String>,
 }
 
 impl Decision {
-    /// As the kernel is told.
+    /// The same for the kernel.
     pub fn aim(&self) -> Aim {
         Aim { serving: self.serving, asked: self.serving, starting: self.starting }
     }
 }
 
-/// Decides. `serving` is the pod that has new connections now, as far as is known.
+/// Decides. `serving` is the pod that gets new connections now, as far as is known.
 ///
-/// The newest pod that is ready and stays gets them. As long as none is, they stay where they are, if that one is ready; else they go to
-/// whoever is, such as a copy for the time without an API.
+/// # Guarantees
+/// - The newest pod that is ready and not terminating gets new connections.
+/// - Without such a pod they stay where they are if that listener is ready. Otherwise they go to any that is, such as a copy.
+/// - No gate is closed while the pod of any listener is unknown.
 pub fn decide(seats: &[Seated], pods: &[Candidate], serving: Option<&str>) -> Decision {
     let pod_of = |seat: &Seated| pods.iter().find(|pod| Some(&pod.uid) == seat.pod.as_ref());
     let is_leaving = |seat: &Seated| pod_of(seat).is_some_and(|pod| pod.is_leaving);
@@ -62,7 +64,7 @@ pub fn decide(seats: &[Seated], pods: &[Candidate], serving: Option<&str>) -> De
     let chosen = newest.map(|(index, _)| index);
     let chosen = chosen.or(present.filter(|index| seats[*index].is_ready)).or(ready().next()).or(present);
     let chosen = chosen.unwrap_or(0);
-    // The one that starts, unless it is on its way out again; if none does, the index that the next one will have.
+    // An apiserver that starts and is not terminating; if there is none, the index that the next one will have.
     let starts = |index: &usize| !seats[*index].is_ready && *index != chosen && !is_leaving(&seats[*index]);
     let is_listening = |pod: &&Candidate| seats.iter().any(|seat| seat.pod.as_ref() == Some(&pod.uid));
     let is_identified = seats.iter().all(|seat| seat.pod.is_some());
@@ -75,7 +77,7 @@ pub fn decide(seats: &[Seated], pods: &[Candidate], serving: Option<&str>) -> De
     }
 }
 
-/// Follows the kernel to those who are there now: where one goes the last takes its place, and who comes is the last.
+/// Changes `seats` as the kernel changes its list of listeners: the last one takes the place of one that closes, and a new one comes last.
 pub fn reseat(seats: &mut Vec<Seated>, now: Vec<Seated>) {
     let is_in = |seats: &[Seated], seat: &Seated| seats.iter().any(|other| other.inode == seat.inode);
     while let Some(gone) = seats.iter().position(|seat| !is_in(&now, seat)) {
@@ -85,8 +87,8 @@ pub fn reseat(seats: &mut Vec<Seated>, now: Vec<Seated>) {
     seats.extend(came);
 }
 
-/// Where connections are to stay until everybody has been asked: the kernel does not know who came or went, and what it was told stands.
-/// An index that nobody has any more would be dealt out.
+/// Where connections stay until every index has answered. The program in the kernel does not follow listeners that come and go, so it
+/// stands, unless it names an index beyond the group: for such a one the kernel picks a listener at random.
 pub fn stay(told: Aim, seats: &[Seated], pods: &[Candidate], serving: Option<&str>) -> Aim {
     let Decision { starting, .. } = decide(seats, pods, serving);
     if (told.serving as usize) < seats.len() {
@@ -159,10 +161,10 @@ mod tests {
         // The older one has gone, and the third one sits in its place.
         let moved = [seat("c", false), seat("b", true)];
         assert_eq!(stay(told(1, 2), &moved, &["b+", "c"], "b"), (1, 0));
-        // One in between has gone: nobody has the index any more.
+        // One in between has gone: the index is beyond the group now.
         let left = [seat("a", true), seat("c", true)];
         assert_eq!(stay(told(2, 3), &left, &["a-", "c+"], "c"), (1, 2));
-        // Whoever serves is not known to be ready yet, and is not the one that starts.
+        // The one that serves has not answered yet that it is ready, and is not taken for the one that starts.
         let unasked = [seat("a", false), seat("b", false)];
         assert_eq!(stay(told(1, 2), &unasked, &["a-", "b+"], "b"), (1, 2));
     }

@@ -1,4 +1,7 @@
-//! The API port of this machine: who is there, asked one by one, and flipping new connections from one to another.
+//! The API port of this machine: asking each listener on it, and moving new connections from one to another.
+//!
+//! # Cancellation
+//! Every future here may be dropped. The lock is released, and the program in the kernel is the last one that was attached, whole.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,9 +17,9 @@ use crate::host::files;
 use crate::host::sockets::{self, Listener};
 use crate::host::steering::{ASKING, Aim, steer};
 
-/// Connections of a flip that are looked at before it is believed.
+/// Connections by which a flip is verified.
 const VERIFIED: usize = 3;
-/// Between two looks at who listens, while somebody is asked who may not answer.
+/// Between two looks at the listeners, while one is asked that may not answer.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What cannot be done about the port.
@@ -53,7 +56,7 @@ pub enum Error {
         /// What they are bound to.
         addresses: Vec<IpAddr>,
     },
-    /// Somebody came or went, so an index may be another one's now.
+    /// A listener has come or gone, so an index may mean another one now.
     #[error("other apiservers listen on port {port} than a moment ago")]
     Changed {
         /// The port.
@@ -78,22 +81,22 @@ pub struct Port {
     locks: Locks,
 }
 
-/// Who is behind an index.
+/// What a listener answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer<T> {
     /// What it answered to `/readyz`.
     pub readyz: Readyz,
-    /// What was seen of the socket that it accepted, if it accepted one.
+    /// What was seen of the socket that it accepted, if it accepted the connection.
     pub seen: Option<T>,
 }
 
 impl Port {
-    /// The port, and as whom to ask.
+    /// The port, and the identity by which it is asked.
     pub fn new(port: u16, access: &Access) -> Result<Self, Error> {
         Ok(Self { port, questions: Questions::new(access)?, locks: Locks::default() })
     }
 
-    /// The port, and as whom to ask, where that changes.
+    /// The port, and the identity by which it is asked, which may change.
     pub fn of(port: u16, access: Current) -> Result<Self, Error> {
         Ok(Self { port, questions: Questions::of(access)?, locks: Locks::default() })
     }
@@ -103,7 +106,7 @@ impl Port {
         Self { locks, ..self }
     }
 
-    /// Who listens, by number. Not in the moment in which somebody steers, and is one of them.
+    /// The listeners. Taken under the lock: a process that steers listens for a moment too.
     pub async fn listeners(&self) -> Result<Vec<Listener>, Error> {
         let _alone = self.lock().await?;
         sockets::listeners(self.port).map_err(self.failed("list the listeners"))
@@ -116,8 +119,11 @@ impl Port {
         self.attach(group, aim)
     }
 
-    /// Asks the one behind `index`, while everybody else's connections go on as `aim` says. `look` sees the socket that it accepted while
-    /// the connection is open. What is answered is of no use once others listen: an index that nobody has any more is answered by anybody.
+    /// Asks the listener behind `index`, while all other connections go as `aim` says. `look` is called with the socket that it accepted,
+    /// while the connection is open.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] if other sockets listen afterwards than before: an index beyond the group is answered by any listener.
     pub async fn ask<T>(
         &self,
         listeners: &[Listener],
@@ -137,7 +143,7 @@ impl Port {
         Ok(answer)
     }
 
-    /// Asks whoever gets the connection, as anybody does.
+    /// Asks the listener that any client would reach.
     pub async fn ask_anybody<T>(&self, look: impl FnOnce(u32) -> T) -> Result<Answer<T>, Error> {
         self.put(Ipv4Addr::LOCALHOST, look).await
     }
@@ -152,7 +158,7 @@ impl Port {
         }
     }
 
-    /// The socket that took a connection as anybody's, if somebody took it, seen by `look` while the connection is open.
+    /// Calls `look` with the socket that accepted a connection like any client's, while the connection is open; `None` if none did.
     pub async fn served_by<T>(&self, look: impl FnOnce(u32) -> T) -> Result<Option<T>, Error> {
         match self.questions.connect(Ipv4Addr::LOCALHOST.into(), self.here()).await {
             Err(_) => Ok(None),
@@ -160,7 +166,10 @@ impl Port {
         }
     }
 
-    /// Steers those who listen, and looks whether connections go where `is_its` says that they should. After an error they may go anywhere.
+    /// Moves new connections as `aim` says, and verifies that they reach a socket of which `is_its` is true.
+    ///
+    /// # Errors
+    /// After an error connections may go to any listener of the group.
     pub async fn flip(
         &self,
         listeners: &[Listener],
@@ -181,7 +190,7 @@ impl Port {
         Ok(())
     }
 
-    /// Waits until others listen; this cannot be watched.
+    /// Waits until other sockets listen. The kernel has no watch for that.
     async fn change(&self, listeners: &[Listener]) -> Error {
         loop {
             tokio::time::sleep(LOOK).await;
@@ -212,7 +221,7 @@ impl Port {
         steer(group.address, self.port, group.uid, aim).map_err(self.failed("steer connections"))
     }
 
-    /// One for all: their address and user.
+    /// One listener that stands for all: they share address and user.
     fn group(&self, listeners: &[Listener]) -> Result<Listener, Error> {
         let mut addresses: Vec<IpAddr> = listeners.iter().map(|listener| listener.address).collect();
         addresses.dedup();
