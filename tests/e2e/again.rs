@@ -1,5 +1,5 @@
-//! `start` is run again by the same command: after it was interrupted, after the machine lost its power, and after somebody changed
-//! what it had applied.
+//! `start` is run again by the same command: after it was interrupted, after the machine lost its
+//! power, and after a user changed what it had applied.
 
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, ExitStatus};
@@ -24,21 +24,25 @@ fn start_is_run_again_after_an_interruption_a_power_cut_and_an_edit() {
         interrupt(&world, "wait for the self-hosted control plane", "KILL");
         assert!(world.shell("ls /etc/kubernetes/manifests").contains("apiserver"));
     });
-    // The hand-over takes a fraction of a second: it may be over when the signal comes.
-    kill_in(&world, "hand over", "KILL");
-    let interrupted = world.start();
-    interrupted.must_succeed();
+    checks.need("after an interruption start succeeds", || {
+        // The hand-over takes a fraction of a second: it may be over when the signal comes.
+        kill_in(&world, "hand over", "KILL");
+        record("start-again", &json!({"interrupted": seconds(&world.start())}));
+    });
     checks.that("after an interruption the control plane runs itself", || runs_itself(&world));
-
-    world.n1().reboot().unwrap();
-    let rebooted = world.start();
-    rebooted.must_succeed();
+    checks.need("after a power cut start succeeds", || {
+        world.n1().reboot().unwrap();
+        record("start-after-power-cut", &json!({"seconds": seconds(&world.start())}));
+    });
     checks.that("after a power cut the control plane runs itself", || runs_itself(&world));
-    let seconds = |started: &Started| started.took.as_secs_f64();
-    record("start-again", &json!({"interrupted": seconds(&interrupted), "power cut": seconds(&rebooted)}));
-
-    checks.that("what somebody changed with kubectl is reported and stays", || edited(&world));
+    checks.that("what a user changed with kubectl is reported and stays", || edited(&world));
     checks.finish();
+}
+
+/// How long a successful `start` took.
+fn seconds(started: &Started) -> f64 {
+    started.must_succeed();
+    started.took.as_secs_f64()
 }
 
 /// Sends a signal as soon as `start` says that it is in `phase`.
@@ -67,8 +71,8 @@ fn kill_in(world: &World, phase: &str, signal: &str) -> ExitStatus {
     start.wait().unwrap()
 }
 
-/// Nothing of the bootstrap control plane is left, the API answers, and the controller manager works: it makes a service account for
-/// every namespace.
+/// Nothing of the bootstrap control plane is left, the API answers, and the controller manager
+/// works.
 pub fn runs_itself(world: &World) {
     // After a power cut copies go when the pods themselves have been healthy for a while.
     eventually(60, || {
@@ -76,11 +80,7 @@ pub fn runs_itself(world: &World) {
         (found == WELL).then_some(()).ok_or(found)
     });
     assert!(!world.n1().path("/etc/kubernetes/bootstrap-secrets").exists());
-    world.kubectl(&["create", "namespace", "proof"]);
-    eventually(15, || {
-        let account = world.kubectl(&["get", "serviceaccounts", "-n", "proof", "-o", "name"]);
-        (!account.is_empty()).then_some(()).ok_or("the controller manager does nothing".into())
-    });
+    world.controller_manager_works("proof");
     world.kubectl(&["delete", "namespace", "proof"]);
 }
 

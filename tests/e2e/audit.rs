@@ -1,4 +1,4 @@
-//! Who wrote to the cluster, by the apiservers' own word.
+//! Which users and programs wrote to the cluster, by the apiservers' audit log.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,12 @@ use serde_json::Value;
 /// What rendered kubeconfigs and Kubernetes itself are called.
 const SYSTEM: [&str; 4] =
     ["system:apiserver", "system:kube-controller-manager", "system:kube-proxy", "system:kube-scheduler"];
-/// Programs that the administrator's kubeconfig is given to: ours, and the bootstrap pods that stand in for their own identities.
+/// Programs that the administrator's kubeconfig is given to: ours, and the bootstrap pods that
+/// stand in for their own identities.
 const ADMINISTRATORS: [&str; 3] = ["bootkube/", "kube-controller-manager/", "kube-scheduler/"];
 
-/// Requests that changed something, counted by user and program. A kubelet whose token is not there yet is refused and nobody.
+/// Requests that changed something, counted by user and program. Refused ones, as of a kubelet
+/// whose token does not exist yet, do not count.
 pub fn writers(log: &str) -> BTreeMap<(String, String), usize> {
     let mut writers = BTreeMap::new();
     for line in log.lines() {
@@ -24,7 +26,7 @@ pub fn writers(log: &str) -> BTreeMap<(String, String), usize> {
     writers
 }
 
-/// Whether nobody but bootkube, a kubelet or a rendered identity is called so.
+/// Whether this is bootkube, a kubelet or a rendered identity.
 pub fn is_expected(user: &str, agent: &str) -> bool {
     match user {
         "kubernetes-admin" => ADMINISTRATORS.iter().any(|program| agent.starts_with(program)),

@@ -1,7 +1,9 @@
-//! What keeps a cluster from coming up, induced on one machine, one cause after the other, and the message read as its user would.
+//! What keeps a cluster from coming up, induced on one machine, one cause after the other, and the
+//! message read as its user would.
 //!
-//! Most causes are seen before anything is touched. Those, with their check ignored, and the others are named while `start` waits, within
-//! 15 s of the cause. At the end every message is held against every cause: none gives another's.
+//! Most causes are seen before anything is touched. Those, with their check ignored, and the others
+//! are named while `start` waits, within 15 s of the cause. At the end every message is held
+//! against every cause: none gives another's.
 
 use k8s_openapi::jiff::Timestamp;
 use lab::cluster::{ASSETS, CONFIG, MAY_RESTART_KUBELET};
@@ -15,8 +17,9 @@ const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// Where assets with a flaw are.
 const FLAWED: &str = "/opt/bootkube/flawed";
 const EVENTS: &str = "/run/events.jsonl";
-/// Within which a cause is to be named: from the beginning of the wait or, where it comes later, from its own moment, which whoever saw it
-/// has dated. What a machine that has much to do needs to get so far is no slowness of bootkube's.
+/// Seconds within which a cause is named: from the beginning of the wait or, where the cause comes
+/// later, from the time that the API has recorded for it. The time a busy machine needs to get
+/// there does not count.
 const PROMPT: f64 = 15.0;
 /// Nothing resolves it; the apiserver's certificate names it.
 const NOWHERE: &str = "api.nowhere.test";
@@ -73,7 +76,7 @@ fn has_all(mut message: &str, words: &[&str]) -> bool {
 
 #[test]
 fn every_cause_has_a_message_of_its_own() {
-    let world = World::alone("e2e-causes", 1, |lab| {
+    let world = World::up("e2e-causes", 1, |lab| {
         let etcd = format!("https://{}:2379", lab.machine("n1").unwrap().ip());
         json!({"etcd": {"mode": "external", "servers": [etcd]}, "apiServerAltNames": [NOWHERE]})
     });
@@ -90,7 +93,7 @@ fn every_cause_has_a_message_of_its_own() {
     seen_before(&world, &mut checks, &mut told);
     seen_while_waiting(&world, &mut checks, &mut told);
     seen_late(&world, &mut checks, &mut told);
-    checks.that("at least fifteen causes were told, and no message is that of another cause", || {
+    checks.that("at least fifteen causes were reported, and no message is that of another cause", || {
         matrix(&told);
     });
     checks.finish();
@@ -105,7 +108,7 @@ fn matrix(told: &Told) {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     for (cause, _) in CAUSES {
-        assert!(told.0.iter().any(|(name, _)| *name == cause), "{cause} was not told");
+        assert!(told.0.iter().any(|(name, _)| *name == cause), "{cause} was not reported");
     }
 }
 
@@ -128,7 +131,8 @@ fn refused_by(world: &World, flags: &[&str], code: i32) -> String {
     said
 }
 
-/// What `start`, with a check ignored, says to be in the way of `phase`: as an event in good time, and at its timeout.
+/// What `start`, with a check ignored, says to be in the way of `phase`: as an event in good time,
+/// and at its timeout.
 fn blocked(world: &World, assets: &str, ignored: &str, phase: &str) -> String {
     let flags = ["--asset-dir", assets, "--ignore-preflight", ignored];
     blocked_by(world, &flags, phase)
@@ -176,7 +180,8 @@ fn time_of(text: &Value) -> Timestamp {
     text.as_str().unwrap().parse().unwrap()
 }
 
-/// Takes away what a failed start left, and waits until an apiserver that finds no etcd has given up.
+/// Takes away what a failed start left, and waits until an apiserver that finds no etcd has given
+/// up.
 fn clean(world: &World) {
     world.shell(&format!("rm -rf {MANIFESTS}/bootstrap-* /etc/kubernetes/bootstrap-secrets"));
     world.shell("for n in $(seq 400); do ss -Hltn 'sport = :6443' | grep -q . || break; sleep 0.1; done");
@@ -276,9 +281,10 @@ fn seen_while_waiting(world: &World, checks: &mut Checks, told: &mut Told) {
     });
 }
 
-/// Causes that are there only when the API is. The bootstrap control plane stays from one to the next.
+/// Causes that are there only when the API is. The bootstrap control plane stays from one to the
+/// next.
 fn seen_late(world: &World, checks: &mut Checks, told: &mut Told) {
-    checks.that("kubelet's certificate request that nobody approves is named, and what to do helps", || {
+    checks.that("kubelet's certificate request that is never approved is named, and the cure helps", || {
         flawed(world, "rm manifests/csr-approver-role-binding.yaml");
         let request = || world.get(&["csr"])["items"][0].clone();
         let made = || time_of(&request()["metadata"]["creationTimestamp"]);
@@ -322,7 +328,7 @@ fn seen_late(world: &World, checks: &mut Checks, told: &mut Told) {
         let said = blocked_late(world, &["--asset-dir", FLAWED], phase, || unscheduled(world));
         told.add("wrong node label", said);
     });
-    checks.that("with every cause gone the same command succeeds", || world.start().must_succeed());
+    checks.need("with every cause gone the same command succeeds", || world.start().must_succeed());
     checks.that(
         "a program that ends beside an older one, which answers its probe, is named all the same",
         || {
@@ -343,7 +349,8 @@ fn pods(world: &World, app: &str) -> Vec<Value> {
     pods["items"].as_array().unwrap().clone()
 }
 
-/// When the newest controller manager was started that cannot live: it ends in the same moment. Kubelet dates it.
+/// When the newest controller manager was started that cannot live: it ends in the same moment.
+/// Kubelet dates it.
 fn first_crash(world: &World) -> Timestamp {
     let mut pods = pods(world, "kube-controller-manager");
     pods.retain(|pod| pod["spec"]["containers"][0]["command"].to_string().contains("--nonsense"));

@@ -1,4 +1,5 @@
-//! etcd as it is elsewhere: half a second away, or of three members, one of which is lost while `start` works.
+//! etcd as it is elsewhere: half a second away, or of three members, one of which is lost while
+//! `start` works.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! etcd as somebody else's, RSA keys, workers; `start` from bootkube's image, as wrappers of v0.14 run it. Then a second machine,
-//! first a worker and then, by its label, a controller.
+//! An etcd that bootkube does not run, RSA keys, workers; `start` from bootkube's image, as
+//! wrappers of v0.14 run it. Then a second machine, first a worker and then, by its label, a
+//! controller.
 
 use lab::cluster::ASSETS;
 use serde_json::json;
@@ -27,9 +28,8 @@ fn the_image_alone_makes_a_cluster_with_an_external_etcd() {
     world.cluster.join(&world.n1()).unwrap();
     world.shell(&format!("mkdir -p {}", told::FOLDER));
     let started = world.start_by(&FROM_IMAGE.split_whitespace().collect::<Vec<_>>());
-    started.must_succeed();
-
     let mut checks = Checks::default();
+    checks.need("start from the image succeeds", || started.must_succeed());
     checks.that(
         "an object that the API refuses is named with its file and the reason, and stops nothing",
         || {
@@ -38,7 +38,6 @@ fn the_image_alone_makes_a_cluster_with_an_external_etcd() {
             assert!(said.lines().any(is_named), "{said}");
         },
     );
-    told::check(&world, &mut checks);
     checks.that("nothing of the bootstrap control plane is left", || {
         assert_eq!(world.shell("ls -A /etc/kubernetes/manifests"), "kube-system-pod-checkpointer.json\n");
         assert!(!world.n1().path("/etc/kubernetes/bootstrap-secrets").exists());
@@ -62,6 +61,7 @@ fn the_image_alone_makes_a_cluster_with_an_external_etcd() {
     });
     empty_root(&world, &mut checks);
     second_machine(&world, &mut checks);
+    told::check(&world, &mut checks);
     checks.finish();
 }
 

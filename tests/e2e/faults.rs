@@ -1,5 +1,6 @@
-//! What happens to a machine while `start` works on it. Start bears it by itself, or fails with an error that names it and succeeds when the
-//! cause is gone and it is run again. Either way the cluster is then the same as one that nobody disturbed.
+//! Faults of a machine while `start` works on it. `start` succeeds all the same; or it fails with
+//! an error that names the fault, and succeeds when it is run again without it. Either way the
+//! cluster is then the same as an undisturbed one.
 
 use std::fmt;
 use std::process::Output;
@@ -223,8 +224,8 @@ fn disturbed(world: &World, fault: &Fault, phase: &str) -> Output {
     running.finish()
 }
 
-/// The disk grows by a page after every failure, so that start gets one write further each time: up to where it has written everything,
-/// and waits for the agent, which has not.
+/// The disk grows by a page after every failure, so that start gets one write further each time: up
+/// to where it has written everything, and waits for the agent, which has not.
 fn at_each_write(world: &World, fault: &Fault) {
     let begun = Instant::now();
     loop {

@@ -1,37 +1,36 @@
-//! Rolls of the apiserver in which something dies. The API answers from whoever is healthy, and the next attempt succeeds without a hand
-//! on the machine.
+//! Rollouts of the apiserver during which a process dies. The healthy apiserver answers, and the
+//! next attempt succeeds without manual steps on the machine.
 
 use serde_json::{Value, json};
 
-use crate::checks::{Checks, eventually};
+use crate::checks::{Checks, Shared, eventually};
 use crate::kube::Pod;
 use crate::traffic::{self, Answered, Traffic};
 use crate::world::{World, record};
 
+const APISERVER: &str = "daemonset/kube-apiserver";
 const APISERVERS: &str = "DaemonSet/kube-apiserver";
 const TEMPLATE: &str = "/spec/template/metadata/annotations/example.org~1roll";
 const COMMAND: &str = "/spec/template/spec/containers/0/command/-";
 
 #[test]
 fn the_api_answers_whatever_dies_in_a_roll() {
-    let world = World::alone("e2e-handover", 1, |_| json!({}));
-    world.render_and_join();
-    world.start().must_succeed();
     let mut checks = Checks::default();
-    checks.that("without an agent a roll waits, and goes on when it is back", || waits_for_the_agent(&world));
-    checks
-        .that("a user that is not root holds up neither a roll nor the agent", || nobody_interferes(&world));
-    checks.that("an agent that is killed again and again does no harm", || agent_dies(&world));
-    checks.that("an apiserver that never gets ready gets no request, and undoing it converges", || {
-        bad_edit(&world, "never-ready", &etcd_servers(&world, "https://127.0.0.1:1"));
+    let mut cluster =
+        Shared::new(|number| World::up(&format!("e2e-handover-{number}"), 1, |_| json!({})).started());
+    let mut that = |sentence, look: fn(&World)| cluster.that(&mut checks, sentence, look);
+    that("without an agent a roll waits, and goes on when the agent is back", waits_for_the_agent);
+    that("a user that is not root holds up neither a roll nor the agent", nobody_interferes);
+    that("an agent that is killed again and again does no harm", agent_dies);
+    that("an apiserver that never gets ready gets no request, and undoing it converges", |world| {
+        bad_edit(world, "never-ready", &etcd_servers(world, "https://127.0.0.1:1"));
     });
-    checks.that("an apiserver that crashes at once gets no request, and undoing it converges", || {
-        bad_edit(&world, "crashes", &add(COMMAND, "--no-such-flag"));
+    that("an apiserver that crashes at once gets no request, and undoing it converges", |world| {
+        bad_edit(world, "crashes", &add(COMMAND, "--no-such-flag"));
     });
-    checks.that("when the newer one dies after it took over, the older one serves", || newer_dies(&world));
-    checks
-        .that("when the older one dies, the newer one serves as soon as it is ready", || older_dies(&world));
-    checks.that("two quick edits end with the last one, and no request fails", || two_edits(&world));
+    that("when the newer one dies after it took over, the older one serves within two seconds", newer_dies);
+    that("when the older one dies, the newer one serves as soon as it is ready", older_dies);
+    that("two quick edits end with the last one, and no request fails", two_edits);
     checks.finish();
 }
 
@@ -40,7 +39,7 @@ fn waits_for_the_agent(world: &World) {
     agent(world, "STOP");
     let answered = with_traffic(world, "agent-away", || {
         edit(world, TEMPLATE, "agent-away");
-        eventually(30, || (listeners(world) == 2).then_some(()).ok_or("no second apiserver yet".into()));
+        eventually(30, || world.apiservers(2));
         std::thread::sleep(std::time::Duration::from_secs(8)); // longer than it takes to be ready
         assert_eq!(names(world).len(), 2, "the older one stays");
         agent(world, "CONT");
@@ -72,7 +71,7 @@ fn agent_dies(world: &World) {
     let answered = with_traffic(world, "agent-dies", || {
         edit(world, TEMPLATE, "agent-dies");
         for _ in 0..3 {
-            std::thread::sleep(std::time::Duration::from_millis(1300)); // somewhere in the roll: before, in and after the flip
+            std::thread::sleep(std::time::Duration::from_millis(1300)); // before, during and after the change of steering
             world.shell("pkill -KILL -x bootkube || true");
         }
         settled(world, &before);
@@ -83,31 +82,33 @@ fn agent_dies(world: &World) {
 fn bad_edit(world: &World, name: &str, edit: &Value) {
     let before = names(world);
     let answered = with_traffic(world, name, || {
-        patch(world, edit);
+        world.patch(APISERVER, edit);
         eventually(30, || (names(world).len() == 2).then_some(()).ok_or("no second apiserver yet".into()));
         std::thread::sleep(std::time::Duration::from_secs(12)); // longer than a good one takes
         assert!(names(world).contains(&before[0]), "the older one stays");
         world.kubectl(&["-n", "kube-system", "rollout", "undo", "daemonset/kube-apiserver"]);
         eventually(60, || {
             let pods = world.pods_of(APISERVERS);
-            let is_well = pods.len() == 1 && pods[0].ready && listeners(world) == 1;
-            is_well.then_some(()).ok_or(format!("{pods:#?}"))
+            let is_well = pods.len() == 1 && pods[0].ready;
+            is_well.then_some(()).ok_or(format!("{pods:#?}"))?;
+            world.apiservers(1)
         });
     });
     unnoticed(&answered);
 }
 
-/// Before anybody has told the older one to end: whoever would is stopped meanwhile.
+/// Before the older one is told to end: the controller manager, which would delete its pod, is
+/// stopped meanwhile.
 fn newer_dies(world: &World) {
     let before = names(world);
     let answered = with_traffic(world, "newer-dies", || {
         edit(world, TEMPLATE, "newer-dies");
-        eventually(30, || (listeners(world) == 2).then_some(()).ok_or("no second apiserver yet".into()));
+        eventually(30, || world.apiservers(2));
         controller_manager(world, "STOP");
         newer_ready(world, &before);
         kill_apiserver(world, "newest");
-        eventually(10, || (listeners(world) == 1).then_some(()).ok_or("it has not ended yet".into()));
-        eventually(30, || (listeners(world) == 2).then_some(()).ok_or("it is not back yet".into()));
+        eventually(10, || world.apiservers(1));
+        eventually(30, || world.apiservers(2));
         newer_ready(world, &before);
         controller_manager(world, "CONT");
         settled(world, &before);
@@ -126,7 +127,7 @@ fn newer_ready(world: &World, before: &[String]) {
 fn older_dies(world: &World) {
     let before = names(world);
     edit(world, TEMPLATE, "older-dies");
-    eventually(30, || (listeners(world) == 2).then_some(()).ok_or("no second apiserver yet".into()));
+    eventually(30, || world.apiservers(2));
     kill_apiserver(world, "oldest");
     settled(world, &before);
 }
@@ -135,7 +136,7 @@ fn two_edits(world: &World) {
     let before = names(world);
     let answered = with_traffic(world, "two-edits", || {
         edit(world, TEMPLATE, "first");
-        eventually(30, || (listeners(world) == 2).then_some(()).ok_or("no second apiserver yet".into()));
+        eventually(30, || world.apiservers(2));
         edit(world, TEMPLATE, "second");
         settled(world, &before);
     });
@@ -156,7 +157,8 @@ fn unnoticed(answered: &[Answered]) {
     answered.iter().for_each(Answered::assert_unnoticed);
 }
 
-/// What was on its way to the one that was killed is lost, and nothing after that.
+/// Requests that the killed apiserver had accepted are lost: at most thirty of a client, and
+/// requests succeed again within two seconds.
 fn hardly_noticed(answered: &[Answered]) {
     for Answered { client, summary } in answered {
         assert!(summary.failed <= 30 && summary.longest_gap <= 2.0, "{client}: {summary:?}");
@@ -164,7 +166,7 @@ fn hardly_noticed(answered: &[Answered]) {
 }
 
 fn edit(world: &World, path: &str, value: &str) {
-    patch(world, &add(path, value));
+    world.patch(APISERVER, &add(path, value));
 }
 
 fn add(path: &str, value: &str) -> Value {
@@ -180,12 +182,8 @@ fn etcd_servers(world: &World, value: &str) -> Value {
     json!([{"op": "replace", "path": path, "value": format!("--etcd-servers={value}")}])
 }
 
-fn patch(world: &World, patch: &Value) {
-    let words = ["-n", "kube-system", "patch", "daemonset/kube-apiserver", "--type=json", "-p"];
-    world.kubectl(&[&words[..], &[&patch.to_string()]].concat());
-}
-
-/// Waits until one apiserver is left, Ready, which is none of `before`, and rolled out. The API may be away for a moment.
+/// Waits until the rollout is complete and one apiserver is left, Ready and none of `before`. The
+/// API may be away meanwhile.
 fn settled(world: &World, before: &[String]) {
     let words =
         ["kubectl", "-n", "kube-system", "rollout", "status", "--timeout=1s", "daemonset/kube-apiserver"];
@@ -196,16 +194,13 @@ fn settled(world: &World, before: &[String]) {
         }
         let pods = world.pods_of(APISERVERS);
         let is_well = matches!(pods.as_slice(), [pod] if pod.ready && !before.contains(&pod.name));
-        (is_well && listeners(world) == 1).then_some(()).ok_or(format!("{pods:#?}"))
+        is_well.then_some(()).ok_or(format!("{pods:#?}"))?;
+        world.apiservers(1)
     });
 }
 
 fn names(world: &World) -> Vec<String> {
     world.pods_of(APISERVERS).into_iter().map(|pod| pod.name).collect()
-}
-
-fn listeners(world: &World) -> usize {
-    world.shell("ss -Hltn sport = :6443").lines().count()
 }
 
 fn agent(world: &World, signal: &str) {

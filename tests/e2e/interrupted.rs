@@ -1,8 +1,8 @@
-//! `start` is cut off somewhere, run once more by the same command, and the cluster is held against one that nobody disturbed: the same
-//! assets, on a new machine of the same name and address.
+//! `start` is cut off somewhere and run again by the same command, and the cluster is compared with
+//! an undisturbed one: of the same assets, on a new machine of the same name and address.
 //!
-//! `make soak` cuts it off at every record of its journal and once inside every phase; `make test` at two of those, others each day.
-//! `BOOTKUBE_SEED=n` repeats a day's choice.
+//! `make soak` cuts it off at every record of its journal and once inside every phase; `make test`
+//! at two of those, others each day. `BOOTKUBE_SEED=n` repeats a day's choice.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -144,7 +144,7 @@ fn what_was_placed_can_be_taken_away_again() {
     checks.finish();
 }
 
-/// A bootstrap that was cut off, and whose journal somebody has removed.
+/// A bootstrap that was cut off, and whose journal was removed.
 fn without_journal(world: &World, before: &str) {
     let mut running = Running::start(world, &[]);
     assert!(running.reach(&Moment::Within("wait for the API".into(), Duration::ZERO)));
@@ -184,7 +184,8 @@ fn start_meets_every_fault() {
     every(FAULTS, |fault| faults::inject(&reference, fault));
 }
 
-/// All of them, whatever becomes of each; with `BOOTKUBE_ONLY=words` those whose description holds the words.
+/// All of them, whatever becomes of each; with `BOOTKUBE_ONLY=words` those whose description holds
+/// the words.
 fn every<T: std::fmt::Debug>(cases: &[T], hold: impl Fn(&T)) {
     let only = std::env::var("BOOTKUBE_ONLY").unwrap_or_default();
     let cases: Vec<&T> = cases.iter().filter(|case| format!("{case:?}").contains(&only)).collect();
@@ -213,7 +214,7 @@ pub enum Cut {
     Container(Moment),
 }
 
-/// A cluster that nobody disturbed.
+/// An undisturbed cluster.
 pub struct Reference {
     /// Whose name decides the addresses.
     lab: &'static str,

@@ -1,4 +1,5 @@
-//! What the agent keeps beyond the control plane's pods: its own name with the API, and pods of other namespaces.
+//! What the agent keeps beyond the control plane's pods: its own name with the API, and pods of
+//! other namespaces.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use crate::checks::eventually;
 use crate::client::client;
 use crate::world::World;
 
-/// How long the certificate holds that the agent is given: longer than `start` takes, shorter than what comes after it.
+/// How long the certificate holds that the agent is given: longer than `start` takes, shorter than
+/// what comes after it.
 const LEFT: Duration = Duration::from_secs(75);
 const AGENT: &str = "bootkube-agent";
 
@@ -30,7 +32,8 @@ pub fn end_soon(world: &World) -> OffsetDateTime {
     end
 }
 
-/// The certificate that was rendered has ended, and the agent goes by one that it issued, which `status` knows.
+/// The certificate that was rendered has ended, and the agent goes by one that it issued, which
+/// `status` knows.
 pub fn has_another_certificate(world: &World, end: OffsetDateTime) {
     let left = end - OffsetDateTime::now_utc();
     std::thread::sleep(Duration::try_from(left).unwrap_or_default() + Duration::from_secs(2));
@@ -92,8 +95,8 @@ spec:
           volumeMounts: [{name: word, mountPath: /word}]
 "#;
 
-/// A pod of another namespace is not kept while the agent may not read its Secret, and the agent's pod says how to allow that; then it is
-/// kept, and its copy goes with its Deployment.
+/// A pod of another namespace is not kept while the agent may not read its Secret, and the agent's
+/// pod says how to allow that; then it is kept, and its copy goes with its Deployment.
 pub fn keeps_other_namespaces(world: &World) {
     world.apply(PROD);
     let mut allow = String::new();

@@ -1,8 +1,11 @@
-//! Questions to a cluster that tests share: which pods there are, whose they are, and whether they are Ready.
+//! What tests ask a cluster and change in it with kubectl: which pods there are, which workload
+//! each belongs to, whether it is Ready.
 
 use k8s_openapi::jiff::Timestamp;
+use lab::Machine;
 use serde_json::Value;
 
+use crate::checks::eventually;
 use crate::world::World;
 
 /// Owner and name of the control plane's workloads.
@@ -12,7 +15,8 @@ pub const WORKLOADS: [(&str, &str); 4] = [
     ("Deployment", "kube-controller-manager"),
     ("Deployment", "kube-scheduler"),
 ];
-/// A pod, as much of it as tests look at.
+
+/// What tests compare of a pod.
 #[derive(Debug)]
 pub struct Pod {
     /// Its name.
@@ -32,12 +36,44 @@ pub struct Pod {
 }
 
 impl World {
-    /// kubectl on the first controller, as administrator.
+    /// kubectl on the first controller, as administrator, which must succeed.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
         self.cluster.kubectl(arguments).unwrap()
     }
 
-    /// What `kubectl get` finds.
+    /// kubectl on the first controller, where the API may be away.
+    pub fn try_kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+        try_kubectl(&self.n1(), arguments)
+    }
+
+    /// Whether the API is ready.
+    pub fn answers(&self) -> Result<(), String> {
+        self.try_kubectl(&["get", "--raw", "/readyz"]).map(drop)
+    }
+
+    /// Whether `count` apiservers listen on the first controller.
+    pub fn apiservers(&self, count: usize) -> Result<(), String> {
+        let listeners = self.shell("ss -Hltn sport = :6443").lines().count();
+        (listeners == count).then_some(()).ok_or(format!("{listeners} apiservers"))
+    }
+
+    /// Changes an object of kube-system by a JSON patch.
+    pub fn patch(&self, object: &str, patch: &Value) {
+        self.kubectl(&["-n", "kube-system", "patch", object, "--type=json", "-p", &patch.to_string()]);
+    }
+
+    /// The controller manager works: it makes a service account in a new namespace.
+    pub fn controller_manager_works(&self, namespace: &str) {
+        self.kubectl(&["create", "namespace", namespace]);
+        eventually(40, || {
+            let accounts = self.kubectl(&["get", "serviceaccounts", "-n", namespace, "-o", "name"]);
+            (!accounts.is_empty())
+                .then_some(())
+                .ok_or("the controller manager makes no service account".into())
+        });
+    }
+
+    /// `kubectl get`, parsed.
     pub fn get(&self, arguments: &[&str]) -> Value {
         let words = [&["get", "-o", "json"], arguments].concat();
         serde_json::from_str(&self.kubectl(&words)).unwrap()
@@ -90,6 +126,16 @@ impl Pod {
     }
 }
 
+/// kubectl on a machine, where the API may be away.
+pub fn try_kubectl(machine: &Machine, words: &[&str]) -> Result<String, String> {
+    let words = [&["kubectl", "--request-timeout=5s"], words].concat();
+    let output = machine.exec(&words).map_err(|error| error.to_string())?;
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout).unwrap()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
 /// The end of the chain: a Deployment, where the owner is its ReplicaSet.
 fn owner(object: &Value, sets: &Value) -> String {
     let owner = &object["metadata"]["ownerReferences"][0];
@@ -112,7 +158,8 @@ pub fn condition(object: &Value, kind: &str) -> bool {
     conditions.any(|condition| condition["type"] == kind && condition["status"] == "True")
 }
 
-/// Each workload of the control plane has a pod in the list, on `node` or anywhere, that is Ready and whose containers started after `since`.
+/// Each workload of the control plane has a pod in the list, on `node` or anywhere, that is Ready
+/// and whose containers started after `since`.
 pub fn ready_since(pods: &Value, since: Timestamp, node: Option<&str>) -> Result<(), String> {
     for (kind, name) in WORKLOADS {
         let kind = if kind == "Deployment" { "ReplicaSet" } else { kind };

@@ -1,7 +1,9 @@
-//! End to end: clusters on machines of the lab, made as a user makes them, and held against what a user is promised.
+//! End to end: clusters on machines of the lab, made as a user makes them, and held against what a
+//! user is promised.
 //!
-//! One test is one cluster. A cluster costs half a minute, so a test checks many sentences on it; each is named, and a failure says which
-//! does not hold. Two tests run at once, but one that looks at times runs alone (`World::alone`). Figures go to `target/e2e/`.
+//! A cluster costs half a minute, so a test checks many sentences on it ([`checks`]); each is
+//! named, and a failure says which one does not hold. Two tests run at once, but those below
+//! [`without_others`] run alone. Figures go to `target/e2e/`.
 
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test, with its place")]
 
@@ -12,7 +14,7 @@ mod causes;
 mod checks;
 #[path = "../support/client.rs"]
 mod client;
-mod controllers;
+mod copies_on_workers;
 mod etcd;
 mod external_etcd;
 mod families;
@@ -31,10 +33,8 @@ mod roll;
 mod running;
 mod snapshot;
 mod soak;
-mod static_etcd;
 mod told;
 mod traffic;
 mod unpivot;
-mod unsteered;
-mod worker;
+mod without_others;
 mod world;

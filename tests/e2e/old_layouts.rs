@@ -1,8 +1,9 @@
-//! Directories that others wrote: those of v0.14 and of Typhoon v1.15 pivot as they are, and those that hold no self-hosted control plane
-//! are refused before anything is touched. The trees are made here, with the images and flags of now.
+//! Asset directories that other tools wrote: those of v0.14 and of Typhoon v1.15 pivot as they are,
+//! and those without a self-hosted control plane are refused before anything is touched. The trees
+//! are made here, with present images and flags.
 //!
-//! Their two apiservers cannot share the port, so each of these pivots has a gap, which is announced, ends by itself, and is undone where
-//! the self-hosted apiserver does not take the port.
+//! Their two apiservers cannot share the port, so each of these pivots has a gap, which is
+//! announced, ends by itself, and is undone where the self-hosted apiserver does not take the port.
 
 mod pki;
 mod tree;
@@ -34,7 +35,7 @@ fn a_directory_of_v0_14_pivots() {
     world.cluster.start_etcd().unwrap();
     world.cluster.join(&world.n1()).unwrap();
     let started = watched(&world, &START);
-    started.must_succeed();
+    checks.need("start succeeds", || started.must_succeed());
     pivoted(&world, &tree, &started, "old-v0-14", &mut checks);
     checks.finish();
 }
@@ -51,14 +52,14 @@ fn a_directory_of_typhoon_v1_15_pivots_and_a_gap_that_does_not_end_is_undone() {
     world.cluster.join(&n1).unwrap();
     let mut checks = Checks::default();
     checks.that(
-        "a self-hosted apiserver that dies in the gap is told, and the bootstrap one comes back",
+        "a self-hosted apiserver that dies in the gap is reported, and the bootstrap one comes back",
         || {
             undone(&world, &tree);
         },
     );
     n1.write(&format!("{ASSETS}/{}", typhoon::APISERVER), &tree.0[typhoon::APISERVER], 0o600).unwrap();
     let started = watched(&world, &START);
-    started.must_succeed();
+    checks.need("start succeeds with assets that are whole", || started.must_succeed());
     pivoted(&world, &tree, &started, "old-typhoon", &mut checks);
     checks.that("what lies beside manifests/ is applied, whatever is odd about it", || {
         beside_manifests(&world)
@@ -126,11 +127,7 @@ fn runs_itself(world: &World) {
     }
     let node = world.get(&["node", "n1"]);
     assert_eq!(node["metadata"]["labels"]["node-role.kubernetes.io/master"], "", "{node}");
-    world.kubectl(&["create", "namespace", "proof"]);
-    eventually(30, || {
-        let account = world.kubectl(&["get", "serviceaccounts", "-n", "proof", "-o", "name"]);
-        (!account.is_empty()).then_some(()).ok_or("the controller manager does nothing".into())
-    });
+    world.controller_manager_works("proof");
 }
 
 fn beside_manifests(world: &World) {
@@ -148,7 +145,8 @@ fn beside_manifests(world: &World) {
     }
 }
 
-/// The self-hosted apiserver misses a file that it reads after it has taken the port: nothing tells before.
+/// The self-hosted apiserver misses a file that it reads after it has taken the port: no check can
+/// find that earlier.
 fn undone(world: &World, tree: &Tree) {
     let good = String::from_utf8(tree.0[typhoon::APISERVER].clone()).unwrap();
     let bad = good.replace("/secrets/etcd-client.crt", "/secrets/missing.crt");
@@ -161,17 +159,9 @@ fn undone(world: &World, tree: &Tree) {
     for part in ["is away for some seconds", "was put back", "run the same command again"] {
         assert!(said.contains(part), "{part}\n{said}");
     }
-    assert!(said.contains("missing.crt"), "the apiserver's own words are told\n{said}");
+    assert!(said.contains("missing.crt"), "the apiserver's own words are shown\n{said}");
     assert_eq!(world.shell(&format!("ls {MANIFESTS}")), "bootstrap-apiserver.yaml\n");
-    eventually(60, || {
-        let words = ["kubectl", "--request-timeout=5s", "get", "--raw", "/readyz"];
-        let ready = world.n1().exec(&words).unwrap();
-        ready
-            .status
-            .success()
-            .then_some(())
-            .ok_or_else(|| String::from_utf8_lossy(&ready.stderr).into_owned())
-    });
+    eventually(60, || world.answers());
     record("old-undone", &json!({"seconds": begun.elapsed().as_secs_f64()}));
 }
 

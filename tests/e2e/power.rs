@@ -1,4 +1,5 @@
-//! What brings a control plane back that lives in the API it serves: power that comes back, pods that are deleted, edits that are wrong.
+//! What brings a self-hosted control plane back: after a power cut, after its pods were deleted,
+//! after a wrong edit.
 //!
 //! A power cut ends every process of the machine at once; nothing is done by hand after it.
 
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::again::start_until;
 use crate::boot;
-use crate::checks::{Checks, eventually};
+use crate::checks::{Checks, Shared, eventually};
 use crate::kept;
 use crate::kube::{WORKLOADS, ready_since};
 use crate::traffic::{self, Answered, Traffic};
@@ -25,12 +26,12 @@ const APISERVER: &str = "daemonset/kube-apiserver";
 
 #[test]
 fn a_sole_controller_comes_back_by_itself() {
-    let world = World::alone("e2e-power", 1, |_| json!({}));
+    let world = World::up("e2e-power", 1, |_| json!({}));
     world.render_and_join();
     // All that follows is done by an agent whose rendered certificate ends.
     let end = kept::end_soon(&world);
-    world.start().must_succeed();
     let mut checks = Checks::default();
+    checks.need("start succeeds", || world.start().must_succeed());
     checks.that("after a power cut right after start the control plane is back", || {
         record("power-cut", &power_cut(&world, Duration::ZERO));
     });
@@ -39,68 +40,65 @@ fn a_sole_controller_comes_back_by_itself() {
     });
     checks.that("list says what would run, from when, and why", || listed(&world));
     checks.that("every file of the copies is root's alone", || private(&world));
-    checks.that("after a second power cut, too, and nobody notices how the copies go", || {
-        let (figures, answered) = watched_power_cut(&world);
+    let mut cluster =
+        Shared::with(world, |number| World::up(&format!("e2e-power-{number}"), 1, |_| json!({})).started());
+    let mut that = |sentence, look: fn(&World)| cluster.that(&mut checks, sentence, look);
+    that("after a second power cut, too, and no request fails while the copies go", |world| {
+        let (figures, answered) = watched_power_cut(world);
         record("power-cut-watched", &figures);
         answered.iter().for_each(Answered::assert_unnoticed);
     });
-    checks.that("after a power cut with leases and conditions of ten minutes ago, too", || {
-        boot::grow_old(&world);
-        record("power-cut-stale", &power_cut(&world, Duration::ZERO));
+    that("after a power cut with leases and conditions of ten minutes ago, too", |world| {
+        boot::grow_old(world);
+        record("power-cut-stale", &power_cut(world, Duration::ZERO));
     });
-    checks.that("all apiserver pods are deleted, and the API is back within a minute", || {
-        record("apiservers-deleted", &json!({"seconds": deleted(&world, &["kube-apiserver"])}));
+    that("all apiserver pods are deleted, and the API is back within a minute", |world| {
+        record("apiservers-deleted", &json!({"seconds": deleted(world, &["kube-apiserver"])}));
     });
-    checks.that("controller managers and schedulers are deleted, and are back within a minute", || {
-        let seconds = deleted(&world, &["kube-controller-manager", "kube-scheduler"]);
+    that("controller managers and schedulers are deleted, and are back within a minute", |world| {
+        let seconds = deleted(world, &["kube-controller-manager", "kube-scheduler"]);
         record("leaders-deleted", &json!({"seconds": seconds}));
     });
-    checks.that(
-        "where nobody is left who could create or schedule a pod, both are back within a minute",
-        || {
-            record("nobody-left", &json!({"seconds": nobody_left(&world)}));
-        },
+    that(
+        "with no controller manager and no scheduler left to replace them, both are back within a minute",
+        |world| record("nobody-left", &json!({"seconds": leaders_left(world)})),
     );
-    checks.that("apiserver pods are deleted while kubelet is stopped, and are back within a minute", || {
-        record("deleted-without-kubelet", &json!({"seconds": deleted_without_kubelet(&world)}));
+    that("apiserver pods are deleted while kubelet is stopped, and are back within a minute", |world| {
+        record("deleted-without-kubelet", &json!({"seconds": deleted_without_kubelet(world)}));
     });
-    checks.that("a wrong flag is survived, and undone", || {
+    that("a wrong flag is survived, and undone", |world| {
         let add = json!([{"op": "add", "path": COMMAND, "value": "--no-such-flag"}]);
-        survive(&world, || patch(&world, APISERVER, &add), || undo(&world));
+        survive(world, || world.patch(APISERVER, &add), || undo(world));
     });
-    checks.that(
+    that(
         "a pod of another namespace is kept once a Role allows it, until its Deployment goes",
-        || {
-            kept::keeps_other_namespaces(&world);
-        },
+        kept::keeps_other_namespaces,
     );
-    checks.that("no secret is in any log", || no_secret_in_logs(&world));
+    that("no secret is in any log", no_secret_in_logs);
     checks.finish();
 }
 
 #[test]
 #[ignore = "takes minutes: make soak"]
 fn bad_edits_are_survived_and_undone_and_copies_end_with_the_agent() {
-    let world = World::alone("e2e-edits", 1, |_| json!({}));
-    world.render_and_join();
-    world.start().must_succeed();
+    let world = World::alone("e2e-edits", 1, |_| json!({})).started();
     let mut checks = Checks::default();
     checks.that("an image that is missing", || {
         let image = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "no.such/image:v1"}]);
-        survive(&world, || patch(&world, APISERVER, &image), || undo(&world));
+        survive(&world, || world.patch(APISERVER, &image), || undo(&world));
     });
     let words = ["-n", "kube-system", "get", "secret", "kube-apiserver", "-o", "json"];
     let good = serde_json::from_str::<Value>(&world.kubectl(&words)).unwrap()["data"].take();
     let put = |data: &Value| {
         let patch = json!([{"op": "replace", "path": "/data", "value": data}]);
-        self::patch(&world, "secret/kube-apiserver", &patch);
+        world.patch("secret/kube-apiserver", &patch);
     };
     checks.that("a Secret that was emptied", || survive(&world, || put(&json!({})), || put(&good)));
     checks.that("a certificate that is broken", || {
         let broken = changed(&good, &[("apiserver.crt", "broken")]);
         survive(&world, || put(&broken), || put(&good));
     });
-    checks.that("a certificate that nobody believes", || {
+    checks.that("a certificate that no client trusts", || {
         let stranger = rcgen::generate_simple_self_signed(vec!["kubernetes".to_owned()]).unwrap();
         let (certificate, key) = (stranger.cert.pem(), stranger.signing_key.serialize_pem());
         let strange = changed(&good, &[("apiserver.crt", &certificate), ("apiserver.key", &key)]);
@@ -110,7 +108,7 @@ fn bad_edits_are_survived_and_undone_and_copies_end_with_the_agent() {
         };
         survive(&world, || put(&strange), undo);
     });
-    checks.that("when nobody wants the agent any more every copy goes, its own the last", || {
+    checks.that("when the agent's DaemonSet is deleted every copy goes, the agent's own last", || {
         world.kubectl(&["-n", "kube-system", "delete", "daemonset", "pod-checkpointer"]);
         let folders = "/etc/kubernetes/inactive-manifests /etc/kubernetes/checkpoint-secrets";
         eventually(150, || {
@@ -119,7 +117,7 @@ fn bad_edits_are_survived_and_undone_and_copies_end_with_the_agent() {
             ));
             (left == "etcd.yaml\n").then_some(()).ok_or(left)
         });
-        answers(&world).unwrap();
+        world.answers().unwrap();
     });
     checks.finish();
 }
@@ -127,9 +125,7 @@ fn bad_edits_are_survived_and_undone_and_copies_end_with_the_agent() {
 #[test]
 #[ignore = "takes a quarter of an hour: make soak"]
 fn ten_power_cuts_in_a_row_are_survived() {
-    let world = World::alone("e2e-power-soak", 1, |_| json!({}));
-    world.render_and_join();
-    world.start().must_succeed();
+    let world = World::alone("e2e-power-soak", 1, |_| json!({})).started();
     // At once, after half a minute, and with conditions and leases of long ago.
     let figures: Vec<Value> =
         (0..10).map(|round| power_cut(&world, Duration::from_secs(round % 3 * 10))).collect();
@@ -157,16 +153,19 @@ fn a_power_cut_in_any_phase_of_start_is_survived_by_running_it_again() {
     checks.finish();
 }
 
-/// Cuts the power for `off`, and waits until the control plane is what it was, without a copy; how long that took.
+/// Cuts the power for `off`, and waits until the control plane is what it was, without a copy; how
+/// long that took.
 fn power_cut(world: &World, off: Duration) -> Value {
     Outage::begin(world, off).end(world)
 }
 
-/// The same under load: an administrator from the first answer on, and everybody once all pods are Ready and copies go.
+/// The same under load: of the administrator from the first answer on, of all clients once every
+/// pod is Ready and the copies go.
 fn watched_power_cut(world: &World) -> (Value, Vec<Answered>) {
     let outage = Outage::begin(world, Duration::ZERO);
     let boot = Traffic::of_admin(world, "boot");
-    // Before, an apiserver on a machine that starts everything at once has others wait, and says so.
+    // Earlier, an apiserver on a machine that starts everything at once queues requests of other
+    // users.
     eventually(120, || is_well(world, outage.cut));
     let traffic = Traffic::start(world, "copies-go");
     let mut figures = outage.end(world);
@@ -190,7 +189,7 @@ impl Outage {
         std::thread::sleep(off);
         let on = Instant::now();
         world.n1().power_on().unwrap();
-        eventually(60, || answers(world));
+        eventually(60, || world.answers());
         Self { cut, on, api: on.elapsed().as_secs_f64() }
     }
 
@@ -206,33 +205,15 @@ impl Outage {
         let ready = on.elapsed().as_secs_f64();
         eventually(60, || no_copy(world));
         // A process ends some seconds after its file is gone.
-        eventually(60, || apiservers(world, 1));
+        eventually(60, || world.apiservers(1));
         json!({"api": api, "ready": ready, "settled": on.elapsed().as_secs_f64()})
     }
 }
 
-fn kubectl(world: &World, words: &[&str]) -> Result<String, String> {
-    let output = world.n1().exec(&[&["kubectl", "--request-timeout=5s"], words].concat()).unwrap();
-    match output.status.success() {
-        true => Ok(String::from_utf8(output.stdout).unwrap()),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-    }
-}
-
-fn answers(world: &World) -> Result<(), String> {
-    kubectl(world, &["get", "--raw", "/readyz"]).map(drop)
-}
-
-/// So many apiservers listen.
-fn apiservers(world: &World, wanted: usize) -> Result<(), String> {
-    let listeners = world.shell("ss -Hltn sport = :6443").lines().count();
-    (listeners == wanted).then_some(()).ok_or(format!("{listeners} apiservers"))
-}
-
-/// Each workload of the control plane has a pod that is Ready and whose containers started after `since`: what the API tells of before is
-/// no evidence.
+/// Each workload of the control plane has a pod that is Ready and whose containers started after
+/// `since`: what the API reports of before is no evidence.
 fn is_well(world: &World, since: Timestamp) -> Result<(), String> {
-    let pods = kubectl(world, &["get", "pods", "-n", "kube-system", "-o", "json"])?;
+    let pods = world.try_kubectl(&["get", "pods", "-n", "kube-system", "-o", "json"])?;
     ready_since(&serde_json::from_str(&pods).map_err(|error| error.to_string())?, since, None)
 }
 
@@ -281,7 +262,7 @@ fn deleted(world: &World, names: &[&str]) -> f64 {
 
 fn back(world: &World, names: &[&str], begun: Instant, since: Timestamp) -> f64 {
     let renewed = || {
-        let pods = kubectl(world, &["get", "pods", "-n", "kube-system", "-o", "json"])?;
+        let pods = world.try_kubectl(&["get", "pods", "-n", "kube-system", "-o", "json"])?;
         let pods: Value = serde_json::from_str(&pods).map_err(|error| error.to_string())?;
         let is_new = |pod: &Value, name: &str| {
             let owner = pod["metadata"]["ownerReferences"][0]["name"].as_str().unwrap_or_default();
@@ -299,8 +280,9 @@ fn back(world: &World, names: &[&str], begun: Instant, since: Timestamp) -> f64 
     seconds
 }
 
-/// Controller managers and schedulers end before their pods are deleted, so that nobody makes others.
-fn nobody_left(world: &World) -> f64 {
+/// Controller managers and schedulers end before their pods are deleted, so that none is left to
+/// create or schedule others.
+fn leaders_left(world: &World) -> f64 {
     let names = ["kube-controller-manager", "kube-scheduler"];
     let (begun, since) = (Instant::now(), Timestamp::now());
     world.shell("pkill -STOP -f '^kubelet '");
@@ -322,12 +304,13 @@ fn deleted_without_kubelet(world: &World) -> f64 {
     world.shell("pkill -KILL -f '^kube-apiserver '");
     std::thread::sleep(Duration::from_secs(5));
     let begun = Instant::now();
-    // Its supervisor starts it again: it knows nothing of before.
+    // Process 1 starts kubelet again, which has forgotten its pods.
     world.shell("pkill -KILL -f '^kubelet '");
     back(world, &["kube-apiserver"], begun, since)
 }
 
-/// A bad edit of the apiserver, and a power cut while it is there: what served before it serves after it, so that it can be undone.
+/// A bad edit of the apiserver, and a power cut while it is there: what served before it serves
+/// after it, so that it can be undone.
 fn survive(world: &World, edit: impl FnOnce(), undo: impl FnOnce()) {
     let before = copies(world)["kube-apiserver"]["kept"]["revision"].clone();
     edit();
@@ -339,19 +322,20 @@ fn survive(world: &World, edit: impl FnOnce(), undo: impl FnOnce()) {
     std::thread::sleep(Duration::from_secs(5));
     let cut = Timestamp::now();
     world.n1().reboot().unwrap();
-    eventually(90, || answers(world));
+    eventually(90, || world.answers());
     let copy = copies(world)["kube-apiserver"].clone();
     assert_eq!(copy["kept"]["revision"], before, "the last good copy is kept");
     undo();
-    eventually(120, || is_well(world, cut).and_then(|()| answers(world)));
+    eventually(120, || is_well(world, cut).and_then(|()| world.answers()));
     eventually(90, || no_copy(world));
 }
 
-/// The apiserver that nobody believes listens beside the copy, kubelet's probes find it ready, and still all connections go to the copy.
+/// The apiserver whose certificate no client trusts listens beside the copy, and kubelet's probes
+/// find it ready. Still all connections go to the copy.
 fn stays_believed(world: &World) {
-    eventually(60, || apiservers(world, 2));
+    eventually(60, || world.apiservers(2));
     for _ in 0..40 {
-        answers(world).unwrap();
+        world.answers().unwrap();
         std::thread::sleep(Duration::from_secs(1));
     }
 }
@@ -367,10 +351,6 @@ fn changed(data: &Value, files: &[(&str, &str)]) -> Value {
 
 fn undo(world: &World) {
     world.kubectl(&["-n", "kube-system", "rollout", "undo", APISERVER]);
-}
-
-fn patch(world: &World, object: &str, patch: &Value) {
-    world.kubectl(&["-n", "kube-system", "patch", object, "--type=json", "-p", &patch.to_string()]);
 }
 
 /// Every key that was rendered, in the forms that a log could have it.

@@ -1,4 +1,5 @@
-//! What keeps a machine from being ready is named, on a machine that is ready but for that; then `start`, and `status` of what it made.
+//! Each obstacle is named on a machine that is otherwise ready; then `start`, and `status` of the
+//! cluster that it made.
 
 use std::process::Command;
 
@@ -129,8 +130,8 @@ fn from_image(world: &World) {
     assert_eq!(failed(&report), [] as [&str; 0]);
 }
 
-/// Certificates of another time. What expired is rendered again after this: all that follows, `start` and its success among it, is done
-/// with the same directory.
+/// Certificates of another time. What expired is rendered again after this: all that follows,
+/// `start` and its success among it, is done with the same directory.
 fn of_another_time(world: &World) {
     const TOMORROW: &str = "/opt/bootkube/tomorrow";
     let config = String::from_utf8(world.n1().read(CONFIG).unwrap()).unwrap();
@@ -179,7 +180,7 @@ fn foreign(world: &World) {
     world.shell(&format!("rm {path}"));
 }
 
-/// Of an image that nobody has and nobody pulls.
+/// Its image does not exist and is never pulled.
 const FOREIGN: &str = "
 apiVersion: v1
 kind: Pod
@@ -209,7 +210,7 @@ fn reconfigured(world: &World, field: &str, value: &Value, look: impl FnOnce()) 
 }
 
 fn status(world: &World, checks: &mut Checks) {
-    world.start().must_succeed();
+    checks.need("start succeeds", || world.start().must_succeed());
     checks.that("a running cluster's machine passes too", || {
         let report = preflight(world, ASSETS);
         assert_eq!(failed(&report), [] as [&str; 0], "{report:#}");

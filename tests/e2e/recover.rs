@@ -1,5 +1,6 @@
-//! A control plane is lost, and comes back from what is left of it: the etcd that ran on, a snapshot, or a snapshot in an empty etcd. Secrets
-//! are encrypted all the while, and what the cluster is for runs on.
+//! A control plane is lost, and comes back from what is left of it: the etcd that kept running, a
+//! snapshot, or a snapshot in an empty etcd. Secrets are encrypted throughout, and the cluster's
+//! workload keeps running.
 
 use lab::Cache;
 use lab::cluster::{ASSETS, MAY_RESTART_KUBELET};
@@ -22,37 +23,43 @@ fn a_lost_control_plane_comes_back_from_etcd_or_a_snapshot_with_the_same_keys() 
     world.n1().write(ENCRYPTION, encryption().to_string().as_bytes(), 0o600).unwrap();
     world.n1().write("/usr/local/bin/etcd-snapshot", &snapshot_program(), 0o755).unwrap();
     world.render_and_join();
-    world.start().must_succeed();
-    world.apply(WORKLOAD);
-    world.ready_pod("web");
-    world.shell(&format!(
-        "mkdir {KEPT} && cp {ASSETS}/auth/kubeconfig {ASSETS}/tls/etcd-client* {KEPT}/ && cp {ASSETS}/tls/ca.crt {KEPT}/"
-    ));
     let mut checks = Checks::default();
     let mut figures = json!({});
     let mut keep = |name: &str, started: &Started| figures[name] = json!(started.took.as_secs_f64());
 
-    let before = web(&world);
-    save(&world);
-    delete_control_plane(&world);
-    let repaired = recover_and_start(&world, &format!("--etcd-snapshot={SNAPSHOT}"));
-    keep("deleted", &repaired);
+    let before = checks.need("a cluster runs a workload, and its administrator has keys and a snapshot", || {
+        world.start().must_succeed();
+        world.apply(WORKLOAD);
+        world.ready_pod("web");
+        world.shell(&format!(
+            "mkdir {KEPT} && cp {ASSETS}/auth/kubeconfig {ASSETS}/tls/etcd-client* {ASSETS}/tls/ca.crt {KEPT}/"
+        ));
+        save(&world);
+        web(&world)
+    });
+    let before = before.unwrap_or_default();
+    checks.need("recover and start succeed after control-plane objects were deleted", || {
+        delete_control_plane(&world);
+        keep("deleted", &recover_and_start(&world, &format!("--etcd-snapshot={SNAPSHOT}")));
+    });
     checks.that("a machine whose control-plane objects were deleted is repaired without rendering", || {
         runs_itself(&world);
     });
     checks.that("its workloads never stopped", || assert_eq!(web(&world), before));
 
-    lose_machine(&world);
-    let recovered = recover_and_start(&world, &from_etcd());
-    keep("machine", &recovered);
+    checks.need("recover and start succeed after the machine was lost and etcd was not", || {
+        lose_machine(&world);
+        keep("machine", &recover_and_start(&world, &from_etcd()));
+    });
     checks.that("after the machine was lost and etcd was not, the control plane runs itself", || {
         runs_itself(&world)
     });
     checks.that("the same workload runs again", || same_workload(&world, &before));
 
-    empty_etcd(&world);
-    let restored = recover_and_start(&world, &from_etcd());
-    keep("empty etcd", &restored);
+    checks.need("recover and start succeed with a snapshot in an empty etcd", || {
+        empty_etcd(&world);
+        keep("empty etcd", &recover_and_start(&world, &from_etcd()));
+    });
     checks.that("from a snapshot in an empty etcd the control plane runs itself", || runs_itself(&world));
     checks.that("the same workload runs there again", || same_workload(&world, &before));
     checks.that("the CA is the one of the beginning", || {
@@ -105,7 +112,8 @@ fn save(world: &World) {
     ));
 }
 
-/// As with a mistyped `kubectl delete`; the API goes with it. The agent first, so that nothing keeps a copy alive.
+/// As with a mistyped `kubectl delete`; the API goes with it. The agent first, so that nothing
+/// keeps a copy alive.
 fn delete_control_plane(world: &World) {
     world.kubectl(&["-n", "kube-system", "delete", "daemonset", "pod-checkpointer"]);
     agent_gone(world);
@@ -203,7 +211,8 @@ fn recover_and_start(world: &World, source: &str) -> Started {
     started
 }
 
-/// Nothing of the bootstrap control plane is left, every component is Ready, and the controller manager works.
+/// Nothing of the bootstrap control plane is left, every component is Ready, and the controller
+/// manager works.
 fn runs_itself(world: &World) {
     assert!(!world.n1().path("/etc/kubernetes/bootstrap-secrets").exists());
     for workload in
@@ -214,11 +223,7 @@ fn runs_itself(world: &World) {
             pods => Err(format!("{workload}: {pods:#?}")),
         });
     }
-    world.kubectl(&["create", "namespace", "proof"]);
-    eventually(15, || {
-        let account = world.kubectl(&["get", "serviceaccounts", "-n", "proof", "-o", "name"]);
-        (!account.is_empty()).then_some(()).ok_or("the controller manager does nothing".into())
-    });
+    world.controller_manager_works("proof");
     world.kubectl(&["delete", "namespace", "proof"]);
 }
 

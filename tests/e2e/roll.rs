@@ -1,4 +1,4 @@
-//! The control plane is changed like any other workload: with kubectl, and nobody notices.
+//! The control plane is changed like any other workload, with kubectl, and no request fails.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ pub fn check(world: &World, checks: &mut Checks) {
         let web = || world.pods("default").into_iter().filter(|pod| pod.owner == "Deployment/web");
         let before: Vec<String> = web().map(|pod| pod.name).collect();
         former = leader(world, SCHEDULER);
-        change(world, &format!("deployment/{SCHEDULER}"), &add_flag());
+        world.patch(&format!("deployment/{SCHEDULER}"), &add_flag());
         world.rolled_out(&format!("deployment/{SCHEDULER}"));
         only_pod(world, &format!("Deployment/{SCHEDULER}"), |pod| pod.words.iter().any(|word| word == FLAG));
         world.kubectl(&["delete", "pod", "-l", "app=web", "--wait=false"]);
@@ -48,12 +48,13 @@ pub fn check(world: &World, checks: &mut Checks) {
     });
 }
 
-/// One roll of the apiserver: a flag. Seconds until kubectl calls it rolled out.
+/// One rollout of the apiserver, for a flag. Seconds until kubectl calls it rolled out.
 pub fn roll_by_flag(world: &World) -> f64 {
     roll(world, &add_flag(), |pod| pod.words.iter().any(|word| word == FLAG))
 }
 
-/// Three rolls of the apiserver: a flag, the image, a Secret. Nobody notices. Figures of it.
+/// Three rollouts of the apiserver, for a flag, the image and a Secret, in which no request fails.
+/// Their figures.
 pub fn unnoticed_rolls(world: &World) -> Value {
     let image = format!("{IMAGE}-again");
     world.shell(&format!("ctr -n k8s.io images tag {IMAGE} {image} >/dev/null"));
@@ -77,27 +78,25 @@ fn replace(path: &str, value: &str) -> Value {
     json!([{"op": "replace", "path": path, "value": value}])
 }
 
-/// A key more in the Secret, and the checksum of it in the template: as `bootkube render` and `start` do.
+/// A key more in the Secret, and the checksum of it in the template: as `bootkube render` and
+/// `start` do.
 fn changed_secret(world: &World) -> Value {
     let data = json!({"stringData": {"note": "another"}}).to_string();
     world.kubectl(&["-n", "kube-system", "patch", "secret", "kube-apiserver", "-p", &data]);
     replace("/spec/template/metadata/annotations/bootkube.dev~1checksum", "another")
 }
 
-/// Rolls the apiserver and waits until the older one is gone; seconds until kubectl calls it rolled out.
+/// Rolls the apiserver and waits until the older one is gone; seconds until kubectl calls it rolled
+/// out.
 fn roll(world: &World, patch: &Value, is_new: impl Fn(&Pod) -> bool) -> f64 {
     let before: Vec<String> =
         world.pods_of("DaemonSet/kube-apiserver").into_iter().map(|pod| pod.name).collect();
     let begun = Instant::now();
-    change(world, APISERVER, patch);
+    world.patch(APISERVER, patch);
     world.rolled_out(APISERVER);
     let seconds = begun.elapsed().as_secs_f64();
     only_pod(world, "DaemonSet/kube-apiserver", |pod| !before.contains(&pod.name) && is_new(pod));
     seconds
-}
-
-fn change(world: &World, workload: &str, patch: &Value) {
-    world.kubectl(&["-n", "kube-system", "patch", workload, "--type=json", "-p", &patch.to_string()]);
 }
 
 /// The older pod may need its grace period to end.
@@ -108,20 +107,21 @@ fn only_pod(world: &World, workload: &str, is_new: impl Fn(&Pod) -> bool) {
     });
 }
 
-/// Who leads; nobody at times.
+/// Holder of the lease; empty while no process leads.
 fn leader(world: &World, component: &str) -> String {
     let lease = world.get(&["lease", component, "-n", "kube-system"]);
     lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Seconds from the last end of a component's process, as the agent saw it, to the moment at which the present leader took over.
+/// Seconds from the last end of a component's process, as the agent saw it, to the moment at which
+/// the present leader took over.
 fn led_after(world: &World, component: &str) -> f64 {
     // Its pod and its copy: one of them works. Their logs come one after the other.
     let log = world.kubectl(&["-n", "kube-system", "logs", "-l", "k8s-app=pod-checkpointer", "--tail=-1"]);
     let is_end = |line: &&str| line.contains(" process ended ") && line.contains(component);
     let when = |line: &str| -> Timestamp { line.split_whitespace().next().unwrap().parse().unwrap() };
     let ended = log.lines().filter(is_end).map(when).max();
-    let ended = ended.unwrap_or_else(|| panic!("nobody ended:\n{log}"));
+    let ended = ended.unwrap_or_else(|| panic!("the agent saw no process end:\n{log}"));
     let lease = world.get(&["lease", component, "-n", "kube-system"]);
     let led: Timestamp = lease["spec"]["acquireTime"].as_str().unwrap().parse().unwrap();
     (led - ended).total(k8s_openapi::jiff::Unit::Second).unwrap()

@@ -1,4 +1,5 @@
-//! A `start` that is under way: watched from outside by its journal, and cut off where a test wants it to be.
+//! A `start` that is under way: watched from outside by its journal, and cut off where a test wants
+//! it to be.
 
 use std::fs;
 use std::path::PathBuf;

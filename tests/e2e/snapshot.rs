@@ -1,5 +1,6 @@
-//! All of a cluster that should not depend on how it came to be: objects with their specs, data and labels, pods by whose they are, and what
-//! is on the first controller. Two clusters of the same assets can be held against each other.
+//! All of a cluster that should not depend on how it came to be: objects with their specs, data and
+//! labels, pods by whose they are, and what is on the first controller. Two clusters of the same
+//! assets can be held against each other.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +8,14 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
-/// Kinds that say when something was, or whose turn it is: events, leases, endpoints. Pods are looked at by their owner, and requests for
-/// certificates have random names.
+/// Kinds that say when something was, or whose turn it is: events, leases, endpoints. Pods are
+/// looked at by their owner, and requests for certificates have random names.
 const NOT_COMPARED: &str = "^(events|events.events.k8s.io|leases.coordination.k8s.io|endpoints|endpointslices.discovery.k8s.io|\
     pods|certificatesigningrequests.certificates.k8s.io|componentstatuses)$";
 /// Of an object's metadata, what differs between any two clusters.
 const PASSING: [&str; 5] = ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"];
-/// Where bootkube works on a machine, without what it notes of it. Of copies only that they are there: they name the pod that they are of.
+/// Where bootkube works on a machine, without what it notes of it. Of copies only that they are
+/// there: they name the pod that they are of.
 const FILES: &str = "cd /etc/kubernetes && find . ! -name 'bootkube-journal.jsonl' \\( -path '*/kube-system-*.json' -printf '%P %m\\n' \
     -o -type f -printf '%P %m ' -exec sha256sum {} \\; -o -printf '%P %m\\n' \\) | sort";
 

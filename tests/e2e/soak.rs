@@ -1,4 +1,5 @@
-//! What `make test` proves once, again and again: `make soak`. Its result goes to docs/reliability.md.
+//! What `make test` proves once, again and again: `make soak`. Its result goes to
+//! docs/reliability.md.
 
 use std::fmt::Write as _;
 use std::process::Command;

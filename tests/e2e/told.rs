@@ -1,4 +1,5 @@
-//! What `start` wrote down of itself, held against itself and against what is known of every pivot.
+//! The report and the events of a `start`, held against each other and against what is true of
+//! every pivot.
 
 use std::fs;
 
@@ -13,11 +14,15 @@ pub const FOLDER: &str = "/srv/report";
 /// Looks at report and events, which lie in [`FOLDER`].
 pub fn check(world: &World, checks: &mut Checks) {
     let read = |name: &str| fs::read_to_string(world.n1().path(&format!("{FOLDER}/{name}"))).unwrap();
-    let report: Value = serde_json::from_str(&read("report.json")).unwrap();
-    let events: Vec<Value> =
-        read("events.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    record("start-figures", &report["figures"]);
-    fs::write(lab::workspace().join("target/e2e/start-report.html"), read("report.html")).unwrap();
+    let both = checks.need("start has written its report and its events", || {
+        let report: Value = serde_json::from_str(&read("report.json")).unwrap();
+        let events: Vec<Value> =
+            read("events.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        record("start-figures", &report["figures"]);
+        fs::write(lab::workspace().join("target/e2e/start-report.html"), read("report.html")).unwrap();
+        (report, events)
+    });
+    let (report, events) = both.unwrap_or_default();
     checks.that("the phases of the report are those that the events tell", || {
         let told = |kind: &str| {
             let of_kind = events.iter().filter(|event| event["event"] == kind);

@@ -1,6 +1,7 @@
-//! Clients outside of the machines, forty requests a second each: an administrator, whom every apiserver believes, and one
-//! whom RBAC has to allow, and who is refused by an apiserver that has not finished its RBAC bootstrap. And two of that user over
-//! connections that are kept, which try again what client-go tries again.
+//! Clients outside of the machines, forty requests a second each. The administrator is allowed by
+//! every apiserver. The scheduler's user is refused by an apiserver that has not finished its RBAC
+//! bootstrap; it asks over new connections, and over kept ones of HTTP/1 and HTTP/2, which repeat
+//! what client-go repeats.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
-/// What a client is called, as whom it asks, and over which connections.
+/// Name, user and connections of a client.
 type Client = (&'static str, &'static str, Connections);
 
 /// Requests a second of each client, towards all addresses together.
@@ -29,21 +30,21 @@ pub struct Traffic {
     clients: Vec<(String, Prober)>,
 }
 
-/// What became of a client's requests.
+/// The outcome of a client's requests.
 pub struct Answered {
-    /// Who it was, and over which family where there is more than one.
+    /// The client, and its address family where there is more than one.
     pub client: String,
-    /// In figures.
+    /// Counts and the longest gap.
     pub summary: Summary,
 }
 
 impl Traffic {
-    /// Starts all clients; `name` tells their files from those of others.
+    /// Starts all clients; their files begin with `name`.
     pub fn start(world: &World, name: &str) -> Self {
         Self::towards(&[world.n1().ip().into()], world, name)
     }
 
-    /// The administrator alone, who is not made to wait for others by an apiserver that has more to do than it can.
+    /// The administrator alone, whose requests an overloaded apiserver does not queue.
     pub fn of_admin(world: &World, name: &str) -> Self {
         Self::of(&CLIENTS[..1], &[world.n1().ip().into()], world, name)
     }
@@ -83,7 +84,8 @@ impl Traffic {
 }
 
 impl Answered {
-    /// The promise of a pivot and of a roll: no request failed. A gap without a failure is a machine that is slow, within reason.
+    /// The promise of a pivot and of a rollout: no request failed. Answers may take up to three
+    /// seconds on a slow machine.
     pub fn assert_unnoticed(&self) {
         let Self { client, summary: Summary { ok, failed, longest_gap } } = self;
         assert!(*ok >= 100, "{client}: only {ok} requests succeeded");

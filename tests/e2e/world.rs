@@ -1,6 +1,8 @@
-//! A lab with a cluster to be, and the figures that tests leave behind.
+//! Machines of a lab and the cluster that a test makes on them, and the figures that tests leave
+//! behind.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -11,43 +13,60 @@ use serde_json::Value;
 /// The binary under test, static as it is shipped.
 const BOOTKUBE: &str = env!("CARGO_BIN_EXE_bootkube");
 
-/// Machines, and what a user does on them. Taken away at the end, after a dump if the test failed.
+/// Machines, and what a user does on them. They are removed when it is dropped, after a dump if the
+/// test has failed.
 pub struct World {
     /// The cluster, not rendered yet.
     pub cluster: Cluster,
     /// Its machines.
     pub lab: Guard,
-    /// Held until the machines are gone.
-    _turn: File,
+    /// The lock on [`turns`], held until the machines are gone: fields are dropped in their order.
+    _turn: Turn,
 }
 
-/// How `start` went.
+/// A lock, and what it was taken for.
+struct Turn {
+    _lock: File,
+    name: String,
+    begun: Instant,
+}
+
+/// A `start` that has ended.
 pub struct Started {
-    /// What it said and how it ended.
+    /// Its output and status.
     pub output: Output,
     /// How long it took.
     pub took: Duration,
 }
 
 impl World {
-    /// New machines with bootkube, and a configuration that `changes` the lab's. Others may be up at the same time.
+    /// New machines with bootkube, and a configuration that `changes` the lab's. Other worlds may
+    /// be up at the same time.
     pub fn up(name: &str, machines: usize, changes: impl FnOnce(&Lab) -> Value) -> Self {
-        let turn = turns();
-        turn.lock_shared().unwrap();
-        Self::make(turn, name, machines, changes)
+        let lock = turns();
+        lock.lock_shared().unwrap();
+        Self::make(lock, name, machines, changes)
     }
 
-    /// The same, for a test that looks at times or counts failed requests: nobody else is up.
+    /// The same, for a test that measures times or counts failed requests: no other world is up.
     pub fn alone(name: &str, machines: usize, changes: impl FnOnce(&Lab) -> Value) -> Self {
-        let turn = turns();
-        turn.lock().unwrap();
-        Self::make(turn, name, machines, changes)
+        let lock = turns();
+        lock.lock().unwrap();
+        Self::make(lock, name, machines, changes)
     }
 
-    fn make(turn: File, name: &str, machines: usize, changes: impl FnOnce(&Lab) -> Value) -> Self {
+    fn make(lock: File, name: &str, machines: usize, changes: impl FnOnce(&Lab) -> Value) -> Self {
+        let turn = Turn { _lock: lock, name: name.to_owned(), begun: Instant::now() };
         let lab = Guard::up(name, machines).unwrap();
         let cluster = Cluster::prepare(&lab, Path::new(BOOTKUBE), &changes(&lab)).unwrap();
         Self { cluster, lab, _turn: turn }
+    }
+
+    /// The same, rendered and started.
+    pub fn started(self) -> Self {
+        self.render_and_join();
+        self.start().must_succeed();
+        self
     }
 
     /// The first controller.
@@ -73,14 +92,14 @@ impl World {
         self.start_by(&[&["bootkube"], &lab::cluster::START[..]].concat())
     }
 
-    /// What a shell on the first controller says.
+    /// Runs a script on the first controller, which must succeed; its output.
     pub fn shell(&self, script: &str) -> String {
         self.n1().run(&["bash", "-c", script]).unwrap()
     }
 }
 
 impl Started {
-    /// Without a success there is nothing to look at.
+    /// Fails with all that it said unless it succeeded.
     pub fn must_succeed(&self) {
         let Self { output, took } = self;
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -100,14 +119,24 @@ impl Started {
     }
 }
 
-/// What whoever looks at times locks for itself, whichever test or test run of this checkout asks.
+/// Past the capture of the test harness: `tests/run.sh` makes a table of these lines.
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let line = format!("e2e: world {} {:.1} s\n", self.name, self.begun.elapsed().as_secs_f64());
+        if let Err(error) = std::io::stderr().write_all(line.as_bytes()) {
+            eprintln!("e2e: {error}");
+        }
+    }
+}
+
+/// The lock by which a world that must be alone is alone, among all test programs of this checkout.
 fn turns() -> File {
     let folder = lab::workspace().join("target/lab");
     fs::create_dir_all(&folder).unwrap();
     File::create(folder.join("e2e.lock")).unwrap()
 }
 
-/// Keeps figures, and says them.
+/// Writes figures to `target/e2e/` and to standard error.
 pub fn record(name: &str, figures: &Value) {
     let folder = lab::workspace().join("target/e2e");
     fs::create_dir_all(&folder).unwrap();

@@ -1,4 +1,5 @@
-//! Certificates as `render` of v0.14 and Typhoon of its time made them: RSA, every one for servers and clients, few names.
+//! Certificates as `render` of v0.14 and Typhoon of its time made them: RSA, every one for servers
+//! and clients, few names.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

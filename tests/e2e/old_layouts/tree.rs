@@ -1,5 +1,6 @@
-//! What both old trees are made of: files by path, and the pods of a control plane as they were wired then, with the images and the flags
-//! of now. Their apiservers know nothing of a shared port.
+//! What both old trees are made of: files by path, and the pods of a control plane as they were
+//! wired then, with the images and the flags of now. Their apiservers know nothing of a shared
+//! port.
 
 use std::collections::BTreeMap;
 
@@ -231,7 +232,8 @@ fn secret_volumes(secret: &str) -> Value {
     ])
 }
 
-/// The self-hosted controller manager or scheduler, in the network of pods, without a probe of readiness. Only the former has secrets.
+/// The self-hosted controller manager or scheduler, in the network of pods, without a probe of
+/// readiness. Only the former has secrets.
 pub fn elected(name: &str, flags: &[String], port: u16, replicas: u32, account: Option<&str>) -> Value {
     let mut container = container(name, flags);
     let healthz = json!({"scheme": "HTTPS", "path": "/healthz", "port": port});

@@ -1,5 +1,6 @@
-//! The tree of Typhoon v1.15: everything has a name and a service account, kubelets have a certificate, CoreDNS is in a folder of its own,
-//! and the network lies beside `manifests/`, where a wrapper did not move it from.
+//! The tree of Typhoon v1.15: everything has a name and a service account, kubelets have a
+//! certificate, CoreDNS is in a folder of its own, and the network lies beside `manifests/`, where
+//! a wrapper did not move it from.
 
 use std::net::Ipv4Addr;
 
@@ -88,7 +89,8 @@ fn put_access(tree: &mut Tree, server: &str) {
     put("kubelet-nodes-cluster-role-binding", tree::group_binding("kubelet-nodes", "system:node", &nodes));
 }
 
-/// A pod that sleeps: the program of that time does not run on a kubelet of today, and `start` only waits for the pod.
+/// A pod that sleeps: the program of that time does not run on a kubelet of today, and `start` only
+/// waits for the pod.
 fn put_checkpointer(tree: &mut Tree) {
     let labels = json!({"k8s-app": CHECKPOINTER});
     let spec = json!({
@@ -115,7 +117,8 @@ fn put_checkpointer(tree: &mut Tree) {
     put("-cluster-role-binding", tree::binding(CHECKPOINTER, CHECKPOINTER, CHECKPOINTER));
 }
 
-/// As a network had it: a resource before its definition, several documents in a file, nulls, and a namespace on what has none.
+/// As a network had it: a resource before its definition, several documents in a file, nulls, and a
+/// namespace on what has none.
 fn put_network(tree: &mut Tree) {
     let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
     let names = json!({"kind": "IPPool", "plural": "ippools", "singular": "ippool"});

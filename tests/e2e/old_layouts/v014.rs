@@ -1,5 +1,5 @@
-//! The tree that `render` of v0.14 wrote, without its pod-checkpointer and its network: kubelets join with a token, the scheduler is the
-//! default service account, which may do everything.
+//! The tree that `render` of v0.14 wrote, without its pod-checkpointer and its network: kubelets
+//! join with a token, the scheduler is the default service account, which may do everything.
 
 use std::net::Ipv4Addr;
 

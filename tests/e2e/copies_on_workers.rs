@@ -1,4 +1,5 @@
-//! A machine that is no controller: its pods survive a power cut without the API, in the name of its kubelet, who may read nothing else.
+//! A worker: its pods survive a power cut without the API. Its agent uses kubelet's credential,
+//! which reads nothing else.
 
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use serde_json::json;
 use crate::checks::{Checks, eventually};
 use crate::world::World;
 
-/// A pod of every machine but the controller, with everything that needs no Role: the Node authorizer allows it.
+/// A pod of every machine but the controller, with everything that needs no Role: the Node
+/// authorizer allows it.
 const WEB: &str = r#"
 apiVersion: v1
 kind: Namespace
@@ -59,11 +61,13 @@ const KUBELET: &str = "kubectl --kubeconfig=/var/lib/kubelet/kubeconfig";
 fn a_workers_pod_survives_a_power_cut_without_the_api_and_its_credential_reads_nothing_else() {
     let world = World::up("e2e-worker", 2, |_| json!({"checkpointWorkers": true}));
     world.render_and_join();
-    world.start().must_succeed();
     let worker = world.lab.machine("n2").unwrap();
-    world.cluster.join(&worker).unwrap();
-    world.apply(WEB);
     let mut checks = Checks::default();
+    checks.need("start succeeds, and a worker joins", || {
+        world.start().must_succeed();
+        world.cluster.join(&worker).unwrap();
+        world.apply(WEB);
+    });
     checks.that("a copy is kept of the pod, and the worker's agent is Ready", || kept(&world, &worker));
     checks.that("the worker's credential reads no Secret of the control plane", || bounded(&worker));
     checks.that("after a power cut of all machines, while the controller is off, the copy runs", || {
@@ -79,7 +83,7 @@ fn a_workers_pod_survives_a_power_cut_without_the_api_and_its_credential_reads_n
         eventually(120, || folder(&worker, WELL));
         eventually(120, || kept_and_ready(&world, &worker));
     });
-    checks.that("when nobody wants the pod any more its copy goes, files included", || {
+    checks.that("when the pod's DaemonSet is deleted its copy goes, files included", || {
         world.kubectl(&["-n", "prod", "delete", "daemonset", "web"]);
         let find =
             "find /etc/kubernetes/inactive-manifests /etc/kubernetes/checkpoint-secrets -path '*prod*'";

@@ -1,5 +1,5 @@
-//! Three controllers, each a member of etcd, behind a load balancer: what the loss of power does to all of them and to one, and what an edit
-//! does. With several of them the API outlives each, and none may need another one to come back.
+//! Three controllers, each a member of etcd, behind a load balancer: an edit, the loss of power of
+//! all and of one. The API outlives each of them, and none may need another one to come back.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::checks::{Checks, eventually};
 use crate::etcd;
-use crate::kube::{condition, ready_since};
+use crate::kube::{condition, ready_since, try_kubectl};
 use crate::traffic;
 use crate::world::{World, record};
 
@@ -53,7 +53,7 @@ fn one_controller_alone_waits_for_a_second_and_one_that_is_lost_is_not_missed() 
         },
     );
     let mut victim = controllers.machines[2].clone();
-    checks.that("one that leads is lost, others lead, and nobody asks the living ones in vain", || {
+    checks.that("a leader's machine is lost, another leads, and no request to the others fails", || {
         let (lost, figures) = controllers.lose_the_leader();
         victim = lost;
         record("controllers-lost", &figures);
@@ -110,7 +110,7 @@ impl Controllers {
     /// kubectl through the load balancer, on a machine that is on.
     fn ask(&self, words: &[&str]) -> Result<String, String> {
         let on = self.machines.iter().find(|machine| machine.is_on()).ok_or("every machine is off")?;
-        kubectl(on, words)
+        try_kubectl(on, words)
     }
 
     /// The same, which must succeed.
@@ -128,7 +128,8 @@ impl Controllers {
         eventually(seconds, || self.machines.iter().try_for_each(&look));
     }
 
-    /// Each workload has a pod on `machine`, Ready and started after `since`, and the API of the machine itself answers.
+    /// Each workload has a pod on `machine`, Ready and started after `since`, and the API of the
+    /// machine itself answers.
     fn is_well(&self, machine: &Machine, since: Timestamp) -> Result<(), String> {
         let pods = self.get(&["pods", "-n", "kube-system"])?;
         let name = machine.name();
@@ -192,7 +193,7 @@ impl Controllers {
     /// Clients of each machine and of the load balancer, while the apiserver's flags change.
     fn roll(&self) -> Value {
         let probers: Vec<_> =
-            NAMES.into_iter().chain(["balancer"]).map(|whom| self.probe("roll", whom)).collect();
+            NAMES.into_iter().chain(["balancer"]).map(|target| self.probe("roll", target)).collect();
         let command = "/spec/template/spec/containers/0/command/-";
         let patch = json!([{"op": "add", "path": command, "value": "--v=3"}]).to_string();
         let begun = Instant::now();
@@ -261,8 +262,8 @@ impl Controllers {
         let name = self.leader(LEADERS[0]).unwrap();
         let led: Vec<_> = LEADERS.into_iter().filter(|it| self.leader(it).unwrap() == name).collect();
         let victim = self.machines.iter().find(|machine| machine.name() == name).unwrap().clone();
-        let whom = NAMES.into_iter().filter(|other| *other != name).chain(["balancer"]);
-        let probers: Vec<_> = whom.map(|whom| self.probe("lost", whom)).collect();
+        let targets = NAMES.into_iter().filter(|other| *other != name).chain(["balancer"]);
+        let probers: Vec<_> = targets.map(|target| self.probe("lost", target)).collect();
         thread::sleep(Duration::from_secs(3));
         let off = Instant::now();
         victim.power_cut().unwrap();
@@ -310,7 +311,8 @@ impl Controllers {
         Ok(holder.split('_').next().unwrap_or_default().to_owned())
     }
 
-    /// A user whom RBAC has to allow asks a machine, or the load balancer, over connections that are new each time.
+    /// Requests of a user that RBAC has to allow, to a machine or the load balancer, over a new
+    /// connection each.
     fn probe(&self, name: &str, whom: &'static str) -> (&'static str, Prober) {
         let folder = self.world.lab.folder();
         let kubeconfig = folder.join(format!("{name}-{whom}.kubeconfig"));
@@ -347,7 +349,8 @@ impl Controllers {
     }
 }
 
-/// As a user of several controllers has it: an address that outlives each of them, and a name for each.
+/// As a user of several controllers has it: an address that outlives each of them, and a name for
+/// each.
 fn configuration(lab: &Lab) -> Value {
     let addresses: Vec<_> = lab.machines().iter().map(|machine| machine.ip().to_string()).collect();
     let mut config = etcd::external(lab, &NAMES, etcd::PORT);
@@ -360,19 +363,10 @@ fn configuration(lab: &Lab) -> Value {
     config
 }
 
-fn kubectl(machine: &Machine, words: &[&str]) -> Result<String, String> {
-    let words = [&["kubectl", "--request-timeout=5s"], words].concat();
-    let output = machine.exec(&words).map_err(|error| error.to_string())?;
-    match output.status.success() {
-        true => Ok(String::from_utf8(output.stdout).unwrap()),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-    }
-}
-
 /// The API of the machine itself.
 fn answers(machine: &Machine) -> Result<(), String> {
     let server = format!("https://{}:{PORT}", machine.ip());
-    kubectl(machine, &["--server", &server, "get", "--raw", "/readyz"]).map(drop)
+    try_kubectl(machine, &["--server", &server, "get", "--raw", "/readyz"]).map(drop)
 }
 
 fn has_no_copy(machine: &Machine) -> Result<(), String> {

@@ -1,4 +1,5 @@
-//! The default: etcd as a static pod, ECDSA keys, one controller; then a second machine, which nobody labelled.
+//! The default: etcd as a static pod, ECDSA keys, one controller; then a second machine, without
+//! the controller's label.
 
 use serde_json::{Value, json};
 
@@ -30,16 +31,17 @@ fn two_commands_make_a_machine_a_cluster_that_runs_itself() {
         .unwrap();
     let traffic = Traffic::start(&world, "pivot");
     let started = world.start();
-    let audit_log = String::from_utf8(world.n1().read(lab::cluster::AUDIT_LOG).unwrap()).unwrap();
+    let audit_log = world.n1().read(lab::cluster::AUDIT_LOG).unwrap_or_default();
+    let audit_log = String::from_utf8(audit_log).unwrap();
     let answered = traffic.finish();
-    started.must_succeed();
     let seconds = started.took.as_secs_f64();
     record("pivot", &json!({"seconds": seconds, "clients": traffic::figures(&answered)}));
 
     let mut checks = Checks::default();
+    checks.need("start succeeds", || started.must_succeed());
     checks.that("start takes at most 40 s", || assert!(seconds <= 40.0, "{seconds:.1} s"));
     checks.that("start writes plain lines into a pipe, a summary last", || plain_lines(&started));
-    checks.that("no client notices the pivot", || {
+    checks.that("no request fails in the pivot", || {
         answered.iter().for_each(traffic::Answered::assert_unnoticed);
     });
     checks.that("only bootkube, kubelet and rendered identities wrote before start ended", || {

@@ -1,4 +1,5 @@
-//! A machine whose kernel does not steer: the pivot and a roll come to their end all the same, and say what may be lost.
+//! A machine whose kernel does not steer connections: the pivot and a roll complete all the same,
+//! and say which requests may fail.
 
 use std::thread;
 
@@ -28,13 +29,13 @@ fn a_machine_that_does_not_steer_is_pivoted_and_rolled() {
     let started = start_without_steering(&world);
     let answered = traffic.finish();
     record("unsteered-pivot", &json!({"clients": traffic::figures(&answered)}));
-    started.must_succeed();
+    checks.need("start succeeds", || started.must_succeed());
     checks.that("start says that a few requests may fail", || {
         let said = [started.output.stdout.as_slice(), &started.output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
         assert!(said.contains("does not steer connections"), "{said}");
     });
-    checks.that("nobody waits for more than seconds", || {
+    checks.that("no client waits for more than five seconds", || {
         for answered in &answered {
             assert!(answered.summary.ok >= 20 && answered.summary.longest_gap <= 5.0, "{}", answered.client);
         }
