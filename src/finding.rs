@@ -5,7 +5,8 @@ use std::fmt;
 /// A mistake: where it is, the value, what is wrong with it, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Flag (`--api-servers`) or field path (`apiServers[0]`), whichever the user wrote; a file name where a file is wrong.
+    /// Flag (`--api-servers`) or field path (`apiServers[0]`), whichever the user wrote; a file
+    /// name where a file is wrong.
     pub field: String,
     /// The offending value, shortened; empty where there is none. Never a secret.
     pub value: String,
@@ -19,14 +20,16 @@ pub struct Finding {
 const LONGEST: usize = 80;
 
 impl Finding {
-    /// A finding of one line, whatever the input: field and value are shortened, and passwords in URLs are left out.
+    /// A finding of one line, whatever the input: field and value are shortened, and passwords in
+    /// URLs are left out.
     pub fn new(field: &str, value: &str, problem: impl Into<String>, cure: impl Into<String>) -> Self {
         let field = if field.is_empty() { "\"\"".into() } else { shorten(field) };
         Self { field, value: shorten(value), problem: problem.into(), cure: cure.into() }
     }
 }
 
-/// One line of bounded length, without userinfo. The value is quoted to be recognised, and must not leak a password.
+/// One line of bounded length, without userinfo. The value is quoted to be recognised, and must not
+/// leak a password.
 fn shorten(value: &str) -> String {
     let line: String = without_userinfo(value).escape_debug().collect();
     let line = line.replace("\\\"", "\"").replace("\\'", "'");

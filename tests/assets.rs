@@ -1,4 +1,5 @@
-//! The asset directory on disk: loaded, and written under any umask, on a mount point, and by a process that is killed.
+//! The asset directory on disk: loaded, and written under any umask, on a mount point, and by a
+//! process that is killed.
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, but not in their helpers
 
@@ -140,10 +141,12 @@ fn every_mistake_is_reported_at_once_with_its_place() {
         ("bootstrap-manifests/two.yaml", "{a: 1}\n---\n{b: 2}\n"),
         ("bootstrap-manifests/x/apiserver.yaml", "{a: 1}"),
         ("bootstrap-manifests/y/apiserver.yaml", "{a: 2}"),
+        ("controller-manifests/a.yaml", "{a: 3}"),
     ]);
     let starts = [
         "bootstrap-manifests/two.yaml: it does not hold exactly one document",
         "bootstrap-manifests/y/apiserver.yaml: a static pod of the same name is in bootstrap-manifests/x/apiserver.yaml",
+        "controller-manifests/a.yaml: a static pod of the same name is in bootstrap-manifests/a.yaml",
         "manifests/a.yaml:2:4: ",
         "manifests/b.yaml: document 1: apiVersion is missing",
         "manifests/b.yaml: document 2: kind is missing",

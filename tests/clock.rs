@@ -1,5 +1,6 @@
-//! Certificates that are not valid at the machine's time are named, until the certificates or the clock are corrected. The tests pass
-//! the time to the library, both for rendering and for preflight.
+//! Certificates that are not valid at the machine's time are named, until the certificates or the
+//! clock are corrected. The tests pass the time to the library, both for rendering and for
+//! preflight.
 
 #![allow(clippy::unwrap_used)] // helpers of tests fail like tests
 

@@ -1,5 +1,5 @@
-//! `recover` against a real etcd and apiserver: what it reads from etcd is what the API says, encrypted or not, and from each of the three
-//! sources comes the same directory.
+//! `recover` against a real etcd and apiserver: what it reads from etcd is what the API says,
+//! encrypted or not, and from each of the three sources comes the same directory.
 
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test, with its place")]
 
@@ -60,7 +60,8 @@ impl World {
         let world = Self { api: Api::start(name, &fields), folder };
         let manifests = world.api.assets.join("manifests").display().to_string();
         let begun = Instant::now();
-        // Nothing approves or defaults here but the apiserver, whose namespaces come within a second.
+        // Nothing approves or defaults here but the apiserver, whose namespaces come within a
+        // second.
         while !kubectl(&world.api, &["apply", "--server-side", "-f", &manifests]).status.success() {
             assert!(begun.elapsed() < Duration::from_secs(30));
             std::thread::sleep(Duration::from_millis(200));

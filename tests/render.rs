@@ -1,4 +1,5 @@
-//! Golden files pin every file that `render` writes. `make golden` records them anew and fails, so that the difference is looked at.
+//! Golden files pin every file that `render` writes. `make golden` records them anew and fails, so
+//! that the difference is looked at.
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, but not in their helpers
 

@@ -1,5 +1,6 @@
-//! Rendering again: what a running cluster depends on stays, what the user added or changed is not lost, and mistakes are
-//! reported before anything is written. The rules for single certificates are tested in `tests/pki`.
+//! Rendering again: what a running cluster depends on stays, what the user added or changed is not
+//! lost, and mistakes are reported before anything is written. The rules for single certificates
+//! are tested in `tests/pki`.
 
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test, with its place")]
 

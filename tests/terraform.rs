@@ -1,6 +1,8 @@
-//! `render --output json`, as Terraform's external data source calls it: a JSON object of texts in, one out, nothing else.
+//! `render --output json`, as Terraform's external data source calls it: a JSON object of texts in,
+//! one out, nothing else.
 //!
-//! https://registry.terraform.io/providers/hashicorp/external/latest/docs/data-sources/external says what must hold.
+//! https://registry.terraform.io/providers/hashicorp/external/latest/docs/data-sources/external
+//! says what must hold.
 
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test, with its place")]
 

@@ -1,4 +1,5 @@
-//! YAML is read as kubectl reads it, and kubectl reads back what is written: compared with the Go library kubectl uses.
+//! YAML is read as kubectl reads it, and kubectl reads back what is written: compared with the Go
+//! library kubectl uses.
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, but not in their helpers
 

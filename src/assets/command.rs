@@ -1,11 +1,14 @@
-//! Command lines of Kubernetes' components: which program a container runs, with which flags. This is the only reader of them.
+//! Command lines of Kubernetes' components: which program a container runs, with which flags. This
+//! is the only reader of them.
 //!
-//! Flags are read as the components read them (pflag; etcd: Go's own): of a flag that stands twice the last one counts, `--name value` is
-//! as good as `--name=value`, and a switch may stand alone but never takes the next word.
+//! Flags are read as the components read them (pflag; etcd: Go's own): of a flag that stands twice
+//! the last one counts, `--name value` is as good as `--name=value`, and a switch may stand alone
+//! but never takes the next word.
 
 use serde_json::Value;
 
-/// Every word of every container's command line. `pod` has a `spec`: a Pod, or the template of a workload.
+/// Every word of every container's command line. `pod` has a `spec`: a Pod, or the template of a
+/// workload.
 pub fn words(pod: &Value) -> impl Iterator<Item = &str> {
     containers(pod).flat_map(container_words)
 }
@@ -21,8 +24,9 @@ pub fn container_words(container: &Value) -> impl Iterator<Item = &str> {
     lists.into_iter().filter_map(Value::as_array).flatten().filter_map(Value::as_str)
 }
 
-/// Whether a command line runs `program`, directly or as the first argument of a program that holds several. hyperkube knew its programs by
-/// short names too, such as `apiserver`. Until v0.9 an apiserver was started by flock, which is looked through.
+/// Whether a command line runs `program`, directly or as the first argument of a program that holds
+/// several. hyperkube knew its programs by short names too, such as `apiserver`. Until v0.9 an
+/// apiserver was started by flock, which is looked through.
 pub fn runs<'a>(words: impl IntoIterator<Item = &'a str>, program: &str) -> bool {
     let mut words = words.into_iter().peekable();
     if words.next_if(|word| name(word) == "flock").is_some() {

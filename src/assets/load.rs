@@ -1,7 +1,8 @@
 //! Reads an asset directory for `start`, as a whole, before anything on the machine is changed.
 //!
-//! Every mistake is reported at once. Directories of every version since v0.4 are read. Directories of other programs that look
-//! alike but hold no self-hosted control plane are refused, with the reason.
+//! Every mistake is reported at once. Directories of every version since v0.4 are read. Directories
+//! of other programs that look alike but hold no self-hosted control plane are refused, with the
+//! reason.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -119,13 +120,15 @@ impl Loader<'_> {
         }
         self.layout.bootstrap_manifests = self.static_pods("bootstrap-manifests");
         self.layout.controller_manifests = self.static_pods("controller-manifests");
+        self.refuse_equal_names();
         for folder in self.object_folders() {
             self.objects(&folder);
         }
         self.warn();
     }
 
-    /// Refuses a directory without a self-hosted control plane. That reason is enough: whatever else is missing is not reported.
+    /// Refuses a directory without a self-hosted control plane. That reason is enough: whatever
+    /// else is missing is not reported.
     fn is_of_another_layout(&mut self) -> bool {
         let (problem, cure) = match () {
             () if self.has("charts") => {
@@ -184,19 +187,25 @@ impl Loader<'_> {
         if paths.is_empty() && self.dir.join(folder).is_dir() {
             self.find(folder, "", "there is no static pod in it", RENDER);
         }
-        let pods: Vec<_> = paths.into_iter().filter_map(|path| self.static_pod(folder, &path)).collect();
-        self.refuse_one_name_twice(folder, &pods);
-        pods
+        paths.into_iter().filter_map(|path| self.static_pod(folder, &path)).collect()
     }
 
-    /// kubelet reads the static pods of all folders from one folder.
-    fn refuse_one_name_twice(&mut self, folder: &str, pods: &[StaticPod]) {
+    /// Static pods of both folders are placed in kubelet's one folder.
+    fn refuse_equal_names(&mut self) {
+        let Layout { bootstrap_manifests, controller_manifests, .. } = &self.layout;
+        let bootstrap = bootstrap_manifests.iter().map(|pod| ("bootstrap-manifests", pod));
+        let controller = controller_manifests.iter().map(|pod| ("controller-manifests", pod));
         let mut seen = BTreeMap::new();
-        for pod in pods {
-            if let Some(other) = seen.insert(pod.file_name(), &pod.path) {
-                let problem = format!("a static pod of the same name is in {folder}/{other}");
-                self.find(&format!("{folder}/{}", pod.path), "", &problem, "rename one of the two");
+        let mut equal = Vec::new();
+        for (folder, pod) in bootstrap.chain(controller) {
+            let path = format!("{folder}/{}", pod.path);
+            if let Some(other) = seen.insert(pod.file_name().to_owned(), path.clone()) {
+                equal.push((path, other));
             }
+        }
+        for (path, other) in equal {
+            let problem = format!("a static pod of the same name is in {other}");
+            self.find(&path, "", &problem, "rename one of the two");
         }
     }
 

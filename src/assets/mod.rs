@@ -9,7 +9,8 @@ pub mod write;
 
 use std::collections::BTreeMap;
 
-/// Files of an asset directory: relative path, with `/`, to content. Every file is written 0600, every directory 0700.
+/// Files of an asset directory: relative path, with `/`, to content. Every file is written 0600,
+/// every directory 0700.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Assets {
     /// Path to content.

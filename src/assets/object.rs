@@ -1,6 +1,8 @@
-//! A Kubernetes object from a file: untyped, so that every kind that a cluster serves can be applied.
+//! A Kubernetes object from a file: untyped, so that every kind that a cluster serves can be
+//! applied.
 //!
-//! Lists are expanded here. The objects themselves are not changed: a field that is null stays null.
+//! Lists are expanded here. The objects themselves are not changed: a field that is null stays
+//! null.
 
 use std::fmt;
 
@@ -155,8 +157,8 @@ impl Expansion<'_> {
     }
 }
 
-/// Whether this is `v1` `List`, or a typed list as `kubectl get` once wrote them. A list has no name; a custom resource whose
-/// kind happens to end so has one.
+/// Whether this is `v1` `List`, or a typed list as `kubectl get` once wrote them. A list has no
+/// name; a custom resource whose kind happens to end so has one.
 fn is_list(fields: &Map<String, Value>) -> bool {
     let kind = fields.get("kind").map_or("", text);
     let has_name = fields.get("metadata").is_some_and(|metadata| metadata["name"].is_string());

@@ -1,7 +1,7 @@
 //! The order in which objects are applied: a pure, stable function of the objects.
 //!
-//! A stage depends only on the stages before it. Inside a stage the order only spares controllers a retry. The content of an object
-//! decides; file names do not matter.
+//! A stage depends only on the stages before it. Inside a stage the order only spares controllers a
+//! retry. The content of an object decides; file names do not matter.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,8 @@ use super::object::Object;
 /// A step of applying. Later ones start when the earlier ones are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
-    /// What a kubelet needs to join: bootstrap tokens, and the RBAC of bootstrappers and nodes. The first node joins while the
-    /// rest is applied.
+    /// What a kubelet needs to join: bootstrap tokens, and the RBAC of bootstrappers and nodes. The
+    /// first node joins while the rest is applied.
     KubeletBootstrap,
     /// Namespaces.
     Namespaces,
@@ -21,7 +21,8 @@ pub enum Stage {
     CustomResourceDefinitions,
     /// Everything else, built-in kinds before custom resources.
     Objects,
-    /// Webhooks, admission policies and aggregated APIs: they can refuse or delay everything that comes after them.
+    /// Webhooks, admission policies and aggregated APIs: they can refuse or delay everything that
+    /// comes after them.
     Admission,
 }
 

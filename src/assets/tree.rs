@@ -1,7 +1,7 @@
 //! Reads a directory tree, in a fixed order.
 //!
-//! Symbolic links are followed, so that a mounted ConfigMap can be read. Pipes and devices are refused, because reading one might
-//! never end.
+//! Symbolic links are followed, so that a mounted ConfigMap can be read. Pipes and devices are
+//! refused, because reading one might never end.
 
 use std::fs;
 use std::io;
@@ -30,7 +30,8 @@ pub enum Hidden {
     Include,
 }
 
-/// Files under `root/folder` as sorted paths relative to `root`, with `/`. A missing folder has none.
+/// Files under `root/folder` as sorted paths relative to `root`, with `/`. A missing folder has
+/// none.
 pub fn files(root: &Path, folder: &str, hidden: Hidden) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
     match fs::metadata(root.join(folder)) {

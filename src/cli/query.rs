@@ -1,7 +1,9 @@
-//! The query of `render --output json`: the protocol of Terraform's external data source, a JSON object of texts on stdin.
+//! The query of `render --output json`: the protocol of Terraform's external data source, a JSON
+//! object of texts on stdin.
 //!
-//! `config` is the text of a configuration file; every other key is a rendered path whose content is to be reused, so that the
-//! output of one run can be the input of the next. Contents are secrets and never repeated in messages.
+//! `config` is the text of a configuration file; every other key is a rendered path whose content
+//! is to be reused, so that the output of one run can be the input of the next. Contents are
+//! secrets and never repeated in messages.
 
 use std::collections::BTreeMap;
 

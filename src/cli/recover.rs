@@ -9,19 +9,22 @@ use super::output;
 use crate::error::{ExitClass, Failure};
 use crate::recover::{self, EtcdAccess, Recovered, Request, Source};
 
-/// Recover the control plane of a cluster from its API, its etcd or a snapshot, as assets for `start`: same CA, same keys.
+/// Recover the control plane of a cluster from its API, its etcd or a snapshot, as assets for
+/// `start`: same CA, same keys.
 ///
-/// The cluster is only read. The output lists what was found and what is missing. Afterwards: bootkube start --asset-dir=DIR.
+/// The cluster is only read. The output lists what was found and what is missing. Afterwards:
+/// bootkube start --asset-dir=DIR.
 #[derive(Args)]
 pub(super) struct RecoverArgs {
     /// Directory to write the assets to
     #[arg(long, value_name = "DIR")]
     recovery_dir: PathBuf,
-    /// Kubeconfig of an administrator. It becomes auth/kubeconfig, and leads to the API if neither etcd nor a snapshot is named
+    /// Kubeconfig of an administrator. It becomes auth/kubeconfig, and leads to the API if neither
+    /// etcd nor a snapshot is named
     #[arg(long, value_name = "FILE")]
     kubeconfig: PathBuf,
-    /// Client URLs of a running etcd, separated by commas; the first server that answers is read. Without it, and without a
-    /// snapshot, the API is read
+    /// Client URLs of a running etcd, separated by commas; the first server that answers is read.
+    /// Without it, and without a snapshot, the API is read
     #[arg(long, value_name = "URLS", default_value = "", hide_default_value = true, help_heading = "etcd")]
     etcd_servers: String,
     /// CA of etcd's certificates (PEM)
@@ -36,10 +39,12 @@ pub(super) struct RecoverArgs {
     /// Prefix of the apiserver's keys in etcd
     #[arg(long, value_name = "PREFIX", default_value = "/registry", help_heading = "etcd")]
     etcd_prefix: String,
-    /// Snapshot of etcd, as `etcdctl snapshot save` writes it, or the file member/snap/db of an etcd that does not run
+    /// Snapshot of etcd, as `etcdctl snapshot save` writes it, or the file member/snap/db of an
+    /// etcd that does not run
     #[arg(long, value_name = "FILE", help_heading = "etcd", conflicts_with = "etcd_servers")]
     etcd_snapshot: Option<PathBuf>,
-    /// EncryptionConfiguration of the apiserver, if it encrypts Secrets in etcd. KMS plugins are not supported
+    /// EncryptionConfiguration of the apiserver, if it encrypts Secrets in etcd. KMS plugins are
+    /// not supported
     #[arg(long, value_name = "FILE", help_heading = "etcd")]
     encryption_config: Option<PathBuf>,
     /// Has no effect; v0.14 had it

@@ -1,4 +1,5 @@
-//! `bootkube render`: renders flags and a configuration file to an asset directory, or as JSON to stdout.
+//! `bootkube render`: renders flags and a configuration file to an asset directory, or as JSON to
+//! stdout.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read};
@@ -20,10 +21,10 @@ use crate::render;
 
 /// Write certificates, manifests and kubeconfigs of a cluster into a directory, for `start`.
 ///
-/// Rendering again into the same directory keeps every key and certificate that is still good.
+/// Rendering again into the same directory keeps every key and certificate that is still valid.
 #[derive(Args)]
 pub(super) struct RenderArgs {
-    /// Directory to write; created if it is not there
+    /// Directory to write; created if it is missing
     #[arg(
         long,
         value_name = "DIR",
@@ -32,11 +33,12 @@ pub(super) struct RenderArgs {
         required_if_eq("output", "dir")
     )]
     asset_dir: Option<PathBuf>,
-    /// Where files go: `dir` writes --asset-dir. `json` prints one object, path to content, and reads a query from stdin as
-    /// Terraform's external data source does: `{"config": "TEXT OF A CONFIGURATION FILE", "tls/ca.key": "A FILE TO KEEP", …}`
+    /// Where files go: `dir` writes --asset-dir. `json` prints one object, path to content, and
+    /// reads a query from stdin as Terraform's external data source does: `{"config": "TEXT OF A
+    /// CONFIGURATION FILE", "tls/ca.key": "A FILE TO KEEP", …}`
     #[arg(long, value_enum, value_name = "FORM", help_heading = "Output", hide_possible_values = true)]
     output: Option<Output>,
-    /// Directory rendered before, whose keys and certificates are kept while they are good
+    /// Directory rendered before, whose keys and certificates are kept while they are valid
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     reuse_from: Option<PathBuf>,
     #[command(flatten)]
@@ -131,7 +133,8 @@ fn refused_patch(config_file: &str, error: &render::Error) -> Failure {
     Failure { message, ..failure }.hint("`bootkube config defaults` shows how a patch is written")
 }
 
-/// The secrets of an earlier render, by path: those of the target; if it has none, of `--reuse-from`, or else of the query.
+/// The secrets of an earlier render, by path: those of the target; if it has none, of
+/// `--reuse-from`, or else of the query.
 fn earlier_files(
     target: Option<&Target>,
     reuse_from: Option<&Path>,

@@ -10,7 +10,8 @@ pub const CLUSTER_NAME: &str = "kubernetes";
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
 /// The version that this release is tested with.
 pub const KUBERNETES_VERSION: &str = "v1.36.3";
-/// Minor versions of Kubernetes 1 that rendered manifests are made for: those that were supported when this was released.
+/// Minor versions of Kubernetes 1 that rendered manifests are made for: those that were supported
+/// when this was released.
 pub const KUBERNETES_MINORS: std::ops::RangeInclusive<u32> = 34..=36;
 /// v0.14's: a single machine.
 pub const API_SERVER: &str = "https://127.0.0.1:6443";
@@ -24,7 +25,8 @@ pub const SERVICE_CIDR: &str = "10.3.0.0/24";
 pub const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
 /// The smallest cluster.
 pub const CONTROLLERS: u16 = 1;
-/// Where Go programs look. v0.14 mounted /usr/share/ca-certificates there, which Debian fills with folders that Go does not enter.
+/// Where Go programs look. v0.14 mounted /usr/share/ca-certificates there, which Debian fills with
+/// folders that Go does not enter.
 pub const TRUSTED_CERTS_DIR: &str = "/etc/ssl/certs";
 /// Long enough to join machines by hand, and short enough that a leaked token is soon useless.
 pub const BOOTSTRAP_TOKEN_EXPIRY: Duration = Duration::from_secs(24 * 3600);
@@ -47,7 +49,8 @@ pub fn service_account_issuer(cluster_domain: &str) -> String {
     format!("https://kubernetes.default.svc.{cluster_domain}")
 }
 
-/// The project's own registries. Kubernetes follows the version that was asked for; the rest is what is tested with it.
+/// The project's own registries. Kubernetes follows the version that was asked for; the rest is
+/// what is tested with it.
 pub fn image(name: &str, kubernetes_version: &str) -> String {
     match name {
         "coredns" => "registry.k8s.io/coredns/coredns:v1.14.2".into(),

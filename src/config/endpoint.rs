@@ -1,13 +1,14 @@
 //! URLs of the API and of etcd: what they may contain, and how they are written.
 //!
-//! The `url` crate repairs what browsers repair (backslashes, missing slashes, octal addresses). A typing error in the address of
-//! a control plane must be reported instead, so the text is checked before it is parsed.
+//! The `url` crate repairs what browsers repair (backslashes, missing slashes, octal addresses). A
+//! typing error in the address of a control plane must be reported instead, so the text is checked
+//! before it is parsed.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use super::report::{Checked, Given, Report, fault};
+use super::mistakes::{Checked, Given, Mistakes, fault};
 use super::scalar::is_dns_name;
 
 /// `scheme://host:port`, with the port even if it is the default of the scheme.
@@ -42,10 +43,10 @@ pub(super) fn etcd_server(text: &str) -> Checked<Url> {
 }
 
 /// Refuses a URL that was given before.
-pub(super) fn refuse_duplicates(urls: &[Given<Url>], report: &mut Report) {
+pub(super) fn refuse_duplicates(urls: &[Given<Url>], mistakes: &mut Mistakes) {
     for (index, url) in urls.iter().enumerate() {
         if urls[..index].iter().any(|earlier| earlier.value == url.value) {
-            report.refuse(&url.at, &endpoint(&url.value), "is given twice", "remove one of them");
+            mistakes.refuse(&url.at, &endpoint(&url.value), "is given twice", "remove one of them");
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Reads a mapping field by field. Wrong types and unknown names become findings.
 //!
-//! The code that reads the fields also defines which names are known: there is no second table that could disagree. Values are
-//! interpreted elsewhere.
+//! The code that reads the fields also defines which names are known: there is no second table that
+//! could disagree. Values are interpreted elsewhere.
 
 use serde_json::{Map, Value};
 
-use super::report::{Given, List, Report};
+use super::mistakes::{Given, List, Mistakes};
 
 /// Names closer than this (0 to 1) are offered as the one that was meant.
 const CLOSE_ENOUGH: f64 = 0.75;
@@ -15,7 +15,7 @@ pub(super) struct Fields<'a> {
     path: String,
     entries: &'a Map<String, Value>,
     known: Vec<&'static str>,
-    report: &'a mut Report,
+    mistakes: &'a mut Mistakes,
 }
 
 impl<'a> Fields<'a> {
@@ -23,10 +23,10 @@ impl<'a> Fields<'a> {
     pub fn read<T>(
         path: String,
         entries: &'a Map<String, Value>,
-        report: &'a mut Report,
+        mistakes: &'a mut Mistakes,
         read: impl FnOnce(&mut Fields<'_>) -> T,
     ) -> T {
-        let mut fields = Fields { path, entries, known: Vec::new(), report };
+        let mut fields = Fields { path, entries, known: Vec::new(), mistakes };
         let result = read(&mut fields);
         fields.report_unknown();
         result
@@ -37,12 +37,13 @@ impl<'a> Fields<'a> {
         &self.path
     }
 
-    /// The report, for mistakes that only the caller can find.
-    pub fn report(&mut self) -> &mut Report {
-        self.report
+    /// The mistakes, for mistakes that only the caller can find.
+    pub fn mistakes(&mut self) -> &mut Mistakes {
+        self.mistakes
     }
 
-    /// A text. Numbers and booleans are refused: YAML has already interpreted them and may have changed them.
+    /// A text. Numbers and booleans are refused: YAML has already interpreted them and may have
+    /// changed them.
     pub fn string(&mut self, name: &'static str) -> Option<Given<String>> {
         let (at, value) = self.take(name)?;
         match value {
@@ -101,7 +102,7 @@ impl<'a> Fields<'a> {
     /// A mapping inside this one.
     pub fn section<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Fields<'_>) -> T) -> Option<T> {
         let (at, entries) = self.mapping(name)?;
-        Some(Fields::read(at, entries, self.report, read))
+        Some(Fields::read(at, entries, self.mistakes, read))
     }
 
     /// A list of mappings.
@@ -114,7 +115,7 @@ impl<'a> Fields<'a> {
         for (index, item) in items.iter().enumerate() {
             let at = format!("{at}[{index}]");
             match item {
-                Value::Object(entries) => sections.push(Fields::read(at, entries, self.report, &mut read)),
+                Value::Object(entries) => sections.push(Fields::read(at, entries, self.mistakes, &mut read)),
                 other => self.wrong_type(&at, other, "a mapping").unwrap_or_default(),
             }
         }
@@ -147,7 +148,7 @@ impl<'a> Fields<'a> {
             _ if quotable && wanted == "a text" => "put it in quotes".into(),
             _ => format!("write {wanted}"),
         };
-        self.report.refuse(at, &value.to_string(), format!("is {kind}, not {wanted}"), cure);
+        self.mistakes.refuse(at, &value.to_string(), format!("is {kind}, not {wanted}"), cure);
         None
     }
 
@@ -158,7 +159,7 @@ impl<'a> Fields<'a> {
                 None => format!("remove it or use one of {}", self.known.join(", ")),
             };
             // The value of an unknown key is not quoted: it may be a password.
-            self.report.refuse(&self.at(name), "", "is not a known key", cure);
+            self.mistakes.refuse(&self.at(name), "", "is not a known key", cure);
         }
     }
 }
@@ -175,7 +176,8 @@ fn kind(value: &Value) -> (&'static str, bool) {
     }
 }
 
-/// The known name that is most similar to `name`, if one is. Case, dashes and underscores do not count.
+/// The known name that is most similar to `name`, if one is. Case, dashes and underscores do not
+/// count.
 pub(super) fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     let plain = |text: &str| text.replace(['-', '_'], "").to_lowercase();
     let likeness = |candidate: &str| {
@@ -195,14 +197,14 @@ mod tests {
     #[test]
     fn every_mistake_of_a_mapping_is_found_at_its_own_path() {
         let value = json!({"name": 1, "list": ["a", 2], "inner": {"flag": "yes", "flga": true}, "zzz": 1});
-        let mut report = Report::default();
+        let mut mistakes = Mistakes::default();
         let entries = value.as_object().unwrap();
-        Fields::read(String::new(), entries, &mut report, |fields| {
+        Fields::read(String::new(), entries, &mut mistakes, |fields| {
             assert!(fields.string("name").is_none());
             assert_eq!(fields.strings("list").unwrap().value.len(), 1);
             fields.section("inner", |inner| assert!(inner.boolean("flag").is_none()));
         });
-        let found: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+        let found: Vec<String> = mistakes.findings.iter().map(ToString::to_string).collect();
         assert_eq!(
             found,
             [

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::fields::Fields;
-use super::report::{Given, Report};
+use super::mistakes::{Given, Mistakes};
 use super::settings::{
     CertificateSettings, ComponentSettings, ControlPlaneSettings, EtcdSettings, PatchSettings, Settings,
     VolumeSettings,
@@ -21,20 +21,20 @@ pub const API_VERSION: &str = "bootkube.dev/v1alpha1";
 pub const KIND: &str = "ClusterConfig";
 
 /// Reads the file called `name`. Relative paths in it are relative to its folder.
-pub(super) fn read(name: &str, text: &str, report: &mut Report) -> Settings {
-    let Some(entries) = mapping(name, text, report) else { return Settings::default() };
-    let mut settings = Fields::read(String::new(), &entries, report, document);
+pub(super) fn read(name: &str, text: &str, mistakes: &mut Mistakes) -> Settings {
+    let Some(entries) = mapping(name, text, mistakes) else { return Settings::default() };
+    let mut settings = Fields::read(String::new(), &entries, mistakes, document);
     start_at(Path::new(name).parent().unwrap_or(Path::new("")), &mut settings);
     settings
 }
 
 /// The one document of the file; an empty file is an empty mapping.
-fn mapping(name: &str, text: &str, report: &mut Report) -> Option<Map<String, Value>> {
+fn mapping(name: &str, text: &str, mistakes: &mut Mistakes) -> Option<Map<String, Value>> {
     let mut documents = match yaml::parse(text, name) {
         Ok(documents) => documents,
         Err(yaml::Error { file, line, column, problem }) => {
             let place = format!("{file}:{line}:{column}");
-            report.refuse(&place, "", format!("is not YAML: {problem}"), "correct it at that place");
+            mistakes.refuse(&place, "", format!("is not YAML: {problem}"), "correct it at that place");
             return None;
         }
     };
@@ -43,12 +43,12 @@ fn mapping(name: &str, text: &str, report: &mut Report) -> Option<Map<String, Va
         (Some(Value::Object(entries)), 0) => Some(entries),
         (Some(_), 0) => {
             let cure = "see `bootkube config defaults` for its shape";
-            report.refuse(name, "", "holds no mapping of fields to values", cure);
+            mistakes.refuse(name, "", "holds no mapping of fields to values", cure);
             None
         }
         (Some(_), others) => {
             let problem = format!("holds {} documents", others + 1);
-            report.refuse(name, "", problem, "keep one; a cluster has one configuration");
+            mistakes.refuse(name, "", problem, "keep one; a cluster has one configuration");
             None
         }
     }
@@ -97,9 +97,9 @@ fn header(fields: &mut Fields<'_>, name: &'static str, wanted: &str) {
     match found {
         Some(found) if found.value == wanted => {}
         Some(found) => {
-            fields.report().refuse(&found.at, &found.value, "is not one that bootkube reads", cure)
+            fields.mistakes().refuse(&found.at, &found.value, "is not one that bootkube reads", cure)
         }
-        None => fields.report().refuse(name, "", "is missing", cure),
+        None => fields.mistakes().refuse(name, "", "is missing", cure),
     }
 }
 

@@ -1,12 +1,14 @@
-//! The flags of v0.14's `render` that describe a cluster: same names, defaults and meanings. They overlay the file.
+//! The flags of v0.14's `render` that describe a cluster: same names, defaults and meanings. They
+//! overlay the file.
 //!
-//! Only flags that wrappers of v0.14 pass are here (and `--cluster-name` of its last commits). Everything newer is a field of the file
-//! and gets no flag.
+//! Only flags that wrappers of v0.14 pass are here (and `--cluster-name` of its last commits).
+//! Everything newer is a field of the file and gets no flag.
 
-use super::report::{Given, List, Report};
+use super::mistakes::{Given, List, Mistakes};
 use super::settings::Settings;
 
-/// Flags as they were typed. An empty value counts as not given, because most of v0.14's defaults were empty.
+/// Flags as they were typed. An empty value counts as not given, because most of v0.14's defaults
+/// were empty.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
     /// `--cluster-name`.
@@ -39,7 +41,7 @@ pub struct Flags {
 
 impl Flags {
     /// Overrides `settings` with the flags that were given.
-    pub(super) fn overlay(self, settings: &mut Settings, report: &mut Report) {
+    pub(super) fn overlay(self, settings: &mut Settings, mistakes: &mut Mistakes) {
         let Self {
             cluster_name,
             ca_certificate_path,
@@ -64,7 +66,7 @@ impl Flags {
         put(&mut settings.etcd.servers, list("--etcd-servers", etcd_servers));
         put(&mut settings.api_servers, list("--api-servers", api_servers));
         let alt_names = list("--api-server-alt-names", api_server_alt_names);
-        put(&mut settings.api_alt_names, alt_names.map(|names| untyped(names, report)));
+        put(&mut settings.api_alt_names, alt_names.map(|names| untyped(names, mistakes)));
         put(&mut settings.pod_cidrs, list("--pod-cidr", pod_cidr));
         put(&mut settings.service_cidrs, list("--service-cidr", service_cidr));
         put(&mut settings.cloud_provider, text("--cloud-provider", cloud_provider));
@@ -88,16 +90,16 @@ fn list(flag: &str, value: Option<String>) -> Option<List> {
 }
 
 /// `IP=10.0.0.1` and `DNS=api.example.com` without their types, which follow from the values.
-fn untyped(names: List, report: &mut Report) -> List {
+fn untyped(names: List, mistakes: &mut Mistakes) -> List {
     let mut untype = |name: Given<String>| match name.value.split_once('=') {
         Some(("IP", ip)) if ip.parse::<std::net::IpAddr>().is_ok() => Some(Given::new(&name.at, ip.into())),
         Some(("IP", ip)) => {
-            report.refuse(&name.at, ip, "is not an IP address", "write DNS=… for a host name");
+            mistakes.refuse(&name.at, ip, "is not an IP address", "write DNS=… for a host name");
             None
         }
         Some(("DNS", host)) => Some(Given::new(&name.at, host.into())),
         _ => {
-            report.refuse(&name.at, &name.value, "has no type", "write IP=<address> or DNS=<name>");
+            mistakes.refuse(&name.at, &name.value, "has no type", "write IP=<address> or DNS=<name>");
             None
         }
     };

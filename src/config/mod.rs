@@ -1,7 +1,8 @@
 //! The cluster as the user wants it: one validated, immutable [`ClusterConfig`].
 //!
-//! Values come from defaults, then a file (`--config`), then flags. [`resolve()`] merges the three and reports every mistake at
-//! once, each with the flag or field path that it was written in. [`to_value`] writes a configuration back as a file.
+//! Values come from defaults, then a file (`--config`), then flags. [`resolve()`] merges the three
+//! and reports every mistake at once, each with the flag or field path that it was written in.
+//! [`to_value`] writes a configuration back as a file.
 //!
 //! Nothing here looks at the machine, the clock or other files: paths are passed on unread.
 
@@ -11,8 +12,8 @@ mod endpoint;
 mod fields;
 mod file;
 mod flags;
+mod mistakes;
 mod names;
-mod report;
 mod resolve;
 mod scalar;
 mod settings;
@@ -41,7 +42,8 @@ pub struct ClusterConfig {
     pub cluster_domain: String,
     /// Version of Kubernetes, with its `v`. Default `v1.36.3`.
     pub kubernetes_version: String,
-    /// URLs of the API; the first is the one in kubeconfigs. Never empty. Write them with [`endpoint()`], which names the port.
+    /// URLs of the API; the first is the one in kubeconfigs. Never empty. Write them with
+    /// [`endpoint()`], which names the port.
     pub api_servers: Vec<Url>,
     /// Subject alternative names of the apiserver beyond the hosts of `api_servers`.
     pub api_alt_names: AltNames,
@@ -49,7 +51,8 @@ pub struct ClusterConfig {
     pub secure_port: u16,
     /// Where etcd is, and whether bootkube runs it.
     pub etcd: Etcd,
-    /// One or two (dual stack, IPv4 and IPv6 in either order; the first is the primary family) pod CIDRs.
+    /// One or two (dual stack, IPv4 and IPv6 in either order; the first is the primary family) pod
+    /// CIDRs.
     pub pod_cidrs: Vec<IpNet>,
     /// As many service CIDRs, in the same order of families.
     pub service_cidrs: Vec<IpNet>,
@@ -63,7 +66,8 @@ pub struct ClusterConfig {
     pub control_plane: ControlPlane,
     /// `--cloud-provider` of the controller manager. Empty: none.
     pub cloud_provider: String,
-    /// Host directory of CA certificates, mounted at /etc/ssl/certs into apiserver and controller manager. Default `/etc/ssl/certs`.
+    /// Host directory of CA certificates, mounted at /etc/ssl/certs into apiserver and controller
+    /// manager. Default `/etc/ssl/certs`.
     pub trusted_certs_dir: String,
     /// How certificates are made.
     pub certificates: Certificates,
@@ -75,7 +79,8 @@ pub struct ClusterConfig {
     pub service_account_issuer: String,
     /// Whether the aggregation layer (front-proxy certificates) is set up. Default true.
     pub aggregation: bool,
-    /// Whether the agent also keeps copies of pods on machines other than controllers. Default false.
+    /// Whether the agent also keeps copies of pods on machines other than controllers. Default
+    /// false.
     pub checkpoint_workers: bool,
     /// CoreDNS.
     pub core_dns: CoreDns,
@@ -83,7 +88,7 @@ pub struct ClusterConfig {
 
 /// Subject alternative names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct AltNames {
     pub ips: Vec<IpAddr>,
     pub dns_names: Vec<String>,
@@ -92,20 +97,22 @@ pub struct AltNames {
 /// Whether bootkube runs etcd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Etcd {
-    /// etcd runs outside of bootkube, which renders client certificates, and server and peer certificates if no CA is supplied.
+    /// etcd runs outside of bootkube, which renders client certificates, and server and peer
+    /// certificates if no CA is supplied.
     External {
         /// Client URLs. Any `https` turns TLS on.
         servers: Vec<Url>,
         /// An existing client identity; all three or none.
         client: Option<EtcdClientFiles>,
     },
-    /// A static pod that stays on the controller; the apiserver reaches it at `https://127.0.0.1:2379`.
+    /// A static pod that stays on the controller; the apiserver reaches it at
+    /// `https://127.0.0.1:2379`.
     StaticPod,
 }
 
 /// Paths of an existing etcd client identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct EtcdClientFiles {
     pub ca: String,
     pub certificate: String,
@@ -114,7 +121,7 @@ pub struct EtcdClientFiles {
 
 /// Paths of an existing CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct CaFiles {
     pub certificate: String,
     pub private_key: String,
@@ -131,7 +138,7 @@ pub enum Networking {
 
 /// The components. Each can be customised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Component {
     Apiserver,
     ControllerManager,
@@ -146,7 +153,7 @@ pub enum Component {
 
 /// Image references, fully qualified.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Images {
     pub kube_apiserver: String,
     pub kube_controller_manager: String,
@@ -159,10 +166,12 @@ pub struct Images {
     pub bootkube: String,
 }
 
-/// Changes to one component, applied to its bootstrap and its self-hosted form alike (patches: to the kind they name).
+/// Changes to one component, applied to its bootstrap and its self-hosted form alike (patches: to
+/// the kind they name).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ComponentConfig {
-    /// Flags without their dashes. A value replaces the rendered one; `null` (None) removes the flag.
+    /// Flags without their dashes. A value replaces the rendered one; `null` (None) removes the
+    /// flag.
     pub extra_args: BTreeMap<String, Option<String>>,
     /// Host paths mounted into the component's container.
     pub extra_volumes: Vec<ExtraVolume>,
@@ -181,7 +190,8 @@ pub struct ExtraVolume {
     pub mount_path: String,
     /// Default true.
     pub read_only: bool,
-    /// Kubernetes' HostPathVolumeSource type, such as `DirectoryOrCreate` or `File`. Empty: no check.
+    /// Kubernetes' HostPathVolumeSource type, such as `DirectoryOrCreate` or `File`. Empty: no
+    /// check.
     pub path_type: String,
 }
 
@@ -214,9 +224,11 @@ pub struct ControlPlane {
     pub controllers: u16,
     /// Whether other machines run workloads. Default false: then controllers carry no taint.
     pub workers: bool,
-    /// Label key and value that the control plane selects. Default `node-role.kubernetes.io/control-plane` and ``.
+    /// Label key and value that the control plane selects. Default
+    /// `node-role.kubernetes.io/control-plane` and ``.
     pub label: (String, String),
-    /// Key of the NoSchedule taint put on controllers, if any. Default the label's key where there are workers.
+    /// Key of the NoSchedule taint put on controllers, if any. Default the label's key where there
+    /// are workers.
     pub taint: Option<String>,
 }
 
@@ -233,7 +245,7 @@ pub struct Certificates {
 
 /// Key algorithms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum KeyAlgorithm {
     EcdsaP256,
     Rsa2048,
@@ -245,7 +257,8 @@ pub enum KeyAlgorithm {
 pub struct CoreDns {
     /// Default 2.
     pub replicas: u16,
-    /// Resolvers of other names: addresses, or the path of a resolv.conf. Default `/etc/resolv.conf`.
+    /// Resolvers of other names: addresses, or the path of a resolv.conf. Default
+    /// `/etc/resolv.conf`.
     pub upstream: Vec<String>,
 }
 

@@ -1,4 +1,5 @@
-//! Reads single values: each function takes a text and returns its value, or what is wrong with it and what to write instead.
+//! Reads single values: each function takes a text and returns its value, or what is wrong with it
+//! and what to write instead.
 //!
 //! `resolve` checks how values fit together.
 
@@ -8,8 +9,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Host;
 
+use super::mistakes::{Checked, fault};
 use super::names::Named;
-use super::report::{Checked, fault};
 
 const DAY: u64 = 24 * 60 * 60;
 /// Longer than this, dates in certificates stop being portable.

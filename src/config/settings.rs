@@ -1,18 +1,20 @@
 //! The user's input as it was written: every value is optional, uninterpreted, and knows its place.
 //!
-//! A file fills the settings, flags override them, `resolve` interprets them. Defaults and checks are not here.
+//! A file fills the settings, flags override them, `resolve` interprets them. Defaults and checks
+//! are not here.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::Component;
-use super::report::{Given, List};
+use super::mistakes::{Given, List};
 
 /// Everything that can be configured; the fields are those of the file (see `config defaults`).
 #[derive(Debug, Default)]
 pub(super) struct Settings {
-    /// Whether a file was given: its default for the expiry of the bootstrap token differs from that of the flags.
+    /// Whether a file was given: its default for the expiry of the bootstrap token differs from
+    /// that of the flags.
     pub from_file: bool,
     pub cluster_name: Option<Given<String>>,
     pub cluster_domain: Option<Given<String>>,

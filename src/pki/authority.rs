@@ -1,7 +1,9 @@
-//! Decides what becomes of a certificate authority: it is made, kept, or taken from what the user supplied.
+//! Decides what becomes of a certificate authority: it is made, kept, or taken from what the user
+//! supplied.
 //!
-//! An authority is made only for a new cluster. If an earlier render left any part of one, that part is either used or reported.
-//! Nothing here replaces it, because a new CA would cut off every kubelet and client.
+//! An authority is made only for a new cluster. If an earlier render left any part of one, that
+//! part is either used or reported. Nothing here replaces it, because a new CA would cut off every
+//! kubelet and client.
 
 use time::OffsetDateTime;
 
@@ -39,7 +41,8 @@ pub(super) fn decide(
     }
 }
 
-/// Where the earlier render has the certificate. Copies count: v0.14 wrote only copies of etcd's CA.
+/// Where the earlier render has the certificate. Copies count: v0.14 wrote only copies of etcd's
+/// CA.
 fn path(spec: &Spec, previous: &Previous) -> String {
     let Role::Authority { copies } = spec.role else { return spec.certificate() };
     let mut paths = std::iter::once(spec.certificate()).chain(copies.iter().map(|&copy| copy.to_owned()));

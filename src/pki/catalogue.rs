@@ -1,7 +1,7 @@
 //! Every certificate of a cluster as a table: its subject, its signer, its usages and its names.
 //!
-//! Issuing, renewal and the tests read this table. Nothing else decides what a certificate holds. The service-account key pair is
-//! not in it, because it signs tokens and has no certificate.
+//! Issuing, renewal and the tests read this table. Nothing else decides what a certificate holds.
+//! The service-account key pair is not in it, because it signs tokens and has no certificate.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -36,7 +36,8 @@ pub struct Spec {
 pub enum Role {
     /// Signs leaves and itself.
     Authority {
-        /// Paths under `tls/` that hold the same certificate again, because their readers expect it there.
+        /// Paths under `tls/` that hold the same certificate again, because their readers expect it
+        /// there.
         copies: &'static [&'static str],
     },
     /// Signed by the authority of that name.
@@ -95,7 +96,8 @@ fn kubernetes(config: &ClusterConfig) -> Vec<Spec> {
     ]
 }
 
-/// Servers and peers are clients too: etcd's gRPC gateway dials its own server, and peers dial each other.
+/// Servers and peers are clients too: etcd's gRPC gateway dials its own server, and peers dial each
+/// other.
 fn etcd(config: &ClusterConfig) -> Vec<Spec> {
     let group = Some("etcd");
     vec![
@@ -106,12 +108,14 @@ fn etcd(config: &ClusterConfig) -> Vec<Spec> {
     ]
 }
 
-/// Not if etcd has no TLS, nor if the user supplied a client identity: that one comes with its own authority.
+/// Not if etcd has no TLS, nor if the user supplied a client identity: that one comes with its own
+/// authority.
 fn makes_etcd_certificates(config: &ClusterConfig) -> bool {
     config.etcd_tls() && !matches!(config.etcd, Etcd::External { client: Some(_), .. })
 }
 
-/// The cluster's name is in the subject, so that a trust store can hold the authorities of several clusters.
+/// The cluster's name is in the subject, so that a trust store can hold the authorities of several
+/// clusters.
 fn authority(
     name: &'static str,
     common_name: &'static str,

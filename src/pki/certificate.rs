@@ -16,7 +16,8 @@ use super::der::elements;
 use super::key::{self, PrivateKey};
 use super::problem::Problem;
 
-/// The fields of a certificate that decisions need. Names that are not text are left out: nothing that bootkube issues has any.
+/// The fields of a certificate that decisions need. Names that are not text are left out: nothing
+/// that bootkube issues has any.
 pub(super) struct Certificate {
     pub(super) der: Vec<u8>,
     /// The subject, encoded: certificates that it signs must repeat these bytes as their issuer.
@@ -97,7 +98,8 @@ impl Certificate {
         }
     }
 
-    /// Whether `authority` signed this certificate: by name, key identifier (openssl insists) and signature.
+    /// Whether `authority` signed this certificate: by name, key identifier (openssl insists) and
+    /// signature.
     pub(super) fn is_signed_by(&self, authority: &Self) -> bool {
         let other_key = self
             .authority_key_id
@@ -141,7 +143,8 @@ fn facts(der: &[u8], certificate: &X509Certificate<'_>) -> Option<Certificate> {
         }
     }
     let subject = certificate.subject();
-    // x509-parser stops at the first part of a name that it does not know, and takes what came before it for the whole.
+    // x509-parser stops at the first part of a name that it does not know, and takes what came
+    // before it for the whole.
     if elements(subject.as_raw())?.len() != subject.iter_rdn().count() {
         return None;
     }
@@ -209,7 +212,8 @@ impl Usages {
         *self == Self::Only { known: wanted.iter().copied().collect(), others: false }
     }
 
-    /// Whether an authority with this extension may stand above servers and clients: verifiers nest it.
+    /// Whether an authority with this extension may stand above servers and clients: verifiers nest
+    /// it.
     pub(super) fn allow_servers_and_clients(&self) -> bool {
         match self {
             Self::Any => true,

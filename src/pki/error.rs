@@ -5,7 +5,8 @@ use crate::finding::Findings;
 /// A failure to make the PKI.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Files that were supplied or left by an earlier render cannot be used as they are. A configuration error.
+    /// Files that were supplied or left by an earlier render cannot be used as they are. A
+    /// configuration error.
     #[error("{0}")]
     Findings(Findings),
     /// A key could not be generated.
@@ -19,7 +20,8 @@ pub enum Error {
         /// What the library said.
         source: rcgen::Error,
     },
-    /// The authority or its key is missing. [`Plan`](super::plan::Plan) reports that earlier, as a finding.
+    /// The authority or its key is missing. [`Plan`](super::plan::Plan) reports that earlier, as a
+    /// finding.
     #[error("failed to sign certificate tls/{path}: its CA or the CA's key is not there")]
     Unsignable {
         /// Path under `tls/`.

@@ -1,4 +1,5 @@
-//! Read-only view of a certificate for the rest of bootkube: subject, term, names, and whether a key belongs to it.
+//! Read-only view of a certificate for the rest of bootkube: subject, term, names, and whether a
+//! key belongs to it.
 
 use std::net::IpAddr;
 
@@ -73,7 +74,8 @@ impl Examined {
     }
 }
 
-/// Whether the name `name` of a certificate matches `host`. An asterisk stands for the whole first label.
+/// Whether the name `name` of a certificate matches `host`. An asterisk stands for the whole first
+/// label.
 fn covers(name: &str, host: &str) -> bool {
     match name.strip_prefix("*.") {
         Some(parent) => host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == parent),

@@ -1,4 +1,5 @@
-//! Carries out the plan: generates keys on all processors, then makes authorities, then signs leaves.
+//! Carries out the plan: generates keys on all processors, then makes authorities, then signs
+//! leaves.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,8 @@ use crate::config::ClusterConfig;
 /// Makes the secrets of the cluster. Secrets in `previous` that are still valid are kept.
 ///
 /// # Errors
-/// If a file that was supplied or rendered before cannot be used, with every such finding; and if a library fails.
+/// If a file that was supplied or rendered before cannot be used, with every such finding; and if a
+/// library fails.
 pub fn issue(
     config: &ClusterConfig,
     supplied: Supplied,

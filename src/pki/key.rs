@@ -1,4 +1,5 @@
-//! Private keys: reads the three forms that openssl writes, and generates new ones. Encrypted keys are refused.
+//! Private keys: reads the three forms that openssl writes, and generates new ones. Encrypted keys
+//! are refused.
 
 use std::fmt;
 use std::num::NonZero;
@@ -29,8 +30,9 @@ impl fmt::Debug for PrivateKey {
 }
 
 impl PrivateKey {
-    /// Reads the private key of `file`: PKCS#8, PKCS#1 or SEC1, RSA or EC. The form stays, because every component of Kubernetes
-    /// reads all three. Text and other blocks around the key (openssl writes EC PARAMETERS) are left out.
+    /// Reads the private key of `file`: PKCS#8, PKCS#1 or SEC1, RSA or EC. The form stays, because
+    /// every component of Kubernetes reads all three. Text and other blocks around the key (openssl
+    /// writes EC PARAMETERS) are left out.
     pub(super) fn read(file: &[u8]) -> Result<Self, Problem> {
         let blocks = pem::parse_many(file).map_err(|_| Problem::NotPem)?;
         let key = blocks.iter().find(|block| block.tag().ends_with("PRIVATE KEY"));
@@ -54,8 +56,8 @@ impl PrivateKey {
         Ok(Self { pair, pem })
     }
 
-    /// Generates `count` keys on all processors. The time that an RSA key takes varies a lot, so a thread takes the next key as soon
-    /// as it is done with one.
+    /// Generates `count` keys on all processors. The time that an RSA key takes varies a lot, so a
+    /// thread takes the next key as soon as it is done with one.
     pub(super) fn generate_many(count: usize, algorithm: KeyAlgorithm) -> Result<Vec<Self>, rcgen::Error> {
         let threads = thread::available_parallelism().map_or(1, NonZero::get).min(count);
         let begun = AtomicUsize::new(0);

@@ -1,8 +1,9 @@
 //! Decides whether a certificate of an earlier render is kept.
 //!
-//! It is kept while it is valid, signed by the current authority, made for the key beside it, and has the subject, usages and names
-//! of the catalogue. Two changes of the configuration renew nothing, because rendering again should not replace certificates
-//! without need: a name that is no longer wanted does no harm until the certificate expires, and an existing key keeps its
+//! It is kept while it is valid, signed by the current authority, made for the key beside it, and
+//! has the subject, usages and names of the catalogue. Two changes of the configuration renew
+//! nothing, because rendering again should not replace certificates without need: a name that is no
+//! longer wanted does no harm until the certificate expires, and an existing key keeps its
 //! algorithm.
 
 use std::collections::BTreeSet;
@@ -32,7 +33,8 @@ pub(super) struct OldKey {
     pub(super) pem: Vec<u8>,
 }
 
-/// Decides about the certificate `spec`. `authority` signs it; `None` means that the authority is still to be made.
+/// Decides about the certificate `spec`. `authority` signs it; `None` means that the authority is
+/// still to be made.
 pub(super) fn decide(
     spec: &Spec,
     authority: Option<&Certificate>,

@@ -1,8 +1,10 @@
-//! Certificates, keys and tokens as PEM: a catalogue of what a cluster needs, issued anew or reused.
+//! Certificates, keys and tokens as PEM: a catalogue of what a cluster needs, issued anew or
+//! reused.
 //!
-//! [`issue()`] is a pure function of the configuration, what the user supplied, what an earlier render left behind and the
-//! time. It keeps whatever is still valid and reports it. It never replaces an authority, because that would cut off every
-//! kubelet and client of a running cluster. It reads no file ([`Supplied::read`] does) and shows no key material.
+//! [`issue()`] is a pure function of the configuration, what the user supplied, what an earlier
+//! render left behind and the time. It keeps whatever is still valid and reports it. It never
+//! replaces an authority, because that would cut off every kubelet and client of a running cluster.
+//! It reads no file ([`Supplied::read`] does) and shows no key material.
 
 mod authority;
 mod catalogue;
@@ -43,7 +45,8 @@ pub use supplied::{NamedFile, Supplied, SuppliedFiles, check_supplied};
 /// Every secret of a cluster.
 #[derive(Clone)]
 pub struct Bundle {
-    /// Path under `tls/` (such as `apiserver.crt` or `etcd/server.key`) to PEM. See [`Bundle::get`].
+    /// Path under `tls/` (such as `apiserver.crt` or `etcd/server.key`) to PEM. See
+    /// [`Bundle::get`].
     pub files: BTreeMap<String, Vec<u8>>,
     /// The credential of a kubelet that joins.
     pub bootstrap_token: BootstrapToken,

@@ -1,4 +1,5 @@
-//! What an earlier render left under `tls/`. A running cluster depends on these files, so nothing unreadable is skipped.
+//! What an earlier render left under `tls/`. A running cluster depends on these files, so nothing
+//! unreadable is skipped.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +34,8 @@ impl Previous {
     }
 }
 
-/// A finding about a file of the earlier render. Its cures differ from those for supplied files: another file would not do.
+/// A finding about a file of the earlier render. Its cures differ from those for supplied files:
+/// another file would not do.
 pub(super) fn broken(path: &str, problem: &Problem) -> Finding {
     let cure = match problem {
         Problem::Expired(_) => {

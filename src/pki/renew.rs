@@ -1,7 +1,8 @@
 //! Renews a client certificate before it expires. Pure; the caller holds the authority's key.
 //!
-//! Only the key and the dates change: subject and authority stay the same. The authority must be one that the client itself
-//! trusts, and must have signed the current certificate. So every server that accepts the current certificate accepts the new one.
+//! Only the key and the dates change: subject and authority stay the same. The authority must be
+//! one that the client itself trusts, and must have signed the current certificate. So every server
+//! that accepts the current certificate accepts the new one.
 
 use time::{Duration, OffsetDateTime};
 
@@ -13,7 +14,8 @@ use super::signer;
 pub use super::term::Term;
 use crate::config::KeyAlgorithm;
 
-/// What a renewal must gain. A certificate that ends with its authority cannot be made to last longer.
+/// What a renewal must gain. A certificate that ends with its authority cannot be made to last
+/// longer.
 const LEAST_GAIN: Duration = Duration::seconds(1);
 
 /// How messages name the two certificates.
@@ -25,7 +27,7 @@ impl Term {
     ///
     /// # Errors
     /// If `pem` holds no certificate that can be read.
-    pub fn of(pem: &[u8]) -> Result<Self, Unfit> {
+    pub fn from_pem(pem: &[u8]) -> Result<Self, Unfit> {
         let Certificate { not_before, not_after, .. } = read(CURRENT, pem)?;
         Ok(Self { not_before, not_after })
     }
@@ -65,8 +67,9 @@ pub enum Unfit {
     Make(#[source] rcgen::Error),
 }
 
-/// A new pair in place of `old`, signed by `signer`, whose certificate must be among `trusted` (PEM). Its term is as long as the
-/// old one's, and ends no later than the authority's. The key is new, and this value is the only copy of it.
+/// A new pair in place of `old`, signed by `signer`, whose certificate must be among `trusted`
+/// (PEM). Its term is as long as the old one's, and ends no later than the authority's. The key is
+/// new, and this value is the only copy of it.
 ///
 /// # Errors
 /// If a file cannot be used, the authority is not the right one, or there is no time to gain.

@@ -71,7 +71,7 @@ fn the_new_certificate_has_the_same_subject_and_a_term_of_the_same_length() {
         assert!(examined.is_signed_by(&examine(&ca.certificate).unwrap()[0]));
         assert_eq!(examined.belongs_to(&new.key), Ok(true));
         assert_eq!(examined.belongs_to(&old.key), Ok(false), "a key of its own");
-        assert!(!Term::of(&new.certificate).unwrap().is_due(now));
+        assert!(!Term::from_pem(&new.certificate).unwrap().is_due(now));
     }
 }
 
@@ -79,7 +79,7 @@ fn the_new_certificate_has_the_same_subject_and_a_term_of_the_same_length() {
 fn a_renewal_ends_with_the_authority_at_the_latest_and_needs_time_to_gain() {
     let ca = authority(datetime!(2027-03-01 0:00 UTC));
     let new = renew(&client(&ca), &ca, &ca.certificate, NOW).unwrap();
-    assert_eq!(Term::of(&new.certificate).unwrap().not_after, datetime!(2027-03-01 0:00 UTC));
+    assert_eq!(Term::from_pem(&new.certificate).unwrap().not_after, datetime!(2027-03-01 0:00 UTC));
     let again = renew(&new, &ca, &ca.certificate, datetime!(2027-02-01 0:00 UTC)).err().unwrap();
     assert_eq!(again.to_string(), "the cluster's CA itself expires at 2027-03-01T00:00:00Z");
     let ended = renew(&new, &ca, &ca.certificate, datetime!(2027-04-01 0:00 UTC)).err().unwrap();

@@ -1,4 +1,5 @@
-//! The key pair that signs service-account tokens. It is never renewed, because that would invalidate every token of the cluster.
+//! The key pair that signs service-account tokens. It is never renewed, because that would
+//! invalidate every token of the cluster.
 
 use pem::Pem;
 use rcgen::PublicKeyData;
@@ -16,7 +17,8 @@ pub(super) const PUBLIC: &str = "service-account.pub";
 pub(super) enum KeyPairStep {
     /// Make it: the cluster is new.
     Make,
-    /// Keep the private half. `public` is the public half, if its file is missing and has to be written again.
+    /// Keep the private half. `public` is the public half, if its file is missing and has to be
+    /// written again.
     Keep { public: Option<Vec<u8>> },
 }
 
@@ -44,7 +46,8 @@ pub(super) fn public_pem(key: &PrivateKey) -> Vec<u8> {
     key::encode(&Pem::new("PUBLIC KEY", key.pair.subject_public_key_info()))
 }
 
-/// Whether `public` holds the public half of `key`. It may hold further keys: that is how such keys are rotated.
+/// Whether `public` holds the public half of `key`. It may hold further keys: that is how such keys
+/// are rotated.
 fn holds(public: &[u8], key: &PrivateKey) -> bool {
     let blocks = pem::parse_many(public).unwrap_or_default();
     blocks.iter().any(|block| match block.tag() {

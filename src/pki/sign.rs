@@ -1,8 +1,9 @@
 //! Builds and signs certificates.
 //!
-//! rcgen encodes everything but the issuer's name. It would encode that name anew from a map of attributes, which loses a second OU
-//! and may change the type of a string; verifiers compare names byte by byte. So the certificate is built unsigned with a
-//! placeholder as its issuer, the placeholder is replaced by the authority's own subject, and the result is signed here.
+//! rcgen encodes everything but the issuer's name. It would encode that name anew from a map of
+//! attributes, which loses a second OU and may change the type of a string; verifiers compare names
+//! byte by byte. So the certificate is built unsigned with a placeholder as its issuer, the
+//! placeholder is replaced by the authority's own subject, and the result is signed here.
 
 use std::net::IpAddr;
 
@@ -22,7 +23,8 @@ use super::key::PrivateKey;
 use super::term::Term;
 use crate::config::AltNames;
 
-/// How far the clock of another machine may lag behind this one's before that machine refuses a certificate made just now.
+/// How far the clock of another machine may lag behind this one's before that machine refuses a
+/// certificate made just now.
 pub(super) const CLOCK_SKEW: Duration = Duration::minutes(5);
 
 /// The latest time that a certificate can hold.
@@ -57,7 +59,8 @@ pub(super) struct Leaf<'a> {
     pub(super) key: &'a PrivateKey,
 }
 
-/// A certificate signed by `authority`. It begins no earlier and ends no later than the authority itself.
+/// A certificate signed by `authority`. It begins no earlier and ends no later than the authority
+/// itself.
 pub(super) fn leaf(
     leaf: &Leaf<'_>,
     authority: &Certificate,
@@ -97,7 +100,8 @@ fn parsed(spec: &Spec, der: &[u8]) -> Result<Certificate, Error> {
     Certificate::parse(der).map_err(|_| Error::Build { path: spec.certificate(), source })
 }
 
-/// Random: rcgen derives the serial number from the key, so a certificate that is renewed with its key would repeat it.
+/// Random: rcgen derives the serial number from the key, so a certificate that is renewed with its
+/// key would repeat it.
 fn serial_number() -> Result<SerialNumber, rcgen::Error> {
     let mut serial = [0; 16];
     aws_lc_rs::rand::fill(&mut serial).map_err(|_| rcgen::Error::RingUnspecified)?;
@@ -205,8 +209,8 @@ fn signed_as(
 /// rcgen did not build a certificate of three parts.
 const UNEXPECTED: rcgen::Error = rcgen::Error::CouldNotParseCertificate;
 
-/// A TBSCertificate (version, serial number, algorithm, issuer, validity, subject, …) with another issuer, and another subject if one is
-/// given.
+/// A TBSCertificate (version, serial number, algorithm, issuer, validity, subject, …) with another
+/// issuer, and another subject if one is given.
 fn with_names(body: &[u8], issuer: &[u8], subject: Option<&[u8]>) -> Option<Vec<u8>> {
     let mut parts = elements(body)?;
     *parts.get_mut(3)? = issuer;

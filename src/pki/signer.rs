@@ -6,7 +6,8 @@ use super::certificate::Certificate;
 use super::key::PrivateKey;
 use super::problem::Problem;
 
-/// A checked authority. Without its key nothing new can be signed; that is an error only if something has to be.
+/// A checked authority. Without its key nothing new can be signed; that is an error only if
+/// something has to be.
 pub(super) struct Authority {
     pub(super) certificate: Certificate,
     pub(super) certificate_pem: Vec<u8>,

@@ -1,5 +1,5 @@
-//! What the user supplies: a Kubernetes CA, an etcd client identity. This file checks it and reports every mistake at once;
-//! [`Supplied::read`] reads it from disk.
+//! What the user supplies: a Kubernetes CA, an etcd client identity. This file checks it and
+//! reports every mistake at once; [`Supplied::read`] reads it from disk.
 
 use time::OffsetDateTime;
 
@@ -49,7 +49,8 @@ pub(super) struct EtcdClient {
     pub(super) key: Vec<u8>,
 }
 
-/// Checks that keys belong to certificates, that a CA may sign, and that everything is valid at `now`.
+/// Checks that keys belong to certificates, that a CA may sign, and that everything is valid at
+/// `now`.
 pub fn check_supplied(files: &SuppliedFiles, now: OffsetDateTime) -> Result<Supplied, Findings> {
     let SuppliedFiles { ca, etcd_client } = files;
     let mut findings = Vec::new();
@@ -82,7 +83,8 @@ fn client(
     now: OffsetDateTime,
     findings: &mut Vec<Finding>,
 ) -> Option<EtcdClient> {
-    // Both files may hold several certificates: a trust bundle may outlive one of its authorities, and a client may have a chain.
+    // Both files may hold several certificates: a trust bundle may outlive one of its authorities,
+    // and a client may have a chain.
     let authorities = note(Certificate::read_all(&ca_file.pem), ca_file, findings);
     let trusted = authorities.as_ref().map_or(Ok(()), |all| any_valid(all, now));
     note(trusted, ca_file, findings);

@@ -9,7 +9,8 @@ use crate::config::{ClusterConfig, Etcd};
 use crate::finding::{Finding, Findings};
 
 impl Supplied {
-    /// Reads and checks the files that `config` names. Messages name the flags; each has a field of the config file as its equal.
+    /// Reads and checks the files that `config` names. Messages name the flags; each has a field of
+    /// the config file as its equal.
     pub fn read(config: &ClusterConfig, now: OffsetDateTime) -> Result<Self, Findings> {
         let mut findings = Vec::new();
         let mut read =

@@ -15,8 +15,8 @@ pub struct Term {
 }
 
 impl Term {
-    /// Whether the certificate should be renewed at `now`: less than a third of its term is left, it has expired, or it is not
-    /// valid yet (the clock was wrong when it was made).
+    /// Whether the certificate should be renewed at `now`: less than a third of its term is left,
+    /// it has expired, or it is not valid yet (the clock was wrong when it was made).
     pub fn is_due(&self, now: OffsetDateTime) -> bool {
         now < self.not_before || now >= self.due()
     }

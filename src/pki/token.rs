@@ -7,7 +7,8 @@ use super::error::Error;
 
 const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
-/// Bytes from here on are discarded. They would make the first letters of the alphabet more likely than the last.
+/// Bytes from here on are discarded. They would make the first letters of the alphabet more likely
+/// than the last.
 const FAIR: u8 = 252;
 
 impl BootstrapToken {

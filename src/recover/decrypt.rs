@@ -1,4 +1,5 @@
-//! Encryption at rest: reads what an apiserver wrote under an `EncryptionConfiguration`, with that same file.
+//! Encryption at rest: reads what an apiserver wrote under an `EncryptionConfiguration`, with that
+//! same file.
 //!
 //! ```text
 //! k8s:enc:aescbc:v1:KEY-NAME:      initialisation vector (16), AES-CBC with PKCS#7
@@ -6,10 +7,11 @@
 //! k8s:enc:secretbox:v1:KEY-NAME:   nonce (24), XSalsa20 and Poly1305
 //! ```
 //!
-//! A stored value names its provider and its key. The order of providers in the file only decides how the apiserver writes, so
-//! it does not matter here. A name is unique only within one provider of one `resources` entry: several keys of one name are
-//! all tried, as the apiserver does. A value that a KMS plugin encrypted is refused, and the error says what to do instead.
-//! No error and no `Debug` output shows a key.
+//! A stored value names its provider and its key. The order of providers in the file only decides
+//! how the apiserver writes, so it does not matter here. A name is unique only within one provider
+//! of one `resources` entry: several keys of one name are all tried, as the apiserver does. A value
+//! that a KMS plugin encrypted is refused, and the error says what to do instead. No error and no
+//! `Debug` output shows a key.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

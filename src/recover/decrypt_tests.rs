@@ -51,7 +51,8 @@ fn keys_of_one_name_in_several_resources_entries_are_all_tried() {
             Keys::from_value(&configuration(&json!([entry("secrets", 1), entry("configmaps", 2)]))).unwrap();
         for byte in [1, 2] {
             let secret = [byte; 32];
-            // 512 values: a wrong key finds a padding that fits in one of 256, and must not win by that.
+            // 512 values: a wrong key finds a padding that fits in one of 256, and must not win by
+            // that.
             for number in 0..512_u32 {
                 let plain = format!("k8s\0object {number}").into_bytes();
                 let sealed = match kind {

@@ -50,7 +50,8 @@ fn bootstrap_pod(workload: &Workload, assets: &mut Assets) -> Result<(), Unfit> 
     let Copy { pod, folders, revision, .. } = copy::make(&pod, &id, Role::Exclusive, sources, &root)?;
     let mut spec = pod.spec.unwrap_or_default();
     as_root(&mut spec);
-    // An apiserver's files are expected at the top of the folder; preflight looks for them there, too.
+    // An apiserver's files are expected at the top of the folder; preflight looks for them there,
+    // too.
     let is_flat = *component == Component::Apiserver && folders.len() == 1;
     for volume in spec.volumes.iter_mut().flatten().filter(|volume| folders.contains_key(&volume.name)) {
         let Some(host_path) = &mut volume.host_path else { continue };
@@ -72,7 +73,8 @@ fn bootstrap_pod(workload: &Workload, assets: &mut Assets) -> Result<(), Unfit> 
     Ok(())
 }
 
-/// Only root can read the keys in `/etc/kubernetes/bootstrap-secrets`, and v0.14's components did not run as root.
+/// Only root can read the keys in `/etc/kubernetes/bootstrap-secrets`, and v0.14's components did
+/// not run as root.
 fn as_root(spec: &mut PodSpec) {
     spec.host_network = Some(true);
     if let Some(context) = &mut spec.security_context {

@@ -1,12 +1,14 @@
 //! Finds the objects of the control plane among the objects of a cluster. Pure.
 //!
-//! - The components are DaemonSets or Deployments in kube-system. As in v0.14, the label `k8s-app`, or else `component`, of the object or
-//!   of its pods identifies them.
-//! - What they refer to belongs to them: Secrets, ConfigMaps, service accounts, the bindings and roles of those, disruption budgets.
+//! - The components are DaemonSets or Deployments in kube-system. As in v0.14, the label `k8s-app`,
+//!   or else `component`, of the object or of its pods identifies them.
+//! - What they refer to belongs to them: Secrets, ConfigMaps, service accounts, the bindings and
+//!   roles of those, disruption budgets.
 //! - So does everything that bootkube rendered, by the label `app.kubernetes.io/managed-by`.
 //!
-//! Existing objects take precedence. A deleted object that a snapshot still holds is used only if a component needs it. Fields that
-//! only the API may set are removed, so that the objects can be applied again.
+//! Existing objects take precedence. A deleted object that a snapshot still holds is used only if a
+//! component needs it. Fields that only the API may set are removed, so that the objects can be
+//! applied again.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,8 +6,9 @@
 //! snapshot file ────┴► Entry ─ decrypt ─ decode ─► Objects ─ find ─► Found ─ derive ─► Assets ─► directory ─► `start`
 //! ```
 //!
-//! The cluster is not changed, and nothing is ever written to etcd. The report lists what was found, what is missing, and which deleted
-//! objects were taken from the history of a snapshot. A cluster without an apiserver is an error: nothing could be started from it.
+//! The cluster is not changed, and nothing is ever written to etcd. The report lists what was
+//! found, what is missing, and which deleted objects were taken from the history of a snapshot. A
+//! cluster without an apiserver is an error: nothing could be started from it.
 
 mod decode;
 mod decrypt;
@@ -151,7 +152,8 @@ impl From<Error> for Failure {
 /// Recovers the control plane and writes the directory.
 ///
 /// # Errors
-/// If the source cannot be read, it holds no apiserver, or the directory cannot be written. Nothing is written then.
+/// If the source cannot be read, it holds no apiserver, or the directory cannot be written. Nothing
+/// is written then.
 pub async fn recover(request: &Request) -> Result<Recovered, Error> {
     let Request { dir, kubeconfig, source, encryption_config } = request;
     write::check_target(dir).map_err(Error::Directory)?;
@@ -199,7 +201,8 @@ async fn gather(
                     .push("the snapshot has no checksum: it is a copy of the database file, not the output of `etcdctl snapshot save`".to_owned());
             }
             objects.present = open(snapshot.present, keys, report)?;
-            // A deleted object is only a substitute for a missing one, so one that cannot be read is no error.
+            // A deleted object is only a substitute for a missing one, so one that cannot be read
+            // is no error.
             let deleted = snapshot.deleted.into_iter();
             objects.deleted =
                 deleted.filter_map(|entry| open(vec![entry], keys, report).ok()).flatten().collect();
@@ -208,7 +211,8 @@ async fn gather(
     Ok(objects)
 }
 
-/// Decrypts and decodes entries of etcd. An entry of an unknown kind is not part of a control plane, so it makes only a warning.
+/// Decrypts and decodes entries of etcd. An entry of an unknown kind is not part of a control
+/// plane, so it makes only a warning.
 fn open(entries: Vec<Entry>, keys: &Keys, report: &mut Recovered) -> Result<Vec<Value>, Error> {
     let mut objects = Vec::new();
     for Entry { key, value } in entries {

@@ -32,8 +32,8 @@ pub struct KeyValue {
     pub value: Vec<u8>,
 }
 
-/// Where an apiserver stores the objects of a control plane, below its prefix, and whether only kube-system is read. Cluster-wide
-/// roles are few.
+/// Where an apiserver stores the objects of a control plane, below its prefix, and whether only
+/// kube-system is read. Cluster-wide roles are few.
 const PLACES: [(&str, bool); 11] = [
     ("clusterrolebindings", false),
     ("clusterroles", false),

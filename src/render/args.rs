@@ -1,4 +1,5 @@
-//! The command line of a component as a map of flags: set, removed, and written in alphabetical order.
+//! The command line of a component as a map of flags: set, removed, and written in alphabetical
+//! order.
 
 use std::collections::BTreeMap;
 

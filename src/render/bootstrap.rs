@@ -1,8 +1,8 @@
-//! The temporary control plane: static pods, each derived from the self-hosted pod that replaces it, so that the two cannot
-//! drift apart.
+//! The temporary control plane: static pods, each derived from the self-hosted pod that replaces
+//! it, so that the two cannot drift apart.
 //!
-//! What differs is data: `bootstrap-manifests/` at the top of the repository holds a patch for all of these pods and one for
-//! each component. This file only applies them.
+//! What differs is data: `bootstrap-manifests/` at the top of the repository holds a patch for all
+//! of these pods and one for each component. This file only applies them.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,8 @@ use super::manifests::Manifests;
 use super::{Error, customize};
 use crate::config::Component;
 
-/// One file of `bootstrap-manifests/`. `spec`, `eachContainer` and `eachSecretVolume` are JSON merge patches (RFC 7386).
+/// One file of `bootstrap-manifests/`. `spec`, `eachContainer` and `eachSecretVolume` are JSON
+/// merge patches (RFC 7386).
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
 struct Patch {
@@ -33,7 +34,8 @@ struct Patch {
     add_volume_mounts: Vec<VolumeMount>,
 }
 
-/// The value of a flag. The elements of a list are joined by commas, as Kubernetes' flags take them.
+/// The value of a flag. The elements of a list are joined by commas, as Kubernetes' flags take
+/// them.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum FlagValue {
@@ -61,7 +63,8 @@ pub fn static_pod(component: Component, spec: PodSpec) -> Pod {
     patched(spec, &patches(component))
 }
 
-/// The bootstrap pod for pods of `spec` that `recover` found in a cluster, which another tool may have rendered.
+/// The bootstrap pod for pods of `spec` that `recover` found in a cluster, which another tool may
+/// have rendered.
 pub fn recovered_pod(component: Component, spec: PodSpec) -> Pod {
     let mut patches = patches(component);
     if component != Component::Apiserver {

@@ -7,7 +7,8 @@ use crate::{BOOTSTRAP_SECRETS, LOCAL_KUBECONFIG, yaml};
 
 const COMPONENTS: [Component; 3] = [Component::Apiserver, Component::ControllerManager, Component::Scheduler];
 
-/// The pod specs that `render` writes for the self-hosted control plane, in the order of [`COMPONENTS`].
+/// The pod specs that `render` writes for the self-hosted control plane, in the order of
+/// [`COMPONENTS`].
 fn self_hosted() -> [PodSpec; 3] {
     let header = "apiVersion: bootkube.dev/v1alpha1\nkind: ClusterConfig\n";
     let text = format!("{header}apiServers: ['https://192.0.2.1:6443']\netcd: {{mode: staticPod}}\n");
@@ -30,7 +31,8 @@ fn raw(file: &Base) -> Value {
     yaml::parse(file.1, file.0).unwrap().remove(0)
 }
 
-/// The bootstrap pods, of every component and both from `render` and from `recover`, with `replacement` in place of the file `replaced`.
+/// The bootstrap pods, of every component and both from `render` and from `recover`, with
+/// `replacement` in place of the file `replaced`.
 fn pods(specs: &[PodSpec; 3], replaced: &str, replacement: &Value) -> Vec<Pod> {
     let chain = |component| [patches(component), vec![base::BOOTSTRAP_RECOVERED_LEADER]].concat();
     let mut pods = Vec::new();

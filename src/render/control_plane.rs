@@ -87,8 +87,8 @@ fn etcd_servers(config: &ClusterConfig) -> String {
     }
 }
 
-/// While two apiservers share the port, the one that gets new connections also answers the other one's probes. So a probe does
-/// not show which one is ready; the readiness gate does.
+/// While two apiservers share the port, the one that gets new connections also answers the other
+/// one's probes. So a probe does not show which one is ready; the readiness gate does.
 fn probe_apiserver(config: &ClusterConfig, pod: &mut PodSpec) {
     let Some(container) = pod.containers.first_mut() else { return };
     for probe in [&mut container.readiness_probe, &mut container.liveness_probe].into_iter().flatten() {
@@ -219,7 +219,8 @@ pub fn etcd(config: &ClusterConfig, manifests: &mut Manifests) -> Result<(), Err
     manifests.add("controller-manifests/etcd.yaml", Component::Etcd, pod)
 }
 
-/// What every pod of the control plane has: the node selector, and the CA certificates of its machine.
+/// What every pod of the control plane has: the node selector, and the CA certificates of its
+/// machine.
 fn controller_pod<'t>(config: &ClusterConfig, template: &'t mut PodTemplateSpec) -> &'t mut PodSpec {
     let pod = template.spec.get_or_insert_default();
     pod.node_selector = Some([config.control_plane.label.clone()].into());

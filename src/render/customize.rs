@@ -29,7 +29,8 @@ pub fn pod(spec: &mut PodSpec, changes: &ComponentConfig) {
     }
 }
 
-/// Changes the command (or, where the image has an entry point, the arguments) of a pod's first container.
+/// Changes the command (or, where the image has an entry point, the arguments) of a pod's first
+/// container.
 pub fn edit_args(spec: &mut PodSpec, edit: impl FnOnce(&mut Args)) {
     let Some(container) = spec.containers.first_mut() else { return };
     let words = if container.command.is_some() { &mut container.command } else { &mut container.args };

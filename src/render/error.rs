@@ -1,6 +1,7 @@
 //! Why rendering fails.
 
-/// Why rendering failed. The configuration has been validated by now, so only patches that do not fit are left.
+/// Why rendering failed. The configuration has been validated by now, so only patches that do not
+/// fit are left.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A patch cannot be applied, or sets a field that the object does not have.

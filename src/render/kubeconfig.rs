@@ -23,7 +23,8 @@ pub fn kubelet(config: &ClusterConfig, bundle: &Bundle) -> String {
     kubeconfig(config, bundle, &config::endpoint(&config.api_servers[0]), "kubelet", &user)
 }
 
-/// For components on controllers: the apiserver of their own machine. Not `::1`, where an apiserver that is starting calls itself.
+/// For components on controllers: the apiserver of their own machine. Not `::1`, where an apiserver
+/// that is starting calls itself.
 pub fn of_this_machine(config: &ClusterConfig, bundle: &Bundle, identity: &str) -> String {
     with_certificate(config, bundle, &format!("https://127.0.0.1:{}", config.secure_port), identity)
 }
@@ -33,7 +34,8 @@ pub fn of_any_machine(config: &ClusterConfig, bundle: &Bundle, identity: &str) -
     with_certificate(config, bundle, &config::endpoint(&config.api_servers[0]), identity)
 }
 
-/// For the agent on other machines: the first API URL, with the credentials of the kubelet there. It holds no secret.
+/// For the agent on other machines: the first API URL, with the credentials of the kubelet there.
+/// It holds no secret.
 pub fn of_kubelet(config: &ClusterConfig, bundle: &Bundle) -> String {
     let user = json!({"client-certificate": KUBELET_IDENTITY, "client-key": KUBELET_IDENTITY});
     kubeconfig(config, bundle, &config::endpoint(&config.api_servers[0]), "kubelet", &user)

@@ -1,4 +1,5 @@
-//! Collects the rendered files. Every object passes here: it is labelled, patched, checksummed and written as YAML.
+//! Collects the rendered files. Every object passes here: it is labelled, patched, checksummed and
+//! written as YAML.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,8 @@ use crate::FIELD_MANAGER;
 use crate::assets::Assets;
 use crate::config::{ClusterConfig, Component};
 
-/// Annotation of a pod template: digest of the Secrets and ConfigMaps that it mounts. A change of it starts a rollout.
+/// Annotation of a pod template: digest of the Secrets and ConfigMaps that it mounts. A change of
+/// it starts a rollout.
 pub const CHECKSUM: &str = "bootkube.dev/checksum";
 
 /// The files of an asset directory that have been rendered so far.
@@ -81,7 +83,8 @@ impl<'a> Manifests<'a> {
         Ok(())
     }
 
-    /// Annotates a pod template with the digest of what it mounts, which must have been added before.
+    /// Annotates a pod template with the digest of what it mounts, which must have been added
+    /// before.
     pub fn stamp(&self, template: &mut PodTemplateSpec) {
         let volumes = template.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         let mut digest = Sha256::new();

@@ -1,8 +1,11 @@
-//! Renders a configuration and its secrets into the files of an asset directory. Pure: the same input gives the same bytes.
+//! Renders a configuration and its secrets into the files of an asset directory. Pure: the same
+//! input gives the same bytes.
 //!
-//! An object starts as base YAML (`manifests/`, `controller-manifests/`), is parsed into a Kubernetes type, and is changed as that
-//! type. A bootstrap pod starts as the pod template of its self-hosted component, and the patches in `bootstrap-manifests/` change
-//! it. `Manifests` labels, checksums, patches and writes every object in the same way. No object is made from a text template.
+//! An object starts as base YAML (`manifests/`, `controller-manifests/`), is parsed into a
+//! Kubernetes type, and is changed as that type. A bootstrap pod starts as the pod template of its
+//! self-hosted component, and the patches in `bootstrap-manifests/` change it. `Manifests` labels,
+//! checksums, patches and writes every object in the same way. No object is made from a text
+//! template.
 
 mod addons;
 mod args;

@@ -134,14 +134,16 @@ pub fn earlier_token(files: &BTreeMap<String, Vec<u8>>) -> Result<Option<Bootstr
     Ok(Some(BootstrapToken { id, secret: token, expires }))
 }
 
-/// Records the configuration of the cluster, for people and for later versions of bootkube. It holds no secret.
+/// Records the configuration of the cluster, for people and for later versions of bootkube. It
+/// holds no secret.
 pub fn cluster_facts(config: &ClusterConfig, manifests: &mut Manifests) -> Result<(), Error> {
     // Where the rendering machine keeps its CA says nothing about the cluster.
     let recorded = ClusterConfig { ca: None, ..config.clone() };
     let data = BTreeMap::from([
         ("config.yaml".to_owned(), yaml::write(&config::to_value(&recorded))),
         ("version".to_owned(), VERSION.to_owned()),
-        // `start` puts this taint on its node, beside the label that the apiserver's manifest selects.
+        // `start` puts this taint on its node, beside the label that the apiserver's manifest
+        // selects.
         ("controller-taint".to_owned(), config.control_plane.taint.clone().unwrap_or_default()),
     ]);
     let map = ConfigMap { metadata: metadata(FACTS), data: Some(data), ..ConfigMap::default() };

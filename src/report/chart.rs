@@ -1,8 +1,9 @@
 //! The timeline, drawn as SVG.
 //!
-//! One drawing fits every screen: positions in time are in percent of the width, everything else is in pixels, so that text keeps its
-//! size. Labels stand above their bars. SVG does not wrap text. So a long label is there twice, shortened for a narrow and for a wide
-//! screen, and the style shows one of them. The tables below the drawing have the whole text.
+//! One drawing fits every screen: positions in time are in percent of the width, everything else is
+//! in pixels, so that text keeps its size. Labels stand above their bars. SVG does not wrap text.
+//! So a long label is there twice, shortened for a narrow and for a wide screen, and the style
+//! shows one of them. The tables below the drawing have the whole text.
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
-//! The page: one file that contains its style and its drawing. It has no script and fetches nothing, and its policy forbids both.
+//! The page: one file that contains its style and its drawing. It has no script and fetches
+//! nothing, and its policy forbids both.
 //!
-//! Names and reasons come from the API and from manifests. The macro escapes them. The style, a constant, is the only text that is
-//! not escaped.
+//! Names and reasons come from the API and from manifests. The macro escapes them. The style, a
+//! constant, is the only text that is not escaped.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -117,7 +118,8 @@ fn legend(story: &Story) -> Markup {
     }
 }
 
-/// A table, unless it would be empty. Each cell has the name of its column, for screens that are too narrow for columns.
+/// A table, unless it would be empty. Each cell has the name of its column, for screens that are
+/// too narrow for columns.
 fn table(heading: &str, columns: &[&str], rows: Vec<Vec<String>>) -> Markup {
     html! {
         @if !rows.is_empty() {

@@ -1,5 +1,5 @@
-//! The report of a `start`: its events become a story, and the story becomes a page, a file for programs, and the last lines on the
-//! terminal.
+//! The report of a `start`: its events become a story, and the story becomes a page, a file for
+//! programs, and the last lines on the terminal.
 //!
 //! ```text
 //! Told events ─ Recorder ─► Story ─► figures, lines     the terminal
@@ -49,7 +49,8 @@ impl Output for Recorder {
     }
 }
 
-/// Writes report.json and report.html into `dir`, which is created if it is missing. Returns the path of the page.
+/// Writes report.json and report.html into `dir`, which is created if it is missing. Returns the
+/// path of the page.
 pub fn write(story: &Story, dir: &Path) -> Result<PathBuf, files::Error> {
     fs::create_dir_all(dir).map_err(files::failed("create", dir))?;
     let data = dir.join("report.json");

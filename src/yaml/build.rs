@@ -1,7 +1,8 @@
 //! Builds JSON values from parser events: documents, anchors, merge keys, duplicate keys.
 //!
-//! Values are built on an explicit stack, so no input can exhaust the stack of the thread; the parser refuses nesting beyond 255
-//! levels. Aliases are copies, as they are in Go. The total size of the copies is limited.
+//! Values are built on an explicit stack, so no input can exhaust the stack of the thread; the
+//! parser refuses nesting beyond 255 levels. Aliases are copies, as they are in Go. The total size
+//! of the copies is limited.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,8 +12,9 @@ use serde_json::{Map, Value};
 use super::error::{Error, Problem};
 use super::scalar::{self, Scalar};
 
-/// How much anchors and aliases may copy in a file: nodes plus bytes of text. A bomb of a few hundred bytes asks for
-/// billions; the largest honest use, a file of shared pod templates, for thousands.
+/// How much anchors and aliases may copy in a file: nodes plus bytes of text. A bomb of a few
+/// hundred bytes asks for billions; the largest honest use, a file of shared pod templates, for
+/// thousands.
 const COPY_LIMIT: usize = 32 << 20;
 
 /// One document of a file.

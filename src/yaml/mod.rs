@@ -1,12 +1,14 @@
 //! YAML as kubectl reads and writes it.
 //!
-//! kubectl turns YAML into JSON with `sigs.k8s.io/yaml`, which reads YAML 1.1: `0400` is 256, `on` is a boolean, a key `1` is
-//! the string `"1"`. A YAML 1.2 parser would silently read a file mode or a flag differently, so scalars
-//! are resolved here (`scalar.rs`) by the rules of that library; the syntax itself is left to `granit-parser`, and writing to
-//! `serde-saphyr`. `tests/yaml.rs` compares both directions with the Go library.
+//! kubectl turns YAML into JSON with `sigs.k8s.io/yaml`, which reads YAML 1.1: `0400` is 256, `on`
+//! is a boolean, a key `1` is the string `"1"`. A YAML 1.2 parser would silently read a file mode
+//! or a flag differently, so scalars are resolved here (`scalar.rs`) by the rules of that library;
+//! the syntax itself is left to `granit-parser`, and writing to `serde-saphyr`. `tests/yaml.rs`
+//! compares both directions with the Go library.
 //!
-//! Stricter than kubectl on purpose: a key given twice is refused (kubectl silently takes one of the two), and so are aliases
-//! that expand a small file to an unreasonable size. Encodings other than UTF-8 are not supported.
+//! Stricter than kubectl on purpose: a key given twice is refused (kubectl silently takes one of
+//! the two), and so are aliases that expand a small file to an unreasonable size. Encodings other
+//! than UTF-8 are not supported.
 
 mod build;
 mod error;
@@ -24,7 +26,8 @@ pub fn parse(text: &str, file: &str) -> Result<Vec<Value>, Error> {
 
 /// As [`parse`], with the place of each document.
 ///
-/// JSON is YAML, but for objects that follow each other without a separator, which kubectl reads too.
+/// JSON is YAML, but for objects that follow each other without a separator, which kubectl reads
+/// too.
 pub fn documents(text: &str, file: &str) -> Result<Vec<Document>, Error> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     build::documents(text, file).or_else(|error| match error.problem {

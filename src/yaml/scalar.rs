@@ -1,4 +1,5 @@
-//! Resolves scalars, by the rules of go.yaml.in/yaml/v2 (YAML 1.1 with Go's integer syntax), then that of JSON.
+//! Resolves scalars, by the rules of go.yaml.in/yaml/v2 (YAML 1.1 with Go's integer syntax), then
+//! that of JSON.
 //!
 //! As in that library, base-60 numbers are not supported and timestamps stay text.
 
@@ -77,7 +78,8 @@ fn number(text: &str) -> Option<Scalar> {
     }
 }
 
-/// Whether every underscore stands between two digits. Go demands it only of floats that begin with a dot.
+/// Whether every underscore stands between two digits. Go demands it only of floats that begin with
+/// a dot.
 fn separates_digits(text: &str) -> bool {
     let bytes = text.as_bytes();
     let is_digit = |i: usize| bytes.get(i).is_some_and(u8::is_ascii_digit);

@@ -1,4 +1,5 @@
-//! The PKI from outside: openssl and Go verify every certificate, an earlier render is kept, mistakes are named.
+//! The PKI from outside: openssl and Go verify every certificate, an earlier render is kept,
+//! mistakes are named.
 
 // clippy lifts this by itself only inside of #[test] functions.
 #![allow(clippy::unwrap_used)]

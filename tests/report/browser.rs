@@ -1,6 +1,8 @@
-//! A headless Chromium, driven over a pipe with the DevTools protocol, as far as looking at a page needs it.
+//! A headless Chromium, driven over a pipe with the DevTools protocol, as far as looking at a page
+//! needs it.
 //!
-//! No driver, no port, no download: Debian's `chromium`, its profile in a folder that goes with the test.
+//! No driver, no port, no download: Debian's `chromium`, its profile in a folder that goes with the
+//! test.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -67,7 +69,8 @@ impl Browser {
         while self.read()["method"] != "Page.loadEventFired" {}
     }
 
-    /// What `expression` is on the page. The protocol's own evaluation works where the page's scripts do not.
+    /// What `expression` is on the page. The protocol's own evaluation works where the page's
+    /// scripts do not.
     pub fn ask(&mut self, expression: &str) -> Value {
         let answer = self.call("Runtime.evaluate", json!({"expression": expression, "returnByValue": true}));
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");

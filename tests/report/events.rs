@@ -6,7 +6,8 @@ use bootkube::ui::{Basis, End, Event, PodLife, Probed, Problem, Told};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-/// What a page must show as it is, and never take for markup. The API lets much of it through in reasons and messages.
+/// What a page must show as it is, and never take for markup. The API lets much of it through in
+/// reasons and messages.
 pub const HOSTILE: &str =
     "</title><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&amp;'\"";
 const BEGAN: OffsetDateTime = datetime!(2026-01-02 03:04:05.25 UTC);

@@ -1,6 +1,7 @@
 //! The report of a `start`: what it says, and how it looks in a real browser.
 //!
-//! Tier: no cluster, no root; needs Debian's chromium (`make browser`). Pictures for a person are left in `target/report/`.
+//! Tier: no cluster, no root; needs Debian's chromium (`make browser`). Pictures for a person are
+//! left in `target/report/`.
 #![allow(clippy::unwrap_used)] // helpers of tests fail like tests
 
 mod browser;

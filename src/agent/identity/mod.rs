@@ -119,7 +119,7 @@ impl Keeper {
         let access = self.access.borrow().clone();
         let Identity::Certificate { certificate, key } = access.identity.clone() else { return };
         let now = OffsetDateTime::now_utc();
-        let term = match Term::of(&certificate) {
+        let term = match Term::from_pem(&certificate) {
             Ok(term) => term,
             Err(unfit) => return self.complaints.say(&"certificate", unfit.to_string()),
         };
@@ -177,7 +177,7 @@ impl Keeper {
     /// Says how things stand, where that is news.
     fn stand(&self, issuer: Issuer, stuck: Option<String>) {
         let term = match &self.access.borrow().identity {
-            Identity::Certificate { certificate, .. } => Term::of(certificate).ok(),
+            Identity::Certificate { certificate, .. } => Term::from_pem(certificate).ok(),
             Identity::Token(_) => None,
         };
         let standing = term.map(|term| Standing { term, issuer, stuck });

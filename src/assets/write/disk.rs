@@ -1,6 +1,7 @@
 //! The single file-system changes of writing a tree, one function each.
 //!
-//! Each calls [`step`] first. It does nothing except in tests, where it can end the work between any two changes.
+//! Each calls [`step`] first. It does nothing except in tests, where it can end the work between
+//! any two changes.
 
 use std::fs;
 use std::os::unix::fs::chown;

@@ -1,5 +1,5 @@
-//! `bootkube.json`, the index at the root of a rendered tree. It marks the tree as written by bootkube, and its digests show which
-//! files were edited.
+//! `bootkube.json`, the index at the root of a rendered tree. It marks the tree as written by
+//! bootkube, and its digests show which files were edited.
 
 use std::collections::BTreeMap;
 

@@ -1,13 +1,15 @@
 //! Writes a rendered tree.
 //!
 //! # Guarantees
-//! A crash at any point leaves the old tree or the new one. The new tree is built beside the old one, and one system call exchanges
-//! the two. Files that the user added are hard-linked into the new tree. A directory that cannot be exchanged (a mount point, or
-//! its parent is read-only) gets its files one by one from a staging folder inside it. If that is interrupted, the staging folder
+//! A crash at any point leaves the old tree or the new one. The new tree is built beside the old
+//! one, and one system call exchanges the two. Files that the user added are hard-linked into the
+//! new tree. A directory that cannot be exchanged (a mount point, or its parent is read-only) gets
+//! its files one by one from a staging folder inside it. If that is interrupted, the staging folder
 //! shows it, and the next render completes the tree.
 //!
 //! # Errors
-//! A directory that bootkube did not write is refused, and so is one whose rendered files were edited: the edits would be lost.
+//! A directory that bootkube did not write is refused, and so is one whose rendered files were
+//! edited: the edits would be lost.
 
 mod disk;
 mod error;
@@ -33,7 +35,8 @@ pub use plan::Written;
 pub(super) use survey::STAGING;
 use survey::Survey;
 
-/// A directory, locked against other renders until this value is dropped. The earlier keys are read under the same lock.
+/// A directory, locked against other renders until this value is dropped. The earlier keys are read
+/// under the same lock.
 pub struct Target {
     dir: PathBuf,
     _lock: Option<File>,
@@ -69,7 +72,8 @@ pub fn write(dir: &Path, assets: &Assets) -> Result<Written, Error> {
     Target::open(dir)?.write(assets)
 }
 
-/// Whether [`write()`] would refuse `dir` because bootkube did not write it. This is checked before keys are generated.
+/// Whether [`write()`] would refuse `dir` because bootkube did not write it. This is checked before
+/// keys are generated.
 ///
 /// # Errors
 /// The reason for refusing it.
@@ -81,13 +85,15 @@ pub fn check_target(dir: &Path) -> Result<(), Findings> {
     }
 }
 
-/// The secrets of an earlier render, by path: `tls/**`, the kubelets' kubeconfig and the bootstrap token. Empty if there are none.
-/// After an interrupted render these are the secrets that it would have left.
+/// The secrets of an earlier render, by path: `tls/**`, the kubelets' kubeconfig and the bootstrap
+/// token. Empty if there are none. After an interrupted render these are the secrets that it would
+/// have left.
 pub fn previous(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>, tree::Error> {
     let mut found = BTreeMap::new();
     collect_secrets(dir, &mut found)?;
     for name in tree::names(dir)?.iter().filter(|name| name.starts_with(STAGING)) {
-        // Without an index nothing has been moved out of this folder yet, and the old tree is complete.
+        // Without an index nothing has been moved out of this folder yet, and the old tree is
+        // complete.
         if dir.join(name).join(index::NAME).exists() {
             collect_secrets(&dir.join(name), &mut found)?;
         }
@@ -108,7 +114,8 @@ fn collect_secrets(dir: &Path, found: &mut BTreeMap<String, Vec<u8>>) -> Result<
     Ok(())
 }
 
-/// A flat map of path to content, as Terraform's external data source expects it. Every rendered file is text.
+/// A flat map of path to content, as Terraform's external data source expects it. Every rendered
+/// file is text.
 pub fn to_json(assets: &Assets) -> String {
     let files = assets.files.iter().map(|(path, content)| (path.as_str(), String::from_utf8_lossy(content)));
     let map: serde_json::Map<_, _> = files.map(|(path, content)| (path.to_owned(), content.into())).collect();
@@ -209,7 +216,8 @@ impl Job<'_> {
         }
     }
 
-    /// Writes a directory that cannot be exchanged: file by file from a folder inside it, the index last.
+    /// Writes a directory that cannot be exchanged: file by file from a folder inside it, the index
+    /// last.
     fn move_in(&self) -> Result<(), files::Error> {
         let staging = self.dir.join(format!("{STAGING}{}", files::random()));
         self.stage(&staging).inspect_err(|_| clean_up(&staging))?;
@@ -232,7 +240,8 @@ impl Job<'_> {
         disk::remove_tree(&staging)
     }
 
-    /// Writes the changed files to the staging folder, and the index last. A staging folder with an index is complete.
+    /// Writes the changed files to the staging folder, and the index last. A staging folder with an
+    /// index is complete.
     fn stage(&self, staging: &Path) -> Result<(), files::Error> {
         disk::dir(staging)?;
         for path in &self.plan.changed {
@@ -250,7 +259,8 @@ fn clean_up(path: &Path) {
     disk::remove_tree(path).ok();
 }
 
-/// Whether the error means that the directory cannot be exchanged, so that its files must be moved in.
+/// Whether the error means that the directory cannot be exchanged, so that its files must be moved
+/// in.
 fn is_immovable(error: &files::Error) -> bool {
     let errno = error.source.raw_os_error().map(Errno::from_raw_os_error);
     let is_about_the_place = [

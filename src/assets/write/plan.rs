@@ -65,7 +65,8 @@ fn finding(dir: &Path, path: &str) -> Finding {
     }
 }
 
-/// The user's directories that the new tree must have. A directory without rendered files keeps its attributes.
+/// The user's directories that the new tree must have. A directory without rendered files keeps its
+/// attributes.
 pub(super) fn carried_dirs<'a>(
     survey: &'a Survey,
     plan: &Written,

@@ -11,7 +11,8 @@ use super::index::{self, Index};
 use crate::assets::tree;
 use crate::finding::{Finding, Findings};
 
-/// Prefix of staging folders inside the target. One that exists belongs to a render that is running or was interrupted.
+/// Prefix of staging folders inside the target. One that exists belongs to a render that is running
+/// or was interrupted.
 pub(in crate::assets) const STAGING: &str = ".bootkube-staging-";
 
 /// A new file system has this directory.

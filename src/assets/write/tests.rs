@@ -228,7 +228,8 @@ fn a_link_to_the_directory_stays_a_link() {
     assert!(refused(write(&dangling, &new()))[0].contains("link whose target does not exist"));
 }
 
-/// Runs `write` with a crash after 0, 1, 2… changes until none happens, and has `check` look at each wreck.
+/// Runs `write` with a crash after 0, 1, 2… changes until none happens, and has `check` look at
+/// each wreck.
 fn crash_everywhere(prepare: fn() -> Place, is_mount_point: bool, check: impl Fn(&Place, usize)) {
     for steps in 0.. {
         let place = prepare();

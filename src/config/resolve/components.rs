@@ -1,12 +1,13 @@
 //! Changes to single components: flags, volumes, patches.
 //!
-//! Only what cannot be rendered or would break the hand-over is refused here. What else a flag or a patch does is up to the user.
+//! Only what cannot be rendered or would break the hand-over is refused here. What else a flag or a
+//! patch does is up to the user.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::report::{Checked, Given, Report, fault};
+use super::super::mistakes::{Checked, Given, Mistakes, fault};
 use super::super::scalar;
 use super::super::settings::{ComponentSettings, PatchSettings, VolumeSettings};
 use super::super::{Component, ComponentConfig, Etcd, ExtraVolume, Networking, Patch, PatchType};
@@ -23,23 +24,23 @@ pub(super) fn read(
     settings: &BTreeMap<Component, ComponentSettings>,
     etcd: &Etcd,
     networking: Networking,
-    report: &mut Report,
+    mistakes: &mut Mistakes,
 ) -> BTreeMap<Component, ComponentConfig> {
     let mut components = BTreeMap::new();
     for (&part, given) in settings {
         match part {
             Component::Etcd if *etcd != Etcd::StaticPod => {
-                report.warn(&given.at, "has no effect, because etcd.mode is external");
+                mistakes.warn(&given.at, "has no effect, because etcd.mode is external");
             }
             Component::Flannel if networking != Networking::Flannel => {
-                report.warn(&given.at, "has no effect, because networking is not flannel");
+                mistakes.warn(&given.at, "has no effect, because networking is not flannel");
             }
             _ => {}
         }
         let config = ComponentConfig {
-            extra_args: extra_args(part, given, report),
-            extra_volumes: extra_volumes(given, report),
-            patches: given.patches.iter().filter_map(|each| patch(each, report)).collect(),
+            extra_args: extra_args(part, given, mistakes),
+            extra_volumes: extra_volumes(given, mistakes),
+            patches: given.patches.iter().filter_map(|each| patch(each, mistakes)).collect(),
         };
         if config != ComponentConfig::default() {
             components.insert(part, config);
@@ -51,12 +52,12 @@ pub(super) fn read(
 fn extra_args(
     part: Component,
     given: &ComponentSettings,
-    report: &mut Report,
+    mistakes: &mut Mistakes,
 ) -> BTreeMap<String, Option<String>> {
     let mut args = BTreeMap::new();
     for (flag, value) in &given.extra_args {
         if let Err(fault) = flag_name(part, flag) {
-            report.refuse(&value.at, "", fault.problem, fault.cure);
+            mistakes.refuse(&value.at, "", fault.problem, fault.cure);
             continue;
         }
         match &value.value {
@@ -64,10 +65,15 @@ fn extra_args(
             Value::String(text) => drop(args.insert(flag.clone(), Some(text.clone()))),
             Value::Bool(_) | Value::Number(_) => {
                 let shown = value.value.to_string();
-                report.refuse(&value.at, &shown, "is not a text", format!("put it in quotes: \"{shown}\""));
+                mistakes.refuse(&value.at, &shown, "is not a text", format!("put it in quotes: \"{shown}\""));
             }
             Value::Array(_) | Value::Object(_) => {
-                report.refuse(&value.at, "", "is not a text", "write the flag's value as one text in quotes");
+                mistakes.refuse(
+                    &value.at,
+                    "",
+                    "is not a text",
+                    "write the flag's value as one text in quotes",
+                );
             }
         }
     }
@@ -112,18 +118,18 @@ fn is_leader(part: Component) -> bool {
     matches!(part, Component::ControllerManager | Component::Scheduler)
 }
 
-fn extra_volumes(given: &ComponentSettings, report: &mut Report) -> Vec<ExtraVolume> {
+fn extra_volumes(given: &ComponentSettings, mistakes: &mut Mistakes) -> Vec<ExtraVolume> {
     let read: Vec<(&VolumeSettings, ExtraVolume)> =
-        given.extra_volumes.iter().filter_map(|each| Some((each, volume(each, report)?))).collect();
+        given.extra_volumes.iter().filter_map(|each| Some((each, volume(each, mistakes)?))).collect();
     for (index, (settings, volume)) in read.iter().enumerate() {
         let earlier = || read[..index].iter().map(|(_, earlier)| earlier);
         if earlier().any(|earlier| earlier.name == volume.name) {
             let at = format!("{}.name", settings.at);
-            report.refuse(&at, &volume.name, "names two volumes", "give each volume a name of its own");
+            mistakes.refuse(&at, &volume.name, "names two volumes", "give each volume a name of its own");
         }
         if earlier().any(|earlier| earlier.mount_path == volume.mount_path) {
             let at = format!("{}.mountPath", settings.at);
-            report.refuse(
+            mistakes.refuse(
                 &at,
                 &volume.mount_path,
                 "is mounted twice",
@@ -134,14 +140,14 @@ fn extra_volumes(given: &ComponentSettings, report: &mut Report) -> Vec<ExtraVol
     read.into_iter().map(|(_, volume)| volume).collect()
 }
 
-fn volume(given: &VolumeSettings, report: &mut Report) -> Option<ExtraVolume> {
+fn volume(given: &VolumeSettings, mistakes: &mut Mistakes) -> Option<ExtraVolume> {
     let VolumeSettings { at, name, host_path, mount_path, read_only, path_type } = given;
-    let name = required(at, "name", name, report).and_then(|name| report.check(name, scalar::dns_label));
-    let host_path = required(at, "hostPath", host_path, report)
-        .and_then(|path| report.check(path, scalar::absolute_path));
-    let mount_path = required(at, "mountPath", mount_path, report)
-        .and_then(|path| report.check(path, scalar::absolute_path));
-    let path_type = report.check_or(path_type.as_ref(), String::new(), known_path_type);
+    let name = required(at, "name", name, mistakes).and_then(|name| mistakes.check(name, scalar::dns_label));
+    let host_path = required(at, "hostPath", host_path, mistakes)
+        .and_then(|path| mistakes.check(path, scalar::absolute_path));
+    let mount_path = required(at, "mountPath", mount_path, mistakes)
+        .and_then(|path| mistakes.check(path, scalar::absolute_path));
+    let path_type = mistakes.check_or(path_type.as_ref(), String::new(), known_path_type);
     Some(ExtraVolume {
         name: name?,
         host_path: host_path?,
@@ -158,17 +164,17 @@ fn known_path_type(text: &str) -> Checked<String> {
     }
 }
 
-fn patch(given: &PatchSettings, report: &mut Report) -> Option<Patch> {
+fn patch(given: &PatchSettings, mistakes: &mut Mistakes) -> Option<Patch> {
     let PatchSettings { at, kind, patch_type, patch } = given;
-    let kind = required(at, "kind", kind, report).and_then(|kind| report.check(kind, object_kind));
+    let kind = required(at, "kind", kind, mistakes).and_then(|kind| mistakes.check(kind, object_kind));
     let patch_type = match patch_type {
-        Some(given) => report.check(given, scalar::word),
+        Some(given) => mistakes.check(given, scalar::word),
         None => Some(PatchType::Strategic),
     };
-    let patch = required(at, "patch", patch, report);
+    let patch = required(at, "patch", patch, mistakes);
     let (kind, patch_type, patch) = (kind?, patch_type?, patch?);
     if let Err(fault) = fits(patch_type, &patch.value) {
-        report.refuse(&patch.at, "", fault.problem, fault.cure);
+        mistakes.refuse(&patch.at, "", fault.problem, fault.cure);
         return None;
     }
     Some(Patch { kind, patch_type, patch: patch.value.clone() })
@@ -204,10 +210,10 @@ fn required<'a, T>(
     at: &str,
     name: &str,
     given: &'a Option<Given<T>>,
-    report: &mut Report,
+    mistakes: &mut Mistakes,
 ) -> Option<&'a Given<T>> {
     if given.is_none() {
-        report.refuse(&format!("{at}.{name}"), "", "is missing", format!("add `{name}`"));
+        mistakes.refuse(&format!("{at}.{name}"), "", "is missing", format!("add `{name}`"));
     }
     given.as_ref()
 }

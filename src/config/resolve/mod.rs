@@ -1,8 +1,9 @@
-//! Resolves the user's input into a [`ClusterConfig`]: flags override the file, the file overrides defaults, and every mistake is
-//! reported at once.
+//! Resolves the user's input into a [`ClusterConfig`]: flags override the file, the file overrides
+//! defaults, and every mistake is reported at once.
 //!
-//! Each part interprets its values and checks how they fit together. It skips values that were already refused, so that one typing
-//! error makes one finding. Nothing here reads a file, the machine or the clock.
+//! Each part interprets its values and checks how they fit together. It skips values that were
+//! already refused, so that one typing error makes one finding. Nothing here reads a file, the
+//! machine or the clock.
 
 mod components;
 mod network;
@@ -10,7 +11,7 @@ mod servers;
 #[cfg(test)]
 mod tests;
 
-use super::report::{Checked, Report, fault};
+use super::mistakes::{Checked, Mistakes, fault};
 use super::settings::{CertificateSettings, ControlPlaneSettings, Settings};
 use super::{
     CaFiles, Certificates, ClusterConfig, ControlPlane, CoreDns, Etcd, Flags, Images, KeyAlgorithm,
@@ -26,69 +27,70 @@ const MOST_UPSTREAMS: usize = 15;
 /// # Errors
 /// Every mistake in flags and file. Each names the flag, or the file and the field, that it is in.
 pub fn resolve(flags: Flags, file: Option<(&str, &str)>) -> Result<(ClusterConfig, Vec<String>), Findings> {
-    let mut report = Report::default();
-    let mut settings = file.map(|(name, text)| file::read(name, text, &mut report)).unwrap_or_default();
-    flags.overlay(&mut settings, &mut report);
-    let config = build(settings, &mut report);
+    let mut mistakes = Mistakes::default();
+    let mut settings = file.map(|(name, text)| file::read(name, text, &mut mistakes)).unwrap_or_default();
+    flags.overlay(&mut settings, &mut mistakes);
+    let config = build(settings, &mut mistakes);
     if let Some((name, _)) = file {
-        report.name_file(name);
+        mistakes.name_file(name);
     }
-    match report.findings.is_empty() {
-        true => Ok((config, report.warnings)),
-        false => Err(Findings(report.findings)),
+    match mistakes.findings.is_empty() {
+        true => Ok((config, mistakes.warnings)),
+        false => Err(Findings(mistakes.findings)),
     }
 }
 
-/// The configuration, with defaults in place of wrong values. It is valid only if `report` has no findings.
-fn build(settings: Settings, report: &mut Report) -> ClusterConfig {
+/// The configuration, with defaults in place of wrong values. It is valid only if `mistakes` has no
+/// findings.
+fn build(settings: Settings, mistakes: &mut Mistakes) -> ClusterConfig {
     let cluster_name =
-        report.check_or(settings.cluster_name.as_ref(), defaults::CLUSTER_NAME.into(), scalar::dns_name);
+        mistakes.check_or(settings.cluster_name.as_ref(), defaults::CLUSTER_NAME.into(), scalar::dns_name);
     let given_domain = settings.cluster_domain.as_ref();
     let cluster_domain =
-        report.check_or(given_domain, defaults::CLUSTER_DOMAIN.into(), scalar::cluster_domain);
+        mistakes.check_or(given_domain, defaults::CLUSTER_DOMAIN.into(), scalar::cluster_domain);
     let given_version = settings.kubernetes_version.as_ref();
     let kubernetes_version =
-        report.check_or(given_version, defaults::KUBERNETES_VERSION.into(), kubernetes_version);
-    let api_servers = servers::api(settings.api_servers.as_ref(), report);
-    let etcd = servers::etcd(&settings.etcd, report);
-    let networking = report.check_or(settings.networking.as_ref(), Networking::Flannel, networking);
-    let control_plane = control_plane(&settings.control_plane, report);
+        mistakes.check_or(given_version, defaults::KUBERNETES_VERSION.into(), kubernetes_version);
+    let api_servers = servers::api(settings.api_servers.as_ref(), mistakes);
+    let etcd = servers::etcd(&settings.etcd, mistakes);
+    let networking = mistakes.check_or(settings.networking.as_ref(), Networking::Flannel, networking);
+    let control_plane = control_plane(&settings.control_plane, mistakes);
     if etcd == Etcd::StaticPod && control_plane.controllers > 1 {
-        refuse_lonely_etcd(&settings, report);
+        refuse_lonely_etcd(&settings, mistakes);
     }
     let has_other_machines = control_plane.workers || control_plane.controllers > 1;
     if has_other_machines && super::is_loopback(&api_servers[0]) {
         let at = settings.api_servers.as_ref().map_or("apiServers", |list| list.at.as_str());
-        report.warn(at, "is a loopback address: every other machine needs a proxy of its own there");
+        mistakes.warn(at, "is a loopback address: every other machine needs a proxy of its own there");
     }
-    let networks = network::read(&settings, control_plane.controllers, report);
+    let networks = network::read(&settings, control_plane.controllers, mistakes);
     let trusted_certs_dir = settings.trusted_certs_dir.as_ref();
     ClusterConfig {
         secure_port: endpoint::port(&api_servers[0]),
         api_servers,
-        api_alt_names: servers::alt_names(settings.api_alt_names.as_ref(), report),
+        api_alt_names: servers::alt_names(settings.api_alt_names.as_ref(), mistakes),
         pod_cidrs: networks.pods,
         service_cidrs: networks.services,
-        images: images(&settings, &kubernetes_version, report),
-        components: components::read(&settings.components, &etcd, networking, report),
+        images: images(&settings, &kubernetes_version, mistakes),
+        components: components::read(&settings.components, &etcd, networking, mistakes),
         control_plane,
-        cloud_provider: report.check_or(settings.cloud_provider.as_ref(), String::new(), cloud_provider),
-        trusted_certs_dir: report.check_or(
+        cloud_provider: mistakes.check_or(settings.cloud_provider.as_ref(), String::new(), cloud_provider),
+        trusted_certs_dir: mistakes.check_or(
             trusted_certs_dir,
             defaults::TRUSTED_CERTS_DIR.into(),
             scalar::absolute_path,
         ),
-        certificates: certificates(&settings.certificates, report),
-        ca: ca(&settings, report),
-        bootstrap_token_expiry: bootstrap_token_expiry(&settings, report),
-        service_account_issuer: report.check_or(
+        certificates: certificates(&settings.certificates, mistakes),
+        ca: ca(&settings, mistakes),
+        bootstrap_token_expiry: bootstrap_token_expiry(&settings, mistakes),
+        service_account_issuer: mistakes.check_or(
             settings.service_account_issuer.as_ref(),
             defaults::service_account_issuer(&cluster_domain),
             issuer,
         ),
         aggregation: settings.aggregation.as_ref().is_none_or(|given| given.value),
         checkpoint_workers: settings.checkpoint_workers.as_ref().is_some_and(|given| given.value),
-        core_dns: core_dns(&settings, report),
+        core_dns: core_dns(&settings, mistakes),
         cluster_name,
         cluster_domain,
         kubernetes_version,
@@ -97,12 +99,13 @@ fn build(settings: Settings, report: &mut Report) -> ClusterConfig {
     }
 }
 
-/// An etcd of one member on one of several controllers would be lost with it, and the others could not reach it.
-fn refuse_lonely_etcd(settings: &Settings, report: &mut Report) {
+/// An etcd of one member on one of several controllers would be lost with it, and the others could
+/// not reach it.
+fn refuse_lonely_etcd(settings: &Settings, mistakes: &mut Mistakes) {
     if let Some(mode) = &settings.etcd.mode {
         let problem = "gives one controller an etcd of its own, but controlPlane.controllers is more than 1";
         let cure = "write `mode: external` and run etcd on its own, or keep one controller";
-        report.refuse(&mode.at, &mode.value, problem, cure);
+        mistakes.refuse(&mode.at, &mode.value, problem, cure);
     }
 }
 
@@ -169,54 +172,57 @@ fn issuer(text: &str) -> Checked<String> {
     }
 }
 
-fn control_plane(settings: &ControlPlaneSettings, report: &mut Report) -> ControlPlane {
+fn control_plane(settings: &ControlPlaneSettings, mistakes: &mut Mistakes) -> ControlPlane {
     let ControlPlaneSettings { controllers, workers, label, taint } = settings;
     let count = controllers.as_ref().map_or(defaults::CONTROLLERS, |given| given.value);
     if let Some(given) = controllers.as_ref().filter(|given| given.value == 0) {
-        report.refuse(&given.at, "0", "leaves no controller to run the control plane", "write 1 or more");
+        mistakes.refuse(&given.at, "0", "leaves no controller to run the control plane", "write 1 or more");
     }
     let workers = workers.as_ref().is_some_and(|given| given.value);
-    let label =
-        report.check_or(label.as_ref(), (defaults::CONTROL_PLANE_LABEL.into(), String::new()), scalar::label);
+    let label = mistakes.check_or(
+        label.as_ref(),
+        (defaults::CONTROL_PLANE_LABEL.into(), String::new()),
+        scalar::label,
+    );
     let taint = match taint {
         None => workers.then(|| label.0.clone()),
         Some(given) if given.value.is_empty() => None,
         Some(given) => {
             if !workers {
-                report.warn(&given.at, "no workers are declared, so workloads have nowhere to run");
+                mistakes.warn(&given.at, "no workers are declared, so workloads have nowhere to run");
             }
-            report.check(given, scalar::taint)
+            mistakes.check(given, scalar::taint)
         }
     };
     ControlPlane { controllers: count, workers, label, taint }
 }
 
-fn images(settings: &Settings, version: &str, report: &mut Report) -> Images {
+fn images(settings: &Settings, version: &str, mistakes: &mut Mistakes) -> Images {
     Images::from_fn(|name| {
-        report.check_or(settings.images.get(name), defaults::image(name, version), scalar::image)
+        mistakes.check_or(settings.images.get(name), defaults::image(name, version), scalar::image)
     })
 }
 
-fn certificates(settings: &CertificateSettings, report: &mut Report) -> Certificates {
+fn certificates(settings: &CertificateSettings, mistakes: &mut Mistakes) -> Certificates {
     let CertificateSettings { key_algorithm, validity, ca_validity } = settings;
     let default = defaults::CERTIFICATES;
-    let before = report.findings.len();
+    let before = mistakes.findings.len();
     let read = Certificates {
-        key_algorithm: report.check_or(
+        key_algorithm: mistakes.check_or(
             key_algorithm.as_ref(),
             default.key_algorithm,
             scalar::word::<KeyAlgorithm>,
         ),
-        validity: report.check_or(validity.as_ref(), default.validity, scalar::duration),
-        ca_validity: report.check_or(ca_validity.as_ref(), default.ca_validity, scalar::duration),
+        validity: mistakes.check_or(validity.as_ref(), default.validity, scalar::duration),
+        ca_validity: mistakes.check_or(ca_validity.as_ref(), default.ca_validity, scalar::duration),
     };
-    if report.findings.len() == before && read.validity > read.ca_validity {
+    if mistakes.findings.len() == before && read.validity > read.ca_validity {
         let (at, value) = match validity.as_ref().or(ca_validity.as_ref()) {
             Some(given) => (given.at.as_str(), given.value.as_str()),
             None => ("certificates.validity", ""),
         };
         let authority = scalar::format_duration(read.ca_validity);
-        report.refuse(
+        mistakes.refuse(
             at,
             value,
             format!("certificates would outlive their authorities ({authority})"),
@@ -227,7 +233,7 @@ fn certificates(settings: &CertificateSettings, report: &mut Report) -> Certific
 }
 
 /// Both files of an authority or neither: half a pair cannot sign.
-fn ca(settings: &Settings, report: &mut Report) -> Option<CaFiles> {
+fn ca(settings: &Settings, mistakes: &mut Mistakes) -> Option<CaFiles> {
     let (given, missing) = match (&settings.ca_certificate, &settings.ca_private_key) {
         (None, None) => return None,
         (Some(certificate), Some(key)) => {
@@ -237,7 +243,7 @@ fn ca(settings: &Settings, report: &mut Report) -> Option<CaFiles> {
         (None, Some(key)) => (key, ["--ca-certificate-path", "ca.certificateFile"]),
     };
     let missing = missing[usize::from(!given.at.starts_with("--"))];
-    report.refuse(
+    mistakes.refuse(
         &given.at,
         &given.value,
         format!("is half a CA: {missing} is missing"),
@@ -246,10 +252,10 @@ fn ca(settings: &Settings, report: &mut Report) -> Option<CaFiles> {
     None
 }
 
-fn bootstrap_token_expiry(settings: &Settings, report: &mut Report) -> Option<std::time::Duration> {
+fn bootstrap_token_expiry(settings: &Settings, mistakes: &mut Mistakes) -> Option<std::time::Duration> {
     match &settings.bootstrap_token_expiry {
         Some(given) if given.value == "never" => None,
-        Some(given) => Some(report.check_or(Some(given), defaults::BOOTSTRAP_TOKEN_EXPIRY, |text| {
+        Some(given) => Some(mistakes.check_or(Some(given), defaults::BOOTSTRAP_TOKEN_EXPIRY, |text| {
             scalar::duration(text).map_err(|mut fault| {
                 fault.cure.push_str(", or never");
                 fault
@@ -257,7 +263,7 @@ fn bootstrap_token_expiry(settings: &Settings, report: &mut Report) -> Option<st
         })),
         None if settings.from_file => Some(defaults::BOOTSTRAP_TOKEN_EXPIRY),
         None => {
-            report.warn(
+            mistakes.warn(
                 "auth/kubeconfig-kubelet",
                 "its bootstrap token never expires, as in v0.14, because autoscaled workers may carry it; \
                  with --config it lasts 24h, or what bootstrapToken.expiry says",
@@ -267,10 +273,10 @@ fn bootstrap_token_expiry(settings: &Settings, report: &mut Report) -> Option<st
     }
 }
 
-fn core_dns(settings: &Settings, report: &mut Report) -> CoreDns {
+fn core_dns(settings: &Settings, mistakes: &mut Mistakes) -> CoreDns {
     let replicas = settings.core_dns_replicas.as_ref();
     if let Some(given) = replicas.filter(|given| given.value == 0) {
-        report.refuse(&given.at, "0", "leaves the cluster without DNS", "write 1 or more");
+        mistakes.refuse(&given.at, "0", "leaves the cluster without DNS", "write 1 or more");
     }
     let upstream = match &settings.core_dns_upstream {
         None => vec![defaults::CORE_DNS_UPSTREAM.into()],
@@ -278,9 +284,9 @@ fn core_dns(settings: &Settings, report: &mut Report) -> CoreDns {
             let (given, most) = (list.value.len(), MOST_UPSTREAMS);
             if given == 0 || given > most {
                 let problem = format!("has {given} entries, CoreDNS takes 1 to {most}");
-                report.refuse(&list.at, "", problem, "write as many, or leave the field out");
+                mistakes.refuse(&list.at, "", problem, "write as many, or leave the field out");
             }
-            report.check_all(&list.value, scalar::upstream).into_iter().map(|given| given.value).collect()
+            mistakes.check_all(&list.value, scalar::upstream).into_iter().map(|given| given.value).collect()
         }
     };
     CoreDns { replicas: replicas.map_or(defaults::CORE_DNS_REPLICAS, |given| given.value), upstream }

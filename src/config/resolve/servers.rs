@@ -3,21 +3,21 @@
 use url::Url;
 
 use super::super::endpoint::{api_server, etcd_server, refuse_duplicates};
+use super::super::mistakes::{Checked, Given, List, Mistakes};
 use super::super::names::Named;
-use super::super::report::{Checked, Given, List, Report};
 use super::super::scalar::{self, AltName};
 use super::super::settings::EtcdSettings;
 use super::super::{AltNames, Etcd, EtcdClientFiles, defaults};
 
 /// URLs of the API; never empty.
-pub(super) fn api(given: Option<&List>, report: &mut Report) -> Vec<Url> {
-    urls(given, defaults::API_SERVER, api_server, report)
+pub(super) fn api(given: Option<&List>, mistakes: &mut Mistakes) -> Vec<Url> {
+    urls(given, defaults::API_SERVER, api_server, mistakes)
 }
 
 /// Names of the API beyond the hosts of its URLs, each once.
-pub(super) fn alt_names(given: Option<&List>, report: &mut Report) -> AltNames {
+pub(super) fn alt_names(given: Option<&List>, mistakes: &mut Mistakes) -> AltNames {
     let mut names = AltNames::default();
-    for name in given.map(|list| report.check_all(&list.value, scalar::alt_name)).unwrap_or_default() {
+    for name in given.map(|list| mistakes.check_all(&list.value, scalar::alt_name)).unwrap_or_default() {
         match name.value {
             AltName::Ip(ip) if !names.ips.contains(&ip) => names.ips.push(ip),
             AltName::Dns(name) if !names.dns_names.contains(&name) => names.dns_names.push(name),
@@ -39,27 +39,27 @@ impl Named for Mode {
 }
 
 /// Whether bootkube runs etcd, and how clients reach it.
-pub(super) fn etcd(settings: &EtcdSettings, report: &mut Report) -> Etcd {
-    match report.check_or(settings.mode.as_ref(), Mode::External, scalar::word) {
-        Mode::External => external(settings, report),
+pub(super) fn etcd(settings: &EtcdSettings, mistakes: &mut Mistakes) -> Etcd {
+    match mistakes.check_or(settings.mode.as_ref(), Mode::External, scalar::word) {
+        Mode::External => external(settings, mistakes),
         Mode::StaticPod => {
-            refuse_with_static_pod(settings, report);
+            refuse_with_static_pod(settings, mistakes);
             Etcd::StaticPod
         }
     }
 }
 
-fn external(settings: &EtcdSettings, report: &mut Report) -> Etcd {
-    let servers = urls(settings.servers.as_ref(), defaults::ETCD_SERVER, etcd_server, report);
-    let client = client(settings, report);
+fn external(settings: &EtcdSettings, mistakes: &mut Mistakes) -> Etcd {
+    let servers = urls(settings.servers.as_ref(), defaults::ETCD_SERVER, etcd_server, mistakes);
+    let client = client(settings, mistakes);
     if let (Some(files), false) = (&settings.ca, servers.iter().any(|url| url.scheme() == "https")) {
-        report.warn(&files.at, "is not used, because every etcd server is plain http");
+        mistakes.warn(&files.at, "is not used, because every etcd server is plain http");
     }
     Etcd::External { servers, client }
 }
 
 /// A client identity is three files or none.
-fn client(settings: &EtcdSettings, report: &mut Report) -> Option<EtcdClientFiles> {
+fn client(settings: &EtcdSettings, mistakes: &mut Mistakes) -> Option<EtcdClientFiles> {
     let EtcdSettings { mode: _, servers: _, ca, certificate, private_key } = settings;
     if let (Some(ca), Some(certificate), Some(private_key)) = (ca, certificate, private_key) {
         return Some(EtcdClientFiles {
@@ -80,21 +80,21 @@ fn client(settings: &EtcdSettings, report: &mut Report) -> Option<EtcdClientFile
     let missing: Vec<_> = files.iter().filter(|(file, ..)| file.is_none()).map(name).collect();
     let verb = if missing.len() == 1 { "is" } else { "are" };
     let problem = format!("is part of an etcd client identity: {} {verb} missing", missing.join(" and "));
-    report.refuse(&given.at, &given.value, problem, "give all three or none");
+    mistakes.refuse(&given.at, &given.value, problem, "give all three or none");
     None
 }
 
 /// An etcd that bootkube runs has neither external servers nor a supplied client identity.
-fn refuse_with_static_pod(settings: &EtcdSettings, report: &mut Report) {
+fn refuse_with_static_pod(settings: &EtcdSettings, mistakes: &mut Mistakes) {
     let EtcdSettings { mode: _, servers, ca, certificate, private_key } = settings;
     let cure = "leave it out, or write `mode: external`";
     let problem = "belongs to an external etcd, but etcd.mode is staticPod";
     if let Some(list) = servers.as_ref().filter(|list| !list.value.is_empty()) {
         let shown: Vec<&str> = list.value.iter().map(|server| server.value.as_str()).collect();
-        report.refuse(&list.at, &shown.join(","), problem, cure);
+        mistakes.refuse(&list.at, &shown.join(","), problem, cure);
     }
     for file in [ca, certificate, private_key].into_iter().flatten() {
-        report.refuse(&file.at, &file.value, problem, cure);
+        mistakes.refuse(&file.at, &file.value, problem, cure);
     }
 }
 
@@ -103,15 +103,15 @@ fn urls(
     given: Option<&List>,
     default: &str,
     parse: impl Fn(&str) -> Checked<Url>,
-    report: &mut Report,
+    mistakes: &mut Mistakes,
 ) -> Vec<Url> {
     let mut urls = Vec::new();
     if let Some(list) = given {
         if list.value.is_empty() {
-            report.refuse(&list.at, "", "is an empty list", "name a URL, or leave the field out");
+            mistakes.refuse(&list.at, "", "is an empty list", "name a URL, or leave the field out");
         }
-        let read = report.check_all(&list.value, &parse);
-        refuse_duplicates(&read, report);
+        let read = mistakes.check_all(&list.value, &parse);
+        refuse_duplicates(&read, mistakes);
         urls.extend(read.into_iter().map(|url| url.value));
     }
     if urls.is_empty() {

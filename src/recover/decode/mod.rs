@@ -1,11 +1,13 @@
 //! Decodes objects from etcd into the JSON that the API would return.
 //!
-//! An apiserver stores its built-in types as protocol buffers, in an envelope that names version and kind, and custom resources as JSON.
-//! Protocol buffers are read with a table of field numbers and JSON names (`fields.txt`), which `tests/lab/kubernetes/v1.36/fields`
-//! makes from Kubernetes' own types. That is a tenth of the code of generated types. A test compares every object of a real etcd with
-//! the API's own JSON.
+//! An apiserver stores its built-in types as protocol buffers, in an envelope that names version
+//! and kind, and custom resources as JSON. Protocol buffers are read with a table of field numbers
+//! and JSON names (`fields.txt`), which `tests/lab/kubernetes/v1.36/fields` makes from Kubernetes'
+//! own types. That is a tenth of the code of generated types. A test compares every object of a
+//! real etcd with the API's own JSON.
 //!
-//! Only the kinds of a control plane are known. A field of a newer Kubernetes is left out and reported.
+//! Only the kinds of a control plane are known. A field of a newer Kubernetes is left out and
+//! reported.
 
 mod error;
 mod table;

@@ -50,7 +50,7 @@ pub struct Field {
 
 /// What a field holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Type {
     Text,
     Bool,

@@ -1,8 +1,9 @@
 //! Reads a running etcd with `Range` requests, page by page. It is never written to.
 //!
-//! Reads are serializable: the member answers from its own data, without a quorum. The last member of three has no quorum, and that is
-//! when a control plane is recovered. It may lack the writes of the last second before it lost the others. All pages are read at one
-//! revision, which the report shows.
+//! Reads are serializable: the member answers from its own data, without a quorum. The last member
+//! of three has no quorum, and that is when a control plane is recovered. It may lack the writes of
+//! the last second before it lost the others. All pages are read at one revision, which the report
+//! shows.
 
 mod access;
 mod grpc;

@@ -1,4 +1,5 @@
-//! bbolt, read-only: meta pages, B+ trees, buckets. Every number in the file is checked before it is used.
+//! bbolt, read-only: meta pages, B+ trees, buckets. Every number in the file is checked before it
+//! is used.
 //!
 //! ```text
 //! page: id u64, flags u16, count u16, overflow u32, then elements that point to keys and values behind them
@@ -125,7 +126,8 @@ type Visit<'t> = dyn FnMut(u32, &[u8], &[u8]) -> Result<(), Problem> + 't;
 
 impl<'p, P: Pages> Database<'p, P> {
     fn open(pages: &'p P) -> Result<Self, Problem> {
-        // The second meta page follows the first by one page. If the first is damaged, the page size is unknown, so every size is tried.
+        // The second meta page follows the first by one page. If the first is damaged, the page
+        // size is unknown, so every size is tried.
         let mut offsets = vec![0];
         offsets.extend((9..17).map(|power| 1 << power));
         let metas = offsets.into_iter().filter_map(|offset| Self::meta(pages, offset));
@@ -198,7 +200,8 @@ impl<'p, P: Pages> Database<'p, P> {
         Ok(self.pages.fill(offset, buffer)?)
     }
 
-    /// `length`, if the file is that long. A damaged page cannot make the program allocate more than the file holds.
+    /// `length`, if the file is that long. A damaged page cannot make the program allocate more
+    /// than the file holds.
     fn within(&self, id: u64, offset: u64, length: u64) -> Result<usize, Problem> {
         let is_within = offset.checked_add(length).is_some_and(|end| end <= self.pages.length());
         usize::try_from(length).ok().filter(|_| is_within).ok_or(Problem::Torn(id))

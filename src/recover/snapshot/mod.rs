@@ -1,8 +1,10 @@
-//! Reads an etcd snapshot: the output of `etcdctl snapshot save`, or `member/snap/db` of a stopped etcd.
+//! Reads an etcd snapshot: the output of `etcdctl snapshot save`, or `member/snap/db` of a stopped
+//! etcd.
 //!
-//! It is a bbolt database (`bolt`). Its bucket `key` holds every change since the last compaction, by revision. Replaying them gives the
-//! current state. Keys that were deleted since the compaction are still in it and are kept separately, because a component may need
-//! them. A saved snapshot ends in a SHA-256 of everything before it, which is verified. Nothing is written.
+//! It is a bbolt database (`bolt`). Its bucket `key` holds every change since the last compaction,
+//! by revision. Replaying them gives the current state. Keys that were deleted since the compaction
+//! are still in it and are kept separately, because a component may need them. A saved snapshot
+//! ends in a SHA-256 of everything before it, which is verified. Nothing is written.
 
 mod bolt;
 
@@ -19,10 +21,12 @@ pub use bolt::{Pages, Problem};
 
 /// The bucket of etcd's data.
 const BUCKET: &[u8] = b"key";
-/// Length of the checksum at the end. Without it, the length of a database is a multiple of [`SECTOR`].
+/// Length of the checksum at the end. Without it, the length of a database is a multiple of
+/// [`SECTOR`].
 const CHECKSUM: u64 = 32;
 const SECTOR: u64 = 512;
-/// Length of the key of a change: main revision, `_`, sub revision. A deletion has a mark behind it.
+/// Length of the key of a change: main revision, `_`, sub revision. A deletion has a mark behind
+/// it.
 const REVISION: usize = 17;
 const DELETION: u8 = b't';
 

@@ -1,7 +1,8 @@
-//! Collects the mistakes of a configuration while it is read, so that all of them are reported at once.
+//! Collects the mistakes of a configuration while it is read, so that all of them are reported at
+//! once.
 //!
-//! A value is [`Given`] together with its place, so that a finding can name the flag or field. What counts as a mistake is decided
-//! elsewhere.
+//! A value is [`Given`] together with its place, so that a finding can name the flag or field. What
+//! counts as a mistake is decided elsewhere.
 
 use crate::finding::Finding;
 
@@ -42,12 +43,12 @@ pub(super) fn fault<T>(problem: impl Into<String>, cure: impl Into<String>) -> C
 
 /// Everything that was found so far.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(super) struct Mistakes {
     pub findings: Vec<Finding>,
     pub warnings: Vec<String>,
 }
 
-impl Report {
+impl Mistakes {
     /// Records a mistake.
     pub fn refuse(&mut self, at: &str, value: &str, problem: impl Into<String>, cure: impl Into<String>) {
         self.findings.push(Finding::new(at, value, problem, cure));
@@ -80,7 +81,8 @@ impl Report {
         }
     }
 
-    /// Like [`Report::check`], with `default` if no value is given, or if it is wrong, so that reading can go on.
+    /// Like [`Mistakes::check`], with `default` if no value is given, or if it is wrong, so that
+    /// reading can go on.
     pub fn check_or<T>(
         &mut self,
         given: Option<&Given<String>>,
