@@ -40,13 +40,16 @@ browser: ## Install the browser that the tests of the report need, if it is miss
 
 # The selection of cargo decides which features the dependencies have. `--workspace` with the dependencies of tests, which
 # `--examples` brings (there are none), is the selection of `cargo test --workspace`: nothing is compiled a second time.
+# Without make's flags, by which cargo would take the two jobs of make for all that it may use.
+CARGO := env -u MAKEFLAGS cargo
+
 .PHONY: rust
 rust:
-	cargo build --workspace --bins --examples
+	$(CARGO) build --workspace --bins --examples
 
 .PHONY: rust-tests
 rust-tests:
-	cargo test --workspace --no-run
+	$(CARGO) test --workspace --no-run
 
 .PHONY: go
 go:

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What rendered kubeconfigs and Kubernetes itself are called.
+/// Users of the rendered kubeconfigs and of Kubernetes itself.
 const SYSTEM: [&str; 4] =
     ["system:apiserver", "system:kube-controller-manager", "system:kube-proxy", "system:kube-scheduler"];
 /// Programs that the administrator's kubeconfig is given to: ours, and the bootstrap pods that

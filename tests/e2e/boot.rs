@@ -44,7 +44,7 @@ fn the_api_is_back_nearly_as_soon_as_an_apiserver_that_is_a_plain_static_pod() {
     record("boot", &json!({"alone": alone, "with agent": with_agent, "ratio": ratio}));
 }
 
-/// Power, and how long kubelet's apiserver takes.
+/// Switches the machine on; seconds until kubelet's apiserver is ready.
 fn boot(world: &World) -> f64 {
     world.n1().power_on().unwrap();
     world.shell(MEASURE).trim().parse().unwrap()
@@ -77,8 +77,8 @@ fn on_disk(world: &World, script: &str) {
     assert!(status.success(), "{script}");
 }
 
-/// Ends like a machine that hung for ten minutes before it lost its power: leaders and kubelet are
-/// frozen, and what they renewed is old.
+/// The state of a machine that hung for ten minutes before it lost its power: leaders and kubelet
+/// are frozen, and their leases and conditions are old.
 pub fn grow_old(world: &World) {
     world.shell(
         "for one in kubelet kube-controller-manager kube-scheduler; do pkill -STOP -f \"^$one \"; done",

@@ -1,9 +1,9 @@
-//! What keeps a cluster from coming up, induced on one machine, one cause after the other, and the
-//! message read as its user would.
+//! What keeps a cluster from coming up: one cause after the other is made on one machine, and its
+//! message is read.
 //!
-//! Most causes are seen before anything is touched. Those, with their check ignored, and the others
-//! are named while `start` waits, within 15 s of the cause. At the end every message is held
-//! against every cause: none gives another's.
+//! Preflight finds most causes before anything is touched. `start` names these, with their check
+//! ignored, and the others while it waits, within 15 s of the cause. At the end every message is
+//! compared with every cause: none reads as that of another.
 
 use k8s_openapi::jiff::Timestamp;
 use lab::cluster::{ASSETS, CONFIG, MAY_RESTART_KUBELET};
@@ -51,12 +51,12 @@ const CAUSES: [(&str, &[&str]); 17] = [
     ("unresolved name", &["nobody knows the address of api.nowhere.test"]),
 ];
 
-/// What was said of each cause, and by what.
+/// The messages of each cause.
 #[derive(Default)]
 struct Told(Vec<(&'static str, String)>);
 
 impl Told {
-    /// Keeps a message and holds it against its own cause.
+    /// Keeps a message, which must have the words of its cause.
     fn add(&mut self, cause: &'static str, message: String) {
         let (_, words) = CAUSES.iter().find(|(name, _)| *name == cause).unwrap();
         assert!(has_all(&message, words), "{cause}: {message}");
@@ -99,7 +99,7 @@ fn every_cause_has_a_message_of_its_own() {
     checks.finish();
 }
 
-/// Each message against the words of every cause.
+/// No message has the words of another cause, and every cause has a message.
 fn matrix(told: &Told) {
     let mut wrong = Vec::new();
     for (cause, message) in &told.0 {
@@ -117,7 +117,8 @@ fn flawed(world: &World, script: &str) {
     world.shell(&format!("rm -rf {FLAWED} && cp -r {ASSETS} {FLAWED} && cd {FLAWED} && {script}"));
 }
 
-/// What `start` says that refuses to begin, with this exit code; it must have touched nothing.
+/// The message of a `start` that refuses to begin with this exit code; it must have touched
+/// nothing.
 fn refused(world: &World, assets: &str, code: i32) -> String {
     refused_by(world, &["--asset-dir", assets], code)
 }
@@ -131,8 +132,8 @@ fn refused_by(world: &World, flags: &[&str], code: i32) -> String {
     said
 }
 
-/// What `start`, with a check ignored, says to be in the way of `phase`: as an event in good time,
-/// and at its timeout.
+/// The obstacle that `start`, with a check ignored, names in `phase`: as an event in good time, and
+/// in its message when the phase times out.
 fn blocked(world: &World, assets: &str, ignored: &str, phase: &str) -> String {
     let flags = ["--asset-dir", assets, "--ignore-preflight", ignored];
     blocked_by(world, &flags, phase)
@@ -187,7 +188,7 @@ fn clean(world: &World) {
     world.shell("for n in $(seq 400); do ss -Hltn 'sport = :6443' | grep -q . || break; sleep 0.1; done");
 }
 
-/// As the message about a pod of an earlier file has it. Process 1 starts kubelet again.
+/// The cure in the message about a pod of an earlier file. Process 1 starts kubelet again.
 fn restart_kubelet(world: &World) {
     world.shell(RESTART_KUBELET);
     world.shell(HEALTHY);
@@ -349,8 +350,7 @@ fn pods(world: &World, app: &str) -> Vec<Value> {
     pods["items"].as_array().unwrap().clone()
 }
 
-/// When the newest controller manager was started that cannot live: it ends in the same moment.
-/// Kubelet dates it.
+/// When kubelet started the newest controller manager with a wrong flag, which ends at once.
 fn first_crash(world: &World) -> Timestamp {
     let mut pods = pods(world, "kube-controller-manager");
     pods.retain(|pod| pod["spec"]["containers"][0]["command"].to_string().contains("--nonsense"));
@@ -370,7 +370,7 @@ fn unscheduled(world: &World) -> Timestamp {
     time_of(&found["lastTransitionTime"])
 }
 
-/// A Pod that its namespace does not let in.
+/// A Pod that admission refuses in its namespace.
 const INTRUDER: &str = "
 apiVersion: v1
 kind: Namespace

@@ -1,5 +1,5 @@
-//! etcd as it is elsewhere: half a second away, or of three members, one of which is lost while
-//! `start` works.
+//! Other kinds of etcd: one with half a second of latency, and one of three members, of which one
+//! is lost while `start` works.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::world::{World, record};
 
 /// Where its members listen for clients.
 pub const PORT: u16 = 2379;
-/// Where the far one seems to be.
+/// The port of the relay that adds the latency.
 const FAR: u16 = 12379;
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::checks::{Checks, eventually};
 use crate::kube::condition;
-use crate::told;
+use crate::start_report;
 use crate::world::World;
 
 #[test]
@@ -26,7 +26,7 @@ fn the_image_alone_makes_a_cluster_with_an_external_etcd() {
     world.n1().write(&format!("{ASSETS}/manifests/refused.yaml"), REFUSED.as_bytes(), 0o600).unwrap();
     world.cluster.start_etcd().unwrap();
     world.cluster.join(&world.n1()).unwrap();
-    world.shell(&format!("mkdir -p {}", told::FOLDER));
+    world.shell(&format!("mkdir -p {}", start_report::FOLDER));
     let started = world.start_by(&FROM_IMAGE.split_whitespace().collect::<Vec<_>>());
     let mut checks = Checks::default();
     checks.need("start from the image succeeds", || started.must_succeed());
@@ -61,7 +61,7 @@ fn the_image_alone_makes_a_cluster_with_an_external_etcd() {
     });
     empty_root(&world, &mut checks);
     second_machine(&world, &mut checks);
-    told::check(&world, &mut checks);
+    start_report::check(&world, &mut checks);
     checks.finish();
 }
 

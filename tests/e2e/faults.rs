@@ -10,20 +10,20 @@ use crate::interrupted::{Reference, said};
 use crate::running::{Moment, Running};
 use crate::world::World;
 
-/// Something that happens. Another one is another row of [`FAULTS`].
+/// A fault: a row of [`FAULTS`].
 pub struct Fault {
     name: &'static str,
     /// The phase at whose beginning it happens; none: before start.
     phase: Option<&'static str>,
-    /// A script that lets it happen.
+    /// A script that causes it.
     cause: &'static str,
     /// How long it lasts; then `cure` runs.
     lasts: Duration,
-    /// A script that takes it away.
+    /// A script that ends it.
     cure: &'static str,
     /// More flags of start.
     flags: &'static [&'static str],
-    /// What start says if it fails, in any one of these ways.
+    /// If `start` fails, its message contains one of these.
     named: &'static [&'static str],
 }
 
@@ -182,13 +182,13 @@ const SMALL_DISK: &str = "
     mount -o remount,size=$(du -sk /etc/kubernetes | cut -f1)k /etc/kubernetes
     mv /root/kubelet.service /etc/lab/services/kubelet
 ";
-/// What a write says that finds no room.
+/// The message of a write to a full disk.
 const FULL: &str = "No space left on device";
 /// Room for one write more.
 const GROW: &str =
     "mount -o remount,size=$(($(df -k --output=size /etc/kubernetes | tail -1) + 4))k /etc/kubernetes";
 
-/// Lets a fault happen to a start on a new machine.
+/// Injects a fault into a `start` on a new machine.
 pub fn inject(reference: &Reference, fault: &Fault) {
     eprintln!("e2e: {fault:?}");
     let world = reference.world();
@@ -212,7 +212,7 @@ pub fn inject(reference: &Reference, fault: &Fault) {
     reference.compare(&world);
 }
 
-/// A start in which it happens, and maybe ends.
+/// Runs `start`, and injects the fault when its phase begins.
 fn disturbed(world: &World, fault: &Fault, phase: &str) -> Output {
     let mut running = Running::start(world, fault.flags);
     assert!(running.reach(&Moment::Within(phase.to_owned(), Duration::ZERO)), "start ended before {phase}");
@@ -224,8 +224,8 @@ fn disturbed(world: &World, fault: &Fault, phase: &str) -> Output {
     running.finish()
 }
 
-/// The disk grows by a page after every failure, so that start gets one write further each time: up
-/// to where it has written everything, and waits for the agent, which has not.
+/// The disk grows by a page after every failure, so that `start` gets one write further each time,
+/// until it has written everything and waits for the agent, which has not.
 fn at_each_write(world: &World, fault: &Fault) {
     let begun = Instant::now();
     loop {

@@ -48,7 +48,8 @@ fn waits_for_the_agent(world: &World) {
     unnoticed(&answered);
 }
 
-/// User nobody tries to hold every lock of bootkube while the apiserver is rolled out and `start` runs again.
+/// User nobody tries to hold every lock of bootkube while the apiserver is rolled out and `start`
+/// runs again.
 fn nobody_interferes(world: &World) {
     let before = names(world);
     let shared = "/etc/kubernetes/checkpoint-secrets";

@@ -184,8 +184,8 @@ fn start_meets_every_fault() {
     every(FAULTS, |fault| faults::inject(&reference, fault));
 }
 
-/// All of them, whatever becomes of each; with `BOOTKUBE_ONLY=words` those whose description holds
-/// the words.
+/// Holds all cases, even after one has failed; with `BOOTKUBE_ONLY=words` those whose description
+/// contains the words.
 fn every<T: std::fmt::Debug>(cases: &[T], hold: impl Fn(&T)) {
     let only = std::env::var("BOOTKUBE_ONLY").unwrap_or_default();
     let cases: Vec<&T> = cases.iter().filter(|case| format!("{case:?}").contains(&only)).collect();
@@ -216,7 +216,7 @@ pub enum Cut {
 
 /// An undisturbed cluster.
 pub struct Reference {
-    /// Whose name decides the addresses.
+    /// The name of the lab, from which addresses derive.
     lab: &'static str,
     assets: PathBuf,
     snapshot: Snapshot,
@@ -341,7 +341,7 @@ fn two_starts(world: &World) {
     }
 }
 
-/// A cluster that has come to rest.
+/// Waits until the cluster does not change any more.
 fn settled(world: &World) -> Snapshot {
     let mut last = Snapshot::of(world).unwrap();
     eventually(120, || {
@@ -379,7 +379,7 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
     assert!(copied.success());
 }
 
-/// A day's number.
+/// The number of today, or `BOOTKUBE_SEED`.
 pub fn seed() -> u64 {
     let today = || u64::try_from(Timestamp::now().as_second() / 86_400).unwrap();
     let seed = std::env::var("BOOTKUBE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(today);

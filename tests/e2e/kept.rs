@@ -1,5 +1,5 @@
-//! What the agent keeps beyond the control plane's pods: its own name with the API, and pods of
-//! other namespaces.
+//! What the agent keeps beyond the control plane's pods: its own certificate, and pods of other
+//! namespaces.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::checks::eventually;
 use crate::client::client;
 use crate::world::World;
 
-/// How long the certificate holds that the agent is given: longer than `start` takes, shorter than
-/// what comes after it.
+/// For how long the agent's first certificate is valid: longer than `start` takes, shorter than the
+/// rest of the test.
 const LEFT: Duration = Duration::from_secs(75);
 const AGENT: &str = "bootkube-agent";
 
-/// Gives the rendered agent a certificate of an hour, of which little is left. Says when it ends.
+/// Gives the rendered agent a certificate of one hour that expires in [`LEFT`]. Returns when.
 pub fn end_soon(world: &World) -> OffsetDateTime {
     let read =
         |name: &str| String::from_utf8(world.n1().read(&format!("{ASSETS}/tls/{name}")).unwrap()).unwrap();
@@ -32,8 +32,8 @@ pub fn end_soon(world: &World) -> OffsetDateTime {
     end
 }
 
-/// The certificate that was rendered has ended, and the agent goes by one that it issued, which
-/// `status` knows.
+/// The rendered certificate has expired, the agent uses one that it issued, and `status` reports
+/// both.
 pub fn has_another_certificate(world: &World, end: OffsetDateTime) {
     let left = end - OffsetDateTime::now_utc();
     std::thread::sleep(Duration::try_from(left).unwrap_or_default() + Duration::from_secs(2));
@@ -56,7 +56,7 @@ pub fn has_another_certificate(world: &World, end: OffsetDateTime) {
     });
 }
 
-/// What the agent's pod says of its certificate.
+/// The condition of the agent's pod about its certificate.
 pub fn identity(world: &World) -> String {
     let path = "{.items[*].status.conditions[?(@.type==\"bootkube.dev/identity\")].message}";
     let words = ["-n", "kube-system", "get", "pods", "-l", "k8s-app=pod-checkpointer", "-o"];

@@ -33,7 +33,7 @@ mod roll;
 mod running;
 mod snapshot;
 mod soak;
-mod told;
+mod start_report;
 mod traffic;
 mod unpivot;
 mod without_others;

@@ -165,7 +165,8 @@ fn undone(world: &World, tree: &Tree) {
     record("old-undone", &json!({"seconds": begun.elapsed().as_secs_f64()}));
 }
 
-/// Layouts that are not self-hosted: which files tell, and what is said.
+/// Layouts that are not self-hosted: by which files each is recognised, and the reason that is
+/// given.
 fn refused(world: &World, checks: &mut Checks) {
     const AUTH: &str = "auth/kubeconfig";
     const POD: &str = "static-manifests/kube-apiserver.yaml";

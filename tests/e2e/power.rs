@@ -28,7 +28,7 @@ const APISERVER: &str = "daemonset/kube-apiserver";
 fn a_sole_controller_comes_back_by_itself() {
     let world = World::up("e2e-power", 1, |_| json!({}));
     world.render_and_join();
-    // All that follows is done by an agent whose rendered certificate ends.
+    // The agent's rendered certificate expires during the test.
     let end = kept::end_soon(&world);
     let mut checks = Checks::default();
     checks.need("start succeeds", || world.start().must_succeed());

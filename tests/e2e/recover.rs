@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::checks::{Checks, eventually};
 use crate::world::{Started, World, record};
 
-/// What a careful administrator has at home.
+/// Where the administrator has keys and kubeconfig.
 const KEPT: &str = "/root/kept";
 const RECOVERED: &str = "/root/recovered";
 const ENCRYPTION: &str = "/etc/kubernetes/encryption.json";
@@ -162,7 +162,7 @@ fn lose_machine(world: &World) {
         wipe(&format!("/etc/kubernetes/{folder}"));
     }
     wipe(RECOVERED);
-    // Who kubelet was it has to prove again.
+    // Kubelet has to ask for a certificate again.
     wipe("/var/lib/kubelet/pki");
     std::fs::remove_file(world.n1().path("/var/lib/kubelet/kubeconfig")).unwrap();
     for entry in std::fs::read_dir(world.n1().path("/etc/kubernetes/manifests")).unwrap() {
@@ -174,7 +174,7 @@ fn lose_machine(world: &World) {
     world.n1().power_on().unwrap();
 }
 
-/// Another machine, to which the snapshot is all that was brought, and etcd's keys.
+/// Nothing is left but a snapshot and etcd's keys.
 fn empty_etcd(world: &World) {
     lose_etcd(world);
     eventually(60, || match world.shell("ss -Hltn sport = :2379").trim() {

@@ -13,7 +13,7 @@ use crate::world::World;
 
 /// On a machine.
 pub const JOURNAL: &str = "/etc/kubernetes/bootkube-journal.jsonl";
-/// Between two looks at it: acts between two records take longer.
+/// How often the journal is read: acts between two records take longer.
 const LOOK: Duration = Duration::from_micros(200);
 
 /// A point in the course of a start.
@@ -70,7 +70,7 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// The journal, once it is this start's.
+    /// The lines of this start's journal; none while the journal is still that of an earlier one.
     fn lines(&self) -> String {
         let text = fs::read_to_string(&self.journal).unwrap_or_default();
         let is_earlier = text.lines().next() == self.earlier.as_deref();

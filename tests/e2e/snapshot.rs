@@ -1,6 +1,6 @@
-//! All of a cluster that should not depend on how it came to be: objects with their specs, data and
-//! labels, pods by whose they are, and what is on the first controller. Two clusters of the same
-//! assets can be held against each other.
+//! The state of a cluster that must not depend on how it was started: objects with their specs,
+//! data and labels, pods by their owner, and files of the first controller. Two clusters of the
+//! same assets can be compared.
 
 use std::collections::BTreeMap;
 
@@ -8,23 +8,23 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
-/// Kinds that say when something was, or whose turn it is: events, leases, endpoints. Pods are
-/// looked at by their owner, and requests for certificates have random names.
+/// Kinds that hold times or the present leader: events, leases, endpoints. Pods are compared by
+/// their owner, and certificate requests have random names.
 const NOT_COMPARED: &str = "^(events|events.events.k8s.io|leases.coordination.k8s.io|endpoints|endpointslices.discovery.k8s.io|\
     pods|certificatesigningrequests.certificates.k8s.io|componentstatuses)$";
 /// Of an object's metadata, what differs between any two clusters.
 const PASSING: [&str; 5] = ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"];
-/// Where bootkube works on a machine, without what it notes of it. Of copies only that they are
-/// there: they name the pod that they are of.
+/// The folders that bootkube writes to, without its journal. Of copies only their presence is
+/// compared: they hold the name of their pod.
 const FILES: &str = "cd /etc/kubernetes && find . ! -name 'bootkube-journal.jsonl' \\( -path '*/kube-system-*.json' -printf '%P %m\\n' \
     -o -type f -printf '%P %m ' -exec sha256sum {} \\; -o -printf '%P %m\\n' \\) | sort";
 
-/// What there is, by name.
+/// Objects, pods and files, by name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot(BTreeMap<String, Value>);
 
 impl Snapshot {
-    /// Of a cluster as it is now; an error, if the API does not tell.
+    /// Of a cluster as it is now; an error if the API does not answer.
     pub fn of(world: &World) -> Result<Self, String> {
         let list =
             format!("kubectl api-resources --verbs=list -o name | grep -vE '{NOT_COMPARED}' | paste -sd,");
@@ -66,7 +66,7 @@ impl Snapshot {
     }
 }
 
-/// An object's name, and the object without what passes.
+/// An object's name, and the object without what differs between any two clusters.
 fn named(object: &Value) -> (String, Value) {
     let mut object = object.clone();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

@@ -1,5 +1,4 @@
-//! What `make test` proves once, again and again: `make soak`. Its result goes to
-//! docs/reliability.md.
+//! `make soak` repeats what `make test` checks once. Its result goes to docs/reliability.md.
 
 use std::fmt::Write as _;
 use std::process::Command;

@@ -1,6 +1,6 @@
-//! What was built once is found again by the digest of what it was built from. An entry is complete
-//! or absent: it is made under another name, by one process at a time. Nothing here deletes an
-//! entry, a running machine may stand on it.
+//! Build results, found by the digest of their sources. An entry is complete or absent: it is made
+//! under another name, by one process at a time. No entry is ever deleted, since a running machine
+//! may use it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -99,7 +99,7 @@ impl Module {
     fn build(&self, cache: &Cache, name: &str) -> Result<(PathBuf, String)> {
         let digest = self.digest()?;
         let entry = cache.entry(name, &digest, |folder| {
-            progress(&format!("building {name}; the first time takes minutes"));
+            progress(&format!("building {name}, which takes minutes if it is not compiled yet"));
             let built = cache.compiled();
             run(Command::new(sources().join(SCRIPT)).arg(&built).arg(name))?;
             let program = folder.join(name);

@@ -173,7 +173,7 @@ impl Machine {
         self.wait_for_containerd()
     }
 
-    /// Ends everything on it at once. The disk stays as it is.
+    /// Kills every process on it at once. The disk stays as it is.
     pub fn power_cut(&self) -> Result<()> {
         let state = State::load(&self.lab)?;
         state.group.below(&self.name()).end()?;
