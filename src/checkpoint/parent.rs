@@ -154,8 +154,12 @@ pub fn word_on_pod(pod: Option<&Pod>, node: &str) -> Api {
 }
 
 /// The API's word on a DaemonSet's pods: `pods` are those of this workload on every machine.
-pub fn word_on_daemon_set(set: Option<&DaemonSet>, pods: &[Pod], node: &Node) -> Api {
-    if pods.iter().any(|pod| is_parent(pod, &node.name_any())) {
+pub fn word_on_daemon_set<'p>(
+    set: Option<&DaemonSet>,
+    pods: impl IntoIterator<Item = &'p Pod>,
+    node: &Node,
+) -> Api {
+    if pods.into_iter().any(|pod| is_parent(pod, &node.name_any())) {
         return Api::Here;
     }
     let template =
@@ -171,8 +175,13 @@ pub fn word_on_daemon_set(set: Option<&DaemonSet>, pods: &[Pod], node: &Node) ->
 ///
 /// It is [`Api::Wanted`] when none at all is assigned: then nobody may be there to make one. A missing one of several is made by
 /// those who are.
-pub fn word_on_deployment(deployment: Option<&Deployment>, pods: &[Pod], node: &str) -> Api {
-    if pods.iter().any(|pod| is_parent(pod, node)) {
+pub fn word_on_deployment<'p>(
+    deployment: Option<&Deployment>,
+    pods: impl IntoIterator<Item = &'p Pod, IntoIter: Clone>,
+    node: &str,
+) -> Api {
+    let mut pods = pods.into_iter();
+    if pods.clone().any(|pod| is_parent(pod, node)) {
         return Api::Here;
     }
     let alive =
@@ -183,7 +192,7 @@ pub fn word_on_deployment(deployment: Option<&Deployment>, pods: &[Pod], node: &
     let assigned = |pod: &Pod| !is_copy(pod) && !is_leaving(pod) && node_of(pod).is_some();
     match wants {
         false => Api::Gone,
-        true if pods.iter().any(assigned) => Api::Elsewhere,
+        true if pods.any(assigned) => Api::Elsewhere,
         true => Api::Wanted,
     }
 }

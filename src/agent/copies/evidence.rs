@@ -9,7 +9,7 @@ use crate::NAMESPACE;
 use crate::agent::complaints::Complaints;
 use crate::agent::identity::standing::{IDENTITY, Standing};
 use crate::checkpoint::observed::{Api, Observation, Observed};
-use crate::checkpoint::{Id, Role, parent};
+use crate::checkpoint::{Id, Role};
 use crate::cluster::gate;
 use crate::cluster::objects::Objects;
 use crate::cluster::pods::condition;
@@ -75,8 +75,8 @@ pub fn conditions(
 /// Sets conditions of the agent's pods on this machine, where they differ.
 pub async fn tell(client: &Client, seen: &Seen<'_>, conditions: &[Told]) {
     let pods: Objects<Pod> = Objects::namespaced(client, NAMESPACE);
-    let is_own = |pod: &&&Pod| parent::workload(pod).0 == *seen.own && gate::has_gate(pod, KEPT);
-    for pod in seen.parents().iter().filter(is_own) {
+    let own = seen.parents().filter(|own| seen.is_own(&own.id)).map(|own| own.pod);
+    for pod in own.filter(|pod| gate::has_gate(pod, KEPT)) {
         for (kind, is_met, message) in conditions {
             let told = condition(pod, kind).and_then(|condition| condition.message.as_ref());
             if gate::is_open(pod, kind) == *is_met && told == Some(message) {

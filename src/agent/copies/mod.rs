@@ -27,7 +27,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use self::cluster::{View, Watched};
-use self::observe::Seen;
+use self::observe::{Look, Seen};
 use self::offers::{Offered, Offers};
 use super::complaints::Complaints;
 use super::identity::{self, standing::Standing};
@@ -115,14 +115,13 @@ impl Keeper {
         let listing = self.look_at_disk().await;
         self.complaints.hear(&"runtime", &local);
         self.complaints.hear(&"disk", &listing);
-        let mut seen = Seen {
+        let mut seen = Seen::new(Look {
             own: &self.own,
             node: &self.node,
             told: &told,
             local: local.as_deref().ok(),
             listing: listing.as_ref().ok(),
-            asked: BTreeMap::new(),
-        };
+        });
         if let (Some(node), orphans @ [_, ..]) = (&told.node, &seen.orphans()[..]) {
             seen.asked = owners::ask(&self.client, node, orphans.to_vec(), &mut self.complaints).await;
         }

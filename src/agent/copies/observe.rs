@@ -1,8 +1,8 @@
 //! From what API, runtime and disk say to an observation. Pure.
 //!
-//! Whether a pod is healthy is kubelet's word in its status, and it counts only of the very containers that the runtime has: after a boot the
-//! API tells of those before it. Kubelet itself is not asked: without an API it lets nobody in but those it let in minutes ago. Where it
-//! has a sandbox for a pod, it has the pod.
+//! A pod is healthy if kubelet's status says so, of the very containers that the runtime has: after a boot the API still holds the status of
+//! the containers before it. Kubelet itself is not asked: without an API it authorizes only clients that it has authorized minutes before.
+//! Where the runtime has a sandbox for a pod, kubelet has the pod.
 
 use std::collections::BTreeMap;
 
@@ -18,20 +18,42 @@ use crate::checkpoint::store::Listing;
 use crate::checkpoint::{Id, Role};
 use crate::cluster::pods::condition;
 
-/// Everything that was seen in one round.
-pub struct Seen<'s> {
+/// What one look at the API, the runtime and the disk gave.
+pub struct Look<'s> {
     /// The agent's own workload.
     pub own: &'s Id,
-    /// This machine's node.
+    /// Name of this machine's node.
     pub node: &'s str,
-    /// The API's word.
+    /// What the API says.
     pub told: &'s Told<'s>,
-    /// The runtime's; `None` if it did not answer.
+    /// What the runtime says; `None` if it did not answer.
     pub local: Option<&'s [Local]>,
-    /// The disk's; `None` if it cannot be read.
+    /// What is on disk; `None` if it cannot be read.
     pub listing: Option<&'s Listing>,
-    /// The API's word on [`orphans`](Self::orphans), as far as it was asked and answered.
+}
+
+/// The same, and what it means for each pod and each workload: derived once a round.
+pub struct Seen<'s> {
+    look: Look<'s>,
+    /// Every pod that the API tells of, the newest last.
+    pods: Vec<SeenPod<'s>>,
+    workloads: BTreeMap<Id, Workload>,
+    /// What the API says of [`orphans`](Self::orphans), as far as it was asked and answered.
     pub asked: BTreeMap<Id, Api>,
+}
+
+/// A pod of the API.
+pub struct SeenPod<'s> {
+    /// The pod.
+    pub pod: &'s Pod,
+    /// The workload that it is of.
+    pub id: Id,
+    /// Its role.
+    pub role: Role,
+    /// What runs of it on this machine, if it is healthy.
+    pub healthy: Option<&'s Local>,
+    owner: Owner,
+    is_parent: bool,
 }
 
 /// A workload of this machine.
@@ -42,11 +64,19 @@ struct Workload {
     component: Option<&'static str>,
 }
 
-impl Seen<'_> {
+impl<'s> Seen<'s> {
+    /// Derives everything from `look`.
+    pub fn new(look: Look<'s>) -> Self {
+        let mut pods: Vec<_> = look.told.all_pods().map(|pod| look.pod(pod)).collect();
+        pods.sort_by_key(|seen| (seen.pod.creation_timestamp(), seen.pod.uid()));
+        let workloads = look.workloads(&pods);
+        Self { look, pods, workloads, asked: BTreeMap::new() }
+    }
+
     /// Puts it together; `offers` are the pods that copies may be made of.
     pub fn observation(&self, offers: &BTreeMap<Id, Offer>) -> Observation {
-        let workloads = self.workloads().into_iter();
-        workloads.map(|(id, workload)| (id.clone(), self.observed(&id, &workload, offers.get(&id)))).collect()
+        let workloads = self.workloads.iter();
+        workloads.map(|(id, workload)| (id.clone(), self.observed(id, workload, offers.get(id)))).collect()
     }
 
     fn observed(&self, id: &Id, workload: &Workload, offer: Option<&Offer>) -> Observed {
@@ -54,113 +84,91 @@ impl Seen<'_> {
         Observed {
             role,
             api: self.word(id, owner),
-            parent: self.parent(id, role, component),
+            parent: self.parent(id, component),
             kubelet: self.kubelet(id),
-            disk: self.listing.map(|listing| disk(listing, id)),
+            disk: self.look.listing.map(|listing| disk(listing, id)),
             offer: offer.cloned(),
         }
     }
 
-    /// Workloads of which there is a copy, or a pod that asks for one. The pods' word is the newer one.
-    fn workloads(&self) -> BTreeMap<Id, Workload> {
-        let mut found = BTreeMap::new();
-        for entry in self.listing.iter().flat_map(|listing| &listing.entries) {
-            let (name, labels) = (entry.pod.name_any(), entry.pod.labels());
-            let (_, owner) = parent::workload_by_labels(&entry.id.namespace, &name, labels);
-            found.insert(entry.id.clone(), self.workload(&entry.id, owner, &entry.pod));
-        }
-        for pod in self.parents() {
-            let (id, owner) = parent::workload(pod);
-            let workload = self.workload(&id, owner, pod);
-            found.insert(id, workload);
-        }
-        found
-    }
-
-    /// That of `pod` or a copy of it.
-    fn workload(&self, id: &Id, owner: Owner, pod: &Pod) -> Workload {
-        let role = self.role(id, pod);
-        let component = pod.spec.as_ref().filter(|_| id.namespace == NAMESPACE).and_then(parent::component);
-        Workload { owner, role, component: component.map(|component| component.program) }
-    }
-
-    /// The role of `pod` or a copy of it. Nobody steers connections between an apiserver of another namespace and its copy, nor opens gates
-    /// there: such pods are like any other.
-    pub fn role(&self, id: &Id, pod: &Pod) -> Role {
-        if id.namespace != NAMESPACE {
-            return Role::Exclusive;
-        }
-        pod.spec.as_ref().map_or(Role::Exclusive, |spec| parent::role(id, spec, self.own))
-    }
-
     /// Pods of this machine that ask to be kept, the newest last.
-    pub fn parents(&self) -> Vec<&Pod> {
-        let mut pods: Vec<&Pod> =
-            self.told.all_pods().filter(|pod| parent::is_parent(pod, self.node)).collect();
-        pods.sort_by_key(|pod| (pod.creation_timestamp(), pod.uid()));
-        pods
+    pub fn parents(&self) -> impl Iterator<Item = &SeenPod<'s>> {
+        self.pods.iter().filter(|seen| seen.is_parent)
     }
 
-    /// The API's word.
+    /// Whether `id` is the agent's own workload.
+    pub fn is_own(&self, id: &Id) -> bool {
+        id == self.look.own
+    }
+
+    /// Whether the API answers.
+    pub fn has_api(&self) -> bool {
+        self.look.told.node.is_some()
+    }
+
+    /// What the API says of a workload.
     fn word(&self, id: &Id, owner: Owner) -> Api {
-        let Some(node) = self.told.node.as_ref() else { return Api::Unknown };
-        if self.told.view == View::Worker || id.namespace != NAMESPACE {
+        let Look { told, node: name, .. } = self.look;
+        let Some(node) = told.node.as_ref() else { return Api::Unknown };
+        if told.view == View::Worker || id.namespace != NAMESPACE {
             return self.word_on_local(id, owner);
         }
-        let of_workload = |pod: &&Pod| parent::workload(pod) == (id.clone(), owner);
-        let pods = || self.told.pods.iter().filter(of_workload).cloned().collect::<Vec<_>>();
+        let pods = self.pods.iter().filter(|seen| (&seen.id, seen.owner) == (id, owner)).map(|seen| seen.pod);
         match owner {
             Owner::DaemonSet => {
-                let set = self.told.daemon_sets.iter().find(|set| set.name_any() == id.name);
-                parent::word_on_daemon_set(set, &pods(), node)
+                let set = told.daemon_sets.iter().find(|set| set.name_any() == id.name);
+                parent::word_on_daemon_set(set, pods, node)
             }
             Owner::Deployment => {
-                let found = self.told.deployments.iter().find(|it| it.name_any() == id.name);
-                parent::word_on_deployment(found, &pods(), self.node)
+                let found = told.deployments.iter().find(|it| it.name_any() == id.name);
+                parent::word_on_deployment(found, pods, name)
             }
             Owner::Itself => {
-                let pod = self.told.pods.iter().find(|pod| pod.name_any() == id.name);
-                parent::word_on_pod(pod, self.node)
+                let pod = told.pods.iter().find(|pod| pod.name_any() == id.name);
+                parent::word_on_pod(pod, name)
             }
         }
     }
 
-    /// The API's word on a workload of which only pods of this machine are watched.
+    /// What the API says of a workload of which only pods of this machine are watched.
     fn word_on_local(&self, id: &Id, owner: Owner) -> Api {
-        let Some(local) = self.told.local else { return Api::Unknown };
-        let is_its = |pod: &&Pod| parent::workload(pod) == (id.clone(), owner);
-        match local.iter().filter(is_its).any(|pod| parent::is_parent(pod, self.node)) {
+        let told = self.look.told;
+        if told.local.is_none() {
+            return Api::Unknown;
+        }
+        match self.parents().any(|seen| (&seen.id, seen.owner) == (id, owner)) {
             true => Api::Here,
-            false if self.told.view == View::Worker => Api::Gone,
+            false if told.view == View::Worker => Api::Gone,
             false => self.asked.get(id).copied().unwrap_or(Api::Unknown),
         }
     }
 
-    /// Workloads of other namespaces that have a copy and no pod here: whether somebody still wants them is to be asked.
+    /// Workloads of other namespaces that have a copy and no pod here. Their owners are not watched, so the API has to be asked whether they
+    /// are still wanted.
     pub fn orphans(&self) -> Vec<(Id, Owner)> {
-        if self.told.node.is_none() || self.told.local.is_none() || self.told.view == View::Worker {
+        let told = self.look.told;
+        if told.node.is_none() || told.local.is_none() || told.view == View::Worker {
             return Vec::new();
         }
-        let is_orphan = |(id, workload): &(Id, Workload)| {
+        let is_orphan = |id: &Id, workload: &Workload| {
             id.namespace != NAMESPACE && self.word_on_local(id, workload.owner) == Api::Unknown
         };
-        let orphans = self.workloads().into_iter().filter(is_orphan);
-        orphans.map(|(id, workload)| (id, workload.owner)).collect()
+        let orphans = self.workloads.iter().filter(|(id, workload)| is_orphan(id, workload));
+        orphans.map(|(id, workload)| (id.clone(), workload.owner)).collect()
     }
 
-    /// The runtime's word, of the healthiest pod. Where a static pod of somebody else runs the same, as in a pivot that was cut off, kubelet
-    /// brings that one up: two apiservers that start at once keep each other from it.
-    fn parent(&self, id: &Id, role: Role, component: Option<&str>) -> Parent {
-        let Some(local) = self.local else { return Parent::Unknown };
+    /// What the runtime says of the healthiest pod. A static pod of another program that runs the same component stands in for a stopped
+    /// pod, as in a pivot that was cut off: kubelet brings that one up, and of two apiservers that start at the same time one fails.
+    fn parent(&self, id: &Id, component: Option<&str>) -> Parent {
+        let Some(local) = self.look.local else { return Parent::Unknown };
         let running = || local.iter().filter(|local| local.id == *id && !local.running.is_empty());
-        let pod = |local: &Local| self.told.all_pods().find(|pod| pod.uid().as_ref() == Some(&local.uid));
-        let healthy = |local: &Local| pod(local).is_some_and(|pod| is_healthy(pod, local, role));
-        let has_stand_in = || {
-            self.listing
-                .zip(component)
-                .is_some_and(|(listing, component)| listing.stand_ins.contains(component))
+        let is_healthy = |local: &Local| {
+            self.pods.iter().any(|seen| seen.healthy.is_some_and(|healthy| healthy.uid == local.uid))
         };
-        match (running().next(), running().any(healthy)) {
+        let stand_ins = self.look.listing.zip(component);
+        let has_stand_in =
+            || stand_ins.is_some_and(|(listing, component)| listing.stand_ins.contains(component));
+        match (running().next(), running().any(is_healthy)) {
             (None, _) if has_stand_in() => Parent::Unhealthy,
             (None, _) => Parent::Stopped,
             (Some(_), true) => Parent::Healthy,
@@ -169,24 +177,57 @@ impl Seen<'_> {
     }
 
     fn kubelet(&self, id: &Id) -> Kubelet {
-        match self.local {
+        match self.look.local {
             None => Kubelet::Unknown,
             Some(local) if local.iter().any(|local| local.id == *id) => Kubelet::Lists,
             Some(_) => Kubelet::Lacks,
         }
     }
 
-    /// What runs of `pod`, if it is healthy now.
-    pub fn healthy(&self, pod: &Pod) -> Option<&Local> {
-        let (id, _) = parent::workload(pod);
-        let local = self.local?.iter().find(|local| pod.uid().as_ref() == Some(&local.uid))?;
-        is_healthy(pod, local, self.role(&id, pod)).then_some(local)
-    }
-
     /// Whether there is certainly no copy of a workload.
     pub fn has_none(&self, id: &Id) -> bool {
-        self.listing.is_some_and(|listing| disk(listing, id).kept.is_none())
+        self.look.listing.is_some_and(|listing| disk(listing, id).kept.is_none())
     }
+}
+
+impl<'s> Look<'s> {
+    fn pod(&self, pod: &'s Pod) -> SeenPod<'s> {
+        let (id, owner) = parent::workload(pod);
+        let role = self.role(&id, pod);
+        let uid = pod.metadata.uid.as_ref();
+        let local = self.local.into_iter().flatten().find(|local| uid == Some(&local.uid));
+        let healthy = local.filter(|local| is_healthy(pod, local, role));
+        SeenPod { pod, id, role, healthy, owner, is_parent: parent::is_parent(pod, self.node) }
+    }
+
+    /// Workloads of which there is a copy, or a pod that asks for one. What a pod says is newer than what the copy says.
+    fn workloads(&self, pods: &[SeenPod<'_>]) -> BTreeMap<Id, Workload> {
+        let mut found = BTreeMap::new();
+        for entry in self.listing.into_iter().flat_map(|listing| &listing.entries) {
+            let (name, labels) = (entry.pod.name_any(), entry.pod.labels());
+            let (_, owner) = parent::workload_by_labels(&entry.id.namespace, &name, labels);
+            let role = self.role(&entry.id, &entry.pod);
+            found.insert(entry.id.clone(), workload(&entry.id, owner, role, &entry.pod));
+        }
+        for seen in pods.iter().filter(|seen| seen.is_parent) {
+            found.insert(seen.id.clone(), workload(&seen.id, seen.owner, seen.role, seen.pod));
+        }
+        found
+    }
+
+    /// The role of `pod` or of a copy of it. In other namespaces there is neither steering nor a gate for an apiserver and its copy: such pods
+    /// are like any other.
+    fn role(&self, id: &Id, pod: &Pod) -> Role {
+        if id.namespace != NAMESPACE {
+            return Role::Exclusive;
+        }
+        pod.spec.as_ref().map_or(Role::Exclusive, |spec| parent::role(id, spec, self.own))
+    }
+}
+
+fn workload(id: &Id, owner: Owner, role: Role, pod: &Pod) -> Workload {
+    let component = pod.spec.as_ref().filter(|_| id.namespace == NAMESPACE).and_then(parent::component);
+    Workload { owner, role, component: component.map(|component| component.program) }
 }
 
 fn disk(listing: &Listing, id: &Id) -> Disk {

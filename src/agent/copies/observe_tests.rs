@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Seen, Told, View};
+use super::{Look, Seen, Told, View};
 use crate::agent::complaints::Complaints;
 use crate::agent::copies::evidence;
 use crate::agent::copies::runtime::Local;
@@ -109,14 +109,8 @@ impl Case<'_> {
             deployments: &[],
         };
         let own = id(OWN);
-        let seen = Seen {
-            own: &own,
-            node: "n1",
-            told: &told,
-            local: self.local,
-            listing: self.listing,
-            asked: BTreeMap::new(),
-        };
+        let seen =
+            Seen::new(Look { own: &own, node: "n1", told: &told, local: self.local, listing: self.listing });
         seen.observation(&BTreeMap::new())
     }
 
@@ -221,8 +215,9 @@ fn of_other_namespaces_pods_of_this_machine_are_told_and_owners_are_asked() {
         let told =
             Told { view, node: Some(node.clone()), pods: &[], daemon_sets: &[], deployments: &[], local };
         let asked = asked.iter().cloned().collect();
-        let seen =
-            Seen { own: &own, node: "n1", told: &told, local: Some(&[]), listing: Some(&listing), asked };
+        let look = Look { own: &own, node: "n1", told: &told, local: Some(&[]), listing: Some(&listing) };
+        let mut seen = Seen::new(look);
+        seen.asked = asked;
         let orphans = seen.orphans().len();
         let observed = seen.observation(&BTreeMap::new()).remove(&web_id).unwrap();
         assert_eq!(observed.role, Role::Exclusive, "whatever it runs");

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt as _};
 
-use super::observe::Seen;
+use super::observe::{Seen, SeenPod};
 use crate::agent::complaints::Complaints;
 use crate::checkpoint::Id;
 use crate::checkpoint::copy::{self, Copy, Note, Sources};
@@ -60,20 +60,18 @@ impl Offers {
         complaints: &mut Complaints,
     ) -> BTreeMap<Id, Offered> {
         let mut offered = BTreeMap::new();
-        if seen.told.node.is_none() {
+        if !seen.has_api() {
             return offered;
         }
-        let parents = seen.parents();
-        self.read.retain(|uid, _| parents.iter().any(|pod| pod.uid().as_ref() == Some(uid)));
-        for pod in parents {
-            let (id, _) = workload(pod);
-            match self.offer(client, pod, seen, store).await {
+        self.read.retain(|uid, _| seen.parents().any(|parent| parent.pod.uid().as_ref() == Some(uid)));
+        for parent in seen.parents() {
+            match self.offer(client, parent, seen, store).await {
                 Ok(None) => {}
                 Ok(Some(offer)) => {
-                    complaints.over(&id);
-                    offered.insert(id, offer);
+                    complaints.over(&parent.id);
+                    offered.insert(parent.id.clone(), offer);
                 }
-                Err(why) => complaints.say(&id, why),
+                Err(why) => complaints.say(&parent.id, why),
             }
         }
         offered
@@ -83,11 +81,12 @@ impl Offers {
     async fn offer(
         &mut self,
         client: &Client,
-        pod: &Pod,
+        parent: &SeenPod<'_>,
         seen: &Seen<'_>,
         store: &Store,
     ) -> Result<Option<Offered>, String> {
-        let (Some(local), Some(uid)) = (seen.healthy(pod), pod.uid()) else {
+        let SeenPod { pod, id, role, healthy, .. } = parent;
+        let (Some(local), Some(uid)) = (healthy, pod.uid()) else {
             return Ok(None);
         };
         let is_valid = |read: &Read| read.at.elapsed() < REFRESH && read.running == local.running;
@@ -99,15 +98,13 @@ impl Offers {
         let Some(Read { sources, .. }) = self.read.get(&uid) else { return Ok(None) };
         let secrets = sources.secrets.values().filter_map(|secret| last_change(&secret.metadata));
         let maps = sources.config_maps.values().filter_map(|map| last_change(&map.metadata));
-        let (id, _) = workload(pod);
         let is_proof = started_after(pod, secrets.chain(maps).max());
         // As with recovered Secrets under a pod that has run on. A copy that has proved nothing yet beats none.
-        if !is_proof && !seen.has_none(&id) {
+        if !is_proof && !seen.has_none(id) {
             return Ok(None);
         }
-        let role = seen.role(&id, pod);
-        let files = store.files(&id);
-        let copy = copy::make(pod, &id, role, sources, &files.to_string_lossy());
+        let files = store.files(id);
+        let copy = copy::make(pod, id, *role, sources, &files.to_string_lossy());
         let copy = copy.map_err(|unfit| unfit.to_string())?;
         Ok(Some(Offered { offer: Offer { uid, revision: copy.revision.clone() }, copy }))
     }
