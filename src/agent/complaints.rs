@@ -1,4 +1,4 @@
-//! What is wrong, said once and not every second.
+//! Problems, each logged once and not in every round.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -6,12 +6,12 @@ use std::fmt::Display;
 
 use crate::error::chain;
 
-/// The last complaint about each subject.
+/// The last problem of each subject.
 #[derive(Default)]
 pub struct Complaints(BTreeMap<String, String>);
 
 impl Complaints {
-    /// Says what is wrong with `subject`, if that is news.
+    /// Logs a problem of `subject`, unless it is the same as the last one.
     pub fn say(&mut self, subject: &impl Display, why: String) {
         let subject = subject.to_string();
         if self.0.get(&subject) != Some(&why) {
@@ -20,7 +20,7 @@ impl Complaints {
         }
     }
 
-    /// Says what is wrong, or that nothing is.
+    /// Logs the problem of `result`, or forgets the last one of `subject`.
     pub fn hear<T, E: Error>(&mut self, subject: &impl Display, result: &Result<T, E>) {
         match result {
             Ok(_) => self.over(subject),
@@ -28,12 +28,12 @@ impl Complaints {
         }
     }
 
-    /// Nothing is wrong with `subject` any more.
+    /// Forgets the last problem of `subject`.
     pub fn over(&mut self, subject: &impl Display) {
         self.0.remove(&subject.to_string());
     }
 
-    /// What is wrong with `subject`.
+    /// The last problem of `subject`.
     pub fn about(&self, subject: &impl Display) -> Option<&str> {
         self.0.get(&subject.to_string()).map(String::as_str)
     }

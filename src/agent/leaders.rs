@@ -1,13 +1,17 @@
-//! Releases the leases of controller managers and schedulers that have ended. Their next leader would wait 15 s and more otherwise.
+//! Releases the leases of controller managers and schedulers that have ended. Their next leader
+//! would wait 15 s and more otherwise.
 //!
-//! The holder of a lease calls itself HOSTNAME_UUID: its machine is known, its process is not. When a process of the component ends here,
-//! the lease is released if no process that is left can be its holder:
+//! The holder of a lease calls itself HOSTNAME_UUID: its machine is known, its process is not. When
+//! a process of the component ends here, the lease is released if no process that is left can be
+//! its holder:
 //!
 //! - Processes of this machine that began after the lease was acquired cannot.
-//! - A process of another machine can only where two machines have one hostname, which nothing forbids. So unless the API knows pods of
-//!   the component on this machine alone, the lease is watched first for as long as a living holder would take to renew it.
+//! - A process of another machine can only where two machines have one hostname, which nothing
+//!   forbids. So unless the API knows pods of the component on this machine alone, the lease is
+//!   watched first for as long as a living holder would take to renew it.
 //!
-//! Where the machine lost its power, the agent did not see the holder end. So it looks once, when it first meets the API.
+//! Where the machine lost its power, the agent did not see the holder end. So it looks once, when
+//! it first meets the API.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -31,9 +35,11 @@ use crate::host::processes::{self, ContainerProcess};
 
 /// Elected components: name of the lease, and of the container.
 const COMPONENTS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
-/// A leader that lives renews its lease within this time. The rendered ones do so every 750 ms; the default is 2 s.
+/// A leader that lives renews its lease within this time. The rendered ones do so every 750 ms; the
+/// default is 2 s.
 const RENEWED_WITHIN: Duration = Duration::from_millis(2500);
-/// By how much the clock of a process's beginning may be wrong: the kernel gives the machine's own in whole seconds.
+/// By how much the clock of a process's beginning may be wrong: the kernel gives the machine's own
+/// in whole seconds.
 const SLACK: Duration = Duration::from_secs(1);
 
 /// Why the leaders of this machine cannot be watched.
@@ -47,7 +53,8 @@ pub enum Error {
     Processes(#[from] io::Error),
 }
 
-/// Releases leases of the leaders of `node` that have ended, for as long as processes can be watched.
+/// Releases leases of the leaders of `node` that have ended, for as long as processes can be
+/// watched.
 pub async fn guard(client: &Client, node: &str) -> Result<(), Error> {
     let scope = Scope { labels: Some(format!("k8s-app in ({})", COMPONENTS.join(","))), fields: None };
     let mut changes = follow(Objects::<Pod>::namespaced(client, NAMESPACE), &scope);
@@ -116,7 +123,8 @@ impl Living {
     }
 }
 
-/// Tells when `process` has ended. A thread for each of the two or three: it sleeps in the kernel, and dies with this program.
+/// Tells when `process` has ended. A thread for each of the two or three: it sleeps in the kernel,
+/// and dies with this program.
 fn tell_end(
     end: OwnedFd,
     process: ContainerProcess,
@@ -130,8 +138,8 @@ fn tell_end(
     std::thread::Builder::new().stack_size(64 * 1024).spawn(wait).map(drop)
 }
 
-/// Releases the lease of a holder that ended before the agent watched. The lease is read before the processes: one that acquires it later is
-/// not its holder.
+/// Releases the lease of a holder that ended before the agent watched. The lease is read before the
+/// processes: one that acquires it later is not its holder.
 async fn release_unseen(
     client: &Client,
     name: &str,
@@ -217,7 +225,8 @@ mod tests {
         serde_json::from_value(pod).unwrap()
     }
 
-    /// Another machine may have this one's hostname: without a process here its lease would have been released while it leads.
+    /// Another machine may have this one's hostname: without a process here its lease would have
+    /// been released while it leads.
     #[test]
     fn a_lease_is_released_unwatched_only_where_no_other_machine_runs_the_component() {
         let here = pod("kube-scheduler", Some("n1"));

@@ -1,15 +1,19 @@
-//! The agent: on every controller, it lets control-plane pods be replaced without anybody noticing, and brings them back where no API is
-//! left that could.
+//! The agent. On every controller it lets pods of the control plane be replaced without a failed
+//! request, and brings them back where no API is left that could.
 //!
-//! [`handover::guard`] steers new connections while one apiserver makes way for the next and opens the next one's readiness gate;
-//! `leaders` lets go of the lease of a controller manager or scheduler that has ended; `copies` keeps copies of pods on disk and gives them
-//! to kubelet; `identity` keeps it known to the API. It only ever looks at processes of its own machine, and writes nothing but copies,
-//! conditions of pods, and leases. While it is away a roll waits, and the older apiserver serves.
+//! - [`handover::guard`] steers new connections while one apiserver is replaced by the next, and
+//!   opens the readiness gate of the next.
+//! - `leaders` releases the lease of a controller manager or scheduler that has ended.
+//! - `copies` keeps copies of pods on disk, and gives them to kubelet.
+//! - `identity` renews the agent's certificate.
 //!
-//! On a machine that is no controller, where its kubeconfig has kubelet's certificate, it looks after copies alone.
+//! The agent acts on its own machine alone. It writes copies, conditions of pods, and leases. While
+//! it is away a rollout waits, and the older apiserver serves. On a machine that is no controller,
+//! where its kubeconfig has kubelet's certificate, it keeps copies and does nothing else.
 //!
-//! Its own copy always runs beside its pod. One of the two works, the other waits for its end: a lock of the machine's network namespace.
-//! Both make way for `unpivot`, which works in their place for a while, and are there again when it ends, however that is.
+//! The agent's pod and the copy of it both run. One works, and the other waits for the lock
+//! [`Name::Agent`]. Both step down while a command holds [`Name::StandIn`], as `unpivot` does, and
+//! go on when that command has ended, in whatever way.
 
 mod complaints;
 mod copies;
@@ -33,7 +37,7 @@ use crate::host::files;
 /// Between two looks whether another process stands in, where that cannot be watched.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What the agent is told.
+/// What the agent needs to know.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Its identity, and where the API of this machine is.
@@ -55,7 +59,7 @@ pub enum Error {
     /// The way to the API cannot be used.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
-    /// The port cannot be looked at.
+    /// The port of the apiservers cannot be asked.
     #[error(transparent)]
     Handover(#[from] handover::Error),
     /// The leaders of this machine cannot be watched.
@@ -85,7 +89,11 @@ impl From<Error> for Failure {
     }
 }
 
-/// Works until it is told to end.
+/// Works until SIGTERM.
+///
+/// # Errors
+/// If the kubeconfig cannot be used, or a part of the agent cannot go on. Kubelet then starts the
+/// container again.
 pub async fn run(options: &Options) -> Result<(), Error> {
     let mut terminated = signal(SignalKind::terminate()).map_err(host("listen for signals"))?;
     tokio::select! {
@@ -98,9 +106,10 @@ async fn work(options: &Options) -> Result<(), Error> {
     let Options { kubeconfig, node, store, .. } = options;
     let locks = Locks::in_folder(&store.secrets);
     loop {
-        // One with which nobody could work must not look healthy while it waits: it would be rolled out, and a copy of it kept.
+        // An agent with a broken kubeconfig must not look healthy while it waits: it would be
+        // rolled out, and a copy of it kept.
         kubeconfig::read(kubeconfig)?;
-        // Before anything that takes memory: one of two waits here for as long as the other lives.
+        // Before anything that takes memory: one of the two agents waits here all its life.
         tracing::info!(node, "waiting to be the one agent of this machine that works");
         let _alone = wait_to_be_alone(&locks).await?;
         let identity = identity::Keeper::new(kubeconfig, store)?;
@@ -117,7 +126,8 @@ async fn wait_to_be_alone(locks: &Locks) -> Result<Lock, files::Error> {
     locks.take(Name::Agent).await
 }
 
-/// Returns once a command holds the stand-in's lock. Where the kernel has no watch left, it is looked at from time to time.
+/// Returns once a command holds the stand-in's lock. Where the kernel has no watch left, it is
+/// looked at from time to time.
 async fn wait_for_a_stand_in(locks: &Locks) -> Result<(), files::Error> {
     let mut has_warned = false;
     loop {
@@ -142,7 +152,7 @@ fn host(act: &'static str) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Host { act, source }
 }
 
-/// Ends when one of its parts does.
+/// Returns when one of its parts does.
 async fn work_alone(options: &Options, locks: &Locks, identity: identity::Keeper) -> Result<(), Error> {
     let Options { node, store, runtime, .. } = options;
     let server = identity.access().borrow().server.clone();

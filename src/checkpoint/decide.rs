@@ -1,18 +1,23 @@
 //! The state machine of the checkpointer: (state, observation, time) to (state, actions). Pure.
 //!
-//! What is on disk is the phase of a workload: nothing, a kept copy, a kept and an active one. The state holds only how long things
-//! have been so, so an agent that starts again needs nothing but the disk. Actions are repeated until the disk shows them done.
+//! What is on disk is the phase of a workload: nothing, a kept copy, a kept and an active one. The
+//! state holds only how long things have been so, so an agent that starts again needs nothing but
+//! the disk. Actions are repeated until the disk shows them done.
 //!
-//! What holds, whatever is seen:
-//! - An observation that failed is [`Unknown`](Api::Unknown). It starts nothing, stops nothing, removes nothing, and stops the clocks;
-//!   that of removal begins anew.
-//! - A copy replaces the kept one only after its very pod, started with these very files, has been healthy for [`Timing::soak`].
-//! - The copy of a pod that may share its machine with it ([`Role::Apiserver`], [`Role::Leader`]) goes when the pod has been
-//!   healthy for a while; the leaders' before the apiserver's.
-//! - The copy of any other pod is started only where nobody else would start the pod: it goes at the first word of the API or
-//!   of kubelet that the pod is theirs to run, and is not started while the API's last word was that the pod has gone from here:
-//!   another machine may have it. Exclusion counts more than presence.
-//! - The own copy is always active. It goes last, after every other one; a list that misses the own pod for a while changes nothing.
+//! # Guarantees
+//! Whatever is seen:
+//! - An observation that failed is [`Unknown`](Api::Unknown). It starts nothing, stops nothing,
+//!   removes nothing, and stops the clocks; that of removal begins anew.
+//! - A copy replaces the kept one only after its very pod, started with these very files, has been
+//!   healthy for [`Timing::soak`].
+//! - The copy of a pod that may share its machine with it ([`Role::Apiserver`], [`Role::Leader`])
+//!   goes when the pod has been healthy for a while; the leaders' before the apiserver's.
+//! - The copy of any other pod is started only where neither the API nor kubelet would start the
+//!   pod. It goes as soon as one of them says that the pod is theirs to run. It is not started
+//!   while the API's last word was that the pod has gone from here: another machine may run it.
+//!   That two never run counts more than that one does.
+//! - The own copy is always active. It goes last, after every other one; a list that misses the own
+//!   pod for a while changes nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,9 +30,10 @@ use super::{Id, Role};
 /// How long things must hold.
 #[derive(Clone, Debug)]
 pub struct Timing {
-    /// A stopped pod's copy is started after this while the API is silent: the runtime starts a container again in less. A pod
-    /// that has not been seen at all since the agent started, as after a boot, is not waited for, unless it is exclusive; of a leader,
-    /// as long as `kubelet` says: its own pod may be started once the apiserver answers.
+    /// A stopped pod's copy is started after this while the API is silent: the runtime starts a
+    /// container again in less. A pod that has not been seen at all since the agent started, as
+    /// after a boot, is not waited for, unless it is exclusive; of a leader, as long as `kubelet`
+    /// says: its own pod may be started once the apiserver answers.
     pub start: Duration,
     /// The same while the API has the pod: kubelet needs that long to hear of it and to start it.
     pub kubelet: Duration,
@@ -37,11 +43,13 @@ pub struct Timing {
     pub settle: Duration,
     /// A pod has been healthy this long before its copy becomes the one to use.
     pub soak: Duration,
-    /// A workload has been unwanted this long, without a break, before its copy is removed. v0.14's `--checkpoint-grace-period`.
+    /// A workload has been unwanted this long, without a break, before its copy is removed. v0.14's
+    /// `--checkpoint-grace-period`.
     pub grace: Duration,
     /// The apiserver's copy waits at most this long for those of the leaders to go.
     pub order: Duration,
-    /// At most this much time is counted between two observations: an agent that was stopped has seen nothing meanwhile.
+    /// At most this much time is counted between two observations: an agent that was stopped has
+    /// seen nothing meanwhile.
     pub step: Duration,
 }
 
@@ -123,7 +131,8 @@ pub struct State {
     last: Option<Duration>,
 }
 
-/// Decides what to do now. `now` is any clock that only goes forward. Actions are in the order in which they are to be done.
+/// Decides what to do now. `now` is any clock that only goes forward. Actions are in the order in
+/// which they are to be done.
 pub fn decide(
     mut state: State,
     observation: &Observation,
@@ -143,8 +152,8 @@ pub fn decide(
     (state, decided.into_iter().map(|(_, action)| action).collect())
 }
 
-/// Whether there is nothing left to remember of a workload. That the agent itself is unwanted is never forgotten: it would begin
-/// to save again.
+/// Whether there is nothing left to remember of a workload. That the agent itself is unwanted is
+/// never forgotten: it would begin to save again.
 fn is_over(observed: &Observed) -> bool {
     observed.role != Role::Own
         && observed.api.is_unwanted()
@@ -210,7 +219,8 @@ impl<'a> Node<'a> {
         moved.or_else(|| self.save(disk, memory, seen))
     }
 
-    /// The offered pod becomes the copy to use: at once if there is none, else when it has proven itself.
+    /// The offered pod becomes the copy to use: at once if there is none, else when it has proven
+    /// itself.
     fn save(&self, disk: &Disk, memory: &Memory, seen: &Observed) -> Option<(Act, Why)> {
         let offer = seen.offer.as_ref().filter(|offer| disk.kept.as_ref() != Some(&offer.revision))?;
         let why = match disk.kept {
@@ -224,7 +234,8 @@ impl<'a> Node<'a> {
     /// Whether a copy that may run beside its pod is started.
     fn stands_in(&self, memory: &Memory, seen: &Observed) -> Option<(Act, Why)> {
         let patience = match seen.api {
-            // Nobody leads before there is an apiserver, and whoever tries keeps that from the processor while it starts.
+            // A leader can do nothing before there is an apiserver, and takes processor time from
+            // it while it starts.
             Api::Unknown if !memory.was_alive && seen.role == Role::Leader => self.timing.kubelet,
             Api::Unknown if !memory.was_alive => Duration::ZERO,
             Api::Unknown => self.timing.start,
@@ -240,7 +251,8 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Whether the copy of an exclusive pod is started: only where nobody else would start the pod.
+    /// Whether the copy of an exclusive pod is started: only where neither the API nor kubelet
+    /// would start the pod.
     fn stands_in_alone(&self, memory: &Memory, seen: &Observed) -> Option<(Act, Why)> {
         let alone = (seen.api, seen.parent, seen.kubelet) == (Api::Unknown, Parent::Stopped, Kubelet::Lacks);
         // By the API's last word another machine may have it.
@@ -256,7 +268,8 @@ impl<'a> Node<'a> {
             .then_some((Act::Deactivate, Why::PodHealthy))
     }
 
-    /// The apiserver's copy lets those of the leaders go first, which need it to hand over, for a while.
+    /// The apiserver's copy lets those of the leaders go first, which need it to hand over, for a
+    /// while.
     fn may_go(&self, memory: &Memory, seen: &Observed, after: Duration) -> bool {
         let leads = |other: &Observed| {
             other.role == Role::Leader && other.disk.as_ref().is_none_or(|disk| disk.active.is_some())
@@ -292,7 +305,8 @@ fn is_there(disk: &Disk) -> bool {
     *disk != Disk::default()
 }
 
-/// Remembering comes first, then starting, the apiserver's copy before all; what ends, ends in the opposite order.
+/// Remembering comes first, then starting, the apiserver's copy before all; what ends, ends in the
+/// opposite order.
 fn rank(act: &Act, role: Role) -> u8 {
     let among = match role {
         Role::Apiserver => 0,

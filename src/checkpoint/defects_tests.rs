@@ -5,7 +5,8 @@ use super::decide::Act;
 use super::decide_tests::{ACTIVE, KEPT, Machine, revision, seen};
 use super::observed::{Api, Parent};
 
-/// v0.14's checkpointer, as far as its defects need it: see the tables in its `pkg/checkpoint/state.go`.
+/// v0.14's checkpointer, as far as its defects need it: see the tables in its
+/// `pkg/checkpoint/state.go`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Old {
     Inactive,
@@ -54,7 +55,8 @@ fn defect_of_v0_14_a_runtime_that_failed_to_answer_activated_everything() {
 
 #[test]
 fn defect_of_v0_14_a_broken_pod_was_kept_in_place_of_the_good_one() {
-    // v0.14 wrote a copy of every pod in the list, and again when it changed. Here a pod is offered only while it is healthy.
+    // v0.14 wrote a copy of every pod in the list, and again when it changed. Here a pod is offered
+    // only while it is healthy.
     let mut machine = Machine::with([("one", seen(Role::Apiserver, KEPT, Api::Here, Parent::Unhealthy))]);
     machine.run(500);
     assert_eq!(machine.of("one").disk.as_ref().unwrap().kept, revision("good"));

@@ -1,4 +1,5 @@
-//! How long something has been so, counted only while it is seen: an observation that failed says nothing, neither way.
+//! How long something has been so, counted only while it is seen: an observation that failed says
+//! nothing, neither way.
 
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ pub struct Memory {
     pub stopped: Held,
     /// Nothing wants the pod on this machine.
     pub unwanted: Held,
-    /// The API's last word is that nothing wants the pod on this machine. Silence does not unsay it.
+    /// The API's last word is that nothing wants the pod on this machine. Silence does not unsay
+    /// it.
     pub sent_away: Held,
     /// The same pod is offered.
     pub offered: Held,
@@ -60,7 +62,8 @@ impl Memory {
         self.see_offer(offer.as_ref(), elapsed);
     }
 
-    /// Another pod, another revision, or a second without either starts anew: neither is this urgent.
+    /// Another pod, another revision, or a second without either starts anew: neither is this
+    /// urgent.
     fn see_offer(&mut self, offer: Option<&Offer>, elapsed: Duration) {
         let same = offer.is_some() && offer == self.offer.as_ref();
         if !same {

@@ -1,15 +1,17 @@
-//! What a machine remembers of the pods that must come back without the API: the core of the checkpointer.
+//! Copies of the pods of a machine that must come back without the API: what to keep, when to run
+//! it, and how it is made and stored.
 //!
 //! ```text
 //! API, runtime, kubelet, disk ─ the agent ─► Observation ─ decide ─► Actions ─ the agent ─► copy::make ─► Copy ─► Store
 //! ```
 //!
-//! [`decide`] is the state machine: what was seen, and the time, in; what to do, out. [`parent`] reads pods and the objects that
-//! own them, [`copy`] turns a pod of the API into one that kubelet runs without it, [`store`] keeps copies on disk. All of it
-//! is synchronous and speaks to nobody: who looks and who acts is the agent.
+//! [`decide`] is the state machine: what was seen, and the time, in; what to do, out. [`parent`]
+//! reads pods and the objects that own them, [`copy`] turns a pod of the API into one that kubelet
+//! runs without it, [`store`] keeps copies on disk. All of it is synchronous and makes no
+//! connection: the agent looks, and the agent acts.
 //!
-//! A copy is kept of a *workload* of this machine, not of a pod: a pod that an edit replaces must not take the memory of the
-//! good one along.
+//! A copy is kept of a *workload* of this machine, not of a pod: an edit replaces the pod, and the
+//! copy of the last good one must stay.
 
 pub mod copy;
 pub mod decide;
@@ -36,8 +38,8 @@ pub const CHECKPOINT_OF: &str = "checkpointer.alpha.coreos.com/checkpoint-of";
 /// Label of a copy, `true`: by it a pod's rules on where it may run leave copies out.
 pub const COPY: &str = "bootkube.dev/copy";
 
-/// A workload on this machine: a DaemonSet, a Deployment, a pod on its own. Two of one name in one namespace share a copy, the one of
-/// whichever pod is newer.
+/// A workload on this machine: a DaemonSet, a Deployment, a pod on its own. Two of one name in one
+/// namespace share a copy, the one of whichever pod is newer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Id {
     /// Namespace of its pods.

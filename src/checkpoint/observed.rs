@@ -1,4 +1,5 @@
-//! What the agent saw of the workloads of a machine in one round: what [`decide`](super::decide) decides on.
+//! What the agent saw of the workloads of a machine in one round: what [`decide`](super::decide)
+//! decides on.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +34,8 @@ pub enum Parent {
     Unknown,
     /// No container of it runs.
     Stopped,
-    /// A container runs, or a static pod of another program does in its place. The pod is not healthy.
+    /// A container runs, or a static pod of another program does in its place. The pod is not
+    /// healthy.
     Unhealthy,
     /// All containers run, and the pod is Ready.
     Healthy,
@@ -50,7 +52,8 @@ pub enum Kubelet {
     Lacks,
 }
 
-/// A pod that a copy may be made of: it is healthy now, and its containers started with the files that its copy would get.
+/// A pod that a copy may be made of: it is healthy now, and its containers started with the files
+/// that its copy would get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// The pod.

@@ -1,7 +1,9 @@
-//! Pods of the API, and the objects that own them: which are to be kept, of what workload they are, whether this machine is still
-//! meant to run them, and whether what runs is what a copy would hold.
+//! Pods of the API, and the objects that own them: which are to be kept, of what workload they are,
+//! whether this machine is still meant to run them, and whether what runs is what a copy would
+//! hold.
 //!
-//! Statuses of workloads are not looked at: the controller manager, which writes them, may be what is missing.
+//! Statuses of workloads are not looked at: the controller manager, which writes them, may be what
+//! is missing.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +48,7 @@ pub fn asks(pod: &Pod, node: &str) -> bool {
     asks && !is_static && !is_copy(pod) && node_of(pod) == Some(node)
 }
 
-/// Whether `pod` was told to go, or has ended for good.
+/// Whether `pod` is terminating, or has ended for good.
 fn is_leaving(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     pod.metadata.deletion_timestamp.is_some() || matches!(phase, Some("Succeeded" | "Failed"))
@@ -59,7 +61,7 @@ fn node_of(pod: &Pod) -> Option<&str> {
 /// The object that made a pod, as far as copies care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// Nobody did, or somebody whose pods have an identity each, such as a StatefulSet.
+    /// None, or one whose pods have an identity each, such as a StatefulSet.
     Itself,
     /// A DaemonSet.
     DaemonSet,
@@ -80,7 +82,8 @@ pub fn workload(pod: &Pod) -> (Id, Owner) {
     }
 }
 
-/// The same of a pod that is known by name and labels alone, as the runtime and kept copies have it.
+/// The same of a pod that is known by name and labels alone, as the runtime and kept copies have
+/// it.
 pub fn workload_by_labels(namespace: &str, name: &str, labels: &BTreeMap<String, String>) -> (Id, Owner) {
     let base = name.rsplit_once('-').map(|(base, _)| base);
     let of_set = base.filter(|_| labels.contains_key(REVISION_HASH) && !labels.contains_key(STATEFUL_NAME));
@@ -131,7 +134,8 @@ pub struct Component<'p> {
     pub container: &'p Container,
 }
 
-/// The component of the control plane that a pod runs. What a shell's script does with its flags cannot be known, so a shell runs none.
+/// The component of the control plane that a pod runs. What a shell's script does with its flags
+/// cannot be known, so a shell runs none.
 pub fn component(spec: &PodSpec) -> Option<Component<'_>> {
     spec.containers.iter().enumerate().find_map(|(index, container)| {
         let program = PROGRAMS.into_iter().find(|program| runs(words(container), program))?;
@@ -144,7 +148,8 @@ pub fn words(container: &Container) -> impl Iterator<Item = &str> {
     container.command.iter().chain(&container.args).flatten().map(String::as_str)
 }
 
-/// The API's word on a pod without an owner, or one that is its own. `pod` is the answer to asking for it by name.
+/// What the API says of a pod without an owner, or one that is its own. `pod` is the answer to
+/// asking for it by name.
 pub fn word_on_pod(pod: Option<&Pod>, node: &str) -> Api {
     match pod {
         Some(pod) if is_parent(pod, node) => Api::Here,
@@ -153,7 +158,7 @@ pub fn word_on_pod(pod: Option<&Pod>, node: &str) -> Api {
     }
 }
 
-/// The API's word on a DaemonSet's pods: `pods` are those of this workload on every machine.
+/// What the API says of a DaemonSet's pods: `pods` are those of this workload on every machine.
 pub fn word_on_daemon_set<'p>(
     set: Option<&DaemonSet>,
     pods: impl IntoIterator<Item = &'p Pod>,
@@ -171,10 +176,12 @@ pub fn word_on_daemon_set<'p>(
     }
 }
 
-/// The API's word on a Deployment's pods: `pods` are those of this workload on every machine, assigned or not.
+/// What the API says of a Deployment's pods: `pods` are those of this workload on every machine,
+/// assigned or not.
 ///
-/// It is [`Api::Wanted`] when none at all is assigned: then nobody may be there to make one. A missing one of several is made by
-/// those who are.
+/// It is [`Api::Wanted`] only when no pod at all is assigned: then the controller manager that
+/// would create one may be what is missing. Of several, the ones that are left replace a missing
+/// one.
 pub fn word_on_deployment<'p>(
     deployment: Option<&Deployment>,
     pods: impl IntoIterator<Item = &'p Pod, IntoIter: Clone>,
@@ -245,8 +252,8 @@ fn holds(rule: &NodeSelectorRequirement, value: Option<&str>) -> bool {
     }
 }
 
-/// Whether a taint keeps the pods of a DaemonSet away. Those that Kubernetes puts on a node in trouble never do: its controller gives
-/// the pods tolerations for them.
+/// Whether a taint keeps the pods of a DaemonSet away. Those that Kubernetes puts on a node in
+/// trouble never do: its controller gives the pods tolerations for them.
 fn tolerates(spec: &PodSpec, taint: &Taint) -> bool {
     let harmless = taint.effect == "PreferNoSchedule" || taint.key.starts_with("node.kubernetes.io/");
     harmless || spec.tolerations.iter().flatten().any(|toleration| covers(toleration, taint))
@@ -268,8 +275,8 @@ pub fn last_change(metadata: &ObjectMeta) -> Option<&Time> {
     written.chain(&metadata.creation_timestamp).max()
 }
 
-/// Whether every container of `pod` started after `change`, so that it runs with what the copy would hold. Files that are put
-/// under a running process prove nothing: it may not have read them.
+/// Whether every container of `pod` started after `change`, so that it runs with what the copy
+/// would hold. Files that are put under a running process prove nothing: it may not have read them.
 pub fn started_after(pod: &Pod, change: Option<&Time>) -> bool {
     let Some(status) = &pod.status else { return false };
     let statuses: Vec<&ContainerStatus> = status.container_statuses.iter().flatten().collect();

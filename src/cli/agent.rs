@@ -8,16 +8,20 @@ use crate::agent::{self, Options};
 use crate::checkpoint::store::Store;
 use crate::error::{ExitClass, Failure};
 
-/// Watch over the control plane of this machine: runs on every controller, in the DaemonSet kube-system/pod-checkpointer.
+/// Watch over the control plane of this machine: runs on every controller, in the DaemonSet
+/// kube-system/pod-checkpointer.
 ///
-/// While an apiserver is replaced it steers new connections to the one that is ready, and it lets go of the lease of a controller manager
-/// or scheduler that has ended. It keeps copies of the pods that are annotated checkpointer.alpha.coreos.com/checkpoint=true, and gives them
-/// to kubelet as static pods where nobody else would bring them back. It renews its own certificate before it ends. Where the kubeconfig has
-/// kubelet's certificate, as in the DaemonSet kube-system/pod-checkpointer-worker, it keeps copies and does nothing else. On a controller it
+/// While an apiserver is replaced it steers new connections to the one that is ready, and it lets
+/// go of the lease of a controller manager or scheduler that has ended. It keeps copies of the pods
+/// that are annotated checkpointer.alpha.coreos.com/checkpoint=true, and gives them to kubelet as
+/// static pods where nobody else would bring them back. It renews its own certificate before it
+/// ends. Where the kubeconfig has kubelet's certificate, as in the DaemonSet
+/// kube-system/pod-checkpointer-worker, it keeps copies and does nothing else. On a controller it
 /// needs the machine's network and process namespaces and the user that the control plane runs as.
 #[derive(Args)]
 pub(super) struct AgentArgs {
-    /// Kubeconfig of the agent, leading to the API of this machine; on a machine that is no controller, to any
+    /// Kubeconfig of the agent, leading to the API of this machine; on a machine that is no
+    /// controller, to any
     #[arg(long, value_name = "FILE")]
     kubeconfig: PathBuf,
     /// Name of this machine's node
@@ -31,7 +35,8 @@ pub(super) struct AgentArgs {
     container_runtime_endpoint: PathBuf,
 }
 
-/// Threads for disks and /proc. At most four are used at a time, unless a disk hangs and work that was given up waits for it.
+/// Threads for disks and /proc. At most four are used at a time, unless a disk hangs and work that
+/// was given up waits for it.
 const BLOCKING: usize = 8;
 /// What a debug build needs to parse the largest manifest, with room to spare.
 const STACK: usize = 1 << 20;
@@ -46,7 +51,8 @@ pub(super) fn run(args: AgentArgs) -> Result<(), Failure> {
     let AgentArgs { kubeconfig, node_name, pod_manifest_path, container_runtime_endpoint } = args;
     let store = Store { manifests: pod_manifest_path, ..Store::default() };
     let options = Options { kubeconfig, node: node_name, store, runtime: container_runtime_endpoint };
-    // One thread that never blocks, and a few that do, with small stacks: the agent's memory is on every machine twice.
+    // One thread that never blocks, and a few that do, with small stacks: the agent's memory is on
+    // every machine twice.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING)

@@ -15,10 +15,11 @@ pub(super) enum CheckpointCommand {
     List(ListArgs),
 }
 
-/// Show which pods would run on this machine without an API, from when their copies are, why they are the ones to use, and which of them
-/// run now.
+/// Show which pods would run on this machine without an API, from when their copies are, why they
+/// are the ones to use, and which of them run now.
 ///
-/// Needs no API: it reads the folders of the copies, which only root may. Copies are made by the agent (`bootkube agent`).
+/// Needs no API: it reads the folders of the copies, which only root may. Copies are made by the
+/// agent (`bootkube agent`).
 #[derive(Args)]
 pub(super) struct ListArgs {
     /// Directory from which the kubelet takes static pods

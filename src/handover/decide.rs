@@ -1,8 +1,10 @@
-//! What to do about the apiservers of a machine: a pure function of the listeners on the port and the pods of the API.
+//! What to do about the apiservers of a machine: a pure function of the listeners on the port and
+//! the pods of the API.
 
 use crate::host::steering::Aim;
 
-/// A listener and the pod behind it. Its place in the list is the index by which connections are steered.
+/// A listener and the pod behind it. Its place in the list is the index by which connections are
+/// steered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seated {
     /// Inode of its socket.
@@ -50,7 +52,8 @@ impl Decision {
 ///
 /// # Guarantees
 /// - The newest pod that is ready and not terminating gets new connections.
-/// - Without such a pod they stay where they are if that listener is ready. Otherwise they go to any that is, such as a copy.
+/// - Without such a pod they stay where they are if that listener is ready. Otherwise they go to
+///   any that is, such as a copy.
 /// - No gate is closed while the pod of any listener is unknown.
 pub fn decide(seats: &[Seated], pods: &[Candidate], serving: Option<&str>) -> Decision {
     let pod_of = |seat: &Seated| pods.iter().find(|pod| Some(&pod.uid) == seat.pod.as_ref());
@@ -64,7 +67,8 @@ pub fn decide(seats: &[Seated], pods: &[Candidate], serving: Option<&str>) -> De
     let chosen = newest.map(|(index, _)| index);
     let chosen = chosen.or(present.filter(|index| seats[*index].is_ready)).or(ready().next()).or(present);
     let chosen = chosen.unwrap_or(0);
-    // An apiserver that starts and is not terminating; if there is none, the index that the next one will have.
+    // An apiserver that starts and is not terminating; if there is none, the index that the next
+    // one will have.
     let starts = |index: &usize| !seats[*index].is_ready && *index != chosen && !is_leaving(&seats[*index]);
     let is_listening = |pod: &&Candidate| seats.iter().any(|seat| seat.pod.as_ref() == Some(&pod.uid));
     let is_identified = seats.iter().all(|seat| seat.pod.is_some());
@@ -77,7 +81,8 @@ pub fn decide(seats: &[Seated], pods: &[Candidate], serving: Option<&str>) -> De
     }
 }
 
-/// Changes `seats` as the kernel changes its list of listeners: the last one takes the place of one that closes, and a new one comes last.
+/// Changes `seats` as the kernel changes its list of listeners: the last one takes the place of one
+/// that closes, and a new one comes last.
 pub fn reseat(seats: &mut Vec<Seated>, now: Vec<Seated>) {
     let is_in = |seats: &[Seated], seat: &Seated| seats.iter().any(|other| other.inode == seat.inode);
     while let Some(gone) = seats.iter().position(|seat| !is_in(&now, seat)) {
@@ -87,8 +92,9 @@ pub fn reseat(seats: &mut Vec<Seated>, now: Vec<Seated>) {
     seats.extend(came);
 }
 
-/// Where connections stay until every index has answered. The program in the kernel does not follow listeners that come and go, so it
-/// stands, unless it names an index beyond the group: for such a one the kernel picks a listener at random.
+/// Where connections stay until every index has answered. The program in the kernel does not follow
+/// listeners that come and go, so it stands, unless it names an index beyond the group: for such a
+/// one the kernel picks a listener at random.
 pub fn stay(told: Aim, seats: &[Seated], pods: &[Candidate], serving: Option<&str>) -> Aim {
     let Decision { starting, .. } = decide(seats, pods, serving);
     if (told.serving as usize) < seats.len() {
@@ -164,7 +170,8 @@ mod tests {
         // One in between has gone: the index is beyond the group now.
         let left = [seat("a", true), seat("c", true)];
         assert_eq!(stay(told(2, 3), &left, &["a-", "c+"], "c"), (1, 2));
-        // The one that serves has not answered yet that it is ready, and is not taken for the one that starts.
+        // The one that serves has not answered yet that it is ready, and is not taken for the one
+        // that starts.
         let unasked = [seat("a", false), seat("b", false)];
         assert_eq!(stay(told(1, 2), &unasked, &["a-", "b+"], "b"), (1, 2));
     }

@@ -1,4 +1,5 @@
-//! What the guard knows of the listeners on the port: which pod is behind each index, which of them is ready, and where new connections go.
+//! What the guard knows of the listeners on the port: which pod is behind each index, which of them
+//! is ready, and where new connections go.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -17,8 +18,9 @@ const SHORT: Duration = Duration::from_millis(500);
 /// The listeners on the port.
 ///
 /// # Guarantees
-/// `seats` is only as good as the last answers: it is changed by what an index answered, and answers count only while the same sockets
-/// listen. `aim` is `None` whenever the kernel may do something else than was asked last; [`find_out`](Self::find_out) settles that.
+/// `seats` is only as good as the last answers: it is changed by what an index answered, and
+/// answers count only while the same sockets listen. `aim` is `None` whenever the kernel may do
+/// something else than was asked last; [`find_out`](Self::find_out) settles that.
 #[derive(Default)]
 pub struct Group {
     /// The sockets.
@@ -38,7 +40,8 @@ pub struct Group {
 }
 
 impl Group {
-    /// Takes in that other sockets listen now. The program in the kernel still holds for the indices that were there before.
+    /// Takes in that other sockets listen now. The program in the kernel still holds for the
+    /// indices that were there before.
     pub fn meet(&mut self, listeners: Vec<Listener>, processes: Vec<ContainerProcess>) {
         self.processes = processes;
         tracing::info!(listeners = listeners.len(), processes = self.processes.len(), "listeners changed");
@@ -55,7 +58,8 @@ impl Group {
         self.since = Some(Instant::now());
     }
 
-    /// Takes in what an index answered. Where processes can be seen, the pod behind the index is then certain.
+    /// Takes in what an index answered. Where processes can be seen, the pod behind the index is
+    /// then certain.
     pub fn learn(&mut self, index: usize, is_ready: bool, pod: Option<String>) {
         if let Some(pod) = pod.filter(|pod| self.seats[index].pod.as_ref() != Some(pod)) {
             match self.seats.iter().position(|seat| seat.pod.as_ref() == Some(&pod)) {
@@ -72,8 +76,9 @@ impl Group {
         }
     }
 
-    /// Whether connections are better off at `index`: the listener there has answered that it is ready, and the one that `aim` gives them to
-    /// has not, nor is it the one that had them before the listeners changed.
+    /// Whether connections are better off at `index`: the listener there has answered that it is
+    /// ready, and the one that `aim` gives them to has not, nor is it the one that had them before
+    /// the listeners changed.
     pub fn is_better(&self, index: usize, aim: Aim) -> bool {
         let present = self.seats.get(aim.serving as usize);
         let is_worse = present.is_none_or(|seat| !seat.is_ready && seat.pod != self.serving);
@@ -85,8 +90,8 @@ impl Group {
         self.since.is_some_and(|since| since.elapsed() > PATIENCE)
     }
 
-    /// Assigns pods where processes cannot be seen: of two listeners the second is that of the newest pod. If that is wrong no request fails,
-    /// since this waits until both are ready.
+    /// Assigns pods where processes cannot be seen: of two listeners the second is that of the
+    /// newest pod. If that is wrong no request fails, since this waits until both are ready.
     pub fn assume_order(&mut self, candidates: &[Candidate]) {
         let are_ready = self.seats.iter().all(|seat| seat.is_ready);
         if let ([_, newer], true, true) = (self.seats.as_mut_slice(), self.processes.is_empty(), are_ready) {
@@ -94,11 +99,13 @@ impl Group {
         }
     }
 
-    /// Finds the pod that gets new connections at present, and the index by which the kernel sends them there. A guard that has just begun
-    /// has not seen which listeners closed before, so it cannot know the order of the rest.
+    /// Finds the pod that gets new connections at present, and the index by which the kernel sends
+    /// them there. A guard that has just begun has not seen which listeners closed before, so it
+    /// cannot know the order of the rest.
     ///
     /// # Cancellation
-    /// Connections may then go to a wrong listener of the group. `aim` is `None`, so the next call puts that right.
+    /// Connections may then go to a wrong listener of the group. `aim` is `None`, so the next call
+    /// puts that right.
     pub async fn find_out(&mut self, port: &Port) -> Result<Aim, Error> {
         let taker = || port.served_by(|socket| holder(&self.processes, socket));
         let serving = taker().await?.flatten().or_else(|| self.serving.clone());

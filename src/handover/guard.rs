@@ -1,5 +1,6 @@
-//! Watches over the apiservers of a machine, and acts while one is replaced by the next: asks each listener on the port whether it is ready,
-//! steers new connections, and sets the readiness gates of the pods, as [`decide`] says.
+//! Watches over the apiservers of a machine, and acts while one is replaced by the next: asks each
+//! listener on the port whether it is ready, steers new connections, and sets the readiness gates
+//! of the pods, as [`decide`] says.
 
 use std::time::{Duration, Instant};
 
@@ -26,22 +27,28 @@ use crate::host::steering::Aim;
 const APISERVER: &str = "kube-apiserver";
 /// Between two rounds while something is about to change. Listeners cannot be watched.
 const BUSY: Duration = Duration::from_millis(50);
-/// Between two rounds at other times. The API tells of pods that come and go; this finds a process that crashed.
+/// Between two rounds at other times. The API tells of pods that come and go; this finds a process
+/// that crashed.
 const IDLE: Duration = Duration::from_secs(1);
-/// Connections to try where the kernel spreads them at random: the newer of two apiservers accepts one of them, almost certainly.
+/// Connections to try where the kernel spreads them at random: the newer of two apiservers accepts
+/// one of them, almost certainly.
 const TRIES: usize = 16;
 
-/// Watches over the apiservers of `node` and never returns. `served` holds the pod that gets new connections and has an open gate.
+/// Watches over the apiservers of `node` and never returns. `served` holds the pod that gets new
+/// connections and has an open gate.
 ///
 /// # Guarantees
-/// - Connections leave a listener that serves only for one that has answered `/readyz` itself, or when it is gone.
+/// - Connections leave a listener that serves only for one that has answered `/readyz` itself, or
+///   when it is gone.
 /// - A gate is opened only after connections were seen to reach the pod.
-/// - Several guards on one machine (the agent's, and that of `start`) come to the same decisions and do not disturb each other's questions.
+/// - Several guards on one machine (the agent's, and that of `start`) come to the same decisions
+///   and do not disturb each other's questions.
 ///
 /// # Cancellation
-/// May be dropped at any time: the program in the kernel stays as it is, and connections stay where they go. A round is cancelled in the
-/// same way when the API has news. So each step changes what the guard believes only after the kernel has done it, and forgets its
-/// aim before it asks for another one.
+/// May be dropped at any time: the program in the kernel stays as it is, and connections stay where
+/// they go. A round is cancelled in the same way when the API has news. So each step changes what
+/// the guard believes only after the kernel has done it, and forgets its aim before it asks for
+/// another one.
 pub async fn guard(port: Port, client: &Client, node: &str, served: &watch::Sender<Option<String>>) {
     let pods: Objects<Pod> = Objects::namespaced(client, NAMESPACE);
     let scope =
@@ -134,7 +141,8 @@ impl Guard {
         Ok(if self.is_settled() || self.group.is_old() { IDLE } else { BUSY })
     }
 
-    /// Whether nothing is to be done until something changes: there is one apiserver, which is ready, steered to, and has an open gate.
+    /// Whether nothing is to be done until something changes: there is one apiserver, which is
+    /// ready, steered to, and has an open gate.
     fn is_settled(&self) -> bool {
         let Group { seats, unready, aim, .. } = &self.group;
         let is_open = |uid: &Option<String>| {
@@ -144,7 +152,8 @@ impl Guard {
         is_one && unready.is_empty() && aim.is_some()
     }
 
-    /// Keeps connections where they are while questions are asked, and lets the apiserver that starts reach itself.
+    /// Keeps connections where they are while questions are asked, and lets the apiserver that
+    /// starts reach itself.
     async fn hold(&mut self, candidates: &[Candidate]) -> Result<Aim, Error> {
         let Self { port, group, .. } = self;
         let aim = match group.aim {
@@ -205,9 +214,9 @@ impl Guard {
         Ok(())
     }
 
-    /// Where the kernel does not steer, or the apiservers are bound to different addresses, it spreads connections at random. The gate is
-    /// opened once the newer apiserver has accepted one and has answered on it that it is ready. The condition says that requests may
-    /// fail.
+    /// Where the kernel does not steer, or the apiservers are bound to different addresses, it
+    /// spreads connections at random. The gate is opened once the newer apiserver has accepted one
+    /// and has answered on it that it is ready. The condition says that requests may fail.
     async fn without_steering(&mut self, candidates: &[Candidate], error: Error) -> Result<Duration, Error> {
         let why = format!("requests may fail in this rollout: {}", chain(&error));
         self.complain(why.clone());

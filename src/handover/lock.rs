@@ -1,12 +1,14 @@
 //! Locks that the agents of a machine, `start` and `unpivot` share.
 //!
-//! Each is a file in a folder that the agent's pod mounts, and only root can open it (see [`lock_file`]): no other user can make the agent
-//! step down or keep connections from being steered. The kernel releases a lock when its holder ends, in whatever way.
+//! Each is a file in a folder that the agent's pod mounts, and only root can open it (see
+//! [`lock_file`]): no other user can make the agent step down or keep connections from being
+//! steered. The kernel releases a lock when its holder ends, in whatever way.
 //!
-//! Earlier agents locked names of abstract sockets instead, which any process in the machine's network namespace could take. Such an
-//! agent and one of this version do not exclude each other. In the rollout from one to the other, the older agent's copy works beside the newer
-//! agent's pod until the copy is replaced as well, which is once the new pod has been healthy for a while. Both come to the same decisions,
-//! and each checks where connections go after it has steered them.
+//! Earlier agents locked names of abstract sockets instead, which any process in the machine's
+//! network namespace could take. Such an agent and one of this version do not exclude each other.
+//! In the rollout from one to the other, the older agent's copy works beside the newer agent's pod
+//! until the copy is replaced as well, which is once the new pod has been healthy for a while. Both
+//! come to the same decisions, and each checks where connections go after it has steered them.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -29,7 +31,8 @@ const STACK: usize = 64 * 1024;
 pub enum Name {
     /// The work of this machine's agent.
     Agent,
-    /// Standing in for the agent. A command that takes this lock before it waits for [`Name::Agent`] makes the agent step down.
+    /// Standing in for the agent. A command that takes this lock before it waits for
+    /// [`Name::Agent`] makes the agent step down.
     StandIn,
     /// Steering the connections to a port.
     Steering(u16),
@@ -81,7 +84,8 @@ impl Locks {
     /// Waits for the lock `name`.
     ///
     /// # Cancellation
-    /// If the future is dropped before it is ready, the lock is not held. A thread may go on waiting for it, which releases it at once.
+    /// If the future is dropped before it is ready, the lock is not held. A thread may go on
+    /// waiting for it, which releases it at once.
     ///
     /// # Errors
     /// If the file cannot be opened or locked.
@@ -156,7 +160,8 @@ impl Locks {
     }
 }
 
-/// Waits for a lock where that blocks nothing else. The thread sleeps in the kernel and dies with the process.
+/// Waits for a lock where that blocks nothing else. The thread sleeps in the kernel and dies with
+/// the process.
 async fn wait_on_a_thread(file: File, mode: Mode) -> io::Result<File> {
     let (sender, receiver) = oneshot::channel();
     let wait = move || {
@@ -188,7 +193,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Waits until the lock may have been taken since it was last looked at: since [`Locks::watch`], or since this returned.
+    /// Waits until the lock may have been taken since it was last looked at: since
+    /// [`Locks::watch`], or since this returned.
     ///
     /// # Cancellation
     /// Nothing is lost if the future is dropped.
@@ -318,7 +324,8 @@ mod tests {
         timeout(LONG, waiting).await.unwrap().unwrap().unwrap();
     }
 
-    /// As any process in the machine's network namespace could, when the locks were names of abstract sockets.
+    /// As any process in the machine's network namespace could, when the locks were names of
+    /// abstract sockets.
     #[tokio::test]
     async fn a_user_that_is_not_root_can_neither_hold_nor_look_at_a_lock() {
         let (folder, locks) = locks();

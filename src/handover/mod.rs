@@ -1,14 +1,18 @@
-//! The hand-over from one apiserver to the next on one port of a machine: which of them gets new connections.
+//! The hand-over from one apiserver to the next on one port of a machine: which of them gets new
+//! connections.
 //!
-//! An apiserver that terminates resets the connections that reach it last, and one that starts refuses users until it has read the RBAC
-//! objects. So while two share the port, new connections are steered to the older one until the newer one has answered that it is
-//! ready, and to the newer one from then on, before the older one ends. `start` does so in a pivot, and the agent in every later rollout.
+//! An apiserver that terminates resets the connections that reach it last, and one that starts
+//! refuses users until it has read the RBAC objects. So while two share the port, new connections
+//! are steered to the older one until the newer one has answered that it is ready, and to the newer
+//! one from then on, before the older one ends. `start` does so in a pivot, and the agent in every
+//! later rollout.
 //!
 //! ```text
 //! Port: ask each index ─► pod, ready? ─► decide (agent), or the order in which they came (unpivot) ─► Port: flip, and verify
 //! ```
 //!
-//! Several processes may do so at once. A lock keeps their questions apart, and all come to the same decision.
+//! Several processes may do so at once. A lock keeps their questions apart, and all come to the
+//! same decision.
 
 pub mod decide;
 mod group;
@@ -19,6 +23,7 @@ mod port;
 pub use guard::guard;
 pub use port::{Answer, Error, Port};
 
-/// Condition of an apiserver's pod: the apiserver has answered for itself that it is ready, and new connections of its machine go to it.
-/// Only then is the pod Ready, and only then does its DaemonSet end the pod before it.
+/// Condition of an apiserver's pod: the apiserver has answered for itself that it is ready, and new
+/// connections of its machine go to it. Only then is the pod Ready, and only then does its
+/// DaemonSet end the pod before it.
 pub const SERVING: &str = "bootkube.dev/serving";

@@ -1,7 +1,9 @@
-//! The API port of this machine: asking each listener on it, and moving new connections from one to another.
+//! The API port of this machine: asking each listener on it, and moving new connections from one to
+//! another.
 //!
 //! # Cancellation
-//! Every future here may be dropped. The lock is released, and the program in the kernel is the last one that was attached, whole.
+//! Every future here may be dropped. The lock is released, and the program in the kernel is the
+//! last one that was attached, whole.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -119,11 +121,12 @@ impl Port {
         self.attach(group, aim)
     }
 
-    /// Asks the listener behind `index`, while all other connections go as `aim` says. `look` is called with the socket that it accepted,
-    /// while the connection is open.
+    /// Asks the listener behind `index`, while all other connections go as `aim` says. `look` is
+    /// called with the socket that it accepted, while the connection is open.
     ///
     /// # Errors
-    /// [`Error::Changed`] if other sockets listen afterwards than before: an index beyond the group is answered by any listener.
+    /// [`Error::Changed`] if other sockets listen afterwards than before: an index beyond the group
+    /// is answered by any listener.
     pub async fn ask<T>(
         &self,
         listeners: &[Listener],
@@ -158,7 +161,8 @@ impl Port {
         }
     }
 
-    /// Calls `look` with the socket that accepted a connection like any client's, while the connection is open; `None` if none did.
+    /// Calls `look` with the socket that accepted a connection like any client's, while the
+    /// connection is open; `None` if none did.
     pub async fn served_by<T>(&self, look: impl FnOnce(u32) -> T) -> Result<Option<T>, Error> {
         match self.questions.connect(Ipv4Addr::LOCALHOST.into(), self.here()).await {
             Err(_) => Ok(None),
@@ -166,7 +170,8 @@ impl Port {
         }
     }
 
-    /// Moves new connections as `aim` says, and verifies that they reach a socket of which `is_its` is true.
+    /// Moves new connections as `aim` says, and verifies that they reach a socket of which `is_its`
+    /// is true.
     ///
     /// # Errors
     /// After an error connections may go to any listener of the group.

@@ -3,7 +3,8 @@
 use std::io;
 use std::net::IpAddr;
 
-/// Every address of every interface, loopback last: where a local apiserver can be asked, the likeliest first.
+/// Every address of every interface, loopback last: where a local apiserver can be asked, the
+/// likeliest first.
 pub fn local() -> io::Result<Vec<IpAddr>> {
     let mut addresses: Vec<IpAddr> = if_addrs::get_if_addrs()?
         .into_iter()

@@ -2,8 +2,8 @@
 
 use std::panic::resume_unwind;
 
-/// Does `work`, which reads disks or all of /proc, on another thread. The agent has one thread for everything that waits; there a slow
-/// disk would hold up the steering of connections.
+/// Does `work`, which reads disks or all of /proc, on another thread. The agent has one thread for
+/// everything that waits; there a slow disk would hold up the steering of connections.
 ///
 /// # Cancellation
 /// If the future is dropped, the work is finished and its result is lost.

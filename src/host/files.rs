@@ -1,7 +1,9 @@
-//! Files that are there whole or not at all, with their mode from the first moment, on disk when the call returns.
+//! Files that are there whole or not at all, with their mode from the first moment, on disk when
+//! the call returns.
 //!
-//! A new file is written beside its place under a dot-name, which kubelet's manifest folder ignores, and renamed. Nothing
-//! here follows a symbolic link in the last part of a name it creates, and nothing reads a file.
+//! A new file is written beside its place under a dot-name, which kubelet's manifest folder
+//! ignores, and renamed. Nothing here follows a symbolic link in the last part of a name it
+//! creates, and nothing reads a file.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::hash::{BuildHasher as _, RandomState};
@@ -33,13 +35,14 @@ pub fn failed(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error
     move |source| Error { act, path, source }
 }
 
-/// Puts `bytes` at `path`, over a file that is there: readers see the old content or the new, also after a power cut.
+/// Puts `bytes` at `path`, over a file that is there: readers see the old content or the new, also
+/// after a power cut.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
     let temporary = temp_path(path);
     let written = create(&temporary, bytes, mode)
         .and_then(|()| fs::rename(&temporary, path).map_err(failed("rename into place", path)));
     if let Err(error) = written {
-        // The first failure is the one to tell; a dot-file that cannot be removed harms nobody.
+        // The first failure is the one to report; a dot-file that stays behind does no harm.
         fs::remove_file(&temporary).ok();
         return Err(error);
     }
@@ -52,7 +55,8 @@ pub fn remove(path: &Path) -> Result<(), Error> {
     sync_dir(parent(path))
 }
 
-/// Creates the file `path`, which must not exist, with exactly `mode`, and waits until its content is on disk.
+/// Creates the file `path`, which must not exist, with exactly `mode`, and waits until its content
+/// is on disk.
 pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
     let mut file = OpenOptions::new()
         .write(true)
@@ -72,7 +76,8 @@ pub fn create_dir(path: &Path, mode: u32) -> Result<(), Error> {
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed("set the mode of", path))
 }
 
-/// Creates a private directory, and those above it that are missing, on disk when the call returns. One that exists keeps its mode.
+/// Creates a private directory, and those above it that are missing, on disk when the call returns.
+/// One that exists keeps its mode.
 pub fn ensure_dir(path: &Path) -> Result<(), Error> {
     if path.is_dir() {
         return Ok(());
@@ -89,7 +94,8 @@ pub fn sync_dir(path: &Path) -> Result<(), Error> {
     File::open(path).and_then(|dir| dir.sync_all()).map_err(failed("sync", path))
 }
 
-/// Waits until it is on disk whether `path` is there. Where the directory that holds it is missing there is nothing to wait for.
+/// Waits until it is on disk whether `path` is there. Where the directory that holds it is missing
+/// there is nothing to wait for.
 pub fn sync_parent(path: &Path) -> Result<(), Error> {
     match sync_dir(parent(path)) {
         Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -116,8 +122,8 @@ pub fn temporary_prefix(name: &str) -> String {
     format!(".{name}.bootkube-")
 }
 
-/// Removes what interrupted writes and removals of `path` have left beside it, for good when the call returns. The caller must be the only
-/// one that writes there.
+/// Removes what interrupted writes and removals of `path` have left beside it, for good when the
+/// call returns. The caller must be the only one that writes there.
 pub fn sweep(path: &Path) -> Result<(), Error> {
     let folder = parent(path);
     let entries = match fs::read_dir(folder) {

@@ -1,4 +1,5 @@
-//! What this machine is called. In a container the name may be the container's; the boot id is the kernel's, the same everywhere on it.
+//! What this machine is called. In a container the name may be the container's; the boot id is the
+//! kernel's, the same everywhere on it.
 
 use std::path::Path;
 use std::{fs, io};

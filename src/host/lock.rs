@@ -1,7 +1,9 @@
-//! The lock of a machine: of the commands that change it, one works at a time. Containers that share nothing but the folder share the lock.
+//! The lock of a machine: of the commands that change it, one works at a time. Containers that
+//! share nothing but the folder share the lock.
 //!
-//! The lock is a file that only root can open (see [`lock_file`]), and its content is what the holder says of itself. The kernel releases
-//! the lock of a process that has died. The content that such a process leaves behind locks nothing.
+//! The lock is a file that only root can open (see [`lock_file`]), and its content is what the
+//! holder says of itself. The kernel releases the lock of a process that has died. The content that
+//! such a process leaves behind locks nothing.
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
@@ -16,7 +18,7 @@ use super::lock_file;
 /// Name of the lock in its folder.
 const NAME: &str = "bootkube.lock";
 
-/// Who holds the lock. A process id would mean nothing in another container.
+/// The holder of the lock. A process id would mean nothing in another container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// `start` or `reset`.
@@ -42,11 +44,11 @@ impl fmt::Display for Holder {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another process holds it.
-    #[error("{} is in use by {}", folder.display(), holder.as_ref().map_or("a bootkube that has not said yet who it is".to_owned(), ToString::to_string))]
+    #[error("{} is in use by {}", folder.display(), holder.as_ref().map_or("a bootkube that has not yet written its name".to_owned(), ToString::to_string))]
     Held {
         /// What is locked.
         folder: PathBuf,
-        /// Who, once it has said so.
+        /// The holder, once it has written its name.
         holder: Option<Box<Holder>>,
     },
     /// The system refused.
@@ -99,7 +101,8 @@ fn read(path: &Path) -> Option<Box<Holder>> {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // While the lock is held still, so that the file is no other process's. A file that stays behind locks nothing.
+        // While the lock is held still, so that the file is no other process's. A file that stays
+        // behind locks nothing.
         if lock_file::is_at(&self.file, &self.path).unwrap_or(false) {
             fs::remove_file(&self.path).ok();
         }

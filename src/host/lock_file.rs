@@ -1,8 +1,9 @@
 //! Files that only root can lock.
 //!
-//! flock(2) asks for no permission but the one to open the file. Whatever every user may read, every user may lock: a folder of mode 0755,
-//! an abstract socket's name likewise. So a lock of ours is a file of mode 0600. The kernel releases it when its holder closes the file or
-//! dies, and no lock outlives a reboot.
+//! flock(2) asks for no permission but the one to open the file. Whatever every user may read,
+//! every user may lock: a folder of mode 0755, an abstract socket's name likewise. So a lock of
+//! ours is a file of mode 0600. The kernel releases it when its holder closes the file or dies, and
+//! no lock outlives a reboot.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -17,7 +18,8 @@ use super::files::{Error, PRIVATE_FILE, failed};
 /// Opens the file `path` to lock it, and creates it where it is missing. Its folder must exist.
 ///
 /// # Errors
-/// If `path` is a symbolic link, no regular file, or belongs to another user: such a file may be one that other users can lock too.
+/// If `path` is a symbolic link, no regular file, or belongs to another user: such a file may be
+/// one that other users can lock too.
 pub fn open(path: &Path) -> Result<File, Error> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK; // a pipe under this name must not make `open` wait
     let file = OpenOptions::new()
@@ -35,14 +37,16 @@ pub fn open(path: &Path) -> Result<File, Error> {
         return Err(failed("use the lock", path)(io::Error::other(why)));
     }
     if found.mode() & 0o077 != 0 {
-        // An administrator's `chmod -R` must not open the lock to everybody, nor stop the control plane.
+        // An administrator's `chmod -R` must neither open the lock to every user nor stop the
+        // control plane.
         file.set_permissions(Permissions::from_mode(PRIVATE_FILE))
             .map_err(failed("set the mode of", path))?;
     }
     Ok(file)
 }
 
-/// Whether `path` still names `file`. A lock on a file that was removed excludes nobody who opens the path later.
+/// Whether `path` still names `file`. A lock on a removed file does not exclude a process that
+/// opens the path later.
 pub fn is_at(file: &File, path: &Path) -> Result<bool, Error> {
     let held = file.metadata().map_err(failed("read", path))?;
     match fs::symlink_metadata(path) {

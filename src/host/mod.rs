@@ -1,4 +1,5 @@
-//! Everything that touches this machine: files, addresses, sockets, processes. Nothing here speaks to the API.
+//! Everything that touches this machine: files, addresses, sockets, processes. Nothing here speaks
+//! to the API.
 
 pub mod addresses;
 pub mod blocking;

@@ -1,4 +1,5 @@
-//! Programs that run on this machine, as far as /proc shows them: a container sees its own, unless it shares the host's process IDs.
+//! Programs that run on this machine, as far as /proc shows them: a container sees its own, unless
+//! it shares the host's process IDs.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
@@ -60,7 +61,8 @@ impl Program {
     }
 }
 
-/// Every program in our network that we may look at. Those that end meanwhile are left out, and so are threads of the kernel.
+/// Every program in our network that we may look at. Those that end meanwhile are left out, and so
+/// are threads of the kernel.
 pub fn all() -> io::Result<Vec<Program>> {
     let entries = fs::read_dir("/proc")?.flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());

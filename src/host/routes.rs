@@ -12,7 +12,7 @@ const REJECT: u32 = 0x200;
 /// A network that packets are sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// To whom.
+    /// Its destination.
     pub network: IpNet,
     /// Whether another machine passes the packets on. If not, the network begins at the interface.
     pub has_gateway: bool,

@@ -1,11 +1,13 @@
-//! Signals that ask to end: heard once, and from then on known to everybody who waits.
+//! Signals that ask the process to end. Each is received once, and every task that waits for one
+//! sees it.
 
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Whether somebody has asked, by SIGTERM or SIGINT. As long as this was not made, such a signal ends the process at once.
+/// Whether SIGTERM or SIGINT was received. Until this exists such a signal ends the process at
+/// once.
 #[derive(Clone, Debug)]
 pub struct Interrupts(watch::Receiver<Option<&'static str>>);
 
@@ -21,16 +23,16 @@ impl Interrupts {
                 _ = interrupt.recv() => "SIGINT",
             };
             tell.send_replace(Some(name));
-            tell.closed().await; // who waits later is to see it too
+            tell.closed().await; // a task that waits later must see it too
         });
         Ok(Self(told))
     }
 
-    /// Waits until somebody asks, and says by which signal.
+    /// Waits for such a signal, and returns its name.
     pub async fn asked(&self) -> &'static str {
         match self.0.clone().wait_for(Option::is_some).await.map(|signal| *signal) {
             Ok(Some(name)) => name,
-            _ => std::future::pending().await, // nobody listens: the runtime is ending
+            _ => std::future::pending().await, // the runtime is ending
         }
     }
 }

@@ -1,5 +1,6 @@
-//! TCP sockets of this machine, asked of the kernel (sock_diag): who listens on a port, and which socket a connection was given to.
-//! Works in any process of the host's network namespace; needs no privilege.
+//! TCP sockets of this machine, asked of the kernel (sock_diag): the listeners on a port, and the
+//! socket that accepted a connection. Works in any process of the host's network namespace; needs
+//! no privilege.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +15,8 @@ use netlink_sys::{Socket, SocketAddr as NetlinkAddress};
 /// A socket that takes new connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listener {
-    /// The kernel's number for it: two listeners never have the same one, and a process that opens it anew gets a new one.
+    /// The kernel's number for it: two listeners never have the same one, and a process that opens
+    /// it anew gets a new one.
     pub inode: u32,
     /// What it is bound to.
     pub address: IpAddr,
@@ -22,7 +24,7 @@ pub struct Listener {
     pub uid: u32,
 }
 
-/// Those who listen on `port`, by number.
+/// The listeners on `port`, by inode.
 pub fn listeners(port: u16) -> io::Result<Vec<Listener>> {
     let of = |header: InetResponseHeader| Listener {
         inode: header.inode,
@@ -39,7 +41,7 @@ pub fn on_port(port: u16) -> io::Result<Vec<IpAddr>> {
     Ok(listeners(port)?.into_iter().map(|listener| listener.address).collect())
 }
 
-/// Number of the socket of this machine that `port` gave to the connection from `peer`, once somebody has accepted it.
+/// Inode of the socket of this machine that has accepted the connection from `peer` to `port`.
 pub fn accepted(port: u16, peer: SocketAddr) -> io::Result<Option<u32>> {
     let is_it = |header: &InetResponseHeader| {
         header.inode != 0 && header.socket_id.destination_address.to_canonical() == peer.ip().to_canonical()

@@ -1,7 +1,9 @@
-//! Files of ours on the machine: static pods in kubelet's folder, and the folders of keys they read.
+//! Files of ours on the machine: static pods in kubelet's folder, and the folders of keys they
+//! read.
 //!
-//! A file that is there already is adopted if it is ours to the byte, replaced if an earlier run placed it, and refused, untouched, if
-//! neither is so. Only what was placed or adopted is removed. Whether a file is an earlier run's the caller knows.
+//! A file that is there already is adopted if it is ours to the byte, replaced if an earlier run
+//! placed it, and refused, untouched, if neither is so. Only what was placed or adopted is removed.
+//! Whether a file is an earlier run's the caller knows.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,7 +49,8 @@ pub enum Found {
     Earlier,
 }
 
-/// Looks whether `content` can be placed at `path`. A file that is not the same must be one that `is_ours`.
+/// Looks whether `content` can be placed at `path`. A file that is not the same must be one that
+/// `is_ours`.
 pub fn look(path: &Path, content: &[u8], is_ours: impl Fn(&[u8]) -> bool) -> Result<Found, Error> {
     match fs::read(path) {
         Ok(found) if found == content => Ok(Found::Same),
@@ -104,8 +107,8 @@ pub fn holds_key(path: &Path, content: &[u8]) -> bool {
     fs::read(path).is_ok_and(|found| found == content)
 }
 
-/// Writes a folder of keys, readable by root alone: a new one is there whole or not at all. In one of ours, which pods may have mounted,
-/// files that are the same already are left alone.
+/// Writes a folder of keys, readable by root alone: a new one is there whole or not at all. In one
+/// of ours, which pods may have mounted, files that are the same already are left alone.
 pub fn write_key_folder(folder: &Path, content: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
     check_key_folder(folder)?;
     if is_ours(folder) {
@@ -135,8 +138,8 @@ pub fn write_key(path: &Path, content: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// Removes a folder of keys for good, if it is ours, and what an interrupted removal left of it. It is renamed first: a part of it without
-/// its marker would pass for a foreign folder.
+/// Removes a folder of keys for good, if it is ours, and what an interrupted removal left of it. It
+/// is renamed first: a part of it without its marker would pass for a foreign folder.
 pub fn remove_key_folder(folder: &Path) -> Result<(), Error> {
     check_key_folder(folder)?;
     if folder.exists() {

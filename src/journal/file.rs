@@ -1,7 +1,8 @@
 //! The journal on disk: readable by root alone, each record there before the call returns.
 //!
-//! A run begins with a new file, put in place whole, that carries over what earlier ones left: so the journal does not grow from run to
-//! run, and nothing is ever appended to a line that was cut off. Whoever writes holds the machine's lock.
+//! A run begins with a new file, put in place whole, that carries over what earlier ones left: so
+//! the journal does not grow from run to run, and nothing is ever appended to a line that was cut
+//! off. Only the holder of the machine's lock writes.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -17,7 +18,10 @@ use super::state::State;
 use crate::host::files::{self, failed};
 use crate::timestamp::rfc3339;
 
-/// What the journal at `path` says; nothing, where there is none.
+/// What the journal at `path` says; nothing if the file is missing.
+///
+/// # Errors
+/// If the file cannot be read, is damaged before its last line, or is of a later version.
 pub fn read(path: &Path) -> Result<State, Error> {
     match fs::read(path) {
         Ok(bytes) => Ok(State::of(&parse(&bytes, path)?)),
@@ -26,7 +30,8 @@ pub fn read(path: &Path) -> Result<State, Error> {
     }
 }
 
-/// Static pods of ours that still are what was placed, so that nobody takes them for a stranger's.
+/// Static pods that are still as bootkube placed them. Preflight must not take them for foreign
+/// ones.
 pub fn intact(state: &State) -> BTreeSet<PathBuf> {
     let is_intact = |path: &&PathBuf| fs::read(path).is_ok_and(|found| state.has_placed(path, &found));
     state.pods().map(|(path, _)| path).filter(is_intact).cloned().collect()
@@ -61,7 +66,11 @@ impl Journal {
         Ok(Self { path: path.to_owned(), open: Mutex::new(open) })
     }
 
-    /// Adds a record, which is on disk when this returns. Where it could not be written nothing of it stays.
+    /// Adds a record, which is on disk when this returns.
+    ///
+    /// # Errors
+    /// Nothing of the record stays then. If a part of it cannot be taken back, every later record
+    /// is refused too.
     pub fn record(&self, record: Record) -> Result<(), Error> {
         let line = now(record);
         let bytes = to_bytes(&line, &self.path)?;

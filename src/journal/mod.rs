@@ -1,13 +1,19 @@
-//! What bootkube did to this machine, kept so that a run that was cut off can be told from a stranger's work.
+//! What bootkube did to this machine, so that after a run that was cut off its files can be told
+//! from foreign ones.
 //!
 //! ```text
 //! placing etcd.yaml ─► (the file appears) ─► placed etcd.yaml      one JSON object a line, on disk before and after each act
 //! journal ─ read, fold ─► State: what is ours, by digest           a torn last line is one that was never written
 //! ```
 //!
-//! The journal is no marker: whether the control plane runs is asked of the cluster each time. It only says what no look at the machine
-//! can: that a file which differs from today's assets was placed by an earlier run, and may be replaced or removed. It holds digests and
-//! never contents. `docs/journal.md` describes it for its readers.
+//! # Guarantees
+//! - A record of an act is on disk before the act begins, and another one after it has ended.
+//! - A line is there whole or does not count.
+//! - It holds digests, never contents.
+//!
+//! The journal does not say whether the control plane runs; the cluster is asked each time. It says
+//! only what no look at the machine can: that a file which differs from today's assets was placed
+//! by an earlier run, and may be replaced or removed. `docs/journal.md` describes it for users.
 
 mod file;
 mod record;
@@ -51,7 +57,7 @@ pub enum Error {
         path: PathBuf,
         /// Its schema.
         schema: u64,
-        /// Who wrote it.
+        /// The version that wrote it.
         bootkube: String,
     },
 }

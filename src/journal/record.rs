@@ -1,4 +1,5 @@
-//! The lines of the journal. A new kind of record, or a new field, is no change of the schema: who does not know it passes over it.
+//! The lines of the journal. A new kind of record or a new field does not change the schema: an
+//! older version ignores it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,8 @@ pub struct Line {
 pub enum Record {
     /// A command began: the first line.
     Begun(Run),
-    /// Something of ours is in place: an earlier run placed it, or it was found to be ours to the byte.
+    /// Something of ours is in place: an earlier run placed it, or it was found to be ours to the
+    /// byte.
     Known(Thing),
     /// Something will be placed now. Until [`Record::Placed`] it may be there or not.
     Placing(Thing),
@@ -77,7 +79,7 @@ pub enum Record {
     },
     /// The command ended: always the last line, unless it was cut off.
     Ended {
-        /// As the caller was told.
+        /// The exit code.
         exit_code: u8,
     },
     /// Written by a later version.
@@ -85,7 +87,7 @@ pub enum Record {
     Unknown,
 }
 
-/// Who writes.
+/// The command that writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// See [`SCHEMA`].
@@ -177,7 +179,11 @@ impl Thing {
     }
 }
 
-/// Reads a journal. What follows the last end of a line was cut off while it was written, and what it told of has not begun.
+/// Reads a journal. A last line without an end was cut off while it was written, so the act that it
+/// names has not begun.
+///
+/// # Errors
+/// If any other line is no record, or the journal is of a later schema.
 pub fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Line>, Error> {
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let lines = bytes[..whole].split_inclusive(|byte| *byte == b'\n').enumerate();

@@ -16,8 +16,8 @@ pub struct State {
     pub things: BTreeMap<PathBuf, Held>,
     /// Digest of the CA of the etcd that was started on this machine.
     pub etcd_authority: Option<String>,
-    /// Whether a bootstrap came to its hand-over: from then on the cluster is its own, also where its control plane is brought back by
-    /// another bootstrap. Until etcd is another one.
+    /// Whether a bootstrap came to its hand-over: from then on the cluster is its own, also where
+    /// its control plane is brought back by another bootstrap. Until etcd is another one.
     pub handed_over: bool,
     /// The last command.
     pub last: Option<Last>,
@@ -41,13 +41,13 @@ pub struct Held {
 /// How a command went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Last {
-    /// Who.
+    /// Which.
     pub run: Run,
     /// When it began.
     pub began: String,
     /// The phase that it entered last.
     pub phase: Option<String>,
-    /// What it told its caller; none if it was cut off.
+    /// Its exit code; none if it was cut off.
     pub exit_code: Option<u8>,
 }
 

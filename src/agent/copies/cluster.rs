@@ -1,8 +1,9 @@
-//! What the API says: watched, and asked once a round whether it still answers. How much of it depends on whose identity the agent has
-//! ([`View`]).
+//! What the API says: watched, and asked once a round whether it still answers. How much the agent
+//! may see depends on its identity ([`View`]).
 //!
-//! A watch that was broken off and taken up again says nothing of it, and what was seen before is stale meanwhile. So the API counts as
-//! silent unless it has just answered a question and no watch has failed for a while.
+//! A watch that broke off and was taken up again does not show that, and what it said before may be
+//! stale meanwhile. So the API counts as silent unless it has just answered a question and no watch
+//! has failed for a while.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::cluster::objects::{Kind, Objects};
 use crate::cluster::retry::describe;
 use crate::cluster::wait::{Scope, follow, follow_some};
 
-/// An answer that takes longer is none.
+/// An API that takes longer to answer counts as silent.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// After a watch has failed: it is tried again at least once in this time.
 const QUIET: Duration = Duration::from_secs(2);
@@ -27,10 +28,12 @@ const QUIET: Duration = Duration::from_secs(2);
 /// What the agent may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
-    /// On a controller: everything of the control plane's namespace on all machines, and this machine's pods of all others.
+    /// On a controller: everything of the control plane's namespace on all machines, and this
+    /// machine's pods of all others.
     Controller,
-    /// On any other machine, in kubelet's name: this machine's pods, and no object that owns one. So what has no pod here for a while counts
-    /// as over, as it did in v0.14.
+    /// On any other machine, with kubelet's certificate: this machine's pods, and none of the
+    /// objects that own them. So a workload without a pod here for a while counts as removed, as it
+    /// did in v0.14.
     Worker,
 }
 
@@ -57,7 +60,7 @@ pub struct Watched {
 
 /// What the API said last.
 pub struct Told<'w> {
-    /// As what the agent sees it.
+    /// How much the agent sees.
     pub view: View,
     /// This machine's node, if the API answers now. If not, all else is of the past.
     pub node: Option<Node>,
@@ -67,8 +70,9 @@ pub struct Told<'w> {
     pub daemon_sets: &'w [DaemonSet],
     /// Deployments of the control plane's namespace.
     pub deployments: &'w [Deployment],
-    /// Pods of this machine that ask to be kept, of other namespaces, and of all where the agent is a worker's. `None` if they are not told:
-    /// the control plane does not suffer from that.
+    /// Pods of this machine that ask to be kept, of other namespaces, and of all where the agent is
+    /// a worker's. `None` if they are not watched at present, which does not affect the control
+    /// plane.
     pub local: Option<&'w [Pod]>,
 }
 
@@ -101,18 +105,22 @@ impl Watched {
         }
     }
 
-    /// Waits until it has told everything once, or failed to. Before that nobody knows whether it is there.
+    /// Waits until every watch has listed its objects once, or one has failed. Before that it is
+    /// unknown whether there is an API.
     pub async fn met(&mut self) {
         let wait = async {
             while self.failed.is_none() && !self.is_whole() {
                 self.changed().await;
             }
         };
-        // One that does neither is away.
+        // An API that does neither in time is away.
         tokio::time::timeout(PATIENCE, wait).await.unwrap_or_default();
     }
 
-    /// Waits for news, and takes them in.
+    /// Waits for news and takes them in.
+    ///
+    /// # Cancellation
+    /// No news is lost if the future is dropped.
     pub async fn changed(&mut self) {
         match self.news.next().await {
             Some(news) => self.take(news),
@@ -121,8 +129,8 @@ impl Watched {
         }
     }
 
-    /// Takes in all news for a while; whether there were any. An API that is away is asked no more than once in that time: a watch that has
-    /// never been answered asks again at once.
+    /// Takes in all news for a while, and returns whether there were any. It stops at a failure,
+    /// since a watch that has never been answered asks again at once.
     pub async fn gather(&mut self, time: Duration) -> bool {
         let (end, failed) = (Instant::now() + time, self.failed);
         let mut has_any = false;
@@ -151,7 +159,7 @@ impl Watched {
         }
     }
 
-    /// What it says, asked now.
+    /// What the watches have, and the answer to a question asked now.
     pub async fn told(&self) -> Told<'_> {
         let node = match self.is_whole() {
             true => self.ask().await,
@@ -191,7 +199,8 @@ impl Watched {
     }
 }
 
-/// Pods of this machine that are not watched anyway; of the others only those that ask are kept in memory.
+/// Pods of this machine that are not watched anyway; of the others only those that ask are kept in
+/// memory.
 fn local(client: &Client, node: &str, view: View) -> BoxStream<'static, News> {
     let mut fields = format!("spec.nodeName={node}");
     if view == View::Controller {

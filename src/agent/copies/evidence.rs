@@ -1,5 +1,5 @@
-//! Says whether this machine survives without the API, where everybody can see it: a readiness gate of the agent's pod. `start` waits for it,
-//! so that a power cut right after it is survived.
+//! Shows whether this machine would survive without the API, as a readiness gate of the agent's
+//! pod. `start` waits for the pod, so that a power cut right after `start` is survived.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, ResourceExt as _};
@@ -15,12 +15,13 @@ use crate::cluster::objects::Objects;
 use crate::cluster::pods::condition;
 use crate::error::chain;
 
-/// Condition of the agent's pod: a copy is kept of each pod of the control plane on its machine, and its own is active.
+/// Condition of the agent's pod: a copy is kept of each pod of the control plane on its machine,
+/// and its own is active.
 pub const KEPT: &str = "bootkube.dev/kept";
 const WELL: &str =
     "a copy is kept of each pod of the control plane on this machine, and the agent's own is active";
 
-/// What is missing; `Ok` if nothing is. Whether others that ask for it can be copied is no matter of the control plane.
+/// What is missing; `Ok` if nothing is. Pods that are not of the control plane do not count.
 pub fn missing(observation: &Observation, complaints: &Complaints) -> Result<(), String> {
     let lacks = |(id, seen): (&Id, &Observed)| {
         let asks = seen.api == Api::Here && seen.role != Role::Exclusive;
@@ -49,15 +50,16 @@ pub fn refused(observation: &Observation, complaints: &Complaints) -> Vec<String
     asks.filter_map(|(id, _)| Some(format!("{id}: {}", complaints.about(id)?))).collect()
 }
 
-/// The subject of complaints about the copy on disk. What cannot be copied is a complaint about the workload itself.
+/// The subject of complaints about the copy on disk. What cannot be copied is a complaint about the
+/// workload itself.
 pub fn copy_of(id: &Id) -> String {
     format!("copy of {id}")
 }
 
-/// A condition of the agent's pod: its type, whether it is met, and what it says.
+/// A condition of the agent's pod: type, whether it is met, message.
 pub type Told = (&'static str, bool, String);
 
-/// What the agent's pod is to say.
+/// The conditions that the agent's pod should have.
 pub fn conditions(
     missing: &Result<(), String>,
     refused: &[String],

@@ -1,5 +1,4 @@
-//! Copies of what must come back without the API: looks, has `checkpoint::decide` decide, and acts; whenever the API has news or breaks off,
-//! once a second while something is not as it should be, and every five seconds at other times.
+//! Keeps the copies of this machine. A round looks, lets `checkpoint::decide` decide, and acts.
 //!
 //! ```text
 //! cluster (API) ┐
@@ -7,9 +6,11 @@
 //! store (disk)  ┘    ▲ offers: copies that could be kept
 //! ```
 //!
-//! Copies are kept of pods of any namespace; what those of other namespaces than the control plane's refer to is read where a Role there allows
-//! it. Nothing here ends a process: a copy runs because its file is in kubelet's folder. Whatever fails is tried again in the next round, and
-//! said once.
+//! There is a round when the API has news or breaks off, every second while something is amiss, and
+//! every five seconds otherwise. Copies are kept of pods of any namespace. Outside of the control
+//! plane's namespace, the Secrets and ConfigMaps of a pod are read where a Role there allows it.
+//! The agent ends no process: a copy runs because its file is in kubelet's folder. What fails is
+//! logged once and tried again in the next round.
 
 mod cluster;
 mod evidence;
@@ -39,16 +40,18 @@ use crate::checkpoint::{Id, Role};
 use crate::error::chain;
 use crate::host::blocking;
 
-/// Between two rounds while something is not as it should be: who runs is not watched.
+/// Between two rounds while something is amiss. The container runtime is not watched.
 const BUSY: Duration = Duration::from_secs(1);
-/// Between two rounds at other times. What ends then is told by the API, or is the API, whose watches break off.
+/// Between two rounds at other times. If a pod ends then, the API tells of it; if the API ends, its
+/// watches break off.
 const IDLE: Duration = Duration::from_secs(5);
-/// After a round: news come in heaps, one for each change of each object. The first makes for a round at once, the others are taken in after it.
+/// After a round, while news are gathered: one change brings many. The first causes a round at
+/// once, the others the next one.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Between two sweeps of what interrupted work left.
+/// Between two removals of what interrupted work left.
 const SWEEP: Duration = Duration::from_secs(600);
 
-/// Looks after the copies of this machine.
+/// Keeps the copies of this machine.
 pub struct Keeper {
     client: Client,
     node: String,
@@ -66,7 +69,8 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// For the machine of `node`, whose runtime listens at `runtime`; `identity` is told to everybody.
+    /// For the machine of `node`, whose runtime listens at `runtime`. The agent's pod shows the
+    /// state of `identity`.
     pub fn new(
         client: &Client,
         node: &str,
@@ -95,20 +99,24 @@ impl Keeper {
         }
     }
 
-    /// Works for ever.
+    /// Never returns.
+    ///
+    /// # Cancellation
+    /// May be dropped at any time. An act on the disk that has begun is finished; each leaves the
+    /// old copy or the new one.
     pub async fn guard(mut self) {
         let mut api = Watched::new(&self.client, &self.node, self.view);
         api.met().await;
         loop {
             let pause = self.round(&api).await;
             if !api.gather(PAUSE).await {
-                // Time that runs out is what a quiet API looks like.
+                // Running out of time is no failure: the API has no news.
                 tokio::time::timeout(pause - PAUSE, api.changed()).await.unwrap_or_default();
             }
         }
     }
 
-    /// Looks and acts once; says when to look again.
+    /// One round. Returns the pause until the next one.
     async fn round(&mut self, api: &Watched) -> Duration {
         let told = api.told().await;
         let local = runtime::look(&self.runtime).await;
@@ -161,13 +169,14 @@ impl Keeper {
     }
 }
 
-/// Whether nothing is about to change: the pod is healthy, and its copy only kept.
+/// Whether nothing is amiss: the pod is healthy, and its copy is kept, and active only if it is the
+/// agent's own.
 fn is_well(seen: &Observed) -> bool {
     let is_kept = |disk: &Disk| disk.kept.is_some() && (seen.role == Role::Own) == disk.active.is_some();
     (seen.api, seen.parent) == (Api::Here, Parent::Healthy) && seen.disk.as_ref().is_some_and(is_kept)
 }
 
-/// Does one thing.
+/// Carries out one action.
 async fn act(store: &Store, action: &Action, offered: Option<Offered>, complaints: &mut Complaints) {
     let Action { id, act, why } = action;
     let (store, workload, reason) = (store.clone(), id.clone(), why.to_string());

@@ -1,8 +1,9 @@
 //! From what API, runtime and disk say to an observation. Pure.
 //!
-//! A pod is healthy if kubelet's status says so, of the very containers that the runtime has: after a boot the API still holds the status of
-//! the containers before it. Kubelet itself is not asked: without an API it authorizes only clients that it has authorized minutes before.
-//! Where the runtime has a sandbox for a pod, kubelet has the pod.
+//! A pod is healthy if kubelet's status says so, of the very containers that the runtime has: after
+//! a boot the API still holds the status of the containers before it. Kubelet itself is not asked:
+//! without an API it authorizes only clients that it has authorized minutes before. Where the
+//! runtime has a sandbox for a pod, kubelet has the pod.
 
 use std::collections::BTreeMap;
 
@@ -143,8 +144,8 @@ impl<'s> Seen<'s> {
         }
     }
 
-    /// Workloads of other namespaces that have a copy and no pod here. Their owners are not watched, so the API has to be asked whether they
-    /// are still wanted.
+    /// Workloads of other namespaces that have a copy and no pod here. Their owners are not
+    /// watched, so the API has to be asked whether they are still wanted.
     pub fn orphans(&self) -> Vec<(Id, Owner)> {
         let told = self.look.told;
         if told.node.is_none() || told.local.is_none() || told.view == View::Worker {
@@ -157,8 +158,9 @@ impl<'s> Seen<'s> {
         orphans.map(|(id, workload)| (id.clone(), workload.owner)).collect()
     }
 
-    /// What the runtime says of the healthiest pod. A static pod of another program that runs the same component stands in for a stopped
-    /// pod, as in a pivot that was cut off: kubelet brings that one up, and of two apiservers that start at the same time one fails.
+    /// What the runtime says of the healthiest pod. A static pod of another program that runs the
+    /// same component stands in for a stopped pod, as in a pivot that was cut off: kubelet brings
+    /// that one up, and of two apiservers that start at the same time one fails.
     fn parent(&self, id: &Id, component: Option<&str>) -> Parent {
         let Some(local) = self.look.local else { return Parent::Unknown };
         let running = || local.iter().filter(|local| local.id == *id && !local.running.is_empty());
@@ -200,7 +202,8 @@ impl<'s> Look<'s> {
         SeenPod { pod, id, role, healthy, owner, is_parent: parent::is_parent(pod, self.node) }
     }
 
-    /// Workloads of which there is a copy, or a pod that asks for one. What a pod says is newer than what the copy says.
+    /// Workloads of which there is a copy, or a pod that asks for one. What a pod says is newer
+    /// than what the copy says.
     fn workloads(&self, pods: &[SeenPod<'_>]) -> BTreeMap<Id, Workload> {
         let mut found = BTreeMap::new();
         for entry in self.listing.into_iter().flat_map(|listing| &listing.entries) {
@@ -215,8 +218,8 @@ impl<'s> Look<'s> {
         found
     }
 
-    /// The role of `pod` or of a copy of it. In other namespaces there is neither steering nor a gate for an apiserver and its copy: such pods
-    /// are like any other.
+    /// The role of `pod` or of a copy of it. In other namespaces there is neither steering nor a
+    /// gate for an apiserver and its copy: such pods are like any other.
     fn role(&self, id: &Id, pod: &Pod) -> Role {
         if id.namespace != NAMESPACE {
             return Role::Exclusive;

@@ -1,4 +1,5 @@
-//! Pods that a copy may be made of, and the copies: of each workload the newest healthy pod that runs with the files its copy would get.
+//! Pods that a copy may be made of, and the copies: of each workload the newest healthy pod that
+//! runs with the files its copy would get.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -18,9 +19,9 @@ use crate::checkpoint::store::Store;
 use crate::cluster::objects::Kind;
 use crate::cluster::retry::describe;
 
-/// How old what a pod refers to may be.
+/// Secrets and ConfigMaps that were read longer ago are read again.
 const REFRESH: Duration = Duration::from_secs(15);
-/// For everything that one pod refers to.
+/// To read everything that one pod refers to.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A copy that may be kept.
@@ -31,9 +32,9 @@ pub struct Offered {
     pub copy: Copy,
 }
 
-/// What pods refer to, by UID, read not long ago.
+/// What pods refer to, by the UID of the pod, as it was read not long ago.
 pub struct Offers {
-    /// As whom they are read; `None` if that is kubelet, to whom nobody needs to grant anything.
+    /// The user that reads them; `None` for kubelet's, which needs no Role.
     user: Option<String>,
     read: BTreeMap<String, Read>,
 }
@@ -46,7 +47,7 @@ struct Read {
 }
 
 impl Offers {
-    /// None yet; `user` is who reads.
+    /// None yet. `user` is the user that reads.
     pub fn new(user: Option<String>) -> Self {
         Self { user, read: BTreeMap::new() }
     }
@@ -77,7 +78,8 @@ impl Offers {
         offered
     }
 
-    /// One pod: nothing while it is not healthy, or was started with other files than those of which a copy is kept; an error if it cannot be copied.
+    /// One pod: nothing while it is not healthy, or was started with other files than those of
+    /// which a copy is kept; an error if it cannot be copied.
     async fn offer(
         &mut self,
         client: &Client,
@@ -99,7 +101,8 @@ impl Offers {
         let secrets = sources.secrets.values().filter_map(|secret| last_change(&secret.metadata));
         let maps = sources.config_maps.values().filter_map(|map| last_change(&map.metadata));
         let is_proof = started_after(pod, secrets.chain(maps).max());
-        // As with recovered Secrets under a pod that has run on. A copy that has proved nothing yet beats none.
+        // As with recovered Secrets under a pod that has run on. A copy that has proved nothing yet
+        // beats none.
         if !is_proof && !seen.has_none(id) {
             return Ok(None);
         }
@@ -110,7 +113,7 @@ impl Offers {
     }
 }
 
-/// What a person should know of a copy that was kept.
+/// Logs what an administrator should know of a copy that was kept.
 pub fn tell_notes(copy: &Copy) {
     for note in &copy.notes {
         match note {
@@ -123,7 +126,7 @@ pub fn tell_notes(copy: &Copy) {
                 tracing::info!(workload = %copy.id, "the copy has no image pull secrets: its image must stay on this machine");
             }
             Note::UnknownReader { volume } => {
-                tracing::info!(workload = %copy.id, volume, "nobody knows which user reads these files of the copy");
+                tracing::info!(workload = %copy.id, volume, "it is unknown which user reads these files of the copy");
             }
         }
     }
@@ -173,7 +176,11 @@ async fn read(client: &Client, pod: &Pod) -> Result<Sources, Unread> {
         Ok(Sources { secrets, config_maps })
     };
     let late = |_| Unread {
-        why: format!("what pod {} refers to is not told within {} s", pod.name_any(), PATIENCE.as_secs()),
+        why: format!(
+            "what pod {} refers to could not be read within {} s",
+            pod.name_any(),
+            PATIENCE.as_secs()
+        ),
         is_forbidden: false,
     };
     tokio::time::timeout(PATIENCE, read).await.map_err(late)?
@@ -189,7 +196,7 @@ async fn objects<K>(
 where
     K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
-    // As kube has them: who changed them last, and when, is of interest.
+    // With managed fields, which hold when an object was changed last.
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     let one = async |name: &String| match api.get_opt(name).await {
         Ok(object) => Ok(object.map(|object| (name.clone(), object))),

@@ -1,5 +1,6 @@
-//! Whether somebody still wants a workload of another namespace that has a copy and no pod here: the API is asked for its owner, by name, for as
-//! long as that is so. What does not answer is left out.
+//! Asks the API whether a workload of another namespace, which has a copy and no pod here, is still
+//! wanted. The agent does not watch owners in other namespaces, so it asks for the owner by name,
+//! in each round until there is an answer that settles it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,10 +18,10 @@ use crate::checkpoint::parent::{self, Owner};
 use crate::cluster::objects::Objects;
 use crate::cluster::retry::describe;
 
-/// For each answer.
+/// An owner that takes longer to read is asked for again in the next round.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The API's word on each of `orphans`.
+/// What the API says of each of `orphans`; those that it does not answer for are left out.
 pub async fn ask(
     client: &Client,
     node: &Node,
@@ -35,10 +36,11 @@ pub async fn ask(
     for (id, answer) in join_all(orphans.into_iter().map(one)).await {
         match answer {
             Ok(Ok(word)) => drop(words.insert(id, word)),
-            Ok(Err(error)) => {
-                complaints.say(&id, format!("whether it is still wanted is not told: {}", describe(&error)))
+            Ok(Err(error)) => complaints
+                .say(&id, format!("the API does not say whether it is still wanted: {}", describe(&error))),
+            Err(_) => {
+                tracing::debug!(workload = %id, "the API does not say in time whether it is still wanted")
             }
-            Err(_) => tracing::debug!(workload = %id, "whether it is still wanted is not told in time"),
         }
     }
     words
@@ -64,7 +66,8 @@ async fn word(client: &Client, node: &Node, id: &Id, owner: Owner) -> Result<Api
     })
 }
 
-/// The pods of a Deployment, on all machines. Its labels find those; its workload tells them from others with the same.
+/// The pods of a Deployment, on all machines. Its labels find those; its workload tells them from
+/// others with the same.
 async fn pods_of(pods: &Objects<Pod>, deployment: &Deployment) -> Result<Vec<Pod>, kube::Error> {
     let labels = deployment.spec.iter().flat_map(|spec| spec.selector.match_labels.iter().flatten());
     let labels: Vec<String> = labels.map(|(key, value)| format!("{key}={value}")).collect();

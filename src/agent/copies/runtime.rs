@@ -1,4 +1,5 @@
-//! What the runtime says: which pods of the API run on this machine, by workload. Copies are not among them.
+//! What the runtime says: which pods of the API run on this machine, by workload. Copies are not
+//! among them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +18,8 @@ pub struct Local {
     pub running: BTreeMap<String, String>,
 }
 
-/// The pods of the API whose sandbox is up. One that is down holds nothing that runs, and after a boot all of before are down.
+/// The pods of the API whose sandbox is up. Nothing runs in one that is down, and after a boot all
+/// earlier ones are down.
 pub async fn look(socket: &Path) -> Result<Vec<Local>, cri::Error> {
     let (sandboxes, containers) = futures::try_join!(cri::sandboxes(socket), cri::containers(socket))?;
     Ok(locals(&sandboxes, &containers))

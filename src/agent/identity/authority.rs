@@ -1,6 +1,7 @@
-//! The cluster's CA with its key, where this machine has them: among the files of the copy of the controller manager, which signs for kubelets
-//! with them. Where no copy is kept here the Secret of the controller manager is asked for, which the agent may read to make such a copy.
-//! Neither is kept in memory.
+//! The cluster's CA with its key, where this machine has them: among the files of the copy of the
+//! controller manager, which signs for kubelets with them. Where no copy is kept here the Secret of
+//! the controller manager is asked for, which the agent may read to make such a copy. Neither is
+//! kept in memory.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -67,7 +68,8 @@ fn on_machine(pod: &Pod, container: &Container, file: &Path) -> Option<PathBuf> 
     Some(Path::new(&folder.path).join(mount.sub_path.as_deref().unwrap_or_default()).join(below))
 }
 
-/// A file of a copy. Others of the machine are none of the agent's business, and it does not see them.
+/// A file of a copy. Others of the machine are none of the agent's business, and it does not see
+/// them.
 fn read(secrets: &Path, file: &Path) -> Result<Vec<u8>, String> {
     if !file.starts_with(secrets) {
         return Err(format!("{} is outside of {}", file.display(), secrets.display()));

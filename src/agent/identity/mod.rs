@@ -1,4 +1,5 @@
-//! Who the agent is to the API: what its kubeconfig says, for as long as that holds, and after that a certificate that it issues to itself.
+//! The agent's identity at the API: that of its kubeconfig, and, when that is about to expire, a
+//! certificate that the agent issues to itself.
 //!
 //! ```text
 //! kubeconfig on disk ─ changed ─┐
@@ -6,9 +7,12 @@
 //!                                └─► Standing ─► a condition of the agent's pod, `bootkube status`
 //! ```
 //!
-//! On a controller the agent holds the cluster's CA with its key anyway, in the copy of the controller manager (`authority`): so it needs nobody
-//! who approves, and no API that answers. The new key is in memory only; an agent that starts again issues another one. Where the CA's key is not to be had, it says so with the date and the cure, and goes on with what it has. It never signs for
-//! anybody else, nor in the name of a CA that its kubeconfig does not name, and leaves kubelet's certificate to kubelet.
+//! On a controller the agent holds the cluster's CA with its key anyway, in the copy of the
+//! controller manager (`authority`). So it needs no approver, and no API that answers. The new key
+//! is in memory only, and an agent that starts again issues another certificate. Where the CA's key
+//! is missing, the agent reports the date and the cure, and goes on with the certificate it has. It
+//! signs for no other user, and with no CA that its kubeconfig does not name. It leaves kubelet's
+//! certificate to kubelet.
 
 mod authority;
 pub mod standing;
@@ -29,13 +33,16 @@ use crate::host::blocking;
 use crate::pki::renew::{self, Pair, Term};
 use crate::pki::{examine, rfc3339};
 
-/// Between two looks at the kubeconfig, which kubelet exchanges within a minute or two, and at the clock.
+/// Between two looks at the kubeconfig, which kubelet exchanges within a minute or two, and at the
+/// clock.
 const LOOK: Duration = Duration::from_secs(10);
 /// Between two attempts to issue a certificate.
 const RETRY: Duration = Duration::from_secs(60);
-/// The group of kubelets. They renew their certificates themselves, when a tenth to a third of the life is left.
+/// The group of kubelets. They renew their certificates themselves, when a tenth to a third of the
+/// life is left.
 const KUBELETS: &str = "system:nodes";
-/// A certificate of kubelet's that has less than this part of its life before it is one that kubelet does not renew.
+/// A certificate of kubelet's that has less than this part of its life before it is one that
+/// kubelet does not renew.
 const KUBELETS_LAST_PART: i32 = 10;
 const CURE: &str = "run bootkube render on the asset directory, then bootkube start, before it ends";
 
@@ -73,24 +80,25 @@ impl Keeper {
         self.access.subscribe()
     }
 
-    /// What there is to say of the certificate; nothing of a token.
+    /// The state of the certificate; `None` for a token.
     pub fn standing(&self) -> watch::Receiver<Option<Standing>> {
         self.standing.subscribe()
     }
 
-    /// Whether the agent goes by kubelet's name.
+    /// Whether the agent uses kubelet's certificate.
     pub fn is_kubelet(&self) -> bool {
         issuer(&self.read) == Issuer::Kubelet
     }
 
-    /// Whom the API's administrator grants what the agent may; nobody where that is settled, as for kubelets.
+    /// The user to which an administrator grants rights; `None` for kubelet's, whose rights follow
+    /// from its pods.
     pub fn user(&self) -> Option<String> {
         let Identity::Certificate { certificate, .. } = &self.read.identity else { return None };
         let all = examine(certificate).ok().filter(|_| !self.is_kubelet())?;
         all.first().map(|own| own.name().to_owned())
     }
 
-    /// Works for ever.
+    /// Never returns.
     pub async fn keep(mut self, client: &Client) {
         loop {
             self.reread().await;
@@ -99,7 +107,7 @@ impl Keeper {
         }
     }
 
-    /// Takes what the kubeconfig says now, if that is something else than before.
+    /// Uses the kubeconfig of now, if it has changed.
     async fn reread(&mut self) {
         let file = self.file.clone();
         let read = blocking::run(move || kubeconfig::read(&file)).await;
@@ -160,21 +168,21 @@ impl Keeper {
         }
     }
 
-    /// Nothing is due; nor is it any more, where only the clock was wrong.
+    /// No renewal is due. One may have been before, if the clock was wrong.
     fn settle(&mut self) {
         self.complaints.over(&"certificate");
         let issuer = self.standing.borrow().as_ref().map(|standing| standing.issuer);
         self.stand(issuer.unwrap_or(Issuer::Kubeconfig), None);
     }
 
-    /// Says that there will be no other certificate, once.
+    /// Reports that no other certificate will follow.
     fn stick(&mut self, issuer: Issuer, term: Term, why: String) {
         let until = rfc3339(term.not_after);
         self.complaints.say(&"certificate", format!("the agent's client certificate ends at {until}: {why}"));
         self.stand(issuer, Some(why));
     }
 
-    /// Says how things stand, where that is news.
+    /// Reports the state of the certificate, if it has changed.
     fn stand(&self, issuer: Issuer, stuck: Option<String>) {
         let term = match &self.access.borrow().identity {
             Identity::Certificate { certificate, .. } => Term::from_pem(certificate).ok(),
@@ -200,7 +208,7 @@ async fn issue(
     renew::renew(old, &signer, trusted, now).map_err(|unfit| crate::error::chain(&unfit))
 }
 
-/// Whose work the certificate of a kubeconfig is.
+/// Who issued the certificate of a kubeconfig.
 fn issuer(access: &Access) -> Issuer {
     let Identity::Certificate { certificate, .. } = &access.identity else { return Issuer::Kubeconfig };
     let is_kubelets =

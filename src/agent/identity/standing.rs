@@ -1,5 +1,5 @@
-//! What everybody can be told of the agent's certificate: who issued it, until when it holds, and whether that is going to change. It stands in a
-//! condition of the agent's pod, where `bootkube status` reads it.
+//! The state of the agent's certificate: who issued it, until when it is valid, and whether another
+//! one follows. It stands in a condition of the agent's pod, where `bootkube status` reads it.
 
 use std::fmt;
 
@@ -12,7 +12,8 @@ use crate::cluster::pods::condition;
 use crate::pki::renew::Term;
 use crate::pki::rfc3339;
 
-/// Condition of the agent's pod: its certificate holds, and another one follows it. Its message is a [`Standing`].
+/// Condition of the agent's pod: its certificate holds, and another one follows it. Its message is
+/// a [`Standing`].
 pub const IDENTITY: &str = "bootkube.dev/identity";
 const FROM: &str = "valid from ";
 const UNTIL: &str = " until ";
@@ -20,7 +21,7 @@ const UNTIL: &str = " until ";
 /// Who issued a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Issuer {
-    /// `bootkube render`, or whoever else wrote the kubeconfig.
+    /// `bootkube render`, or another program that wrote the kubeconfig.
     Kubeconfig,
     /// The agent, with the key of the cluster's CA.
     Agent,
@@ -33,7 +34,7 @@ pub enum Issuer {
 pub struct Standing {
     /// How long it holds.
     pub term: Term,
-    /// Whose work it is.
+    /// Who issued it.
     pub issuer: Issuer,
     /// Why no other one follows it, and what to do.
     pub stuck: Option<String>,
@@ -52,7 +53,8 @@ impl fmt::Display for Standing {
     }
 }
 
-/// What an agent's pod says of its certificate: from when until when, and all of it. `None` where it says nothing, or another version's words.
+/// What the condition of an agent's pod says of its certificate: from when until when, and the
+/// whole message. `None` without a condition, or with a message of another version.
 pub fn told(pod: &Pod) -> Option<(Term, &str)> {
     let message = condition(pod, IDENTITY)?.message.as_deref()?;
     let (from, rest) = message.strip_prefix(FROM)?.split_once(UNTIL)?;

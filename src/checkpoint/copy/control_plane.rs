@@ -1,15 +1,18 @@
 //! What the copies of the control plane need to live beside the real ones, for as long as both do.
 //!
-//! The apiserver's copy shares port and address with the pod, and whoever steers decides which one new connections go to.
-//! - `--endpoint-reconciler-type=none`: both advertise this machine's address, and the copy's exit would take it out of the
-//!   `kubernetes` Service for up to ten seconds, on every return from a power cut. What the power cut left in the Service is right: the
-//!   apiserver that died had no time to remove itself. After a clean shutdown it had, and pods find no API through the Service until
-//!   the real one is ready: seconds, unless an edit broke it.
-//! - No probes: kubelet's go to the shared port and may be answered by the other one. A broken edit that listens and never gets ready
-//!   would have kubelet kill the copy that serves.
+//! The apiserver's copy shares port and address with the pod, and new connections are steered to
+//! one of the two.
+//! - `--endpoint-reconciler-type=none`: both advertise this machine's address, and the copy's exit
+//!   would take it out of the `kubernetes` Service for up to ten seconds, on every return from a
+//!   power cut. What the power cut left in the Service is right: the apiserver that died had no
+//!   time to remove itself. After a clean shutdown it had, and pods find no API through the Service
+//!   until the real one is ready: seconds, unless an edit broke it.
+//! - No probes: kubelet's go to the shared port and may be answered by the other one. A broken edit
+//!   that listens and never gets ready would have kubelet kill the copy that serves.
 //!
-//! The copies of the controller manager and the scheduler listen 200 above the real ones' ports (10457, 10459), where bootstrap pods
-//! do not either (10357, 10359): the real ones get Ready beside them. The lease decides who works.
+//! The copies of the controller manager and the scheduler listen 200 above the real ones' ports
+//! (10457, 10459), where bootstrap pods do not either (10357, 10359): the real ones get Ready
+//! beside them. The lease decides which one leads.
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;

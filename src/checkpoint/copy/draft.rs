@@ -27,9 +27,11 @@ pub enum Note {
     },
     /// The token that is mounted unasked is not there.
     NoToken,
-    /// The image was pulled with a Secret of the API. Kubelet may want to see it again (`imagePullCredentialsVerificationPolicy`).
+    /// The image was pulled with a Secret of the API. Kubelet may want to see it again
+    /// (`imagePullCredentialsVerificationPolicy`).
     NoPullSecrets,
-    /// Which user reads this volume is unknown: its files have the modes that the pod asks for, in a folder for root only.
+    /// Which user reads this volume is unknown: its files have the modes that the pod asks for, in
+    /// a folder for root only.
     UnknownReader {
         /// The volume.
         volume: String,

@@ -1,12 +1,14 @@
-//! The files of one volume, and who may read them.
+//! The files of one volume, and the user that may read them.
 //!
-//! All lie below a folder that only root may enter; a container sees its own folder alone, because that is what is mounted. Kubelet does
-//! not change the owner of a folder of the host as it does for a Secret (`fsGroup`), so the files are made for who reads them:
+//! All lie below a folder that only root may enter; a container sees its own folder alone, because
+//! that is what is mounted. Kubelet does not change the owner of a folder of the host as it does
+//! for a Secret (`fsGroup`), so the files are made for the user that reads them:
 //!
 //! - All containers that mount the volume run as root: 0600 root.
 //! - All run as one other user: 0600 of that user, and so is the folder.
-//! - They differ, or nobody knows (the user of the image, and a runtime that does not tell): root's, with the mode that the pod asks for
-//!   and the group of `fsGroup`, as kubelet would have made them.
+//! - They differ, or the user is unknown (it is the image's, and the runtime does not report it):
+//!   root's, with the mode that the pod asks for and the group of `fsGroup`, as kubelet would have
+//!   made them.
 //!
 //! A file that the pod wants to be executable stays so for its owner.
 
@@ -55,11 +57,11 @@ impl Folder {
     }
 }
 
-/// Who reads a volume.
+/// The user that reads a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     User(u32),
-    /// Several users, or one that nobody knows. The group is `fsGroup`.
+    /// Several users, or an unknown one. The group is `fsGroup`.
     Unknown {
         group: u32,
     },

@@ -1,24 +1,30 @@
 //! From a pod of the API, and what it refers to, to a static pod that kubelet runs without it.
 //!
-//! Only what must change is changed. Kubelet refuses a static pod that names an object of the API, so:
+//! Only what must change is changed. Kubelet refuses a static pod that names an object of the API,
+//! so:
 //!
-//! - Secrets, ConfigMaps and projected volumes become folders of this machine, mounted read-only. Their files are 0600 of whoever
-//!   reads them (see `folder.rs`).
-//! - `env` and `envFrom` become literal values. **These stand in the manifest, which is 0600 root, and, while the copy is active and
-//!   the API answers, in its mirror pod, where who may read pods reads them.** A [`Note`] says which. No other way leads a value into the
-//!   environment of a static pod; a mounted Secret has no such leak.
-//! - What a pod says of itself (`metadata.name`, `metadata.uid`, annotations, the service account) becomes the value of the pod that was
-//!   copied; what it says of the machine (`status.hostIP`, `spec.nodeName`, limits) is left to kubelet.
-//! - The service account and the token that is mounted unasked are dropped. A token that the pod asks for is refused: the API issues
-//!   it, and it expires.
-//! - Image pull secrets are dropped, and `imagePullPolicy: Always` becomes `IfNotPresent`: the image is on this machine, the registry
-//!   may be as dark as the API.
-//! - `nodeSelector`, affinity, topology, gates and `nodeName` are dropped: kubelet without an API knows no labels, and would refuse.
-//! - On the host network no port is declared, or kubelet would not admit the pod beside its copy; probes name numbers.
-//! - Hooks stay as they are: `preStop: sleep` of the apiserver delays SIGTERM until new connections go to the other one.
+//! - Secrets, ConfigMaps and projected volumes become folders of this machine, mounted read-only.
+//!   Their files are 0600 and belong to the user that reads them (see `folder.rs`).
+//! - `env` and `envFrom` become literal values. **These stand in the manifest, which is 0600 root,
+//!   and, while the copy is active and the API answers, in its mirror pod, for every user that may
+//!   read pods.** A [`Note`] says which. No other way leads a value into the environment of a
+//!   static pod; a mounted Secret has no such leak.
+//! - What a pod says of itself (`metadata.name`, `metadata.uid`, annotations, the service account)
+//!   becomes the value of the pod that was copied; what it says of the machine (`status.hostIP`,
+//!   `spec.nodeName`, limits) is left to kubelet.
+//! - The service account and the token that is mounted unasked are dropped. A token that the pod
+//!   asks for is refused: the API issues it, and it expires.
+//! - Image pull secrets are dropped, and `imagePullPolicy: Always` becomes `IfNotPresent`: the
+//!   image is on this machine, the registry may be as dark as the API.
+//! - `nodeSelector`, affinity, topology, gates and `nodeName` are dropped: kubelet without an API
+//!   knows no labels, and would refuse.
+//! - On the host network no port is declared, or kubelet would not admit the pod beside its copy;
+//!   probes name numbers.
+//! - Hooks stay as they are: `preStop: sleep` of the apiserver delays SIGTERM until new connections
+//!   go to the other one.
 //!
-//! What the control plane needs beyond that is in `control_plane.rs`. What cannot be made static (a claim, a driver, a runtime class,
-//! a device) is refused, every reason at once.
+//! What the control plane needs beyond that is in `control_plane.rs`. What cannot be made static (a
+//! claim, a driver, a runtime class, a device) is refused, every reason at once.
 
 mod control_plane;
 mod draft;
@@ -85,7 +91,8 @@ pub struct Unfit {
     pub problems: Vec<String>,
 }
 
-/// Makes a copy of `pod`. `files` is the folder below which the files of this workload will be, in one named by the revision.
+/// Makes a copy of `pod`. `files` is the folder below which the files of this workload will be, in
+/// one named by the revision.
 pub fn make(pod: &Pod, id: &Id, role: Role, sources: &Sources, files: &str) -> Result<Copy, Unfit> {
     let mut draft = Draft { pod, sources, folders: BTreeMap::new(), notes: Vec::new(), problems: Vec::new() };
     let mut spec = pod.spec.clone().unwrap_or_default();
@@ -110,7 +117,8 @@ pub fn make(pod: &Pod, id: &Id, role: Role, sources: &Sources, files: &str) -> R
     })
 }
 
-/// Name and labels stay: Services and policies mean the copy too while it stands in. One label more tells who means pods only.
+/// Name and labels stay, so that Services and policies select the copy too while it stands in for
+/// the pod. One more label lets rules leave copies out.
 fn metadata(pod: &Pod, id: &Id, revision: &Revision) -> ObjectMeta {
     let mut labels = pod.metadata.labels.clone().unwrap_or_default();
     labels.insert(COPY.to_owned(), "true".to_owned());

@@ -13,7 +13,8 @@ pub struct Needs {
     pub config_maps: BTreeSet<String>,
 }
 
-/// What a copy of `pod` is made of. Image pull secrets are not among it: nothing can be done with them.
+/// What a copy of `pod` is made of. Image pull secrets are not among it: nothing can be done with
+/// them.
 pub fn needs(pod: &Pod) -> Needs {
     let mut needs = Needs::default();
     let Some(spec) = &pod.spec else { return needs };

@@ -1,4 +1,5 @@
-//! What a copy is, field by field. That kubelet takes every one is shown by `tests/checkpoint_kubelet.rs`.
+//! What a copy is, field by field. That kubelet takes every one is shown by
+//! `tests/checkpoint_kubelet.rs`.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use serde_json::{Value, json};

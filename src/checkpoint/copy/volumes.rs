@@ -1,4 +1,5 @@
-//! Volumes: those that the API fills become folders of this machine; those that it must attach are refused.
+//! Volumes: those that the API fills become folders of this machine; those that it must attach are
+//! refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +44,8 @@ pub fn local(draft: &mut Draft, spec: &mut PodSpec) {
     }
     spec.volumes = (!volumes.is_empty()).then_some(volumes);
     let folders = &draft.folders;
-    // A part of what the revision is made of: where the files came from does not matter, and neither will their path.
+    // A part of what the revision is made of: where the files came from does not matter, and
+    // neither will their path.
     place(spec, folders, "");
 }
 
@@ -79,7 +81,8 @@ pub fn is_unasked_token(volume: &Volume) -> bool {
         && sources.into_iter().flatten().any(|source| source.service_account_token.is_some())
 }
 
-/// The files of a volume that the API fills; `None` for one that kubelet mounts by itself, or that is refused.
+/// The files of a volume that the API fills; `None` for one that kubelet mounts by itself, or that
+/// is refused.
 fn files_of(draft: &mut Draft, volume: &Volume) -> Option<Files> {
     let mut files = Filling { draft, volume: &volume.name, mode: DEFAULT_MODE, files: Files::new() };
     if let Some(source) = &volume.secret {
@@ -251,7 +254,7 @@ impl Filling<'_, '_> {
         }
     }
 
-    /// The API checked the path; it is root who would write to a wrong one.
+    /// Checks the path although the API has: root writes the file.
     fn add(&mut self, path: &str, mode: Option<i32>, bytes: Vec<u8>) {
         if path.is_empty() || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return self.problem(&format!("`{path}` is not a path below the volume"));

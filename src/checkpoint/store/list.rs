@@ -21,7 +21,7 @@ pub struct Listing {
     pub entries: Vec<Entry>,
     /// Files among the kept ones that are no copies.
     pub unreadable: Vec<PathBuf>,
-    /// Components that static pods of somebody else run here, such as those of `start`.
+    /// Components that static pods of other programs run here, such as those of `start`.
     #[serde(skip)]
     pub stand_ins: BTreeSet<&'static str>,
 }
@@ -123,7 +123,8 @@ fn pods(folder: &Path) -> Result<Pods, Error> {
     Ok((found, others))
 }
 
-/// The component of the control plane that a static pod runs. Kubelet takes no notice of what cannot be read either.
+/// The component of the control plane that a static pod runs. Kubelet takes no notice of what
+/// cannot be read either.
 fn component(bytes: &[u8]) -> Option<&'static str> {
     let pod = yaml::parse(std::str::from_utf8(bytes).ok()?, "").ok()?.into_iter().next()?;
     parent::PROGRAMS.into_iter().find(|program| {

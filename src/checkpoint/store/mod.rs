@@ -1,5 +1,5 @@
-//! Copies on disk, under v0.14's names: kept ones in `inactive-manifests`, the files that they mount in `checkpoint-secrets`, active
-//! ones in kubelet's folder.
+//! Copies on disk, under v0.14's names: kept ones in `inactive-manifests`, the files that they
+//! mount in `checkpoint-secrets`, active ones in kubelet's folder.
 //!
 //! ```text
 //! inactive-manifests/NAMESPACE-WORKLOAD.json             the copy to use
@@ -7,10 +7,12 @@
 //! checkpoint-secrets/NAMESPACE/WORKLOAD/REVISION/VOLUME/ its files
 //! ```
 //!
-//! A copy is there whole or not at all: its files are written beside their place, synced and renamed, and the manifest that names them comes
-//! last, by rename. A full disk or a power cut leaves the copy before. Nothing here writes a file that others may read, but for pods
-//! whose own users do (see `copy::folder`), and those lie below folders that only root may enter. What is not a copy is never
-//! written over nor removed.
+//! # Guarantees
+//! A copy is there whole or not at all: its files are written beside their place, synced and
+//! renamed, and the manifest that names them comes last, by rename. A full disk or a power cut
+//! leaves the copy before. Nothing here writes a file that others may read, but for pods whose own
+//! users do (see `copy::folder`), and those lie below folders that only root may enter. What is not
+//! a copy is never written over nor removed.
 
 mod list;
 mod manifest;
@@ -33,7 +35,7 @@ pub use list::{Entry, Kept, Listing};
 /// Why the store cannot do what it is asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file of somebody else's has the name.
+    /// A file that is no copy has the name.
     #[error("{} is not a copy made by the checkpointer; move it away", path.display())]
     Foreign {
         /// The file.
@@ -80,7 +82,7 @@ impl Default for Store {
 }
 
 impl Store {
-    /// The folder for the files of one workload: what `copy::make` is told.
+    /// The folder for the files of one workload: the argument of `copy::make`.
     pub fn files(&self, id: &Id) -> PathBuf {
         self.secrets.join(&id.namespace).join(&id.name)
     }
@@ -93,7 +95,10 @@ impl Store {
         self.manifests.join(file_name(id))
     }
 
-    /// Makes `copy` the one to use. The active one, if there is one, stays what it is.
+    /// Makes `copy` the one to use. An active one stays as it is.
+    ///
+    /// # Errors
+    /// The copy before is kept then.
     pub fn save(&self, copy: &Copy, reason: &str, now: OffsetDateTime) -> Result<(), Error> {
         let path = self.kept(&copy.id);
         match check(&path, &copy.id) {
@@ -116,6 +121,9 @@ impl Store {
     }
 
     /// Gives the kept copy to kubelet, in place of an active one.
+    ///
+    /// # Errors
+    /// [`Error::NotKept`] if no copy is kept, or some of its files are missing.
     pub fn activate(&self, id: &Id) -> Result<(), Error> {
         let not_kept = || Error::NotKept { id: id.clone() };
         let path = self.kept(id);
@@ -183,7 +191,8 @@ fn check(path: &Path, id: &Id) -> Result<(), Error> {
     }
 }
 
-/// Whether a file is not even JSON: among the kept copies nobody else's, but one that the file system lost.
+/// Whether a file is not even JSON. Among the kept copies that is one that the file system has
+/// damaged, and no file of another program.
 fn is_damaged(path: &Path) -> Result<bool, Error> {
     Ok(read(path)?.is_some_and(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).is_err()))
 }

@@ -4,8 +4,8 @@ use super::list::Listing;
 use super::{Error, Store, file_name, write};
 
 impl Store {
-    /// Removes what interrupted work left, copies that cannot run, and files that no copy mounts. For when the agent starts, and
-    /// from time to time.
+    /// Removes what interrupted work left, copies that cannot run, and files that no copy mounts.
+    /// For when the agent starts, and from time to time.
     pub fn sweep(&self) -> Result<(), Error> {
         for path in write::temporary(&self.inactive, "")? {
             write::remove_file(&path)?;

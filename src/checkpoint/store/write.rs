@@ -18,7 +18,8 @@ pub fn private_dir(path: &Path) -> Result<(), Error> {
     fs::set_permissions(path, Permissions::from_mode(PRIVATE_DIR)).map_err(failed("set the mode of", path))
 }
 
-/// Writes the folders of one revision to `path`, unless it is there: then it is complete, and what it holds is in its name.
+/// Writes the folders of one revision to `path`, unless it is there: then it is complete, and what
+/// it holds is in its name.
 pub fn folders(path: &Path, folders: &BTreeMap<String, Folder>) -> Result<(), Error> {
     files::ensure_dir(files::parent(path))?;
     if path.is_dir() {

@@ -1,4 +1,5 @@
-//! Pods and their containers, as the runtime has them: those of static pods, copies and controllers alike, whether or not an API is there.
+//! Pods and their containers, as the runtime has them: those of static pods, copies and controllers
+//! alike, whether or not an API is there.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,8 @@ pub struct Sandbox {
     pub created: OffsetDateTime,
     /// The pod's labels, and kubelet's.
     pub labels: BTreeMap<String, String>,
-    /// The pod's annotations, and kubelet's: `kubernetes.io/config.source` is `file` for a static pod.
+    /// The pod's annotations, and kubelet's: `kubernetes.io/config.source` is `file` for a static
+    /// pod.
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -110,7 +112,8 @@ pub async fn sandboxes(socket: &Path) -> Result<Vec<Sandbox>, Error> {
     Ok(found.sandboxes.into_iter().map(Sandbox::from).collect())
 }
 
-/// Stops a pod, by the runtime's name for it, with all that runs in it. One that has stopped already is fine.
+/// Stops a pod, by the runtime's name for it, with all that runs in it. One that has stopped
+/// already is fine.
 pub async fn stop_sandbox(socket: &Path, id: &str) -> Result<(), Error> {
     let question = SandboxQuestion { id: id.to_owned() };
     let Question {} = ask(socket, "/runtime.v1.RuntimeService/StopPodSandbox", &question).await?;

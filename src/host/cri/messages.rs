@@ -1,11 +1,12 @@
-//! The messages of CRI v1, as far as they are asked for: numbers of fields are those of its `api.proto`.
+//! The messages of CRI v1, as far as they are asked for: numbers of fields are those of its
+//! `api.proto`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use prost::Message;
 
-/// Who a runtime is.
+/// Name and version of a runtime.
 #[derive(Clone, PartialEq, Message)]
 pub struct Version {
     /// Such as `containerd`.
@@ -65,7 +66,8 @@ pub(super) struct Images {
     pub images: Vec<Image>,
 }
 
-/// A question that is its name alone, or whose fields need not be filled: all of them are asked for.
+/// A question that is its name alone, or whose fields need not be filled: all of them are asked
+/// for.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Question {}
 

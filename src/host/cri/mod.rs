@@ -1,8 +1,10 @@
-//! The container runtime, asked over its socket in the language kubelet speaks to it: CRI v1, a gRPC service.
+//! The container runtime, asked over its socket in the language kubelet speaks to it: CRI v1, a
+//! gRPC service.
 //!
-//! A question here is one message on a connection of its own (`rpc`). That needs HTTP/2 (`h2`) and protocol buffers (`prost`), but
-//! neither generated code nor a gRPC framework. Only what is asked for is declared (`messages`): fields that are unknown there are
-//! passed over. Nothing here changes what a runtime does, but for [`stop_sandbox`].
+//! A question here is one message on a connection of its own (`rpc`). That needs HTTP/2 (`h2`) and
+//! protocol buffers (`prost`), but neither generated code nor a gRPC framework. Only what is asked
+//! for is declared (`messages`): fields that are unknown there are passed over. Nothing here
+//! changes what a runtime does, but for [`stop_sandbox`].
 
 mod container;
 mod messages;
@@ -27,7 +29,7 @@ pub fn usual_socket() -> Option<PathBuf> {
     SOCKETS.into_iter().map(PathBuf::from).find(|socket| socket.exists())
 }
 
-/// Who answers at `socket`.
+/// The runtime that answers at `socket`.
 pub async fn version(socket: &Path) -> Result<Version, Error> {
     ask(socket, "/runtime.v1.RuntimeService/Version", &Question {}).await
 }

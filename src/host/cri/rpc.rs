@@ -1,6 +1,7 @@
 //! One question to a runtime: a gRPC call of one message each way, on a connection of its own.
 //!
-//! No pool, no streams, no compression: a runtime answers these questions in milliseconds, and is asked every few seconds at most.
+//! No pool, no streams, no compression: a runtime answers these questions in milliseconds, and is
+//! asked every few seconds at most.
 
 use std::io;
 use std::path::Path;
@@ -17,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Why a runtime gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody behind the socket, or nobody who may be asked.
+    /// No runtime listens at the socket, or this user may not connect.
     #[error("failed to connect to {socket}")]
     Connect {
         /// Path of the socket.
@@ -25,7 +26,7 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// Somebody is there but speaks otherwise.
+    /// Something listens there but does not speak CRI.
     #[error("{socket} does not speak HTTP/2")]
     Transport {
         /// Path of the socket.
@@ -61,7 +62,7 @@ pub enum Error {
     },
 }
 
-/// The answer of whoever is behind `socket` to `question`.
+/// The answer of the runtime at `socket` to `question`.
 pub(super) async fn ask<A: Message + Default>(
     socket: &Path,
     method: &'static str,

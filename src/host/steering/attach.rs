@@ -1,4 +1,5 @@
-//! The one place that speaks to the kernel in its own terms: no safe interface has SO_ATTACH_REUSEPORT_CBPF.
+//! The one place that speaks to the kernel in its own terms: no safe interface has
+//! SO_ATTACH_REUSEPORT_CBPF.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -35,8 +36,9 @@ fn shared(address: IpAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// What comes in while this socket is one of the group is dropped, and sent again to one of the others: it has not the highest number of
-/// hops left. (A filter would do so too, but Linux 6.18 wants CAP_NET_ADMIN for one.)
+/// What comes in while this socket is one of the group is dropped, and sent again to one of the
+/// others: it has not the highest number of hops left. (A filter would do so too, but Linux 6.18
+/// wants CAP_NET_ADMIN for one.)
 fn deafen(socket: &Socket, address: IpAddr) -> io::Result<()> {
     const MOST_HOPS: libc::c_int = 255;
     set_option(socket, libc::IPPROTO_IP, libc::IP_MINTTL, &MOST_HOPS)?;
@@ -53,7 +55,8 @@ fn filter(instruction: &Instruction) -> libc::sock_filter {
 
 fn set_program(socket: &Socket, filters: &[libc::sock_filter]) -> io::Result<()> {
     let length = u16::try_from(filters.len()).map_err(io::Error::other)?;
-    // The kernel copies what this points to, `len` filters, before the call returns; `filters` outlives it.
+    // The kernel copies what this points to, `len` filters, before the call returns; `filters`
+    // outlives it.
     let program = libc::sock_fprog { len: length, filter: filters.as_ptr().cast_mut() };
     set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
 }

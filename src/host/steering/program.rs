@@ -1,21 +1,25 @@
-//! The program: classic BPF that looks at the addresses of a new connection and returns the index of a listener. Pure.
+//! The program: classic BPF that looks at the addresses of a new connection and returns the index
+//! of a listener. Pure.
 //!
-//! An index that no listener has makes the kernel choose among those there are: with one listener, that one.
+//! An index that no listener has makes the kernel choose among those there are: with one listener,
+//! that one.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Connections from this address are questions of ours, see [`Aim::asked`]. It is a loopback address: no packet from elsewhere has it.
+/// Connections from this address are questions of ours, see [`Aim::asked`]. It is a loopback
+/// address: no packet from elsewhere has it.
 pub const ASKING: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 99);
 
-/// Who gets what, by index.
+/// The listener for each kind of connection, by index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Aim {
     /// Gets everything else.
     pub serving: u32,
     /// Gets connections from [`ASKING`].
     pub asked: u32,
-    /// Gets what an apiserver sends to itself. One that starts takes its own calls before anybody else's, and dies when another one
-    /// refuses them. Its own calls go to `::1`; they look like anybody's from there.
+    /// Gets what an apiserver sends to itself, to `::1`. An apiserver that starts needs to reach
+    /// itself first, and exits when another apiserver refuses it. Other clients at `::1` cannot be
+    /// told from it.
     pub starting: u32,
 }
 
