@@ -28,7 +28,7 @@ fn must(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Of each resource another provider is the one that writes.
+/// Each resource is encrypted by another provider or key.
 fn encryption() -> Value {
     let key =
         |length: u8| json!([{"name": "first", "secret": STANDARD.encode((0..length).collect::<Vec<u8>>())}]);
@@ -40,6 +40,8 @@ fn encryption() -> Value {
             by("secrets", json!({"aescbc": {"keys": key(32)}})),
             by("configmaps", json!({"aesgcm": {"keys": key(24)}})),
             by("serviceaccounts", json!({"secretbox": {"keys": key(32)}})),
+            // The provider and the key's name are those of Secrets, the key is another.
+            by("deployments.apps", json!({"aescbc": {"keys": key(24)}})),
         ],
     })
 }
@@ -140,7 +142,7 @@ fn snapshot_source(file: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_etcd_holds_is_what_the_api_says_and_every_source_gives_the_same_directory() {
+fn every_object_of_etcd_equals_the_apis_and_every_source_gives_the_same_directory() {
     let world = World::start("recover");
     let compared = compare_all(&world);
     assert!(compared > 100, "{compared}");
@@ -164,8 +166,8 @@ fn what_etcd_holds_is_what_the_api_says_and_every_source_gives_the_same_director
         layout.objects.iter().any(|object| object.kind() == "DaemonSet" && object.name() == "kube-apiserver")
     );
 
-    without_the_key_it_is_refused(&world);
-    what_was_deleted_comes_back_from_a_snapshot(&world);
+    an_unknown_key_is_refused(&world);
+    deleted_objects_come_back_from_a_snapshot(&world);
 }
 
 fn different<'a>(
@@ -205,7 +207,9 @@ fn compare_all(world: &World) -> usize {
         let key = String::from_utf8_lossy(&entry.key).into_owned();
         assert_eq!(
             encrypted,
-            ["/secrets/", "/configmaps/", "/serviceaccounts/"].iter().any(|it| key.contains(it)),
+            ["/secrets/", "/configmaps/", "/serviceaccounts/", "/deployments/"]
+                .iter()
+                .any(|it| key.contains(it)),
             "{key}"
         );
         let decoded = decode(&keys.open(&entry.key, entry.value.clone()).unwrap()).unwrap();
@@ -234,7 +238,7 @@ fn same_keys(rendered: &Path, recovered: &Path) {
     assert_eq!(modes, ["d 700", "f 600"].map(str::to_owned).into());
 }
 
-fn without_the_key_it_is_refused(world: &World) {
+fn an_unknown_key_is_refused(world: &World) {
     let dir = world.folder.join("closed");
     let mut source = world.etcd_source();
     source.pop();
@@ -246,7 +250,7 @@ fn without_the_key_it_is_refused(world: &World) {
 }
 
 /// The control plane was deleted from the API; its history is in the snapshot.
-fn what_was_deleted_comes_back_from_a_snapshot(world: &World) {
+fn deleted_objects_come_back_from_a_snapshot(world: &World) {
     let objects = ["daemonset/kube-apiserver", "secret/kube-apiserver", "deployment/kube-scheduler"];
     for object in objects {
         must(&kubectl(&world.api, &["delete", "-n", "kube-system", object, "--cascade=background"]));

@@ -192,6 +192,16 @@ mod tests {
     }
 
     #[test]
+    fn a_patch_that_does_not_fit_names_the_cure() {
+        let problem = apply(PatchType::Json, json!([{"op": "remove", "path": "/spec/x"}])).unwrap_err();
+        assert!(problem.contains("look the path up in the rendered DaemonSet"), "{problem}");
+        let problem = apply(PatchType::Merge, json!({"spec": {"minReadySeconds": "soon"}})).unwrap_err();
+        assert!(problem.contains("correct the value"), "{problem}");
+        let problem = apply(PatchType::Strategic, json!({"spec": {"tmplate": {"x": 1}}})).unwrap_err();
+        assert!(problem.contains("correct its name"), "{problem}");
+    }
+
+    #[test]
     fn a_merge_patch_removes_with_null() {
         let patch = json!({"spec": {"updateStrategy": null}});
         assert!(apply(PatchType::Merge, patch).unwrap().spec.unwrap().update_strategy.is_none());
