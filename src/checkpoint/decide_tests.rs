@@ -139,7 +139,7 @@ fn copies_of_the_control_plane_follow_the_tables_of_v0_14_where_these_were_right
 }
 
 #[test]
-fn the_copy_of_an_exclusive_pod_runs_only_where_nobody_else_would_run_the_pod() {
+fn the_copy_of_an_exclusive_pod_runs_only_where_neither_api_nor_kubelet_runs_the_pod() {
     use Api::{Elsewhere, Gone, Here, Unknown, Wanted};
     let (start, stop, remove) = (Act::Activate, Act::Deactivate, Act::Remove);
     let table = [
@@ -285,7 +285,7 @@ fn leaders_go_before_the_apiserver_but_a_broken_one_holds_it_up_for_a_while_only
 }
 
 #[test]
-fn after_a_boot_the_apiserver_is_started_at_once_and_leaders_when_nobody_has_brought_them() {
+fn after_a_boot_the_apiserver_is_started_at_once_and_leaders_later() {
     let stopped = |role| seen(role, KEPT, Api::Unknown, Parent::Stopped);
     let mut machine = Machine::with([
         ("kube-scheduler", stopped(Role::Leader)),

@@ -224,7 +224,7 @@ fn files_put_under_a_running_container_prove_nothing() {
 }
 
 #[test]
-fn name_and_labels_tell_the_workload_where_nobody_tells_the_owner() {
+fn name_and_labels_give_the_workload_of_a_pod_without_an_owner() {
     let labels = |pairs: &[(&str, &str)]| {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     };

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_stay_where_they_are_until_everybody_was_asked() {
+    fn connections_stay_where_they_are_until_every_index_has_answered() {
         let told = |serving, starting| Aim { serving, asked: 0, starting };
         let stay = |told, seats: &[Seated], names: &[&str], serving| {
             let aim = super::stay(told, seats, &pods(names), Some(serving));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_whose_pod_is_not_seen_serves_until_one_of_ours_is_ready() {
+    fn a_listener_of_an_unknown_pod_serves_until_a_pod_is_ready() {
         assert_eq!(told(&[seat("", true), seat("b", false)], &["b"], ""), (0, 1, None, vec![]));
         assert_eq!(told(&[seat("", true), seat("b", true)], &["b"], ""), (1, 2, name("b"), vec![]));
         assert_eq!(told(&[seat("", true)], &["b+"], ""), (0, 1, None, vec![]), "unknown is not gone");
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unready_newcomer_gets_nothing_while_nobody_else_is_known_to_serve() {
+    fn an_unready_pod_gets_nothing_while_it_is_unknown_which_one_serves() {
         assert_eq!(told(&[seat("b", false), seat("a", true)], &["a+", "b"], "").0, 1);
     }
 }

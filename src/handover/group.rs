@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_assumed_makes_way_for_what_was_answered_and_nobody_sits_twice() {
+    fn an_answer_replaces_an_assumption_and_no_pod_has_two_indices() {
         let seat = |inode, pod: &str| Seated { inode, pod: Some(pod.to_owned()), is_ready: false };
         let mut group =
             Group { seats: vec![seat(1, "b"), seat(2, "c")], unready: [0, 1].into(), ..Group::default() };
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn who_says_first_that_it_is_ready_takes_over_from_whom_nobody_knows() {
+    fn the_first_ready_listener_takes_over_from_an_unknown_one() {
         let seat = |inode, pod: &str, is_ready| Seated { inode, pod: Some(pod.to_owned()), is_ready };
         let aim = Aim { serving: 1, asked: 1, starting: 2 };
         let group =

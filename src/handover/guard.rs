@@ -223,7 +223,7 @@ impl Guard {
         let newest = candidates.iter().filter(|pod| !pod.is_leaving).max_by_key(|pod| pod.age_rank);
         let Some(newest) = newest.filter(|pod| !pod.is_open) else { return Ok(IDLE) };
         for _ in 0..TRIES {
-            let answer = self.port.ask_anybody(|socket| holder(&self.group.processes, socket)).await?;
+            let answer = self.port.ask_like_a_client(|socket| holder(&self.group.processes, socket)).await?;
             if answer.seen.flatten().as_ref() == Some(&newest.uid) && answer.readyz == Readyz::Ready {
                 self.set_gate(&newest.uid, true, &why).await;
                 break;

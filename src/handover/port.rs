@@ -147,7 +147,7 @@ impl Port {
     }
 
     /// Asks the listener that any client would reach.
-    pub async fn ask_anybody<T>(&self, look: impl FnOnce(u32) -> T) -> Result<Answer<T>, Error> {
+    pub async fn ask_like_a_client<T>(&self, look: impl FnOnce(u32) -> T) -> Result<Answer<T>, Error> {
         self.put(Ipv4Addr::LOCALHOST, look).await
     }
 

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn one_has_it_at_a_time_and_who_does_is_named() {
+    fn one_holder_at_a_time_which_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let first = take(folder.path(), &me()).unwrap();
         let refused = take(folder.path(), &me()).unwrap_err().to_string();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_was_left_behind_blocks_nobody() {
+    fn a_name_that_was_left_behind_locks_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let longer = Holder { host: "a-machine-with-a-longer-name".into(), ..me() };
         fs::write(folder.path().join(NAME), serde_json::to_vec(&longer).unwrap()).unwrap();

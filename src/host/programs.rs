@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_listens_on_a_port_is_found_by_its_process() {
+    fn the_listener_on_a_port_is_found_by_its_process() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let found = listening(&all().unwrap(), listener.local_addr().unwrap().port()).unwrap();
         assert!(found.iter().any(|process| process.pid == std::process::id()), "{found:?}");

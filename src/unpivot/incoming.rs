@@ -109,7 +109,7 @@ impl<'a> Incoming<'a> {
         let group = self.group().await?;
         let last = (group.listeners.len() as u32).saturating_sub(1);
         for _ in 0..TRIES {
-            let answer = self.port.ask_anybody(|socket| group.holder(socket)).await?;
+            let answer = self.port.ask_like_a_client(|socket| group.holder(socket)).await?;
             let is_static = self.is_static(answer.seen.flatten(), &group, last);
             if is_static && answer.readyz == Readyz::Ready {
                 return Ok(true);

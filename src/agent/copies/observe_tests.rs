@@ -143,7 +143,7 @@ fn a_pod_is_healthy_by_kubelets_word_on_the_containers_that_run() {
 }
 
 #[test]
-fn a_pod_that_somebody_elses_static_pod_stands_in_for_is_not_stopped() {
+fn a_pod_for_which_a_foreign_static_pod_stands_in_is_not_stopped() {
     let table = [
         (["kube-apiserver"], None, Parent::Unhealthy),
         (["kube-apiserver"], Some("c1"), Parent::Healthy),
@@ -173,7 +173,7 @@ fn the_agent_is_healthy_before_its_gate_is_open() {
 }
 
 #[test]
-fn who_does_not_answer_is_unknown() {
+fn a_source_that_does_not_answer_is_unknown() {
     let listing = kept(APISERVER, true);
     let silent = Case { pods: &[], answers: false, local: None, listing: Some(&listing) }.apiserver();
     assert_eq!(

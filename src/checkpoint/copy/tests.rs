@@ -128,7 +128,7 @@ fn items_choose_rename_and_set_modes_and_executables_stay_so() {
 }
 
 #[test]
-fn files_belong_to_the_one_user_who_reads_them_and_else_are_as_the_pod_asks() {
+fn files_belong_to_the_one_user_that_reads_them_and_else_are_as_the_pod_asks() {
     let volume =
         json!({"secret": {"secretName": "s", "items": [{"key": "user", "path": "u"}], "defaultMode": 416}});
     let access = |change: &dyn Fn(&mut Value)| {

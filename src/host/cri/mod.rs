@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_socket_without_anybody_behind_it_is_named() {
+    async fn a_socket_without_a_listener_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("runtime.sock");
         let error = version(&socket).await.unwrap_err();

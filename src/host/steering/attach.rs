@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_nobody_has_falls_back_to_who_is_there() {
+    fn an_index_beyond_the_group_falls_back_to_a_listener_that_is_there() {
         let listeners = group(Ipv6Addr::UNSPECIFIED.into(), 1);
         let port = listeners[0].local_addr().unwrap().port();
         steer(Ipv6Addr::UNSPECIFIED.into(), port, ROOT, Aim { serving: 7, asked: 7, starting: 7 }).unwrap();
