@@ -131,8 +131,13 @@ docs: ## Build the documents as a book: target/book/index.html (tests/documents.
 	mdbook build
 
 .PHONY: golden
-golden: ## Record what render writes as the new golden files; the run fails once, so that they are looked at
+golden: ## Record files, help and messages as the new golden files; the run fails once, so that they are looked at
+	-UPDATE_GOLDEN=1 cargo test --workspace --lib golden
 	UPDATE_GOLDEN=1 cargo test --workspace --test render
+
+.PHONY: man
+man: ## Write the manual pages of every command: target/man
+	cargo run -q --example man -- target/man
 
 .PHONY: clean
 clean: ## Remove everything built, lab machines included

@@ -1,7 +1,7 @@
-//! What a failed command tells its caller: an exit code, one message, sometimes a hint.
+//! The failure of a command: an exit code, a message, sometimes a hint.
 //!
-//! Every module has an error type of its own. This file alone decides which exit code each belongs to, and `main.rs` alone
-//! prints them.
+//! Every room has an error type of its own, which says what failed, on what, and why. A command turns it into a
+//! [`Failure`], and `main.rs` alone prints that.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub enum ExitClass {
 }
 
 impl ExitClass {
-    /// What programs call it.
+    /// Its name in events and reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::General => "general",
@@ -31,10 +31,10 @@ impl ExitClass {
     }
 }
 
-/// A failure as a person sees it.
+/// A failure, worded for the user.
 #[derive(Debug)]
 pub struct Failure {
-    /// Decides the exit code.
+    /// The exit code.
     pub class: ExitClass,
     /// What failed, on what, and why. May have several lines (one for each finding).
     pub message: String,
@@ -43,7 +43,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure of `class` from an error and its chain of sources.
+    /// A failure of `class` with the message of `error` and its sources.
     pub fn new(class: ExitClass, error: &dyn std::error::Error) -> Self {
         Self { class, message: chain(error), hint: None }
     }

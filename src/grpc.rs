@@ -1,5 +1,5 @@
-//! One question and one answer of gRPC on a connection of HTTP/2: what asking a container runtime and reading etcd need of it. Needs neither
-//! generated code nor a framework.
+//! A unary gRPC call on an HTTP/2 connection, which is all that the container runtime and etcd need: without
+//! generated code and without a framework.
 
 use h2::client::SendRequest;
 use http::{HeaderMap, Request, Uri};
@@ -8,22 +8,25 @@ use hyper::body::Bytes;
 /// Flag and length before each message.
 const PREFIX: usize = 5;
 
-/// What came back.
+/// The answer to a call.
 pub enum Answer {
-    /// The bytes of a message.
+    /// The bytes of the message.
     Message(Vec<u8>),
-    /// A refusal, in the server's words.
+    /// The error of the server.
     Refused(String),
-    /// Neither of both.
+    /// Neither a message nor an error.
     Empty,
 }
 
-/// Sends the bytes of a message to `uri`. Somebody has to poll the connection meanwhile.
+/// Calls `uri` with the bytes of a message.
+///
+/// # Cancellation
+/// Dropping the call resets its stream. The connection itself must be polled by another task.
 pub async fn ask(sender: SendRequest<Bytes>, uri: Uri, message: &[u8]) -> Result<Answer, h2::Error> {
     let request = Request::post(uri).header("content-type", "application/grpc").header("te", "trailers");
     let request = request
         .body(())
-        .unwrap_or_else(|error| unreachable!("its URI is one, the rest is constant: {error}"));
+        .unwrap_or_else(|error| unreachable!("the URI is valid and the rest is constant: {error}"));
     let (response, mut body) = sender.ready().await?.send_request(request, false)?;
     body.send_data(frame(message).into(), true)?;
     let (bytes, headers) = collect(response.await?).await?;
@@ -33,13 +36,13 @@ pub async fn ask(sender: SendRequest<Bytes>, uri: Uri, message: &[u8]) -> Result
     })
 }
 
-/// A message behind its prefix: not compressed, and as long as it is.
+/// A message behind its prefix: not compressed, and its length.
 fn frame(message: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(message.len()).unwrap_or_else(|_| unreachable!("our questions are short"));
+    let length = u32::try_from(message.len()).unwrap_or_else(|_| unreachable!("requests are short"));
     [&[0], length.to_be_bytes().as_slice(), message].concat()
 }
 
-/// The body, and all headers that came before and after it.
+/// The body, with headers and trailers.
 async fn collect(response: http::Response<h2::RecvStream>) -> Result<(Vec<u8>, HeaderMap), h2::Error> {
     let (parts, mut body) = response.into_parts();
     let mut bytes = Vec::new();
@@ -53,13 +56,13 @@ async fn collect(response: http::Response<h2::RecvStream>) -> Result<(Vec<u8>, H
     Ok((bytes, headers))
 }
 
-/// What the headers say against the answer.
+/// The error in the headers or trailers, if there is one.
 fn refusal(headers: &HeaderMap) -> Option<String> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     match text("grpc-status") {
         Some("0") => None,
         Some(code) => Some(text("grpc-message").filter(|text| !text.is_empty()).unwrap_or(code).to_owned()),
-        None => Some("it is no gRPC server".to_owned()),
+        None => Some("the server does not speak gRPC".to_owned()),
     }
 }
 

@@ -22,6 +22,9 @@ pub mod config;
 pub mod diagnose;
 pub mod error;
 pub mod finding;
+#[cfg(test)]
+#[path = "golden_tests.rs"]
+mod golden;
 mod grpc;
 pub mod handover;
 pub mod host;

@@ -7,11 +7,11 @@ use bootkube::cli;
 
 fn main() -> ExitCode {
     let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    debug_assert!(installed.is_ok(), "nobody else installs a provider");
+    debug_assert!(installed.is_ok(), "no other provider is installed");
     match cli::run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // A closed stderr leaves the exit code, which says the same.
+            // With a closed stderr, the exit code still reports the failure.
             writeln!(std::io::stderr(), "error: {failure}").unwrap_or_default();
             ExitCode::from(failure.class as u8)
         }

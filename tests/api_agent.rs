@@ -16,7 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use bootkube::agent::{self, Options};
 use bootkube::assets::{load, order};
 use bootkube::checkpoint::store::Store;
-use bootkube::cluster::apply::{Item, Listener, Outcome, apply_all};
+use bootkube::cluster::apply::{Item, Observer, Outcome, apply_all};
 use bootkube::cluster::connect::connect;
 use bootkube::cluster::kubeconfig;
 use client::client;
@@ -123,7 +123,7 @@ async fn apply_agents_objects(api: &Client) {
         objects.into_iter().map(item).filter(|item| is_wanted(&item.file.to_string())).collect()
     };
     let stages: Vec<Vec<Item>> = stages.into_iter().map(|(_, objects)| of_stage(objects)).collect();
-    let listener = Listener { outcome: &|_, _, _| {}, waiting: &|_, _| {} };
+    let listener = Observer { outcome: &|_, _, _| {}, waiting: &|_, _| {} };
     let outcomes = apply_all(api, &stages, &Default::default(), listener).await;
     let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().collect();
     assert!(outcomes.len() >= 6 && outcomes.iter().all(|it| *it == Outcome::Created), "{outcomes:?}");

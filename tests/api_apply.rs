@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use bootkube::cluster::apply::{Item, Listener, Options, Outcome, apply_all};
+use bootkube::cluster::apply::{ApplyOptions, Item, Observer, Outcome, apply_all};
 use bootkube::cluster::connect::{Readyz, probe};
 use bootkube::cluster::lease::{Release, leader, release_lease};
 use bootkube::cluster::node::{label_and_taint_node, wait_for_node};
 use bootkube::cluster::objects::Objects;
-use bootkube::cluster::wait::{Progress, Scope, Seen, wait_for};
+use bootkube::cluster::wait::{Progress, Scope, Watched, wait_for};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Taint};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
@@ -31,12 +31,12 @@ fn may_be_spawned<F: Future + Send>(work: F) -> F {
     work
 }
 
-async fn apply_with(client: &Client, objects: Vec<Value>, options: &Options) -> Vec<Outcome> {
+async fn apply_with(client: &Client, objects: Vec<Value>, options: &ApplyOptions) -> Vec<Outcome> {
     let told = Mutex::new(0);
     let outcome = |_: &Item, _: &Outcome, _: Duration| *told.lock().unwrap() += 1;
     let waiting = |item: &Item, why: &str| println!("{}: {why}", item.label());
     let stages = [objects.into_iter().map(item).collect::<Vec<_>>()];
-    let listener = Listener { outcome: &outcome, waiting: &waiting };
+    let listener = Observer { outcome: &outcome, waiting: &waiting };
     let work = apply_all(client, &stages, options, listener);
     let outcomes = may_be_spawned(work).await.remove(0);
     let tried = outcomes.iter().filter(|outcome| **outcome != Outcome::Skipped).count();
@@ -45,7 +45,7 @@ async fn apply_with(client: &Client, objects: Vec<Value>, options: &Options) -> 
 }
 
 async fn apply(objects: Vec<Value>) -> Vec<Outcome> {
-    apply_with(&shared().client(), objects, &Options::default()).await
+    apply_with(&shared().client(), objects, &ApplyOptions::default()).await
 }
 
 fn reason(outcome: &Outcome) -> &str {
@@ -104,7 +104,7 @@ fn workloads(prefix: &str) -> Vec<Value> {
 async fn a_resource_its_definition_and_its_namespace_go_in_at_once_resource_first() {
     let toy = json!({"apiVersion": "one-go.test/v1", "kind": "Toy", "metadata": {"name": "t", "namespace": "one-go"}, "size": 1});
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "one-go"}});
-    let one_at_a_time = Options { concurrency: 1, ..Options::default() };
+    let one_at_a_time = ApplyOptions { concurrency: 1, ..ApplyOptions::default() };
     let objects = vec![toy, definition("one-go.test"), namespace];
     let outcomes = apply_with(&shared().client(), objects, &one_at_a_time).await;
     assert_eq!(outcomes, [Outcome::Created, Outcome::Created, Outcome::Created]);
@@ -133,7 +133,7 @@ async fn a_conflict_names_manager_and_field_and_is_taken_over_when_told() {
         reason(&outcomes[0]),
         "conflict: .data.a is owned by manager \"somebody\" (--force-conflicts takes over)"
     );
-    let force = Options { force_conflicts: true, ..Options::default() };
+    let force = ApplyOptions { force_conflicts: true, ..ApplyOptions::default() };
     assert_eq!(apply_with(&client, ours(), &force).await, [Outcome::Configured]);
     let data = config_maps(&client).get("contested").await.unwrap().data.unwrap();
     assert_eq!((data["a"].as_str(), data["b"].as_str()), ("ours", "theirs"));
@@ -163,13 +163,28 @@ async fn a_refused_object_is_reported_and_the_rest_is_applied() {
 #[tokio::test]
 async fn strict_stops_at_the_first_refused_object() {
     let client = shared().client();
-    let strict = Options { strict: true, ..Options::default() };
+    let strict = ApplyOptions { strict: true, ..ApplyOptions::default() };
     let stages = [vec![item(with_a_typing_error())], vec![item(config_map("after-strict", json!({})))]];
-    let listener = Listener { outcome: &|_, _, _| {}, waiting: &|_, _| {} };
+    let listener = Observer { outcome: &|_, _, _| {}, waiting: &|_, _| {} };
     let outcomes = apply_all(&client, &stages, &strict, listener).await;
     assert!(reason(&outcomes[0][0]).contains("replcias"));
     assert_eq!(outcomes[1], [Outcome::Skipped]);
     assert!(config_maps(&client).get_opt("after-strict").await.unwrap().is_none());
+}
+
+/// The first object waits for a namespace that never comes, and is between two tries when the second one fails.
+#[tokio::test]
+async fn strict_reports_objects_that_were_sent_by_what_became_of_them() {
+    let client = shared().client();
+    let strict = ApplyOptions { strict: true, ..ApplyOptions::default() };
+    let mut early = config_map("early", json!({}));
+    early["metadata"]["namespace"] = json!("never");
+    let objects = vec![early, with_a_typing_error(), config_map("beside-strict", json!({}))];
+    let outcomes = apply_with(&client, objects, &strict).await;
+    assert!(reason(&outcomes[0]).contains("namespaces \"never\" not found"), "{outcomes:?}");
+    assert!(reason(&outcomes[1]).contains("replcias"));
+    let is_there = config_maps(&client).get_opt("beside-strict").await.unwrap().is_some();
+    assert_eq!(outcomes[2] == Outcome::Created, is_there, "{outcomes:?}");
 }
 
 #[tokio::test]
@@ -208,7 +223,7 @@ async fn a_broken_api_service_harms_its_own_objects_only() {
     });
     assert_eq!(apply(vec![broken]).await, [Outcome::Created]);
     let thing = json!({"apiVersion": "broken.test/v1", "kind": "Thing", "metadata": {"name": "t"}});
-    let soon = Options { deadline: Duration::from_secs(2), ..Options::default() };
+    let soon = ApplyOptions { deadline: Duration::from_secs(2), ..ApplyOptions::default() };
     let objects = vec![thing, config_map("beside-broken", json!({}))];
     let outcomes = apply_with(&shared().client(), objects, &soon).await;
     assert!(reason(&outcomes[0]).starts_with("the deadline passed"), "{outcomes:?}");
@@ -219,7 +234,7 @@ async fn a_broken_api_service_harms_its_own_objects_only() {
 async fn the_deadline_reports_what_was_waited_for() {
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "early"}, "spec": {"containers": [{"name": "c", "image": "x:1"}]}});
     // The apiserver itself looks for a service account for a second before it refuses.
-    let soon = Options { deadline: Duration::from_secs(4), ..Options::default() };
+    let soon = ApplyOptions { deadline: Duration::from_secs(4), ..ApplyOptions::default() };
     let outcomes = apply_with(&shared().client(), vec![pod], &soon).await;
     assert!(reason(&outcomes[0]).contains("serviceaccount \"default\" not found"), "{outcomes:?}");
 }
@@ -283,7 +298,7 @@ async fn a_probe_says_ready_unreachable_or_not_to_be_trusted() {
 /// Waits for `step` in a ConfigMap, and returns when it was seen.
 async fn saw(client: Client, step: &'static str) -> (Instant, Vec<String>) {
     let mut reasons = Vec::new();
-    let is_done = |seen: &Seen<ConfigMap>| {
+    let is_done = |seen: &Watched<ConfigMap>| {
         let found = seen.get("default", "steps").and_then(|map| map.data.as_ref()?.get("step"));
         match found {
             Some(found) if found == step => Progress::Done(Instant::now()),
@@ -300,7 +315,7 @@ async fn saw(client: Client, step: &'static str) -> (Instant, Vec<String>) {
 
 async fn write(client: &Client, step: &str) -> Instant {
     let map = config_map("steps", json!({"step": step}));
-    assert_ne!(apply_with(client, vec![map], &Options::default()).await, [Outcome::Unchanged]);
+    assert_ne!(apply_with(client, vec![map], &ApplyOptions::default()).await, [Outcome::Unchanged]);
     Instant::now()
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bootkube::assets::{load, order};
-use bootkube::cluster::apply::{Item, Listener, Options, Outcome, apply_all};
+use bootkube::cluster::apply::{ApplyOptions, Item, Observer, Outcome, apply_all};
 use bootkube::cluster::connect::connect;
 use bootkube::cluster::kubeconfig::{self, Access, Identity};
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
@@ -36,8 +36,8 @@ async fn apply() -> Vec<Outcome> {
             println!("{}: {outcome:?}", item.label());
         }
     };
-    let listener = Listener { outcome: &outcome, waiting: &|_, _| {} };
-    let outcomes = apply_all(&shared().client(), &rendered(), &Options::default(), listener).await;
+    let listener = Observer { outcome: &outcome, waiting: &|_, _| {} };
+    let outcomes = apply_all(&shared().client(), &rendered(), &ApplyOptions::default(), listener).await;
     outcomes.into_iter().flatten().collect()
 }
 

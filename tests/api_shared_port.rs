@@ -162,7 +162,7 @@ async fn ask(
     let (mut answered, mut failures) = (0, Vec::new());
     while !*stopped.borrow() {
         let answer = match questions.connect(Ipv4Addr::LOCALHOST.into(), endpoint).await {
-            Ok(mut connection) => connection.ask("/api/v1/nodes").await,
+            Ok(mut connection) => connection.probe("/api/v1/nodes").await,
             Err(why) => Readyz::Unreachable(why),
         };
         match answer {

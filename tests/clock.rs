@@ -40,7 +40,7 @@ impl Machine {
     fn checks_at(&self, now: OffsetDateTime) -> Vec<Check> {
         let asset_dir = self.path("assets");
         let layout = load::load(&asset_dir).unwrap();
-        let options = preflight::Options {
+        let options = preflight::CheckOptions {
             etcd_authority: None,
             asset_dir,
             pod_manifest_path: self.path("manifests"),

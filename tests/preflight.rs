@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bootkube::assets::load;
-use bootkube::preflight::{self, Check, Ignored, Options, Outcome, Problem};
+use bootkube::preflight::{self, Check, CheckOptions, Ignored, Outcome, Problem};
 use serde_json::Value;
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
@@ -53,7 +53,7 @@ impl Machine {
     fn checks_at(&self, now: OffsetDateTime) -> Vec<Check> {
         let asset_dir = self.path("assets");
         let layout = load::load(&asset_dir).unwrap();
-        let options = Options {
+        let options = CheckOptions {
             asset_dir,
             pod_manifest_path: self.path("manifests"),
             ignored: Ignored::default(),

@@ -9,41 +9,41 @@ use crate::config::{self, ClusterConfig, Flags};
 use crate::error::Failure;
 use crate::finding::{Finding, Findings};
 
-/// Flags of v0.14's `render`, and `--config` above which they stand.
+/// `--config`, and the flags of v0.14's `render`, which override it.
 #[derive(Args)]
 pub(super) struct ClusterArgs {
-    /// Configuration file (YAML); `bootkube config defaults` prints one. Flags win over it.
+    /// Configuration file (YAML); `bootkube config defaults` prints one. Flags override it
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     config: Option<PathBuf>,
     /// Name of the cluster in kubeconfigs [default: kubernetes]
     #[arg(long, value_name = "NAME", help_heading = "Configuration")]
     cluster_name: Option<String>,
-    /// `external` if a cloud controller manager of your own runs [default: none]
+    /// `external` if you run a cloud controller manager [default: none]
     #[arg(long, value_name = "NAME", help_heading = "Configuration")]
     cloud_provider: Option<String>,
 
-    /// URLs of the API, separated by commas. The first is written into kubeconfigs, and its port (443 if it has none) is the one
-    /// that apiservers listen on [default: https://127.0.0.1:6443]
+    /// URLs of the API, separated by commas. The first goes into kubeconfigs; apiservers listen on its port
+    /// (443 if it has none) [default: https://127.0.0.1:6443]
     #[arg(long, value_name = "URLS", help_heading = "API")]
     api_servers: Option<String>,
-    /// Further names of the API for its certificate, as IP=10.0.0.5,DNS=api.example.com. The hosts of --api-servers are always
-    /// in it too (v0.14 left them out when this flag was given)
+    /// More names for the certificate of the API, as IP=10.0.0.5,DNS=api.example.com. The hosts of --api-servers
+    /// are always included (v0.14 left them out when this flag was given)
     #[arg(long, value_name = "NAMES", help_heading = "API")]
     api_server_alt_names: Option<String>,
-    /// Certificate of an existing CA to sign with (PEM); with --ca-private-key-path or not at all
+    /// Certificate of an existing CA to sign with (PEM); needs --ca-private-key-path
     #[arg(long, value_name = "FILE", help_heading = "API")]
     ca_certificate_path: Option<String>,
     /// Private key of that CA (PEM: PKCS#1, PKCS#8 or SEC1; RSA or EC)
     #[arg(long, value_name = "FILE", help_heading = "API")]
     ca_private_key_path: Option<String>,
 
-    /// Client URLs of etcd, separated by commas; any https turns TLS on [default: https://127.0.0.1:2379]
+    /// Client URLs of etcd, separated by commas; one https URL turns TLS on [default: https://127.0.0.1:2379]
     #[arg(long, value_name = "URLS", help_heading = "etcd")]
     etcd_servers: Option<String>,
-    /// CA of an existing etcd (PEM); this and the next two, or none
+    /// CA of an existing etcd (PEM); give this and the next two flags, or none of them
     #[arg(long, value_name = "FILE", help_heading = "etcd")]
     etcd_ca_path: Option<String>,
-    /// Client certificate for it (PEM)
+    /// Client certificate for that etcd (PEM)
     #[arg(long, value_name = "FILE", help_heading = "etcd")]
     etcd_certificate_path: Option<String>,
     /// Private key of that certificate (PEM)
@@ -53,17 +53,17 @@ pub(super) struct ClusterArgs {
     /// Addresses of pods: a CIDR, or an IPv4 and an IPv6 one separated by a comma [default: 10.2.0.0/16]
     #[arg(long, value_name = "CIDRS", help_heading = "Network")]
     pod_cidr: Option<String>,
-    /// Addresses of Services, likewise; the tenth is that of cluster DNS [default: 10.3.0.0/24]
+    /// Addresses of Services, in the same form; the tenth is that of cluster DNS [default: 10.3.0.0/24]
     #[arg(long, value_name = "CIDRS", help_heading = "Network")]
     service_cidr: Option<String>,
-    /// Pod network: flannel, or none to bring a CNI plugin of your own [default: flannel]
+    /// Pod network: `flannel`, or `none` if you install a CNI plugin yourself [default: flannel]
     #[arg(long, value_name = "NAME", help_heading = "Network")]
     network_provider: Option<String>,
 }
 
 impl ClusterArgs {
-    /// The configuration that the flags describe above the file, or above `given`, the text of one that came otherwise.
-    /// Warnings come with it.
+    /// The configuration that results from the flags over the file, or over `given`, the text of a file from stdin; with
+    /// its warnings.
     pub fn resolve(self, given: Option<String>) -> Result<(ClusterConfig, Vec<String>), Failure> {
         let (path, flags) = self.split();
         let file = match (path, given) {
@@ -120,7 +120,7 @@ impl ClusterArgs {
 fn read(path: &Path) -> Result<String, Findings> {
     std::fs::read_to_string(path).map_err(|error| {
         let problem = format!("cannot be read: {error}");
-        let cure = "name a file that is there, is yours to read and is UTF-8 text";
+        let cure = "name a file that is there, that you may read, and that is UTF-8 text";
         mistake(path, &problem, cure)
     })
 }

@@ -1,10 +1,12 @@
 //! The command line: one file per subcommand, each turning arguments into one library call.
 //!
-//! Stdout carries data and, of `start`, its progress, as v0.14's did; warnings about input, errors and logs go to stderr. Errors of usage end the program inside clap, with exit code 2.
+//! Stdout carries data and, for `start`, its progress, as v0.14's did. Warnings about input, errors and
+//! logs go to stderr. clap itself ends the program on a usage error, with exit code 2.
 
 mod agent;
 mod checkpoint;
 mod cluster;
+mod completions;
 mod config;
 mod output;
 mod preflight;
@@ -19,46 +21,56 @@ mod unpivot;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::error::{ExitClass, Failure};
 
-/// Says what is logged, in the syntax of RUST_LOG; wins over `--verbose`.
+/// Chooses what is logged, in the syntax of RUST_LOG. Wins over `--verbose`.
 const LOG_VARIABLE: &str = "BOOTKUBE_LOG";
+
+const ABOUT: &str = "\
+bootkube turns a machine with a kubelet into a Kubernetes cluster whose control plane runs inside
+Kubernetes: the apiserver is a DaemonSet, controller manager and scheduler are Deployments, and a change
+of the control plane is a `kubectl edit`. It is for people who run Kubernetes on their own machines.
+
+Two commands make a cluster:
+  bootkube render   writes an asset directory: certificates, kubeconfigs and manifests
+  bootkube start    on the first controller, brings the control plane up from that directory";
 
 const EXAMPLES: &str = "\
 Examples:
-  A cluster on this machine, which has containerd and a kubelet (in cluster.yaml, set apiServers to this
-  machine's address and etcd.mode to staticPod):
+  A cluster on this machine, which has containerd and a kubelet. In cluster.yaml, set apiServers to the
+  machine's address and etcd.mode to staticPod:
     bootkube config defaults > cluster.yaml
     bootkube config validate --config=cluster.yaml
     bootkube render --config=cluster.yaml --asset-dir=assets
     bootkube start --asset-dir=assets
 
-  With the flags of v0.14, where etcd runs already:
+  With the flags of v0.14, where etcd already runs:
     bootkube render --asset-dir=assets --api-servers=https://10.0.0.5:6443 --etcd-servers=https://10.0.0.5:2379
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 wrong configuration (nothing was written), 4 machine not ready.";
+Exit codes: 0 done, 1 failed, 2 usage, 3 wrong configuration (nothing was written), 4 machine not ready.
 
-/// Turns a machine with a kubelet into a Kubernetes cluster whose control plane runs inside Kubernetes.
-/// `render` writes its certificates and manifests; `start` brings it up from them and then steps aside.
+Read on: `bootkube COMMAND --help`; README.md and docs/ of the source, of which docs/troubleshooting.md
+lists what can stop `start`, and what to do.";
+
 #[derive(Parser)]
-#[command(name = "bootkube", version, after_help = EXAMPLES, args_override_self = true, verbatim_doc_comment)]
+#[command(name = "bootkube", version, about = ABOUT, after_help = EXAMPLES, args_override_self = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Log what is done, step by step, on stderr. The variable BOOTKUBE_LOG chooses more finely, as RUST_LOG does.
+    /// Log each step on stderr; BOOTKUBE_LOG selects more finely, in the syntax of RUST_LOG
     #[arg(short, long, global = true)]
     verbose: bool,
-    /// How the log on stderr is written: `text`, or `json` with one object a line
+    /// Format of the log on stderr: `text`, or `json` with one object a line
     #[arg(
         long,
         global = true,
         value_enum,
-        value_name = "FORM",
+        value_name = "FORMAT",
         default_value = "text",
         hide_possible_values = true
     )]
@@ -74,27 +86,33 @@ enum LogFormat {
 #[derive(Subcommand)]
 enum Command {
     Render(Box<render::RenderArgs>),
-    Preflight(preflight::PreflightArgs),
     Start(start::StartArgs),
-    Reset(reset::ResetArgs),
+    Preflight(preflight::PreflightArgs),
     Status(status::StatusArgs),
-    Recover(recover::RecoverArgs),
-    Unpivot(unpivot::UnpivotArgs),
-    Agent(agent::AgentArgs),
-    /// Look at the copies of pods that this machine keeps for the time without an API.
-    #[command(subcommand)]
-    Checkpoint(checkpoint::CheckpointCommand),
     /// Show or check the configuration file.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    Reset(reset::ResetArgs),
+    Recover(recover::RecoverArgs),
+    Unpivot(unpivot::UnpivotArgs),
+    /// Show the copies of pods that this machine keeps for the time without an API.
+    #[command(subcommand)]
+    Checkpoint(checkpoint::CheckpointCommand),
+    Agent(agent::AgentArgs),
+    Completions(completions::CompletionsArgs),
     /// Print the version.
     Version,
+}
+
+/// Every command with its flags and help, from which manual pages and completions are generated.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command line `args`, the program's name first.
 ///
 /// # Errors
-/// Whatever the subcommand failed with, ready for the user.
+/// What the subcommand failed with, worded for the user.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     let Cli { command, verbose, log_format } = Cli::parse_from(args);
     log_to_stderr(verbose, matches!(command, Command::Agent(_)), log_format)?;
@@ -109,12 +127,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Command::Agent(args) => agent::run(args),
         Command::Checkpoint(command) => checkpoint::run(command),
         Command::Config(command) => config::run(command),
+        Command::Completions(args) => completions::run(args, self::command()),
         Command::Version => output::print(&format!("Version: {}\n", crate::VERSION)),
     }
 }
 
 fn log_to_stderr(verbose: bool, is_service: bool, format: LogFormat) -> Result<(), Failure> {
-    // The client logs every failed connection as an error, and waiting for an API is made of those.
+    // The client logs every failed connection as an error, and waiting for an API consists of those.
     let usual = if verbose {
         "warn,bootkube=debug,kube_client=info"
     } else if is_service {
@@ -142,3 +161,7 @@ fn log_filter(directives: &str) -> Result<Targets, Failure> {
         hint: Some("write a level (error, warn, info, debug, trace) or bootkube=debug,kube=info".into()),
     })
 }
+
+#[cfg(test)]
+#[path = "help_tests.rs"]
+mod tests;

@@ -1,11 +1,11 @@
-//! What a command says: data on stdout, warnings on stderr, mistakes as one failure.
+//! Output of commands: data on stdout, warnings on stderr, mistakes as one failure.
 
 use std::io::{self, Write};
 
 use crate::error::{ExitClass, Failure};
 use crate::finding::Findings;
 
-/// Writes data to stdout. A reader that has gone away (`bootkube … | head`) has seen enough: that is no failure.
+/// Writes data to stdout. A closed pipe (`bootkube … | head`) is no failure.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -18,16 +18,16 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Tells what is odd but does not stop the work.
+/// Writes warnings to stderr.
 pub(super) fn warn(warnings: &[String]) {
     tell(&warnings.iter().map(|warning| format!("warning: {warning}")).collect::<Vec<_>>());
 }
 
-/// Tells `lines` on stderr, where stdout holds data for a program.
+/// Writes `lines` to stderr.
 pub(super) fn tell(lines: &[String]) {
     let mut stderr = io::stderr().lock();
     for line in lines {
-        // A closed stderr means that nobody wants to be told.
+        // With a closed stderr there is no place to report that.
         writeln!(stderr, "{line}").unwrap_or_default();
     }
 }
@@ -45,14 +45,14 @@ pub(super) fn refused(findings: &Findings) -> Failure {
     Failure { class: ExitClass::Configuration, message, hint: Some(hint.into()) }
 }
 
-/// What asynchronous work runs on.
+/// A runtime for asynchronous work.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build();
     runtime.map_err(|error| Failure::new(ExitClass::General, &error))
 }
 
-/// A number of things, such as `2 problems`.
+/// A number with its noun, such as `2 problems`.
 pub(super) fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }

@@ -1,4 +1,4 @@
-//! `bootkube preflight`: looks at this machine, changes nothing.
+//! `bootkube preflight`: checks this machine, changes nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,12 +11,13 @@ use crate::JOURNAL;
 use crate::assets::load;
 use crate::error::{ExitClass, Failure, chain};
 use crate::journal::{self, State};
-use crate::preflight::{self, Failed, Ignored, Options};
+use crate::preflight::{self, CheckOptions, Failed, Ignored};
 
-/// Look whether this machine is ready for `start`, and say everything that keeps it from being. Changes nothing.
+/// Check whether this machine is ready for `start`, and report everything that is wrong. Changes nothing.
 ///
-/// Each check passes, fails, is ignored, or cannot be seen from here ("unknown"), as most cannot from a container that has only
-/// /etc/kubernetes of the machine. `start` does the same first. Exits 4 if a check fails.
+/// Each check passes, fails, is ignored, or is unknown because it cannot be seen from here: a container that
+/// has only /etc/kubernetes of the machine sees little. `start` runs the same checks first. Exits 4 if a check
+/// fails. docs/preflight.md lists the checks.
 #[derive(Args)]
 pub(super) struct PreflightArgs {
     /// Directory that `render` wrote
@@ -27,12 +28,19 @@ pub(super) struct PreflightArgs {
     pod_manifest_path: PathBuf,
     #[command(flatten)]
     ignore: IgnoreArgs,
-    /// Form of the report: `text`, or `json` for programs
-    #[arg(short, long, value_enum, value_name = "FORM", default_value = "text", hide_possible_values = true)]
+    /// Format of the report: `text`, or `json` for programs
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_possible_values = true
+    )]
     output: Form,
 }
 
-/// A person can ask again.
+/// Short, since a person can run it again.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How a report is written.
@@ -45,7 +53,7 @@ pub(super) enum Form {
 /// What `preflight` and `start` share.
 #[derive(Args)]
 pub(super) struct IgnoreArgs {
-    /// Checks whose failure stops nothing, separated by commas, or `all`
+    /// Checks whose failure is ignored, separated by commas, or `all`
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     ignore_preflight: Vec<Ignored>,
 }
@@ -62,10 +70,10 @@ pub(super) fn run(args: PreflightArgs) -> Result<(), Failure> {
         load::load(&asset_dir).map_err(|findings| Failure::new(ExitClass::Configuration, &findings))?;
     let (ignored, now) = (ignore.ignored(), OffsetDateTime::now_utc());
     let earlier = journal::read(Path::new(JOURNAL)).unwrap_or_else(|error| {
-        output::warn(&[format!("what an earlier start placed is not known: {}", chain(&error))]);
+        output::warn(&[format!("it is not known what an earlier start placed: {}", chain(&error))]);
         State::default()
     });
-    let options = Options {
+    let options = CheckOptions {
         asset_dir,
         pod_manifest_path,
         ignored,
@@ -84,7 +92,7 @@ pub(super) fn run(args: PreflightArgs) -> Result<(), Failure> {
     Failed::among(&checks).map_err(|failed| not_ready(&failed, checks.len()))
 }
 
-/// The report has said why.
+/// The report has already said why.
 fn not_ready(failed: &Failed, all: usize) -> Failure {
     let names = failed.names();
     Failure {

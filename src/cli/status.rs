@@ -13,16 +13,25 @@ use crate::cluster::kubeconfig;
 use crate::error::{ExitClass, Failure};
 use crate::status;
 
-/// Show the control plane of a running cluster: what runs where, how it is hosted, who leads, when certificates expire.
+/// Show the control plane of a running cluster: what runs where, how it is hosted, which instance leads, when
+/// certificates expire.
 ///
-/// Problems come first. Exits 0 if there are none, 1 if there are.
+/// Problems come first. Exits 0 if there are none, 1 if there are. docs/status.md describes every field.
 #[derive(Args)]
 pub(super) struct StatusArgs {
-    /// How to reach the cluster, such as ASSETS/auth/kubeconfig [default: $KUBECONFIG, else ~/.kube/config, as kubectl has it]
+    /// Kubeconfig of the cluster, such as ASSETS/auth/kubeconfig [default: as kubectl, $KUBECONFIG, else
+    /// ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Form of the report: `text`, or `json` for programs
-    #[arg(short, long, value_enum, value_name = "FORM", default_value = "text", hide_possible_values = true)]
+    /// Format of the report: `text`, or `json` for programs
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_possible_values = true
+    )]
     output: Form,
 }
 
@@ -30,7 +39,7 @@ pub(super) fn run(args: StatusArgs) -> Result<(), Failure> {
     let StatusArgs { kubeconfig, output } = args;
     let file = kubeconfig.or_else(usual).ok_or_else(|| Failure {
         class: ExitClass::Configuration,
-        message: "there is no kubeconfig to reach a cluster with".to_owned(),
+        message: "no kubeconfig was given, and none was found".to_owned(),
         hint: Some("name one: --kubeconfig=ASSETS/auth/kubeconfig".to_owned()),
     })?;
     let access = kubeconfig::read(&file).map_err(|error| Failure::new(ExitClass::Configuration, &error))?;
@@ -51,7 +60,7 @@ pub(super) fn run(args: StatusArgs) -> Result<(), Failure> {
     }
 }
 
-/// Where kubectl looks; of several files in the variable, the first.
+/// Where kubectl looks. Of several files in $KUBECONFIG, the first.
 fn usual() -> Option<PathBuf> {
     let named = env::var_os("KUBECONFIG").and_then(|files| env::split_paths(&files).next());
     let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".kube/config"));

@@ -1,11 +1,12 @@
 //! Server-side apply of many objects at once.
 //!
-//! Every object is tried on its own until it is accepted, refused for good, or the deadline passes: an object that waits for
-//! another (a namespace, a definition) holds no place among the requests in flight, so order decides speed and never success.
-//! A definition counts as applied when its resources can be listed. Fields owned by another manager are left alone and
-//! reported unless told otherwise. Nothing is ever deleted.
+//! Every object is tried on its own until it is accepted, refused for good, or the deadline passes. An object
+//! that waits for another (a namespace, a definition) holds no place among the requests in flight, so order
+//! decides speed and never success. A definition counts as applied when its resources can be listed. Fields
+//! owned by another manager are left alone and reported unless `force_conflicts` is set. Nothing is ever
+//! deleted.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -14,38 +15,17 @@ use http::StatusCode;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, Request, Resource as _};
-use kube::client::Body;
-use kube::core::Status;
 use serde_json::Value;
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::crd;
-use super::discovery::{Discovery, Target};
+use super::discovery::Discovery;
+pub use super::item::Item;
+use super::item::{Identity, expected, normalised};
+use super::raw::{malformed, send};
 use super::retry::{Expected, Failure, retrying};
 use crate::FIELD_MANAGER;
-
-/// An object to apply.
-#[derive(Clone)]
-pub struct Item {
-    /// File it came from, for messages.
-    pub file: String,
-    /// The object.
-    pub value: Value,
-}
-
-impl Item {
-    /// `Kind namespace/name`, for messages.
-    pub fn label(&self) -> String {
-        let text = |pointer| self.value.pointer(pointer).and_then(Value::as_str);
-        let kind = text("/kind").unwrap_or("object without kind");
-        let name = text("/metadata/name").unwrap_or("(no name)");
-        match text("/metadata/namespace") {
-            Some(namespace) => format!("{kind} {namespace}/{name}"),
-            None => format!("{kind} {name}"),
-        }
-    }
-}
 
 /// What became of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,42 +34,42 @@ pub enum Outcome {
     Created,
     /// It was there, and changed.
     Configured,
-    /// It was there already, just so.
+    /// It was there, with this content.
     Unchanged,
     /// It was refused, or the deadline passed.
     Failed {
         /// What the API said last.
         reason: String,
     },
-    /// It was not tried: `strict`, and an earlier one failed.
+    /// It was never sent, because an earlier object failed and [`ApplyOptions::strict`] is set.
     Skipped,
 }
 
 /// How to apply.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// Requests in flight. The apiserver's own limit is far above; more than this only makes two cores queue.
+pub struct ApplyOptions {
+    /// Requests in flight. The apiserver allows far more, but two cores are busy with these.
     pub concurrency: usize,
-    /// Takes over fields of other managers.
+    /// Take over fields of other managers.
     pub force_conflicts: bool,
-    /// Stops at the first object that fails.
+    /// Send no further request after the first object that fails.
     pub strict: bool,
-    /// For everything together.
+    /// For all objects together.
     pub deadline: Duration,
 }
 
-impl Default for Options {
+impl Default for ApplyOptions {
     fn default() -> Self {
         Self { concurrency: 16, force_conflicts: false, strict: false, deadline: Duration::from_secs(120) }
     }
 }
 
-/// Who is told what happens, while it happens.
+/// Called while objects are applied.
 #[derive(Clone, Copy)]
-pub struct Listener<'a> {
-    /// An object is done with, so long after its turn came.
+pub struct Observer<'a> {
+    /// With the outcome of an object, and the time since its stage began.
     pub outcome: &'a (dyn Fn(&Item, &Outcome, Duration) + Sync),
-    /// An object will be tried again, and why.
+    /// With an object that will be tried again, and why.
     pub waiting: &'a (dyn Fn(&Item, &str) + Sync),
 }
 
@@ -97,11 +77,11 @@ pub struct Listener<'a> {
 pub async fn apply_all(
     client: &Client,
     stages: &[Vec<Item>],
-    options: &Options,
-    listener: Listener<'_>,
+    options: &ApplyOptions,
+    observer: Observer<'_>,
 ) -> Vec<Vec<Outcome>> {
     let items: Vec<&Item> = stages.iter().flatten().collect();
-    let applier = Applier::new(client, expected(&items), options, listener);
+    let applier = Applier::new(client, expected(&items), options, observer);
     let mut outcomes = Vec::new();
     let mut stopped = false;
     for stage in stages {
@@ -119,23 +99,6 @@ fn is_failure(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Failed { .. })
 }
 
-/// The namespaces and kinds that `items` will bring.
-pub(super) fn expected(items: &[&Item]) -> Expected {
-    let text = |item: &Item, pointer| item.value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let mut expected = Expected::default();
-    for item in items {
-        match text(item, "/kind").as_deref() {
-            Some("Namespace") => expected.namespaces.extend(text(item, "/metadata/name")),
-            Some(crd::KIND) => {
-                let kind = text(item, "/spec/group").zip(text(item, "/spec/names/kind"));
-                expected.kinds.extend(kind);
-            }
-            _ => {}
-        }
-    }
-    expected
-}
-
 struct Applier<'a> {
     client: &'a Client,
     discovery: Discovery,
@@ -144,11 +107,11 @@ struct Applier<'a> {
     params: PatchParams,
     strict: bool,
     deadline: Instant,
-    listener: Listener<'a>,
+    observer: Observer<'a>,
 }
 
 impl<'a> Applier<'a> {
-    fn new(client: &'a Client, expected: Expected, options: &Options, listener: Listener<'a>) -> Self {
+    fn new(client: &'a Client, expected: Expected, options: &ApplyOptions, observer: Observer<'a>) -> Self {
         let params = PatchParams::apply(FIELD_MANAGER);
         Self {
             client,
@@ -158,7 +121,7 @@ impl<'a> Applier<'a> {
             params: if options.force_conflicts { params.force() } else { params },
             strict: options.strict,
             deadline: Instant::now() + options.deadline,
-            listener,
+            observer,
         }
     }
 
@@ -167,45 +130,64 @@ impl<'a> Applier<'a> {
         let began = Instant::now();
         let before = OnceCell::new();
         let before = &before;
+        let stop = CancelFlag::default();
+        let stop = &stop;
         let mut next = items.iter().enumerate();
         let mut trying = FuturesUnordered::new();
         loop {
-            // A permit is held only during a request, so those that wait to be tried again keep nobody from a first try.
+            // A permit is held during a request only, so objects that wait for a retry do not delay a first try.
             let (index, outcome) = tokio::select! {
-                Ok(permit) = self.permits.acquire(), if next.len() > 0 => {
+                Ok(permit) = self.permits.acquire(), if next.len() > 0 && !stop.is_set() => {
                     let tried = next.next();
-                    trying.extend(tried.map(|(index, item)| async move { (index, self.item(item, permit, before).await) }));
+                    trying.extend(tried.map(|(index, item)| async move {
+                        (index, self.item(item, permit, before, stop).await)
+                    }));
                     continue;
                 }
                 Some(done) = trying.next() => done,
                 else => return outcomes,
             };
-            (self.listener.outcome)(&items[index], &outcome, began.elapsed());
-            let stop = self.strict && is_failure(&outcome);
-            outcomes[index] = outcome;
-            if stop {
-                return outcomes;
+            (self.observer.outcome)(&items[index], &outcome, began.elapsed());
+            if self.strict && is_failure(&outcome) {
+                stop.set();
             }
+            outcomes[index] = outcome;
         }
     }
 
-    async fn item(&self, item: &Item, permit: SemaphorePermit<'_>, before: &Revision) -> Outcome {
+    /// Applies one object.
+    ///
+    /// # Cancellation
+    /// Once `stop` is set, a request that is in flight still ends, since the API may carry it out, but no other
+    /// follows it.
+    async fn item(
+        &self,
+        item: &Item,
+        permit: SemaphorePermit<'_>,
+        before: &Revision,
+        stop: &CancelFlag,
+    ) -> Outcome {
         let last = Mutex::new(String::from("no answer yet"));
         let told = |reason: &str| {
-            if let Ok(mut last) = last.lock() {
-                reason.clone_into(&mut last);
-            }
-            (self.listener.waiting)(item, reason);
+            reason.clone_into(&mut lock(&last));
+            (self.observer.waiting)(item, reason);
         };
-        let failed = match timeout_at(self.deadline, self.persist(item, permit, before, &told)).await {
-            Ok(Ok(outcome)) => return outcome,
-            Ok(Err(reason)) => reason,
-            Err(_) => {
-                let last = last.into_inner().unwrap_or_default();
-                format!("the deadline passed; the last reason: {last}")
-            }
+        let in_flight = tokio::sync::Mutex::new(());
+        let applied = timeout_at(self.deadline, self.persist(item, permit, before, &in_flight, &told));
+        let stopped = async {
+            stop.wait().await;
+            drop(in_flight.lock().await); // the request in flight, if there is one, has ended
         };
-        Outcome::Failed { reason: failed }
+        let reason = tokio::select! {
+            biased;
+            applied = applied => match applied {
+                Ok(Ok(outcome)) => return outcome,
+                Ok(Err(reason)) => reason,
+                Err(_) => format!("the deadline passed; the last reason: {}", lock(&last)),
+            },
+            () = stopped => format!("not tried again after an earlier failure (--strict): {}", lock(&last)),
+        };
+        Outcome::Failed { reason }
     }
 
     async fn persist(
@@ -213,13 +195,22 @@ impl<'a> Applier<'a> {
         item: &Item,
         permit: SemaphorePermit<'_>,
         before: &Revision,
+        in_flight: &tokio::sync::Mutex<()>,
         told: &(dyn Fn(&str) + Sync),
     ) -> Result<Outcome, String> {
-        let identity = Identity::of(&item.value)?;
+        let identity = Identity::from_value(&item.value)?;
         let mut first = Some(permit);
+        let identity_ref = &identity;
         let attempt = || {
             let permit = first.take();
-            self.attempt(&identity, &item.value, permit, before)
+            async move {
+                let _permit = match permit {
+                    Some(permit) => permit,
+                    None => self.permits.acquire().await.map_err(malformed)?,
+                };
+                let _in_flight = in_flight.lock().await;
+                self.attempt(identity_ref, &item.value, before).await
+            }
         };
         let outcome = retrying(&self.expected, attempt, told).await?;
         if identity.kind == crd::KIND {
@@ -232,13 +223,8 @@ impl<'a> Applier<'a> {
         &self,
         identity: &Identity,
         value: &Value,
-        permit: Option<SemaphorePermit<'_>>,
         before: &Revision,
     ) -> Result<Outcome, Failure> {
-        let _permit = match permit {
-            Some(permit) => permit,
-            None => self.permits.acquire().await.map_err(malformed)?,
-        };
         let target = self.discovery.resolve(&identity.api_version, &identity.kind).await?;
         let namespace = target.namespaced.then_some(identity.namespace.as_deref().unwrap_or("default"));
         let requests = Request::new(DynamicObject::url_path(&target.resource, namespace));
@@ -253,8 +239,9 @@ impl<'a> Applier<'a> {
         })
     }
 
-    /// How far the store is. The answer to an apply does not tell whether it changed anything; that the object's version is older than this
-    /// does, and costs one request for all of them. Versions of one cluster can be compared: Kubernetes KEP-5504.
+    /// The revision of the store. The answer to an apply does not say whether it changed anything, but an object
+    /// whose version is not newer than this was not changed. It costs one request for all objects, and versions of
+    /// one cluster can be compared (Kubernetes KEP-5504).
     async fn revision(&self) -> Result<Option<u64>, Failure> {
         let namespaces = Request::new(Namespace::url_path(&(), None));
         let request = namespaces.list(&ListParams::default().limit(1)).map_err(malformed)?;
@@ -263,89 +250,39 @@ impl<'a> Applier<'a> {
     }
 }
 
-/// How far the store was before a stage.
+/// The revision of the store before a stage.
 type Revision = OnceCell<Option<u64>>;
 
-/// What an object is called.
-pub(super) struct Identity {
-    pub(super) api_version: String,
-    pub(super) kind: String,
-    pub(super) name: String,
-    pub(super) namespace: Option<String>,
-}
+/// Set once, and waited for by all.
+struct CancelFlag(watch::Sender<bool>);
 
-impl Identity {
-    pub(super) fn of(value: &Value) -> Result<Self, String> {
-        let text = |pointer: &str| {
-            value.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
-        };
-        let need = |pointer: &str, field: &str| {
-            text(pointer).ok_or_else(|| format!("{field} is missing or not a string"))
-        };
-        Ok(Self {
-            api_version: need("/apiVersion", "apiVersion")?,
-            kind: need("/kind", "kind")?,
-            name: need("/metadata/name", "metadata.name")?,
-            namespace: text("/metadata/namespace"),
-        })
+impl Default for CancelFlag {
+    fn default() -> Self {
+        Self(watch::Sender::new(false))
     }
 }
 
-/// The object as server-side apply wants it.
-///
-/// Without what only the API sets, which an exported object still carries. With a namespace exactly where there is one: a
-/// stray one on a cluster-scoped object is refused. And with `""` for null in a Secret or ConfigMap: v0.14 wrote
-/// `data: {ca.key: null}`, the API stores that as empty, and would see a change in every further apply of the null.
-pub(super) fn normalised(value: &Value, target: &Target, namespace: Option<&str>) -> Value {
-    let mut value = value.clone();
-    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-        for field in
-            ["managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"]
-        {
-            metadata.shift_remove(field);
-        }
-        match namespace {
-            Some(namespace) => metadata.insert("namespace".into(), namespace.into()),
-            None => metadata.shift_remove("namespace"),
-        };
+impl CancelFlag {
+    fn set(&self) {
+        self.0.send_replace(true);
     }
-    if target.resource.group.is_empty() && ["Secret", "ConfigMap"].contains(&target.resource.kind.as_str()) {
-        for field in ["data", "stringData", "binaryData"] {
-            let entries = value.get_mut(field).and_then(Value::as_object_mut).into_iter().flatten();
-            entries.filter(|(_, entry)| entry.is_null()).for_each(|(_, entry)| *entry = "".into());
+
+    fn is_set(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    async fn wait(&self) {
+        // The sender lives as long as `self`, so this ends with the flag set and never with an error.
+        if self.0.subscribe().wait_for(|is_set| *is_set).await.is_err() {
+            std::future::pending().await
         }
     }
-    value
+}
+
+fn lock(last: &Mutex<String>) -> MutexGuard<'_, String> {
+    last.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn version(answer: &Value) -> Option<u64> {
     answer.pointer("/metadata/resourceVersion")?.as_str()?.parse().ok()
 }
-
-pub(super) fn malformed(error: impl std::error::Error) -> Failure {
-    Failure::Malformed(error.to_string())
-}
-
-/// One request. Unlike the client's own, it keeps the status code of success and the `Retry-After` of failure.
-pub(super) async fn send(
-    client: &Client,
-    request: http::Request<Vec<u8>>,
-) -> Result<(StatusCode, Value), Failure> {
-    let response = client.send(request.map(Body::from)).await?;
-    let code = response.status();
-    let retry_after = response.headers().get(http::header::RETRY_AFTER);
-    let retry_after =
-        retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok()).map(Duration::from_secs);
-    let body = response.into_body().collect_bytes().await?;
-    if code.is_success() {
-        return Ok((code, serde_json::from_slice(&body).map_err(malformed)?));
-    }
-    let status = serde_json::from_slice(&body)
-        .unwrap_or_else(|_| Status::failure(String::from_utf8_lossy(&body).trim(), ""))
-        .with_code(code.as_u16());
-    Err(Failure::Api { status: status.boxed(), retry_after })
-}
-
-#[cfg(test)]
-#[path = "apply_tests.rs"]
-mod tests;

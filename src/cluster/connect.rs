@@ -1,36 +1,39 @@
-//! From an [`Access`] to a client, and one question on a fresh connection: are you ready?
+//! From an [`Access`] to a client, and probes of readiness on connections of their own.
 //!
-//! Given an endpoint on this machine, connections go there and nowhere else, while the certificate is still held against
-//! the host of the server's URL: DNS and load balancers are out of the path, trust is not. Connections are HTTP/1.1, one
-//! for each request in flight: a watch then never shares the fate of a write, and each new one goes to the apiserver that
-//! the kernel picks at that moment. Proxies from the environment are never used.
+//! With an endpoint on this machine, connections go only there, but the certificate must still name the host of
+//! the server's URL: DNS and load balancers are out of the path, trust is not. Connections are HTTP/1.1, one for
+//! each request in flight, so that a failed write does not break a watch, and each new connection goes to the
+//! apiserver that the kernel picks at that moment. Proxies from the environment are never used.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::future::try_join_all;
 use kube::client::Body;
 use kube::config::AuthInfo;
 use kube::core::Status;
 use kube::{Client, Config};
 
-use super::Error;
+use super::error::Error;
 use super::kubeconfig::{Access, Identity};
-use super::retry;
+use super::retry::{describe, no_answer};
 
+/// Where an apiserver says whether it has done everything that it does at its start.
+pub const READY: &str = "/readyz";
 /// TCP and TLS handshake. Local ones take milliseconds, but two starting apiservers can starve each other for a second.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Silence on a connection with a request on it. Longer than the 30 s that an admission webhook may take, so that the
-/// apiserver's own answer comes first; watches are asked again every [`super::wait::WATCH_SECONDS`] and never get here.
+/// Silence on a connection with a request on it. Longer than the 30 s that an admission webhook may take, so that
+/// the apiserver's own answer comes first. Watches end every [`super::wait::WATCH_SECONDS`] and never get here.
 const READ_TIMEOUT: Duration = Duration::from_secs(35);
-/// Everything about a probe: whoever asks wants to ask again soon.
+/// For a whole probe, which its caller repeats soon.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The same for a server that is no process of this machine: TLS takes two round trips.
+/// The same for a server on another machine: TLS takes two round trips.
 const FAR_TIMEOUT: Duration = Duration::from_secs(5);
-/// The group of everybody whose name is known.
+/// The group of all authenticated users.
 const AUTHENTICATED: &str = "system:authenticated";
-/// Lines of a verbose answer that are worth a person's time.
+/// Lines of a verbose answer that are quoted.
 const PROBE_LINES: usize = 3;
 
 /// A client for `access` that connects to `endpoint`, where given, instead of the server's URL.
@@ -43,34 +46,58 @@ pub fn connect(access: &Access, endpoint: Option<SocketAddr>) -> Result<Client, 
     build(access, config)
 }
 
-/// What an apiserver says about itself.
+/// How an apiserver answers a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readyz {
-    /// It takes requests.
+    /// It accepts requests.
     Ready,
-    /// It answers, and says what it waits for.
+    /// It answers that it is not ready, and why.
     NotReady {
         /// HTTP status.
         status: u16,
         /// The checks that fail, else the first lines of the answer.
         lines: Vec<String>,
     },
-    /// Nobody answers, or somebody else.
+    /// There is no answer, or one of another server.
     Unreachable(String),
 }
 
-/// Asks `path` (`/readyz`, `/healthz`) once, on a connection of its own, within a second.
+impl Readyz {
+    /// The better an answer, the lower.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Ready => 0,
+            Self::NotReady { .. } => 1,
+            Self::Unreachable(_) => 2,
+        }
+    }
+}
+
+/// Probes `path` (such as [`READY`]) once, on a connection of its own, within a second.
 pub async fn probe(access: &Access, endpoint: Option<SocketAddr>, path: &str) -> Result<Readyz, Error> {
-    question(access, config(access, endpoint)?, path, PROBE_TIMEOUT).await
+    probe_with(access, config(access, endpoint)?, path, PROBE_TIMEOUT).await
 }
 
-/// As [`probe`], of a server that may be far away.
+/// Probes all `endpoints` at once and returns the best answer and where it came from; `None` if there are none.
+pub async fn probe_best(
+    access: &Access,
+    endpoints: &[SocketAddr],
+    path: &str,
+) -> Result<Option<(SocketAddr, Readyz)>, Error> {
+    let probes = endpoints
+        .iter()
+        .map(async |endpoint| probe(access, Some(*endpoint), path).await.map(|answer| (*endpoint, answer)));
+    let answers = try_join_all(probes).await?;
+    Ok(answers.into_iter().min_by_key(|(_, answer)| answer.rank()))
+}
+
+/// As [`probe`], for a server on another machine.
 pub async fn probe_far(access: &Access, path: &str) -> Result<Readyz, Error> {
-    question(access, config(access, None)?, path, FAR_TIMEOUT).await
+    probe_with(access, config(access, None)?, path, FAR_TIMEOUT).await
 }
 
-/// As [`probe`], but in the name of `user`, of whom nothing is known but that it is authenticated. An administrator passes without a
-/// look at RBAC; this one does not.
+/// As [`probe`], as `user` of the group `system:authenticated`. RBAC decides on that user's requests, while an
+/// administrator passes without it.
 pub async fn probe_as(
     user: &str,
     access: &Access,
@@ -80,19 +107,24 @@ pub async fn probe_as(
     let mut config = config(access, endpoint)?;
     config.auth_info.impersonate = Some(user.to_owned());
     config.auth_info.impersonate_groups = Some(vec![AUTHENTICATED.to_owned()]);
-    question(access, config, path, PROBE_TIMEOUT).await
+    probe_with(access, config, path, PROBE_TIMEOUT).await
 }
 
-async fn question(access: &Access, config: Config, path: &str, patience: Duration) -> Result<Readyz, Error> {
+async fn probe_with(
+    access: &Access,
+    config: Config,
+    path: &str,
+    patience: Duration,
+) -> Result<Readyz, Error> {
     let client = build(access, config)?;
-    match tokio::time::timeout(patience, ask(&client, path)).await {
+    match tokio::time::timeout(patience, get(&client, path)).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Ok(Readyz::Unreachable(retry::describe(&error))),
-        Err(_) => Ok(Readyz::Unreachable(format!("no answer within {} s", patience.as_secs()))),
+        Ok(Err(error)) => Ok(Readyz::Unreachable(describe(&error))),
+        Err(_) => Ok(Readyz::Unreachable(no_answer(patience))),
     }
 }
 
-async fn ask(client: &Client, path: &str) -> Result<Readyz, kube::Error> {
+async fn get(client: &Client, path: &str) -> Result<Readyz, kube::Error> {
     let request = http::Request::get(format!("{path}?verbose")).body(Body::empty());
     let response = client.send(request.map_err(kube::Error::HttpError)?).await?;
     let status = response.status();
@@ -143,7 +175,7 @@ fn ca(access: &Access) -> Result<Vec<Vec<u8>>, Error> {
     Ok(certificates.map(pem::Pem::into_contents).collect())
 }
 
-/// Whom the certificate must name: rustls wants IPv6 addresses without brackets.
+/// The name that the certificate must have. rustls takes IPv6 addresses without brackets.
 pub fn server_name(access: &Access) -> String {
     let host = access.server.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -166,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_the_failed_checks_first() {
+    fn failed_checks_are_quoted_first() {
         let body = "[+]ping ok\n[-]etcd failed: reason withheld\n[+]log ok\n[-]poststarthook/rbac failed: x\nreadyz check failed";
         assert_eq!(telling_lines(body), ["etcd failed", "poststarthook/rbac failed: x"]);
     }
@@ -185,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_will_do_as_the_name_of_a_server() {
+    async fn a_server_may_be_named_by_an_address() {
         let key = rcgen::generate_simple_self_signed(vec!["ca".into()]).unwrap();
         for server in ["https://[2001:db8::1]:6443", "https://192.0.2.1"] {
             let access = Access {
@@ -200,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_the_first_lines_where_no_check_is_named() {
+    fn the_first_lines_are_quoted_where_no_check_is_named() {
         assert_eq!(telling_lines("Unauthorized\n\nb\nc\nd\n"), ["Unauthorized", "b", "c"]);
         assert!(telling_lines("").is_empty());
     }

@@ -1,7 +1,7 @@
-//! Custom resource definitions: accepted is not yet served.
+//! Custom resource definitions: when their resources are served.
 //!
-//! A definition becomes Established a moment after it is stored, and the API serves its resources a moment after that. The
-//! first is watched; for the second there is nothing to watch, so a list is tried every 50 ms.
+//! A definition becomes Established shortly after it is stored, and the API serves its resources shortly after
+//! that. The first is watched. The second cannot be watched, so a list is tried every 50 ms.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use kube::Client;
 use serde_json::Value;
 
 use super::objects::Objects;
-use super::retry::describe;
+use super::retry::{describe, poll};
 use super::wait::{Progress, Scope, wait_for};
 
 /// The kind of a definition.
@@ -42,8 +42,8 @@ pub async fn wait_served(client: &Client, value: &Value, told: &(dyn Fn(&str) + 
 
 async fn wait_established(client: &Client, name: &str, told: &(dyn Fn(&str) + Sync)) {
     let scope = Scope::named(name);
-    let is_done = |seen: &super::wait::Seen<CustomResourceDefinition>| match seen.iter().next() {
-        None => Progress::Not("the definition is not there".into()),
+    let is_done = |seen: &super::wait::Watched<CustomResourceDefinition>| match seen.iter().next() {
+        None => Progress::Not("the definition does not exist yet".into()),
         Some(definition) => match is_established(definition) {
             Ok(()) => Progress::Done(()),
             Err(why) => Progress::Not(format!("the definition is not served: {why}")),
@@ -53,15 +53,13 @@ async fn wait_established(client: &Client, name: &str, told: &(dyn Fn(&str) + Sy
 }
 
 async fn wait_listed(client: &Client, path: &str, told: &(dyn Fn(&str) + Sync)) {
-    let mut last = String::new();
-    while let Err(error) = list_one(client, path).await {
-        let reason = format!("the definition is Established, but {path} is not served: {}", describe(&error));
-        if reason != last {
-            told(&reason);
-            last = reason;
-        }
-        tokio::time::sleep(PROBE_INTERVAL).await;
-    }
+    let attempt = async || {
+        let listed = list_one(client, path).await;
+        listed.map_err(|error| {
+            format!("the definition is Established, but {path} is not served: {}", describe(&error))
+        })
+    };
+    poll(PROBE_INTERVAL, attempt, told).await;
 }
 
 async fn list_one(client: &Client, path: &str) -> Result<(), kube::Error> {

@@ -1,5 +1,5 @@
-//! An [`Access`] that changes while it is in use, because the certificate in it is renewed or the kubeconfig is another: what is made of it is
-//! made anew when it is next used. Whoever changes it is not here.
+//! An [`Access`] that changes while it is in use: its certificate is renewed, or the kubeconfig is replaced.
+//! What was built from it is built again at its next use.
 
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -12,15 +12,15 @@ use kube::client::Body;
 use tokio::sync::watch;
 use tower_service::Service;
 
-use super::Error;
 use super::connect::connect;
+use super::error::Error;
 use super::kubeconfig::Access;
 use crate::error::chain;
 
-/// The access that holds at present.
+/// The access that is valid at present.
 pub type Current = watch::Receiver<Access>;
 
-/// Something that is made of an access.
+/// Something that is built from an access.
 pub struct Made<T> {
     held: Mutex<Held<T>>,
     make: fn(&Access) -> Result<T, Error>,
@@ -32,16 +32,16 @@ struct Held<T> {
 }
 
 impl<T: Clone> Made<T> {
-    /// Makes it for the first time.
+    /// Builds it for the first time.
     pub fn new(mut access: Current, make: fn(&Access) -> Result<T, Error>) -> Result<Self, Error> {
         let made = make(&access.borrow_and_update())?;
         Ok(Self { held: Mutex::new(Held { access, made }), make })
     }
 
-    /// What is made of the access of now. If nothing can be made of it, what was made before.
+    /// What is built from the present access. If nothing can be, the one before stays in use.
     pub fn get(&self) -> T {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        // An access that nobody changes any more has not changed.
+        // If the sender is gone the access cannot change any more.
         if held.access.has_changed().unwrap_or(false) {
             let made = (self.make)(&held.access.borrow_and_update());
             match made {
@@ -53,15 +53,17 @@ impl<T: Clone> Made<T> {
     }
 }
 
-/// A client that shows who it is by what `access` says when a request begins. Connections of before are left to end: the API looks at the
-/// certificate of each request, and would refuse those that come over them later.
+/// A client that uses the credentials which are current when a request begins.
+///
+/// Older connections are not reused, only left to end: the API checks the certificate of a connection at every
+/// request, and would refuse later ones.
 pub fn client(access: Current) -> Result<Client, Error> {
     let made = Made::new(access, |access| connect(access, None))?;
     let namespace = made.get().default_namespace().to_owned();
     Ok(Client::new(Latest(made), namespace))
 }
 
-/// Sends each request through the client of now.
+/// Sends each request through the current client.
 struct Latest(Made<Client>);
 
 impl Service<Request<Body>> for Latest {

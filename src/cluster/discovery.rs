@@ -1,8 +1,8 @@
 //! From `apiVersion` and `kind` to where the API keeps such objects.
 //!
-//! Each group version is asked for alone, and once: an APIService whose server is down then harms nobody but its own
-//! objects, where one question for everything would fail or wait. A kind that is not in the cache is asked for again,
-//! since its definition may have become Established a moment ago.
+//! Each group version is listed on its own, once. An APIService whose server is down then affects only its own
+//! objects, where one request for everything would fail or hang. A kind that is not in the cache is listed again,
+//! since its definition may just have become Established.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use kube::core::ApiResource;
 
 use super::retry::Failure;
 
-/// Where objects of a kind live.
+/// Where the API keeps objects of a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Group, version, kind and plural.
@@ -22,13 +22,13 @@ pub struct Target {
     pub namespaced: bool,
 }
 
-/// What the API serves, as far as anybody asked.
+/// A cache of what the API serves.
 pub struct Discovery {
     client: Client,
     groups: Mutex<HashMap<String, Arc<Slot>>>,
 }
 
-/// What a group version serves. Locked while it is asked for, so that many objects of one kind ask once.
+/// What a group version serves. Locked while it is listed, so that many objects of one kind cause one request.
 type Slot = tokio::sync::Mutex<Option<Vec<APIResource>>>;
 
 impl Discovery {
@@ -45,7 +45,7 @@ impl Discovery {
             return Ok(target);
         }
         let unknown = || Failure::UnknownKind { api_version: api_version.to_owned(), kind: kind.to_owned() };
-        let list = self.ask(api_version).await.map_err(|failure| match failure {
+        let list = self.list_resources(api_version).await.map_err(|failure| match failure {
             Failure::Api { ref status, .. } if status.code == 404 => unknown(),
             other => other,
         })?;
@@ -59,7 +59,7 @@ impl Discovery {
         groups.entry(api_version.to_owned()).or_default().clone()
     }
 
-    async fn ask(&self, api_version: &str) -> Result<APIResourceList, Failure> {
+    async fn list_resources(&self, api_version: &str) -> Result<APIResourceList, Failure> {
         match api_version.contains('/') {
             true => Ok(self.client.list_api_group_resources(api_version).await?),
             false => Ok(self.client.list_core_api_resources(api_version).await?),

@@ -1,4 +1,4 @@
-//! Readiness gates: a condition of a pod that somebody other than kubelet answers for.
+//! Readiness gates: conditions of a pod that another component than kubelet sets.
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
@@ -20,7 +20,7 @@ pub fn is_open(pod: &Pod, gate: &str) -> bool {
     conditions.any(|condition| condition.type_ == gate && condition.status == "True")
 }
 
-/// Sets the condition `gate` of the pod called `name`, once; whoever asks knows when to ask again.
+/// Sets the condition `gate` of the pod called `name`, in one try.
 pub async fn set_gate(
     pods: &Objects<Pod>,
     name: &str,

@@ -9,11 +9,11 @@ use kube::api::ListParams;
 use kube::{Client, Resource};
 use serde_json::Value;
 
-use super::Error;
+use super::error::Error;
 use super::objects::{Kind, Objects};
 use crate::NAMESPACE;
 
-/// What a control plane is made of: of kube-system, and roles of the whole cluster.
+/// The objects of a control plane: those of kube-system, and the cluster's roles.
 pub async fn control_plane_objects(client: &Client) -> Result<Vec<Value>, Error> {
     let objects = [
         of_namespace::<ConfigMap>(client).await?,
@@ -38,7 +38,7 @@ where
     list(Objects::<K>::namespaced(client, NAMESPACE)).await
 }
 
-/// As JSON, with version and kind, which the items of a list do not say.
+/// As JSON, with apiVersion and kind, which the items of a list lack.
 async fn list<K: Kind>(objects: Objects<K>) -> Result<Vec<Value>, Error> {
     let found = objects.bare.list(&ListParams::default()).await.and_then(|found| {
         let of_type = |mut object: Value| {

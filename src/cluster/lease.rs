@@ -1,50 +1,49 @@
-//! Leases: who leads, and letting go on behalf of one that is gone.
+//! Leases: who leads, and releasing a lease on behalf of a process that has ended.
 //!
-//! A controller manager that is killed keeps its lease for 15 s and more. Once its process has ended, whoever ended it may
-//! let go in its place, as client-go does on a clean exit, and the next one leads within a second. Only a lease of the
-//! expected holder is let go, by a write that fails if anybody wrote since it was read.
+//! The lease of a controller manager that was killed lasts for 15 s and more. Once the process has ended, its
+//! lease can be released for it, as client-go does on a clean exit, and the next one leads within a second.
+//! Only a lease of the expected holder is released, by a write that fails if the lease has changed since it was
+//! read.
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
 use kube::{Api, Client};
 
-use super::Error;
-use super::retry::{Expected, Failure, retrying};
+use super::error::Error;
+use super::retry::{Failure, persist};
 use crate::{FIELD_MANAGER, NAMESPACE};
 
-/// Who leads, and when it last said so. Two that differ are a sign of life in between.
+/// Who leads, and when it last renewed the lease. A difference between two reads is a sign of life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leader {
     /// Its identity.
     pub holder: String,
-    /// By its own clock.
+    /// When it last renewed the lease, by its own clock.
     pub renewed: Option<MicroTime>,
     /// Since when it leads, by its own clock.
     pub acquired: Option<MicroTime>,
 }
 
-/// What became of a lease that was to be let go.
+/// What became of a lease that was to be released.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Release {
     /// It is free now.
     Released,
-    /// Nobody held it, or there is none.
+    /// It had no holder, or does not exist.
     Free,
-    /// Somebody else holds it: left alone.
+    /// It has another holder, and was left alone.
     HeldBy(String),
 }
 
-/// Who holds the lease `name` in kube-system, if anybody.
+/// The holder of the lease `name` in kube-system, if it has one.
 pub async fn leader(client: &Client, name: &str) -> Result<Option<Leader>, Error> {
     let api = leases(client);
     let attempt = async || Ok::<_, Failure>(api.get_opt(name).await?.as_ref().and_then(leader_of));
-    retrying(&Expected::default(), attempt, |reason| tracing::debug!(name, reason, "lease not read yet"))
-        .await
-        .map_err(|reason| refused("read", name, reason))
+    persist("read", &object(name), attempt).await
 }
 
-/// Lets go of the lease `name` in kube-system if `expected` still holds it.
+/// Releases the lease `name` in kube-system if `expected` still holds it.
 pub async fn release_lease(client: &Client, name: &str, expected: &str) -> Result<Release, Error> {
     let api = leases(client);
     let attempt = async || {
@@ -58,9 +57,7 @@ pub async fn release_lease(client: &Client, name: &str, expected: &str) -> Resul
         api.replace(name, &params, &released(lease)).await?; // its resourceVersion is the one that was read
         Ok(Release::Released)
     };
-    retrying(&Expected::default(), attempt, |reason| tracing::debug!(name, reason, "lease not released yet"))
-        .await
-        .map_err(|reason| refused("release", name, reason))
+    persist("release", &object(name), attempt).await
 }
 
 fn leases(client: &Client) -> Api<Lease> {
@@ -84,6 +81,7 @@ fn released(mut lease: Lease) -> Lease {
     lease
 }
 
-fn refused(act: &'static str, name: &str, reason: String) -> Error {
-    Error::Refused { act, object: format!("lease {NAMESPACE}/{name}"), reason }
+/// How messages name the lease.
+fn object(name: &str) -> String {
+    format!("lease {NAMESPACE}/{name}")
 }

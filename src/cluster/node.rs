@@ -1,7 +1,8 @@
 //! Nodes: which one is this machine, and what must be written on it.
 //!
-//! A kubelet may not label itself as a controller, so we do. Labels and taints of others stay: taints are one list to the
-//! API, which an apply would own as a whole, so the list is read, added to and written back only if nobody wrote between.
+//! A kubelet may not label its node as a controller, so bootkube does. Labels and taints of others stay. To the
+//! API taints are one list, which an apply would own as a whole, so the list is read, added to and written back
+//! on condition that it has not changed.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,10 +12,10 @@ use kube::api::{Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::Error;
+use super::error::Error;
 use super::objects::Objects;
-use super::retry::{Expected, Failure, retrying};
-use super::wait::{Progress, Scope, Seen, wait_for};
+use super::retry::{Failure, persist};
+use super::wait::{Progress, Scope, Watched, wait_for};
 use crate::FIELD_MANAGER;
 
 /// Whether `node` has one of `addresses` as its own.
@@ -30,22 +31,22 @@ pub async fn wait_for_node(
     addresses: &[IpAddr],
     on_reason: &mut (dyn FnMut(&str) + Send),
 ) -> String {
-    let is_done = |seen: &Seen<Node>| match seen.iter().find(|node| is_node_at(addresses, node)) {
+    let is_done = |seen: &Watched<Node>| match seen.iter().find(|node| is_node_at(addresses, node)) {
         Some(node) => Progress::Done(node.name_any()),
         None => Progress::Not(not_registered(seen)),
     };
     wait_for(Objects::<Node>::all(client), Scope::default(), is_done, on_reason).await
 }
 
-fn not_registered(seen: &Seen<Node>) -> String {
+fn not_registered(seen: &Watched<Node>) -> String {
     let names: Vec<_> = seen.iter().map(|node| node.name_any()).collect();
     match names.is_empty() {
         true => "no node has registered yet".into(),
-        false => format!("this machine's node has not registered yet (there: {})", names.join(", ")),
+        false => format!("this machine's node has not registered yet (registered: {})", names.join(", ")),
     }
 }
 
-/// Gives the node called `name` the labels and the taint it lacks. Says whether it lacked any.
+/// Adds the labels and the taint that the node called `name` lacks. Returns whether it lacked any.
 pub async fn label_and_taint_node(
     client: &Client,
     name: &str,
@@ -60,9 +61,7 @@ pub async fn label_and_taint_node(
         nodes.bare.patch(name, &params, &Patch::Merge(&patch)).await?;
         Ok(true)
     };
-    retrying(&Expected::default(), attempt, |reason| tracing::debug!(name, reason, "node not labelled yet"))
-        .await
-        .map_err(|reason| Error::Refused { act: "label", object: format!("node {name}"), reason })
+    persist("label", &format!("node {name}"), attempt).await
 }
 
 /// A merge patch with what `node` lacks, good only for the version of it that was read.
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_known_by_its_internal_address_only() {
+    fn a_node_is_identified_by_its_internal_address_only() {
         let at = |kind: &str, address: &str| {
             node(
                 json!({"metadata": {"name": "n"}, "status": {"addresses": [{"type": kind, "address": address}]}}),

@@ -1,5 +1,5 @@
-//! Objects of one kind. What the API answers is parsed as a bare object, and only then as what it is: the code that parses a pod is large, and
-//! would be there once for each way in which one comes in.
+//! Objects of one kind. An answer is parsed as a bare object first and as its own type after that: the code that
+//! parses a pod is large, and would otherwise be generated once for each way in which one arrives.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -27,13 +27,13 @@ impl<K> Kind for K where
 /// The objects of kind `K` of a cluster or of a namespace.
 #[derive(Clone, Debug)]
 pub struct Objects<K> {
-    /// The same as bare objects: for answers that interest nobody.
+    /// The same as bare objects, for requests whose answer is not used.
     pub bare: Api<Bare>,
     kind: PhantomData<fn() -> K>,
 }
 
 impl<K: Kind> Objects<K> {
-    /// Wherever they are.
+    /// In all namespaces, or of a kind that has none.
     pub fn all(client: &Client) -> Self {
         Self { bare: Api::all_with(client.clone(), &ApiResource::erase::<K>(&())), kind: PhantomData }
     }
@@ -52,18 +52,18 @@ impl<K: Kind> Objects<K> {
         self.bare.get(name).await?.typed()
     }
 
-    /// The same, if it is there.
+    /// The one called `name`, if it exists.
     pub async fn get_opt(&self, name: &str) -> Result<Option<K>, Error> {
         self.bare.get_opt(name).await?.map(Bare::typed).transpose()
     }
 
-    /// Those that `which` chooses.
+    /// Those that `which` selects.
     pub async fn list(&self, which: &ListParams) -> Result<Vec<K>, Error> {
         self.bare.list(which).await?.items.into_iter().map(Bare::typed).collect()
     }
 }
 
-/// An object of any kind, without the notes of who set which field (`managedFields`): they are half of what is sent, and most of the memory.
+/// An object of any kind without its `managedFields`, which are half of every answer and most of its memory.
 #[derive(Clone, Debug)]
 pub struct Bare {
     metadata: ObjectMeta,
@@ -72,12 +72,12 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// As what it is.
+    /// As its own type.
     pub fn typed<K: DeserializeOwned>(self) -> Result<K, Error> {
         self.json().and_then(|whole| serde_json::from_value(whole).map_err(Error::SerdeError))
     }
 
-    /// As JSON. The items of a list do not say their version and kind.
+    /// As JSON. Items of a list lack apiVersion and kind.
     pub fn json(self) -> Result<Value, Error> {
         let Self { metadata, mut data } = self;
         data.insert("metadata".into(), serde_json::to_value(metadata).map_err(Error::SerdeError)?);

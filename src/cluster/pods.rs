@@ -1,7 +1,8 @@
 //! Pods: is this one ready, and if not, why not.
 //!
-//! The answer is for a person who waits: which label or taint keeps it off every node, which image cannot be pulled, what
-//! the container said when it died. A mirror pod is what kubelet reports of a static pod: never evidence for an object.
+//! The answer names what a user can act on: the label or taint that keeps it off every node, the image that cannot
+//! be pulled, the message of a container that exited. A mirror pod is kubelet's report of a static pod, and never
+//! evidence for a workload.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 
@@ -13,13 +14,13 @@ pub fn is_mirror(pod: &Pod) -> bool {
     pod.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(MIRROR))
 }
 
-/// Whether the object with `uid` made `pod`.
+/// Whether the object with `uid` owns `pod`.
 pub fn is_pod_of(uid: &str, pod: &Pod) -> bool {
     let mut owners = pod.metadata.owner_references.iter().flatten();
     !is_mirror(pod) && owners.any(|owner| owner.uid == uid)
 }
 
-/// Whether `pod` is ready and means to stay; if not, why.
+/// Whether `pod` is Ready and not terminating; if not, why.
 pub fn is_ready_pod(pod: &Pod) -> Result<(), String> {
     if pod.metadata.deletion_timestamp.is_some() {
         return Err("is terminating".into());
@@ -30,7 +31,7 @@ pub fn is_ready_pod(pod: &Pod) -> Result<(), String> {
     }
 }
 
-/// Whether `pod` was started and means to stay, however its containers fare; if not, why.
+/// Whether `pod` is running and not terminating, ready or not; if not, why.
 pub fn is_started_pod(pod: &Pod) -> Result<(), String> {
     if pod.metadata.deletion_timestamp.is_some() {
         return Err("is terminating".into());
@@ -59,7 +60,7 @@ fn why_not(pod: &Pod) -> String {
     }
 }
 
-/// Why no node has the pod, in the scheduler's words: they name the label or taint.
+/// Why the pod has no node, in the scheduler's words, which name the label or taint.
 fn unscheduled(pod: &Pod) -> Option<String> {
     if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
         return None;
@@ -71,12 +72,12 @@ fn unscheduled(pod: &Pod) -> Option<String> {
     })
 }
 
-/// The condition of this type, if anybody has set it.
+/// The condition of this type, if it is set.
 pub fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
     pod.status.as_ref()?.conditions.iter().flatten().find(|condition| condition.type_ == kind)
 }
 
-/// Why an init container holds the others up: one that ended well, or goes on beside them, does not.
+/// Why an init container blocks the others. One that succeeded, or is a running sidecar, does not.
 fn init_trouble(status: &ContainerStatus) -> Option<String> {
     let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
     match ended {
@@ -112,7 +113,7 @@ fn trouble(status: &ContainerStatus) -> Option<String> {
     Some(format!("container {name} {reason}{words}"))
 }
 
-/// The last line of a termination message: where programs say why they gave up.
+/// The last line of a termination message, where programs say why they exited.
 fn last_words(message: Option<&str>) -> String {
     let line = message.and_then(|message| message.lines().rfind(|line| !line.trim().is_empty()));
     line.map(|line| format!(": {}", line.trim())).unwrap_or_default()

@@ -1,6 +1,6 @@
-//! What applying would do, asked of the API without doing it: a server-side dry run of every object, held against what is there.
+//! What applying would do: a server-side dry run of every object, compared with the object in the cluster.
 //!
-//! Contents of Secrets never leave this module: as in `kubectl diff`, only whether one changes is told.
+//! Contents of Secrets never leave this module. As in `kubectl diff`, only whether one changes is shown.
 
 use futures::StreamExt as _;
 use http::StatusCode;
@@ -8,14 +8,15 @@ use kube::Client;
 use kube::api::{DynamicObject, Patch, PatchParams, Request, Resource as _};
 use serde_json::{Map, Value};
 
-use super::apply::{Identity, Item, expected, malformed, normalised, send};
 use super::discovery::{Discovery, Target};
+use super::item::{Identity, Item, expected, normalised};
+use super::raw::{malformed, send};
 use super::retry::{Expected, Failure, Patience, Verdict, classify};
 use crate::FIELD_MANAGER;
 
-/// Questions at once.
+/// Requests in flight.
 const CONCURRENCY: usize = 8;
-/// What the API alone sets, and changes with every write.
+/// Fields that only the API sets, and that change with every write.
 const BOOKKEEPING: [&str; 5] = ["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp"];
 /// A copy of the whole object, Secrets included.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -33,7 +34,7 @@ pub enum Foreseen {
         /// As it would be.
         after: Value,
     },
-    /// It is there, just so.
+    /// It is there, with this content.
     Unchanged,
     /// The API would refuse it.
     Refuse {
@@ -42,24 +43,24 @@ pub enum Foreseen {
     },
 }
 
-/// Asks what applying `items` would do, in their order. What other items bring is taken to be there.
+/// What applying `items` would do, in their order. Namespaces and kinds that other items create count as there.
 pub async fn foresee(client: &Client, items: &[&Item], force_conflicts: bool) -> Vec<Foreseen> {
     let params = PatchParams::apply(FIELD_MANAGER).dry_run();
-    let seer = Seer {
+    let foreseer = Foreseer {
         client,
         discovery: Discovery::new(client.clone()),
         expected: expected(items),
         params: if force_conflicts { params.force() } else { params },
     };
-    let seer = &seer;
+    let foreseer = &foreseer;
     let asked = items.iter().map(|item| async move {
-        let (before, after) = seer.ask(item).await;
-        seer.judge(before, after)
+        let (before, after) = foreseer.query(item).await;
+        foreseer.judge(before, after)
     });
     futures::stream::iter(asked).buffered(CONCURRENCY).collect().await
 }
 
-struct Seer<'a> {
+struct Foreseer<'a> {
     client: &'a Client,
     discovery: Discovery,
     expected: Expected,
@@ -68,20 +69,25 @@ struct Seer<'a> {
 
 type Answer = Result<Value, Failure>;
 
-impl Seer<'_> {
-    /// The object as it is, if it is, and as it would be.
-    async fn ask(&self, item: &Item) -> (Option<Value>, Answer) {
-        let identity = match Identity::of(&item.value) {
+impl Foreseer<'_> {
+    /// The object as it is, if it exists, and as it would be.
+    async fn query(&self, item: &Item) -> (Option<Value>, Answer) {
+        let identity = match Identity::from_value(&item.value) {
             Ok(identity) => identity,
             Err(reason) => return (None, Err(Failure::Malformed(reason))),
         };
         match self.discovery.resolve(&identity.api_version, &identity.kind).await {
-            Ok(target) => self.ask_of(&identity, &target, &item.value).await,
+            Ok(target) => self.query_target(&identity, &target, &item.value).await,
             Err(failure) => (None, Err(failure)),
         }
     }
 
-    async fn ask_of(&self, identity: &Identity, target: &Target, value: &Value) -> (Option<Value>, Answer) {
+    async fn query_target(
+        &self,
+        identity: &Identity,
+        target: &Target,
+        value: &Value,
+    ) -> (Option<Value>, Answer) {
         let namespace = target.namespaced.then_some(identity.namespace.as_deref().unwrap_or("default"));
         let requests = Request::new(DynamicObject::url_path(&target.resource, namespace));
         let before = match requests.get(&identity.name, &Default::default()).map_err(malformed) {
@@ -112,7 +118,7 @@ impl Seer<'_> {
     }
 }
 
-/// Whether the failure is that of an object which comes before what it needs.
+/// Whether the object fails only because what it needs is applied after it.
 fn is_early(failure: &Failure) -> bool {
     match failure {
         Failure::UnknownKind { .. } => true,
@@ -133,7 +139,7 @@ fn compare(mut before: Value, mut after: Value) -> Foreseen {
     Foreseen::Change { before, after }
 }
 
-/// An object without what changes by itself.
+/// An object without the fields that change with every write.
 fn plain(mut value: Value) -> Value {
     if let Some(metadata) = value["metadata"].as_object_mut() {
         BOOKKEEPING.iter().for_each(|field| drop(metadata.shift_remove(*field)));
@@ -144,7 +150,7 @@ fn plain(mut value: Value) -> Value {
     value
 }
 
-/// Keeps of two sets of secrets only which of them differ.
+/// Replaces the values of two sets of secrets, keeping only which of them differ.
 fn hide(before: &mut Value, after: &mut Value) {
     let (old, new) = (before.clone(), after.clone());
     for (side, other, word) in [(before, &new, " (before)"), (after, &old, " (after)")] {
@@ -162,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_secrets_only_is_told_which_change() {
+    fn only_the_names_of_changed_secrets_are_shown() {
         let secret = |data: Value| json!({"kind": "Secret", "metadata": {"name": "s"}, "data": data});
         let before = secret(json!({"a": "c2FtZQ==", "b": "b2xk", "gone": "b2xk"}));
         let after = secret(json!({"a": "c2FtZQ==", "b": "bmV3", "come": "bmV3"}));

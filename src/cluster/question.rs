@@ -1,5 +1,7 @@
-//! A question to one certain apiserver: a connection of its own from a chosen address of this machine, by which the kernel can be told who
-//! gets it. Whoever accepted the connection answers everything asked on it.
+//! Probes of one of several apiservers that share a port.
+//!
+//! A probe has a connection of its own from a chosen address of this machine, by which a steering program can
+//! pick the listener. The apiserver that accepted the connection answers every request on it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -17,29 +19,30 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
-use super::Error;
 use super::connect::{self, Readyz};
 use super::current::{Current, Made};
+use super::error::Error;
 use super::kubeconfig::{Access, Identity};
+use super::retry::no_answer;
 use crate::error::chain;
 
-/// For everything about a question: whoever asks wants to ask again soon.
+/// For connecting, and for each request: the caller probes again soon.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How to ask.
-pub struct Questions(Made<Manner>);
+/// Opens connections for probes.
+pub struct Questions(Made<Credentials>);
 
-/// As whom, and whose certificate is believed. Kept, as it holds keys in the form TLS wants.
+/// Client credentials, and what the server's certificate must be. Kept, since keys are parsed for it.
 #[derive(Clone)]
-struct Manner {
+struct Credentials {
     tls: TlsConnector,
     name: ServerName<'static>,
     token: Option<String>,
 }
 
-/// A connection that somebody has accepted.
+/// A connection that an apiserver has accepted.
 pub struct Connection {
-    /// Our end.
+    /// Its local address.
     pub from: SocketAddr,
     sender: http1::SendRequest<Empty<Bytes>>,
     authority: String,
@@ -47,7 +50,7 @@ pub struct Connection {
     driver: AbortHandle,
 }
 
-impl Manner {
+impl Credentials {
     fn new(access: &Access) -> Result<Self, Error> {
         let setup = |source| Error::Setup { server: access.server.to_string(), source: Box::new(source) };
         let config = connect::config(access, None)?;
@@ -64,18 +67,18 @@ impl Manner {
 }
 
 impl Questions {
-    /// As whom, and whose certificate is believed, `access` says.
+    /// With credentials that do not change.
     pub fn new(access: &Access) -> Result<Self, Error> {
         let (_, unchanging) = watch::channel(access.clone());
-        Self::of(unchanging)
+        Self::following(unchanging)
     }
 
-    /// The same, where that changes.
-    pub fn of(access: Current) -> Result<Self, Error> {
-        Made::new(access, Manner::new).map(Self)
+    /// With credentials that may change.
+    pub fn following(access: Current) -> Result<Self, Error> {
+        Made::new(access, Credentials::new).map(Self)
     }
 
-    /// Connects from `source` to `endpoint`; if nobody answers, why.
+    /// Connects from `source` to `endpoint`; else says why there is no answer.
     pub async fn connect(&self, source: IpAddr, endpoint: SocketAddr) -> Result<Connection, String> {
         within(self.open(source, endpoint)).await
     }
@@ -87,10 +90,10 @@ impl Questions {
         socket.bind(SocketAddr::new(source, 0)).map_err(failed)?;
         let stream = socket.connect(endpoint).await.map_err(failed)?;
         let from = stream.local_addr().map_err(failed)?;
-        let Manner { tls, name, token } = self.0.get();
+        let Credentials { tls, name, token } = self.0.get();
         let stream = tls.connect(name, stream).await.map_err(failed)?;
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| chain(&error))?;
-        // What ends the connection also ends the request on it, and is told there.
+        // An error of the connection also fails the request on it, which reports it.
         let driver = tokio::spawn(driver.unwrap_or_else(drop)).abort_handle();
         let authority = endpoint.to_string();
         Ok(Connection { from, sender, authority, token, driver })
@@ -98,8 +101,8 @@ impl Questions {
 }
 
 impl Connection {
-    /// Asks for `path`, such as `/readyz`.
-    pub async fn ask(&mut self, path: &str) -> Readyz {
+    /// Requests `path`, such as `/readyz`.
+    pub async fn probe(&mut self, path: &str) -> Readyz {
         let (status, body) = match within(self.get(path)).await {
             Ok(answer) => answer,
             Err(why) => return Readyz::Unreachable(why),
@@ -134,7 +137,5 @@ impl Drop for Connection {
 }
 
 async fn within<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    tokio::time::timeout(TIMEOUT, work)
-        .await
-        .unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))
+    tokio::time::timeout(TIMEOUT, work).await.unwrap_or_else(|_| Err(no_answer(TIMEOUT)))
 }

@@ -1,9 +1,17 @@
-//! Which failures are worth another try, decided here and nowhere else.
+//! Which failures are worth a retry, and how requests are retried. Both are decided here and nowhere else.
 //!
-//! While a cluster is born most refusals are a matter of time: the namespace comes in the same folder, the controller
-//! manager has not made the service account yet, one apiserver hands over to the next. [`classify`] is a pure function
-//! from a failure to a verdict. A wait that something announced is as long as the caller's deadline; one that only might end
-//! well is short, so that a typing error is told soon.
+//! While a cluster starts, most refusals are a matter of time: a namespace comes from the same folder, the
+//! controller manager has not created the service account yet, one apiserver hands over to the next.
+//! [`classify`] is a pure function from a failure to a verdict. A failure that is known to pass is retried until
+//! the caller's deadline. One that only may pass is retried for [`SHORT`], so that a typing error is reported
+//! soon.
+//!
+//! A caller chooses by what it needs:
+//!
+//! - [`retrying`]: until success or a verdict, with each reason to a callback;
+//! - [`persist`]: the same for one named act, with an error for the user;
+//! - [`poll`]: an observation that cannot be watched, until it succeeds;
+//! - [`within`]: once, with a time limit.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -11,9 +19,11 @@ use std::time::{Duration, Instant};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use kube::core::Status;
 
-use crate::error::chain;
+use super::error::{Error, message_of};
 
-/// How long to try what may never work.
+pub use super::error::describe;
+
+/// How long to retry what may never work.
 pub const SHORT: Duration = Duration::from_secs(10);
 
 const FIRST_DELAY: Duration = Duration::from_millis(50);
@@ -26,12 +36,12 @@ pub enum Failure {
     Api {
         /// Its answer.
         status: Box<Status>,
-        /// When it wants to be asked again.
+        /// Its `Retry-After`.
         retry_after: Option<Duration>,
     },
-    /// No answer, or half of one.
+    /// No answer, or an incomplete one.
     Transport(String),
-    /// Somebody answered whose certificate we do not trust.
+    /// The server's certificate does not verify.
     Untrusted(String),
     /// The API does not serve this kind.
     UnknownKind {
@@ -63,19 +73,7 @@ impl From<kube::Error> for Failure {
     }
 }
 
-/// An error of the client, in one line without the client's own jargon.
-pub fn describe(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => message_of(status),
-        _ => chain(error)
-            .trim_start_matches("ServiceError: ")
-            .trim_start_matches("HyperError: ")
-            .trim_start_matches("client error (Connect): ")
-            .to_owned(),
-    }
-}
-
-/// What the objects at hand will bring: to wait for it is no mistake.
+/// What the objects that are applied together will create, and so is worth waiting for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
     /// Names of namespaces.
@@ -102,7 +100,7 @@ pub enum Verdict {
         reason: String,
         /// For how long.
         patience: Patience,
-        /// When the API wants to be asked again.
+        /// The `Retry-After` of the API.
         after: Option<Duration>,
     },
     /// Do not.
@@ -112,7 +110,7 @@ pub enum Verdict {
     },
 }
 
-/// Whether `failure` is worth another try, given what the other objects will bring.
+/// Whether `failure` is worth a retry, given what the other objects will create.
 pub fn classify(failure: &Failure, expected: &Expected) -> Verdict {
     match failure {
         Failure::Api { status, retry_after } => classify_status(status, *retry_after, expected),
@@ -134,7 +132,7 @@ fn classify_status(status: &Status, after: Option<Duration>, expected: &Expected
         None => fatal(&reason),
     };
     match status.code {
-        401 => verdict(Some(Patience::Short)), // authenticators learn their keys from informers
+        401 => verdict(Some(Patience::Short)), // authenticators get their keys from informers
         403 => verdict(forbidden(&reason)),
         404 => verdict(Some(missing(status, expected))),
         409 => conflict(status, &reason, after),
@@ -147,9 +145,9 @@ fn classify_status(status: &Status, after: Option<Duration>, expected: &Expected
 
 fn forbidden(reason: &str) -> Option<Patience> {
     const COMING: [&str; 4] = [
-        "error looking up service account", // the controller manager makes them
+        "error looking up service account", // the controller manager creates them
         "not yet ready to handle request",  // admission waits for its informers
-        "because it is being terminated",   // a namespace on its way out, to be made again
+        "because it is being terminated",   // a namespace that is terminating, to be created again
         "no API token found for service account",
     ];
     match reason {
@@ -163,14 +161,14 @@ fn missing(status: &Status, expected: &Expected) -> Patience {
     let details = status.details.as_ref();
     let namespace = details.filter(|details| details.kind == "namespaces").map(|details| &details.name);
     match namespace {
-        Some(name) if name.starts_with("kube-") || name == "default" => Patience::Deadline, // the apiserver makes these
+        Some(name) if name.starts_with("kube-") || name == "default" => Patience::Deadline, // the apiserver creates these
         Some(name) if expected.namespaces.contains(name) => Patience::Deadline,
         _ => Patience::Short,
     }
 }
 
 fn invalid(reason: &str) -> Option<Patience> {
-    // The allocator of service addresses learns its ranges from the API.
+    // The allocator of service addresses reads its ranges from the API.
     reason.contains("failed to allocate IP").then_some(Patience::Short)
 }
 
@@ -192,7 +190,7 @@ fn internal(reason: &str) -> Option<Patience> {
     }
 }
 
-/// A field owned by somebody else is a matter for people; everything else under 409 is two writers at one moment.
+/// A field owned by another manager needs a decision of the user. Any other 409 is two writes at the same time.
 fn conflict(status: &Status, reason: &str, after: Option<Duration>) -> Verdict {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     let owned: Vec<_> = causes
@@ -210,14 +208,6 @@ fn owner(message: &str) -> String {
     message.split('"').nth(1).map_or_else(|| message.to_owned(), |name| format!("manager \"{name}\""))
 }
 
-fn message_of(status: &Status) -> String {
-    let message = status.message.split_whitespace().collect::<Vec<_>>().join(" ");
-    match message.is_empty() {
-        true => format!("HTTP status {} {}", status.code, status.reason).trim().to_owned(),
-        false => message,
-    }
-}
-
 fn transient(reason: &str, patience: Patience, after: Option<Duration>) -> Verdict {
     Verdict::Transient { reason: reason.to_owned(), patience, after }
 }
@@ -226,7 +216,10 @@ fn fatal(reason: &str) -> Verdict {
     Verdict::Fatal { reason: reason.to_owned() }
 }
 
-/// Attempts until one succeeds, one fails for good, or patience ends; the reason is told before each further try.
+/// Attempts until one succeeds, one fails for good, or patience ends. `told` gets the reason before each retry.
+///
+/// # Errors
+/// The reason of the last failure.
 pub async fn retrying<T, F>(
     expected: &Expected,
     mut attempt: impl FnMut() -> F,
@@ -254,7 +247,58 @@ where
     }
 }
 
-/// 50 ms to 2 s, without an end.
+/// Retries `attempt`, which is to `act` on `object`, and expects no help from other objects.
+///
+/// # Errors
+/// The API refuses for good; the error names the act and the object.
+pub async fn persist<T, F>(act: &'static str, object: &str, attempt: impl FnMut() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let told = |reason: &str| tracing::debug!(act, object, reason, "to be retried");
+    let done = retrying(&Expected::default(), attempt, told).await;
+    done.map_err(|reason| Error::Refused { act, object: object.to_owned(), reason })
+}
+
+/// Repeats `attempt` every `interval` until it succeeds, for what cannot be watched. `told` gets each new reason.
+pub async fn poll<T, F>(interval: Duration, mut attempt: impl FnMut() -> F, mut told: impl FnMut(&str)) -> T
+where
+    F: Future<Output = Result<T, String>>,
+{
+    let mut last = String::new();
+    loop {
+        match attempt().await {
+            Ok(done) => return done,
+            Err(reason) if reason != last => {
+                told(&reason);
+                last = reason;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(interval).await;
+    }
+}
+
+/// One request, within `limit`.
+///
+/// # Errors
+/// Why there is no answer, in one line.
+pub async fn within<T>(
+    limit: Duration,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(limit, request).await {
+        Ok(answer) => answer.map_err(|error| describe(&error)),
+        Err(_) => Err(no_answer(limit)),
+    }
+}
+
+/// That a request took longer than `limit`.
+pub(super) fn no_answer(limit: Duration) -> String {
+    format!("no answer within {} s", limit.as_secs())
+}
+
+/// Delays from 50 ms to 2 s, without an end.
 fn backoff() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(FIRST_DELAY)

@@ -1,8 +1,11 @@
-//! Waiting for the cluster to become something, by watching it.
+//! Waits for a state of the cluster by watching it.
 //!
-//! A wait is a pure predicate over what was seen: done, or why not. It ends when the predicate says so and never otherwise:
-//! timeouts belong to callers, who keep the last reason. An API that goes away is a reason too, not an end: while one
-//! apiserver hands over to the next, watches reconnect within 50 ms to 1 s and go on from where they were.
+//! A wait is a pure predicate over the watched objects: done, or why not. It ends only when the predicate says so.
+//! Timeouts belong to callers, which keep the last reason. An API that goes away is another reason and no end:
+//! while one apiserver hands over to the next, watches reconnect within 50 ms to 1 s and resume where they were.
+//!
+//! # Cancellation
+//! Every wait can be dropped at any time: it holds no lock and changes nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,14 +24,14 @@ use serde::de::DeserializeOwned;
 use super::objects::{Bare, Kind, Objects};
 use super::retry::describe;
 
-/// How long the API lets a watch run before it is asked again. A watch whose other end vanished without a word is noticed
-/// 5 s after that; asking again costs one cheap request.
+/// After this time the API ends a watch and the client starts another, which costs one cheap request. A watch
+/// whose server vanished silently is noticed 5 s later.
 pub const WATCH_SECONDS: u32 = 10;
 
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
-/// How far a wait is.
+/// The state of a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress<T> {
     /// It is over, with this.
@@ -58,21 +61,21 @@ impl Scope {
     }
 }
 
-/// The objects of one kind, as far as they were seen.
+/// The objects of one kind, as the watch last reported them.
 #[derive(Debug)]
-pub struct Seen<K> {
+pub struct Watched<K> {
     objects: BTreeMap<(String, String), K>,
     relisted: BTreeMap<(String, String), K>,
     is_complete: bool,
 }
 
-impl<K> Default for Seen<K> {
+impl<K> Default for Watched<K> {
     fn default() -> Self {
         Self { objects: BTreeMap::new(), relisted: BTreeMap::new(), is_complete: false }
     }
 }
 
-impl<K: Resource> Seen<K> {
+impl<K: Resource> Watched<K> {
     /// All of them, by namespace and name.
     pub fn iter(&self) -> impl Iterator<Item = &K> {
         self.objects.values()
@@ -98,7 +101,7 @@ impl<K: Resource> Seen<K> {
     }
 }
 
-impl<K: Resource> FromIterator<K> for Seen<K> {
+impl<K: Resource> FromIterator<K> for Watched<K> {
     fn from_iter<I: IntoIterator<Item = K>>(objects: I) -> Self {
         let mut seen = Self::default();
         objects.into_iter().for_each(|object| seen.take(Event::InitApply(object)));
@@ -107,7 +110,7 @@ impl<K: Resource> FromIterator<K> for Seen<K> {
     }
 }
 
-/// A watch that never ends: it reconnects, and yields errors on the way.
+/// A watch that never ends. It reconnects, and yields the errors in between.
 fn watch<K: Kind>(objects: Objects<K>, scope: &Scope) -> BoxStream<'static, watcher::Result<Event<K>>> {
     let events = watcher(objects.bare, scope.config()).backoff(Reconnect::default());
     events.map(|event| event.and_then(parsed)).boxed()
@@ -124,18 +127,18 @@ fn parsed<K: DeserializeOwned>(event: Event<Bare>) -> watcher::Result<Event<K>> 
     })
 }
 
-/// The objects in `scope`, again whenever one of them changes; while the API does not answer, why. Never ends.
+/// The objects in `scope`, again after every change; while the API does not answer, why. Never ends.
 pub fn follow<K: Kind>(objects: Objects<K>, scope: &Scope) -> BoxStream<'static, Result<Vec<K>, String>> {
     follow_some(objects, scope, |_| true)
 }
 
-/// The same of those objects that are wanted, where the API cannot tell them apart: others take no memory.
+/// The same for those objects that are wanted, where the API cannot select them. The others take no memory.
 pub fn follow_some<K: Kind>(
     objects: Objects<K>,
     scope: &Scope,
     is_wanted: impl Fn(&K) -> bool + Send + 'static,
 ) -> BoxStream<'static, Result<Vec<K>, String>> {
-    let take = move |seen: &mut Seen<K>, event: watcher::Result<Event<K>>| {
+    let take = move |seen: &mut Watched<K>, event: watcher::Result<Event<K>>| {
         let now = match event {
             Err(error) => Some(Err(why(error))),
             Ok(Event::InitApply(object)) if !is_wanted(&object) => None,
@@ -149,35 +152,35 @@ pub fn follow_some<K: Kind>(
         };
         futures::future::ready(Some(now))
     };
-    watch(objects, scope).scan(Seen::default(), take).filter_map(futures::future::ready).boxed()
+    watch(objects, scope).scan(Watched::default(), take).filter_map(futures::future::ready).boxed()
 }
 
-/// Waits until `is_done` of the objects in `scope`. `on_reason` is told each new reason why not.
+/// Waits until `is_done` for the objects in `scope`. `on_reason` gets each new reason why it is not.
 pub async fn wait_for<K: Kind, T>(
     objects: Objects<K>,
     scope: Scope,
-    mut is_done: impl FnMut(&Seen<K>) -> Progress<T>,
+    mut is_done: impl FnMut(&Watched<K>) -> Progress<T>,
     on_reason: &mut (dyn FnMut(&str) + Send),
 ) -> T {
-    let take = |seen: &mut Seen<K>, event| seen.take(event);
-    let is_done = |seen: &Seen<K>| match seen.is_complete {
+    let take = |seen: &mut Watched<K>, event| seen.take(event);
+    let is_done = |seen: &Watched<K>| match seen.is_complete {
         true => is_done(seen),
         false => Progress::Not("the API has not answered yet".into()),
     };
-    drive(Seen::default(), watch(objects, &scope), take, is_done, on_reason).await
+    drive(Watched::default(), watch(objects, &scope), take, is_done, on_reason).await
 }
 
-/// What runs in a namespace, and the pods that prove it.
+/// The workloads of a namespace, and their pods.
 #[derive(Debug, Default)]
 pub struct Workloads {
     /// DaemonSets.
-    pub daemon_sets: Seen<DaemonSet>,
+    pub daemon_sets: Watched<DaemonSet>,
     /// Deployments.
-    pub deployments: Seen<Deployment>,
-    /// What lies between Deployments and their pods.
-    pub replica_sets: Seen<ReplicaSet>,
+    pub deployments: Watched<Deployment>,
+    /// ReplicaSets of the Deployments.
+    pub replica_sets: Watched<ReplicaSet>,
     /// Pods.
-    pub pods: Seen<Pod>,
+    pub pods: Watched<Pod>,
 }
 
 enum Change {
@@ -203,7 +206,7 @@ impl Workloads {
     }
 }
 
-/// Waits until `is_done` of the workloads in `namespace`. `on_reason` is told each new reason why not.
+/// Waits until `is_done` for the workloads in `namespace`. `on_reason` gets each new reason why it is not.
 pub async fn wait_for_workloads<T>(
     client: &Client,
     namespace: &str,
@@ -253,7 +256,7 @@ async fn drive<S, E, T>(
                 }
             }
             Some(Err(error)) => format!("the API does not answer: {}", why(error)),
-            // The backoff has no end and a watch no last event, so this is never reached; were it, a timeout would tell.
+            // Watch and back-off have no end. If they had, the caller's timeout would report it.
             None => std::future::pending().await,
         };
         if reason != last {
@@ -273,7 +276,7 @@ fn why(error: watcher::Error) -> String {
     }
 }
 
-/// Delays between attempts to watch again. The client's own start at 0.8 s and grow to 30 s: too slow for a handover.
+/// Delays between attempts to watch again. The client's own, 0.8 s to 30 s, are too long for a hand-over.
 struct Reconnect(ExponentialBackoff);
 
 impl Default for Reconnect {
@@ -307,13 +310,13 @@ mod tests {
         serde_json::from_value(json!({"metadata": {"name": name, "namespace": "n"}})).unwrap()
     }
 
-    fn names(seen: &Seen<Pod>) -> Vec<String> {
+    fn names(seen: &Watched<Pod>) -> Vec<String> {
         seen.iter().map(|pod| pod.name_any()).collect()
     }
 
     #[test]
     fn a_relisting_replaces_what_was_seen_only_when_it_is_complete() {
-        let mut seen: Seen<Pod> = [pod("a"), pod("b")].into_iter().collect();
+        let mut seen: Watched<Pod> = [pod("a"), pod("b")].into_iter().collect();
         seen.take(Event::Init);
         seen.take(Event::InitApply(pod("b")));
         assert_eq!(names(&seen), ["a", "b"]);
@@ -323,7 +326,7 @@ mod tests {
 
     #[test]
     fn events_add_and_remove() {
-        let mut seen = Seen::default();
+        let mut seen = Watched::default();
         assert!(!seen.is_complete);
         seen.take(Event::Apply(pod("a")));
         seen.take(Event::Apply(pod("b")));

@@ -1,16 +1,16 @@
-//! DaemonSets and Deployments: is the present template running, proved by pods.
+//! DaemonSets and Deployments: whether the present pod template runs, proved by pods.
 //!
-//! The status of a workload is a claim of its controller, made some time ago, and readiness through a port that two
-//! processes share lies. So a workload is ready when its status has caught up with its generation *and* there are pods that
-//! it made from its present template, Ready and not leaving, and no older pod of a Deployment can have answered for them. Which
-//! pods those are is returned: who hands over can look further at just these.
+//! The status of a workload is what its controller saw some time ago, and a readiness probe of a shared port may
+//! be answered by the older process. So a workload is ready when three things hold: its status has caught up with
+//! its generation, pods of its present template are Ready and not terminating, and no older pod of a Deployment
+//! can have answered for them. Those pods are returned, so that a hand-over can examine them further.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, DeploymentStatus, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
 use super::pods::{is_pod_of, is_ready_pod};
-use super::wait::{Progress, Seen, Workloads};
+use super::wait::{Progress, Watched, Workloads};
 
 /// Counts the templates of a DaemonSet; on the set and, as a label, on its pods.
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
@@ -27,7 +27,7 @@ pub enum Kind {
     Deployment,
 }
 
-/// A workload to wait for.
+/// A workload that is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// Its kind.
@@ -36,7 +36,7 @@ pub struct Wanted {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// How much of it.
+    /// How many of its pods are needed.
     pub need: Need,
 }
 
@@ -46,25 +46,25 @@ impl Wanted {
     }
 }
 
-/// How much of a workload is wanted.
+/// How many pods of a workload are needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Need {
     /// Every pod it asks for.
     All,
-    /// At least one, wherever: the other machines may not have joined yet.
+    /// At least one on any node: the other machines may not have joined yet.
     One,
     /// The one on this node.
     OnNode(String),
 }
 
-/// A pod that proves something.
+/// A pod that proves that a workload is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadyPod {
     /// Its name.
     pub name: String,
     /// Its uid.
     pub uid: String,
-    /// Where it runs.
+    /// Its node.
     pub node: String,
 }
 
@@ -101,16 +101,17 @@ pub fn is_deployment_rolled_out(deployment: &Deployment) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the Deployment's controller has let go of every pod of an earlier template; if not, why. It does so when a newer one has been
-/// ready for `minReadySeconds`. Until then that one's readiness may be the older one's: they share a port, and so the probe.
+/// Whether the Deployment's controller has removed every pod of an earlier template; if not, why. It does so once a
+/// newer pod has been ready for `minReadySeconds`. Until then the older pod may answer the newer one's probe, since
+/// they share a port.
 fn is_replaced(deployment: &Deployment) -> Result<(), String> {
     let count = |count: fn(&DeploymentStatus) -> Option<i32>| deployment.status.as_ref().and_then(count);
     let earlier =
         count(|status| status.replicas).unwrap_or(0) - count(|status| status.updated_replicas).unwrap_or(0);
     match earlier {
         ..=0 => Ok(()),
-        1 => Err("a pod of an earlier template has not made way yet".into()),
-        _ => Err(format!("{earlier} pods of an earlier template have not made way yet")),
+        1 => Err("a pod of an earlier template still runs".into()),
+        _ => Err(format!("{earlier} pods of an earlier template still run")),
     }
 }
 
@@ -129,14 +130,14 @@ fn replicas(deployment: &Deployment) -> i32 {
 pub fn is_of_present_template(set: &DaemonSet, pod: &Pod) -> bool {
     match (set.annotations().get(TEMPLATE_GENERATION), pod.labels().get(POD_TEMPLATE_GENERATION)) {
         (Some(present), Some(of_pod)) => present == of_pod,
-        _ => true, // nothing to tell them apart by: the status has to do
+        _ => true, // without either, the status decides
     }
 }
 
 /// The ReplicaSet that holds the present template of `deployment`.
 pub fn present_replica_set<'a>(
     deployment: &Deployment,
-    sets: &'a Seen<ReplicaSet>,
+    sets: &'a Watched<ReplicaSet>,
 ) -> Option<&'a ReplicaSet> {
     let uid = deployment.uid()?;
     let revision = deployment.annotations().get(REVISION)?;
@@ -151,7 +152,7 @@ pub fn is_ready(wanted: &Wanted, seen: &Workloads) -> Progress<Vec<ReadyPod>> {
     is_proved(wanted, seen, is_ready_pod)
 }
 
-/// As [`is_ready`], by pods that are as `is_proof` says.
+/// As [`is_ready`], but `is_proof` judges each pod.
 pub fn is_proved(wanted: &Wanted, seen: &Workloads, is_proof: Proof) -> Progress<Vec<ReadyPod>> {
     let found = match wanted.kind {
         Kind::DaemonSet => daemon_set_pods(wanted, seen),
@@ -163,16 +164,16 @@ pub fn is_proved(wanted: &Wanted, seen: &Workloads, is_proof: Proof) -> Progress
     }
 }
 
-/// Whether a pod proves something; if not, why.
+/// Whether a pod counts as proof; if not, why.
 pub type Proof = fn(&Pod) -> Result<(), String>;
 
 /// What is known about a workload.
 struct Found<'a> {
     /// How many pods it asks for.
     asked: usize,
-    /// What its controller says about all of them.
+    /// Whether it is rolled out, by its status.
     claim: Result<(), String>,
-    /// Whether none of an earlier template may stand in for them.
+    /// Whether no pod of an earlier template can answer for them.
     replaced: Result<(), String>,
     /// Its pods of the present template.
     pods: Vec<&'a Pod>,
@@ -187,7 +188,7 @@ fn daemon_set_pods<'a>(wanted: &Wanted, seen: &'a Workloads) -> Result<Found<'a>
     Ok(Found {
         asked: usize::try_from(status.desired_number_scheduled).unwrap_or(0),
         claim: is_daemon_set_rolled_out(set),
-        replaced: Ok(()), // on a node an older pod makes way for a newer one, or has a gate of its own
+        replaced: Ok(()), // a node has one pod of it at a time, or the newer pod has a readiness gate
         pods: pods.collect(),
     })
 }
@@ -206,7 +207,7 @@ fn deployment_pods<'a>(wanted: &Wanted, seen: &'a Workloads) -> Result<Found<'a>
     })
 }
 
-/// The pods that prove it. A pod that is in trouble is named alone: its name says whose it is.
+/// The pods that prove it; else why there are too few. A pod is named without its workload, which its name shows.
 fn prove(wanted: &Wanted, found: Found<'_>, is_proof: Proof) -> Result<Vec<ReadyPod>, String> {
     let Found { asked, claim, replaced, pods } = found;
     let need = &wanted.need;

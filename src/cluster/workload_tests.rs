@@ -98,7 +98,7 @@ fn a_deployment_is_rolled_out_for_its_generation_only() {
     assert_eq!(told(&deployment(1, 2, 2, 2)), "its controller has not seen the present template yet");
     assert_eq!(told(&deployment(2, 2, 1, 2)), "1 of 2 pods have the present template");
     assert_eq!(told(&deployment(2, 2, 2, 1)), "1 of 2 pods are ready");
-    assert_eq!(told(&beside_older(1)), "a pod of an earlier template has not made way yet");
+    assert_eq!(told(&beside_older(1)), "a pod of an earlier template still runs");
 }
 
 /// A Deployment whose present pod is ready, and so many of its earlier template are there as well.
@@ -112,7 +112,7 @@ fn beside_older(older: i32) -> Deployment {
 fn a_pod_that_an_older_one_may_have_answered_for_proves_nothing() {
     let pods = || vec![pod("p", "rs2", "", "n1", "True"), pod("q", "rs1", "", "n1", "True")];
     let seen = |older| world(None, Some(beside_older(older)), pods());
-    let expected = "Deployment n/kcm: a pod of an earlier template has not made way yet";
+    let expected = "Deployment n/kcm: a pod of an earlier template still runs";
     assert_eq!(why(&kcm(Need::One), &seen(1)), expected);
     assert!(why(&kcm(Need::OnNode("n1".into())), &seen(2)).contains("2 pods of an earlier template"));
     assert_eq!(names(&kcm(Need::One), &seen(0)), ["p"]);

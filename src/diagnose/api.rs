@@ -1,44 +1,46 @@
-//! What the API of this machine says against itself. Pure.
+//! Why the API of this machine does not serve, by its own answer. Pure.
 
-use super::Blocker;
-use super::seen::Api;
+use super::blocker::Blocker;
+use super::evidence::ApiState;
 use crate::cluster::connect::Readyz;
 
-/// Begins what the TLS library says of a certificate it refuses.
+/// With this the TLS library begins its message about a certificate that does not verify.
 const DISTRUST: &str = "invalid peer certificate";
-/// The check of an apiserver that asks its etcd.
+/// The apiserver's own check of its etcd.
 const ETCD: &str = "etcd";
 
-/// Why the API of this machine does not serve, if somebody listens there.
-pub fn blocker(api: &Api) -> Option<Blocker> {
+/// Why the API of this machine does not serve, if a process listens there.
+pub fn blocker(api: &ApiState) -> Option<Blocker> {
     let (endpoint, answer) = api.answer.as_ref()?;
     match answer {
         Readyz::Ready => None,
         Readyz::NotReady { status: 401 | 403, lines } => Some(Blocker::new(
-            format!("the apiserver at {endpoint} does not know the administrator"),
+            format!("the apiserver at {endpoint} refuses the administrator's credentials"),
             lines.join("; "),
-            "the asset directory is that of another cluster, or its client CA is another: give the one this cluster was rendered into",
+            "use the asset directory that this cluster was rendered into: this one is of another cluster, or has another client CA",
         )),
         Readyz::NotReady { lines, .. } => Some(unready(endpoint, lines)),
         Readyz::Unreachable(why) if why.contains(DISTRUST) => Some(distrusted(endpoint, why)),
         Readyz::Unreachable(why) => Some(Blocker::new(
-            format!("whoever listens at {endpoint} does not answer"),
+            format!("the process that listens at {endpoint} does not answer"),
             why,
-            format!("see who it is: ss -ltnp 'sport = :{}'", api.port),
+            format!("see which process it is: ss -ltnp 'sport = :{}'", api.port),
         )),
     }
 }
 
 fn unready(endpoint: &str, lines: &[String]) -> Blocker {
     let cure = match lines.iter().any(|line| line.starts_with(ETCD)) {
-        true => "see that etcd is healthy and has a leader: it answers the apiserver too late or not at all",
+        true => {
+            "make sure that etcd is healthy and has a leader: it answers the apiserver too late or not at all"
+        }
         false => {
-            "wait a little; if it stays so, look into the apiserver's log (crictl logs, or /var/log/pods)"
+            "wait up to a minute; if it stays so, look into the apiserver's log (crictl logs, or /var/log/pods)"
         }
     };
     Blocker::new(
         format!("the apiserver at {endpoint} is not ready"),
-        format!("it says {}", lines.join("; ")),
+        format!("/readyz reports: {}", lines.join("; ")),
         cure,
     )
 }
@@ -46,30 +48,30 @@ fn unready(endpoint: &str, lines: &[String]) -> Blocker {
 fn distrusted(endpoint: &str, why: &str) -> Blocker {
     let (what, cure) = match () {
         () if why.contains("NotValidForName") || why.contains("not valid for name") => (
-            format!("the certificate of the apiserver at {endpoint} is not for the host of the API's URL"),
+            format!("the certificate of the apiserver at {endpoint} does not name the host of the API's URL"),
             "name the host in apiServerAltNames and render again, or correct the server in auth/kubeconfig",
         ),
         () if why.contains("xpired") => (
-            format!("the certificate of the apiserver at {endpoint} is out of date"),
+            format!("the certificate of the apiserver at {endpoint} has expired"),
             "run bootkube render again, which renews it, or correct this machine's clock",
         ),
         () => (
-            format!("the apiserver at {endpoint} is not one of this cluster"),
-            "end whoever listens there, or give the asset directory that its cluster was rendered into",
+            format!("the apiserver at {endpoint} does not belong to this cluster"),
+            "end the process that listens there, or use the asset directory that its cluster was rendered into",
         ),
     };
     Blocker::new(what, why, cure)
 }
 
-/// Why kubelets do not find the API although it serves here. They ask at its URL.
-pub fn away_from_its_url(api: &Api) -> Option<Blocker> {
+/// Why kubelets do not reach the API although it serves on this machine: they connect to its URL.
+pub fn away_from_its_url(api: &ApiState) -> Option<Blocker> {
     let why = match api.at_url.as_ref()? {
         Readyz::Ready | Readyz::NotReady { .. } => return None,
         Readyz::Unreachable(why) => why,
     };
     Some(Blocker::new(
         format!("the API does not answer at {}", api.url),
-        format!("{why}; on this machine it does"),
-        "let that name or load balancer lead to this machine: kubelets look for the API there",
+        format!("{why}; at this machine's own address it answers"),
+        "point that name or load balancer at this machine: kubelets look for the API there",
     ))
 }

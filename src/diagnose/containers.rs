@@ -1,51 +1,54 @@
-//! What keeps a static pod from running, by what the runtime has of it. Pure: it needs no API.
+//! What keeps a static pod from running, by what the container runtime knows of it. Pure, and needs no API.
 
 use time::{Duration, OffsetDateTime};
 
-use super::Blocker;
-use super::seen::{Container, End, Life, Look, StaticPod};
+use super::blocker::Blocker;
+use super::evidence::{Container, End, Life, Observed, StaticPod};
 
-/// Kubelet takes up a file, and makes a container, within a few seconds.
+/// Kubelet starts a pod from a file, and its containers, within a few seconds.
 const PROMPT: Duration = Duration::seconds(8);
-/// Of the ten seconds that a pod is given to end, those before the first of the two looks that have to agree.
+/// A pod has a grace period of 10 s; two observations, 2 s apart, must agree after it.
 const GRACE: Duration = Duration::seconds(8);
-/// One that has run as long as that is not about to end for the old reason.
+/// A container that has run this long is past the cause of its last exit.
 const STEADY: Duration = Duration::seconds(20);
-/// Words of a program that finds no room.
+/// What a program says when the disk is full.
 const FULL: &str = "no space left on device";
 
-/// What is wrong with `pod`; `serves` says whether it does what it is for, as far as that is known.
+/// What is wrong with `pod`. `serves` is whether the API is ready, so that an earlier exit no longer matters.
 pub fn blocker(pod: &StaticPod, serves: bool, now: OffsetDateTime) -> Option<Blocker> {
     let is_old = |since: OffsetDateTime| now - since > PROMPT;
     match pod.started {
-        None if pod.lingers => pod.placed.filter(|placed| now - *placed > GRACE).map(|_| not_let_go(pod)),
-        None => pod.placed.filter(|placed| is_old(*placed)).map(|_| not_taken_up(pod)),
+        None if pod.lingers => {
+            pod.placed.filter(|placed| now - *placed > GRACE).map(|_| still_runs_earlier(pod))
+        }
+        None => pod.placed.filter(|placed| is_old(*placed)).map(|_| not_started(pod)),
         Some(started) => {
             pod.containers.iter().find_map(|container| trouble(pod, container, serves, is_old(started), now))
         }
     }
 }
 
-fn not_taken_up(pod: &StaticPod) -> Blocker {
+fn not_started(pod: &StaticPod) -> Blocker {
     let folder = pod.file.parent().unwrap_or(&pod.file).display();
     Blocker::new(
-        format!("kubelet has not taken up the static pod {}", pod.name),
-        format!("{} is there, and the container runtime has no pod of it", pod.file.display()),
+        format!("kubelet has not started the static pod {}", pod.name),
+        format!("{} exists, but the container runtime has no pod for it", pod.file.display()),
         format!(
-            "see that kubelet runs with staticPodPath: {folder}, and what its log says of it (journalctl -u kubelet)"
+            "make sure that kubelet runs with staticPodPath: {folder}, and look into its log (journalctl -u kubelet)"
         ),
     )
 }
 
-/// Kubelet ends pods only when all of its sources have answered once, the API among them; and of one name it runs one pod.
-fn not_let_go(pod: &StaticPod) -> Blocker {
+/// Kubelet ends pods only after each of its sources has answered once, the API among them, and it runs one pod
+/// of a name.
+fn still_runs_earlier(pod: &StaticPod) -> Blocker {
     Blocker::new(
-        format!("kubelet does not let go of an earlier static pod {}", pod.name),
+        format!("kubelet still runs an earlier version of the static pod {}", pod.name),
         format!(
-            "{} was changed since, but a kubelet that has not reached the API yet ends no pod, and starts no other of that name",
+            "{} has changed since; a kubelet that has not reached the API yet ends no pod, so it cannot start the new one",
             pod.file.display()
         ),
-        "restart kubelet (systemctl restart kubelet): then it starts the pod of the file that is there",
+        "restart kubelet (systemctl restart kubelet): it then starts the pod of the present file",
     )
 }
 
@@ -58,7 +61,7 @@ fn trouble(
 ) -> Option<Blocker> {
     match &container.life {
         Life::Missing if container.has_image == Some(false) => Some(no_image(pod, container)),
-        Life::Missing if is_late => Some(not_made(pod, container)),
+        Life::Missing if is_late => Some(not_created(pod, container)),
         Life::Missing => None,
         Life::Ended(end) if end.exit_code != 0 => Some(crash(&pod.name, &container.name, end)),
         Life::Ended(_) => None,
@@ -74,27 +77,27 @@ fn no_image(pod: &StaticPod, container: &Container) -> Blocker {
     let image = &container.image;
     Blocker::new(
         format!("image {image} is not on this machine"),
-        format!("the static pod {} is made from it, and kubelet has not got it from its registry", pod.name),
+        format!("the static pod {} needs it, and kubelet has not pulled it from its registry", pod.name),
         format!(
-            "import it (ctr -n k8s.io images import), or let the machine reach its registry: crictl pull {image} says why not"
+            "import it (ctr -n k8s.io images import), or let the machine reach its registry: crictl pull {image} shows the error"
         ),
     )
 }
 
-fn not_made(pod: &StaticPod, container: &Container) -> Blocker {
+fn not_created(pod: &StaticPod, container: &Container) -> Blocker {
     Blocker::new(
-        format!("kubelet does not make container {} of the static pod {}", container.name, pod.name),
+        format!("kubelet does not create container {} of the static pod {}", container.name, pod.name),
         "the runtime has the pod and the image, but no such container",
-        "look into kubelet's log (journalctl -u kubelet): usually a file or folder of the host is missing that the pod mounts",
+        "look into kubelet's log (journalctl -u kubelet): usually the pod mounts a file or folder that the host lacks",
     )
 }
 
-/// A program that ends. That it found no room is a reason with a name of its own.
+/// A container whose program exited.
 fn crash(pod: &str, container: &str, end: &End) -> Blocker {
     let End { exit_code, reason, attempt, lines, log } = end;
     let said = match lines {
-        Look::Seen(lines) => quote(lines),
-        Look::Unknown(why) => format!("its log cannot be seen: {why}"),
+        Observed::Seen(lines) => quote(lines),
+        Observed::Unknown(why) => format!("its log cannot be read: {why}"),
     };
     let word = match reason.as_str() {
         "" | "Error" | "Completed" => String::new(),
@@ -105,26 +108,27 @@ fn crash(pod: &str, container: &str, end: &End) -> Blocker {
     exits(pod, container, &how, &said, &whole)
 }
 
-/// That `container` of `pod` does not stay up: how it ended, what it said, and where all of that is.
+/// That `container` of `pod` does not stay up: how it exited, what it logged, and where the whole log is. A full
+/// disk is a cause of its own.
 pub fn exits(pod: &str, container: &str, how: &str, said: &str, whole: &str) -> Blocker {
     if said.to_ascii_lowercase().contains(FULL) {
         return Blocker::new(
-            format!("container {container} of {pod} finds no room on the disk"),
+            format!("container {container} of {pod} fails because the disk is full"),
             said,
-            "make room (df -h); kubelet starts it again by itself",
+            "make room (df -h); kubelet then starts it again by itself",
         );
     }
     Blocker::new(
         format!("container {container} of {pod} does not stay up"),
         format!("{how}; {said}"),
-        format!("correct what it says, in its manifest or around it{whole}"),
+        format!("correct what its last lines name, in its manifest or on the machine{whole}"),
     )
 }
 
-/// Last lines of a program, as one.
+/// The last lines of a log, in one.
 pub fn quote(lines: &[String]) -> String {
     match lines {
-        [] => "it said nothing".to_owned(),
+        [] => "it logged nothing".to_owned(),
         lines => format!("its last lines: {}", lines.join(" | ")),
     }
 }

@@ -1,7 +1,7 @@
-//! The last lines of a container's log: what a program said before it gave up.
+//! The last lines of a container's log: what a program said before it exited.
 //!
-//! Runtimes write each line as `time stream F text`, or in parts with `P`. Programs of Kubernetes begin theirs with level, time and
-//! place; etcd writes JSON. Both are taken down to their words.
+//! Runtimes write each line as `time stream F text`, or in parts with `P`. Programs of Kubernetes put level, time and
+//! place before the message; etcd writes JSON. Only the message is kept.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -9,16 +9,16 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// Enough for the last words of any program.
+/// Bytes that are read from the end of a log.
 const TAIL: u64 = 32 * 1024;
-/// As many as a person reads.
+/// Lines that are quoted.
 const LINES: usize = 3;
-/// Words of a line that says why a program ends.
+/// Words in lines that say why a program exits.
 const TELLING: [&str; 6] = ["error", "fatal", "panic", "failed", "unknown flag", "cannot"];
-/// Longer ones are cut.
+/// Longer lines are cut.
 const WIDTH: usize = 300;
 
-/// The lines of the log at `path` that tell most, the last ones, in order.
+/// The last telling lines of the log at `path`, in order.
 pub fn last_lines(path: &Path) -> io::Result<Vec<String>> {
     Ok(telling(tail(path)?.lines()))
 }
@@ -31,13 +31,13 @@ pub fn tail(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.take(TAIL).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().skip(usize::from(length > TAIL)).filter_map(message).collect();
+    let lines: Vec<&str> = text.lines().skip(usize::from(length > TAIL)).filter_map(without_prefix).collect();
     Ok(lines.join("\n"))
 }
 
-/// Of lines as a program wrote them, the last that say why it ended, else the last.
+/// The last of `lines` that say why the program exited; if none does, the last lines.
 pub fn telling<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let lines: Vec<String> = lines.map(words).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<String> = lines.map(message_of).filter(|line| !line.is_empty()).collect();
     let tells = |line: &&String| {
         let line = line.to_ascii_lowercase();
         TELLING.iter().any(|word| line.contains(word))
@@ -52,26 +52,29 @@ pub fn telling<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
     chosen
 }
 
-/// What the program wrote, without what the runtime put before it.
-fn message(line: &str) -> Option<&str> {
+/// A line as the program wrote it, without the runtime's prefix.
+fn without_prefix(line: &str) -> Option<&str> {
     let mut parts = line.splitn(4, ' ');
     let (_time, stream, _tag) = (parts.next()?, parts.next()?, parts.next()?);
     ["stdout", "stderr"].contains(&stream).then(|| parts.next().unwrap_or_default())
 }
 
-/// A line without level, time and place.
-fn words(line: &str) -> String {
+/// The message of a line, without level, time and place.
+fn message_of(line: &str) -> String {
     let line = line.trim();
     if let Ok(Value::Object(fields)) = serde_json::from_str(line) {
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
         let level = text("level").filter(|level| ["fatal", "panic", "error"].contains(level));
         return [level, text("msg"), text("error")].into_iter().flatten().collect::<Vec<_>>().join(": ");
     }
-    is_klog(line).and_then(|rest| rest.split_once("] ")).map_or(line, |(_, message)| message).to_owned()
+    strip_klog_level(line)
+        .and_then(|rest| rest.split_once("] "))
+        .map_or(line, |(_, message)| message)
+        .to_owned()
 }
 
 /// `E1121 17:30:00.123456       1 run.go:72] "command failed"`: the part behind the level.
-fn is_klog(line: &str) -> Option<&str> {
+fn strip_klog_level(line: &str) -> Option<&str> {
     let rest = line.strip_prefix(['I', 'W', 'E', 'F'])?;
     let has_date = rest.len() > 4 && rest.as_bytes()[..4].iter().all(u8::is_ascii_digit);
     has_date.then_some(rest)
@@ -89,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lines_that_say_why_a_program_ended_are_told_without_their_heads() {
+    fn lines_that_say_why_a_program_exited_are_quoted_without_their_prefixes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("0.log");
         let lines = [

@@ -1,12 +1,12 @@
-//! What is in the way of an object that the API does not take. Pure.
+//! What is in the way of an object that the API does not accept. Pure.
 
-use super::Blocker;
+use super::blocker::Blocker;
 use crate::cluster::apply::Item;
 use crate::cluster::crd;
 
-/// A webhook that nobody answers.
+/// What the API says of a webhook that does not answer.
 const WEBHOOK: &str = "failed calling webhook";
-/// Ways in which admission says no.
+/// What the API says when admission refuses an object.
 const ADMISSION: [&str; 4] =
     ["violates PodSecurity", "denied the request", "ValidatingAdmissionPolicy", "exceeded quota"];
 
@@ -16,8 +16,8 @@ pub fn blocker(item: &Item, why: &str) -> Blocker {
     let is_definition = item.value["kind"] == crd::KIND;
     let what = match () {
         () if is_definition && why.contains("definition") => format!("{label} ({file}) is not served"),
-        () if why.contains(WEBHOOK) => format!("a webhook stands before {label} ({file})"),
-        () => format!("the API does not take {label} ({file}) yet"),
+        () if why.contains(WEBHOOK) => format!("a webhook that does not answer blocks {label} ({file})"),
+        () => format!("the API does not accept {label} ({file}) yet"),
     };
     Blocker::new(what, why, cure(why))
 }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_object_that_is_not_taken_is_named_with_its_file_and_a_cure_that_fits() {
+    fn an_object_that_is_not_accepted_is_named_with_its_file_and_a_cure_that_fits() {
         let item = |kind: &str| Item {
             file: "toys.yaml".into(),
             value: json!({"kind": kind, "metadata": {"name": "toys.example.test"}}),

@@ -1,4 +1,5 @@
-//! Looks at the machine: its checks, and what the runtime has of our static pods. Nothing here judges, and nothing is changed.
+//! Observes the machine: its checks, and its static pods as the runtime knows them. Nothing here judges, and
+//! nothing is changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,40 +9,42 @@ use kube::ResourceExt as _;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::seen::{Cluster, Container, End, Life, Look, Seen, StaticPod};
-use super::{Blocker, Subject, ask, log, pods};
+use super::blocker::Blocker;
+use super::evidence::{Cluster, Container, End, Evidence, Life, Observed, StaticPod};
+use super::subject::Subject;
+use super::{log, observe_api, pods};
 use crate::assets::command::containers;
 use crate::error::chain;
 use crate::host::cri::{self, Sandbox, State};
 use crate::preflight;
 
-/// A file's time and a runtime's are of one clock, but not of one moment.
+/// File times and the runtime's times come from one clock, but are taken at different moments.
 const SLACK: time::Duration = time::Duration::seconds(2);
 
 /// Everything, at once.
-pub async fn observe(subject: &Subject, stuck: Option<Blocker>) -> Seen {
-    let runtime = Runtime::look().await;
+pub async fn observe(subject: &Subject, stuck: Option<Blocker>) -> Evidence {
+    let runtime = Runtime::query().await;
     let (checks, static_pods, (api, mut cluster)) =
-        futures::join!(checks(subject), static_pods(subject, &runtime), ask::ask(subject));
+        futures::join!(checks(subject), static_pods(subject, &runtime), observe_api::observe_api(subject));
     if let Some(cluster) = &mut cluster {
         last_words(subject, cluster, &runtime, api.answer.as_ref().map(|(endpoint, _)| endpoint)).await;
     }
-    Seen { now: OffsetDateTime::now_utc(), checks, static_pods, api, cluster, stuck }
+    Evidence { now: OffsetDateTime::now_utc(), checks, static_pods, api, cluster, stuck }
 }
 
-async fn checks(subject: &Subject) -> Look<Vec<preflight::Check>> {
+async fn checks(subject: &Subject) -> Observed<Vec<preflight::Check>> {
     let now = OffsetDateTime::now_utc();
-    let options = preflight::Options { now, ..subject.checks.clone() };
+    let options = preflight::CheckOptions { now, ..subject.checks.clone() };
     match preflight::run(&subject.layout, &options, |_| {}).await {
-        Ok(checks) => Look::Seen(checks),
-        Err(error) => Look::Unknown(chain(&error)),
+        Ok(checks) => Observed::Seen(checks),
+        Err(error) => Observed::Unknown(chain(&error)),
     }
 }
 
-/// What the runtime has.
+/// What the container runtime knows.
 struct Runtime {
     socket: PathBuf,
-    /// Where its files are for us.
+    /// The folder under which this process sees its files.
     root: PathBuf,
     sandboxes: Vec<Sandbox>,
     containers: Vec<cri::Container>,
@@ -49,18 +52,18 @@ struct Runtime {
 }
 
 impl Runtime {
-    async fn look() -> Look<Self> {
-        let (socket, root) = match preflight::runtime_place() {
+    async fn query() -> Observed<Self> {
+        let (socket, root) = match preflight::locate_runtime() {
             Ok(place) => place,
-            Err(why) => return Look::Unknown(why),
+            Err(why) => return Observed::Unknown(why),
         };
         let asked =
             futures::try_join!(cri::sandboxes(&socket), cri::containers(&socket), cri::images(&socket));
         match asked {
             Ok((sandboxes, containers, images)) => {
-                Look::Seen(Self { socket, root, sandboxes, containers, images })
+                Observed::Seen(Self { socket, root, sandboxes, containers, images })
             }
-            Err(error) => Look::Unknown(chain(&error)),
+            Err(error) => Observed::Unknown(chain(&error)),
         }
     }
 
@@ -75,8 +78,8 @@ impl Runtime {
         found
     }
 
-    /// Whether a pod that is older than its file goes with it nevertheless: one that runs, or was tried again since. Any other is what is
-    /// left of an earlier file.
+    /// Whether a sandbox belongs to the present file: it is newer, or it runs, or a container was started since.
+    /// Any other is left over from an earlier file.
     fn is_of_file(&self, sandbox: &Sandbox, placed: Option<OffsetDateTime>) -> bool {
         let Some(placed) = placed else { return true };
         let mut containers = self.containers.iter().filter(|container| container.sandbox == sandbox.id);
@@ -93,26 +96,26 @@ impl Runtime {
         let log = status.log_path;
         let lines = match &log {
             Some(path) => self.lines(path),
-            None => Look::Unknown("the runtime keeps none".to_owned()),
+            None => Observed::Unknown("the runtime keeps no log".to_owned()),
         };
         let (exit_code, reason, attempt) = (status.exit_code, status.reason, container.attempt);
         Some(End { exit_code, reason, attempt, lines, log })
     }
 
-    fn lines(&self, path: &Path) -> Look<Vec<String>> {
+    fn lines(&self, path: &Path) -> Observed<Vec<String>> {
         let seen = self.root.join(path.strip_prefix("/").unwrap_or(path));
         match log::last_lines(&seen) {
-            Ok(lines) => Look::Seen(lines),
-            Err(error) => Look::Unknown(format!("{}: {error}", path.display())),
+            Ok(lines) => Observed::Seen(lines),
+            Err(error) => Observed::Unknown(format!("{}: {error}", path.display())),
         }
     }
 }
 
-/// Those of our static pods whose files are there now.
-async fn static_pods(subject: &Subject, runtime: &Look<Runtime>) -> Look<Vec<StaticPod>> {
+/// The static pods of the assets whose files are in kubelet's folder.
+async fn static_pods(subject: &Subject, runtime: &Observed<Runtime>) -> Observed<Vec<StaticPod>> {
     let runtime = match runtime {
-        Look::Seen(runtime) => runtime,
-        Look::Unknown(why) => return Look::Unknown(why.clone()),
+        Observed::Seen(runtime) => runtime,
+        Observed::Unknown(why) => return Observed::Unknown(why.clone()),
     };
     let layout = &subject.layout;
     let staying = layout.controller_manifests.iter().map(|pod| (pod, true));
@@ -125,7 +128,7 @@ async fn static_pods(subject: &Subject, runtime: &Look<Runtime>) -> Look<Vec<Sta
             pods.push(static_pod(&pod.value, file, placed, stays, runtime).await);
         }
     }
-    Look::Seen(pods)
+    Observed::Seen(pods)
 }
 
 async fn static_pod(
@@ -155,7 +158,7 @@ async fn static_pod(
     }
 }
 
-/// The runtime's pod of a static pod: the newest that was made after the file, else one that is ready.
+/// The sandbox of a static pod: the newest one made after the file, else one that is ready.
 fn sandbox<'a>(
     namespace: &str,
     name: &str,
@@ -196,11 +199,11 @@ async fn container_of(container: &Value, sandbox: Option<&Sandbox>, runtime: &Ru
     Container { name: name.to_owned(), image: image.to_owned(), has_image, life, before }
 }
 
-/// Adds what containers of the cluster's pods said before they ended: from this machine's files, else from the API.
+/// Adds the last log lines of containers that ended: from this machine's files, else through the API.
 async fn last_words(
     subject: &Subject,
     cluster: &mut Cluster,
-    runtime: &Look<Runtime>,
+    runtime: &Observed<Runtime>,
     endpoint: Option<&String>,
 ) {
     let crashed: Vec<(Pod, String)> = cluster
@@ -211,7 +214,7 @@ async fn last_words(
     for (pod, container) in crashed {
         let lines = match local_lines(&pod, &container, runtime).await {
             Some(lines) => Some(lines),
-            None => ask::lines(subject, endpoint, &pod, &container).await,
+            None => observe_api::last_lines(subject, endpoint, &pod, &container).await,
         };
         if let Some(lines) = lines {
             cluster.lines.insert((pod.name_any(), container), lines);
@@ -219,13 +222,13 @@ async fn last_words(
     }
 }
 
-async fn local_lines(pod: &Pod, container: &str, runtime: &Look<Runtime>) -> Option<Vec<String>> {
-    let Look::Seen(runtime) = runtime else { return None };
+async fn local_lines(pod: &Pod, container: &str, runtime: &Observed<Runtime>) -> Option<Vec<String>> {
+    let Observed::Seen(runtime) = runtime else { return None };
     let uid = pod.uid()?;
     let made = runtime.containers(|container| container.pod_uid == uid, container);
     let ended = made.into_iter().find(|container| container.state == State::Exited)?;
     match runtime.end(ended).await?.lines {
-        Look::Seen(lines) => Some(lines),
-        Look::Unknown(_) => None,
+        Observed::Seen(lines) => Some(lines),
+        Observed::Unknown(_) => None,
     }
 }

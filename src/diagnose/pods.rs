@@ -1,28 +1,30 @@
-//! What keeps the required pods of a cluster from being Ready, by what the API tells of them. Pure.
+//! What keeps the required pods of a cluster from being Ready, by what the API reports. Pure.
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use kube::ResourceExt as _;
 use time::{Duration, OffsetDateTime};
 
+use super::blocker::Blocker;
 use super::containers::{exits, quote};
-use super::seen::Cluster;
-use super::{Blocker, Workload, log};
+use super::evidence::Cluster;
+use super::log;
+use super::subject::Workload;
 use crate::cluster::pods::{condition, is_mirror, is_ready_pod};
 
 /// The scheduler's words where labels are what is missing.
 const SELECTOR: &str = "didn't match Pod's node affinity/selector";
-/// Reasons for which a container that waits does so because of its image.
+/// Reasons of a waiting container that concern its image.
 const OF_IMAGES: [&str; 5] =
     ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"];
-/// Reasons for which kubelet cannot even make one.
+/// Reasons of a waiting container that kubelet cannot create.
 const OF_CONFIG: [&str; 4] =
     ["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError"];
 /// Events that say why a pod has no container yet.
 const OF_START: [&str; 3] = ["FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"];
-/// A probe that fails for less than that is that of a program that starts.
+/// A program may need this long to start, so its probe may fail.
 const STARTING: Duration = Duration::seconds(30);
-/// Events older than that are of another time.
+/// Older events do not count.
 const RECENT: Duration = Duration::minutes(1);
 
 /// The first thing that is in the way of the required workloads, in their order.
@@ -42,11 +44,11 @@ fn of_workload(workload: &Workload, cluster: &Cluster, now: OffsetDateTime) -> O
     };
     let mut sets = sets.filter_map(no_node);
     sets.next()
-        .or_else(|| pods().find_map(|pod| trouble(pod, cluster, now)))
+        .or_else(|| pods().find_map(|pod| pod_blocker(pod, cluster, now)))
         .or_else(|| refused(workload, cluster, now))
 }
 
-/// A DaemonSet that wants a pod nowhere.
+/// A DaemonSet for which no node qualifies.
 fn no_node(set: &DaemonSet) -> Option<Blocker> {
     let status = set.status.as_ref()?;
     let is_seen = status.observed_generation >= set.metadata.generation;
@@ -70,7 +72,7 @@ fn labels<'a>(pairs: impl Iterator<Item = (&'a String, &'a String)>) -> String {
     if pairs.is_empty() { "certain nodes by affinity".to_owned() } else { pairs.join(", ") }
 }
 
-fn trouble(pod: &Pod, cluster: &Cluster, now: OffsetDateTime) -> Option<Blocker> {
+fn pod_blocker(pod: &Pod, cluster: &Cluster, now: OffsetDateTime) -> Option<Blocker> {
     let is_placed = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
     if !is_placed {
         return unscheduled(pod);
@@ -147,15 +149,15 @@ fn waits(pod: &Pod, status: &ContainerStatus) -> Option<Blocker> {
     if OF_IMAGES.contains(&reason) {
         return Some(Blocker::new(
             format!("image {} is not on this machine", status.image),
-            format!("container {container} of {name} is made from it, and kubelet says {reason}: {said}"),
+            format!("container {container} of {name} needs it, and kubelet says {reason}: {said}"),
             "import it (ctr -n k8s.io images import), let the machine reach its registry, or correct its name in the manifest",
         ));
     }
     OF_CONFIG.contains(&reason).then(|| {
         Blocker::new(
-            format!("container {container} of {name} cannot be made"),
+            format!("container {container} of {name} cannot be created"),
             format!("kubelet says {reason}: {said}"),
-            "make what it names, such as a Secret, or correct the manifest",
+            "create what it names, such as a Secret, or correct the manifest",
         )
     })
 }
@@ -164,8 +166,8 @@ fn not_started(pod: &Pod, cluster: &Cluster, now: OffsetDateTime) -> Option<Bloc
     let event = last_event(&pod.name_any(), &OF_START, cluster, now)?;
     let said = event.message.clone().unwrap_or_default();
     let cure = match said.to_ascii_lowercase().contains("cni") {
-        true => "put a pod network into manifests/, or see why the one that is there does not come up",
-        false => "make what it names, or correct the volumes in its manifest",
+        true => "add a pod network to manifests/, or find out why the present one does not come up",
+        false => "create what it names, or correct the volumes in its manifest",
     };
     let reason = event.reason.clone().unwrap_or_default();
     Some(Blocker::new(
@@ -175,7 +177,7 @@ fn not_started(pod: &Pod, cluster: &Cluster, now: OffsetDateTime) -> Option<Bloc
     ))
 }
 
-/// A container that runs and does not pass its probe, for longer than programs take to start.
+/// A container that runs, but whose probe fails for longer than programs take to start.
 fn unwell(pod: &Pod, cluster: &Cluster, now: OffsetDateTime) -> Option<Blocker> {
     let is_old = |status: &&ContainerStatus| {
         let running = status.state.as_ref().and_then(|state| state.running.as_ref());
@@ -195,11 +197,11 @@ fn unwell(pod: &Pod, cluster: &Cluster, now: OffsetDateTime) -> Option<Blocker> 
     ))
 }
 
-/// Pods that their controller may not make.
+/// Pods that their controller is not allowed to create.
 fn refused(workload: &Workload, cluster: &Cluster, now: OffsetDateTime) -> Option<Blocker> {
     let event = last_event(&workload.name, &["FailedCreate"], cluster, now)?;
     Some(Blocker::new(
-        format!("no pod of {}/{} may be made", workload.namespace, workload.name),
+        format!("no pod of {}/{} can be created", workload.namespace, workload.name),
         event.message.clone().unwrap_or_default(),
         "correct its manifest, or the policy or quota that refuses it",
     ))
@@ -217,20 +219,20 @@ fn last_event<'a>(
         let reason = event.reason.as_deref().unwrap_or_default();
         about.starts_with(name) && reasons.contains(&reason)
     };
-    let dated = cluster.events.iter().filter(is_it).filter_map(|event| Some((told(event)?, event)));
+    let dated = cluster.events.iter().filter(is_it).filter_map(|event| Some((last_seen(event)?, event)));
     let recent = dated.filter(|(at, _)| now - *at < RECENT);
     recent.max_by_key(|(at, _)| *at).map(|(_, event)| event)
 }
 
-/// When an event was last told.
-fn told(event: &Event) -> Option<OffsetDateTime> {
+/// When an event was last reported.
+fn last_seen(event: &Event) -> Option<OffsetDateTime> {
     let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
     let second = series.or(event.event_time.as_ref()).map(|time| time.0.as_second());
     let second = event.last_timestamp.as_ref().map(|time| time.0.as_second()).or(second)?;
     OffsetDateTime::from_unix_timestamp(second).ok()
 }
 
-/// A time of the API's.
+/// A timestamp of the API.
 pub fn moment(time: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(time.0.as_second()).ok()
 }

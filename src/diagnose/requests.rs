@@ -1,4 +1,5 @@
-//! What became of the certificate that kubelet asked the API for. Without one it is nobody, and its node never appears. Pure.
+//! What became of the certificate that kubelet requested from the API. Without it kubelet has no identity, and
+//! its node never appears. Pure.
 
 use k8s_openapi::api::certificates::v1::{
     CertificateSigningRequest as Request, CertificateSigningRequestCondition,
@@ -8,15 +9,15 @@ use time::{Duration, OffsetDateTime};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer as _;
 
-use super::Blocker;
+use super::blocker::Blocker;
 use super::pods::moment;
 
-/// Who signs what a kubelet introduces itself with.
+/// The signer of kubelets' client certificates.
 const SIGNER: &str = "kubernetes.io/kube-apiserver-client-kubelet";
-/// The controller manager answers within a second or two, once it leads.
+/// A controller manager that leads answers within a second or two.
 const PROMPT: Duration = Duration::seconds(5);
 
-/// What is wrong with the newest of `requests`: whoever asked in vain asks again.
+/// What is wrong with the newest of `requests`: a kubelet whose request failed makes another.
 pub fn blocker(requests: &[Request], now: OffsetDateTime) -> Option<Blocker> {
     let made = |request: &&Request| request.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let of_kubelets = requests.iter().filter(|request| request.spec.signer_name == SIGNER);
@@ -43,23 +44,26 @@ fn condition<'a>(request: &'a Request, kind: &str) -> Option<&'a CertificateSign
 
 fn said(condition: &CertificateSigningRequestCondition) -> String {
     let CertificateSigningRequestCondition { message, reason, .. } = condition;
-    message.clone().or_else(|| reason.clone()).unwrap_or_else(|| "nobody said why".to_owned())
+    message.clone().or_else(|| reason.clone()).unwrap_or_else(|| "no reason was given".to_owned())
 }
 
 fn refused(request: &Request, how: &str, why: String) -> Blocker {
     Blocker::new(
         format!("the certificate request of {} {how}", asker(request)),
         why,
-        format!("mend that, then kubectl delete csr {}: kubelet asks again", request.name_any()),
+        format!(
+            "correct that, then run kubectl delete csr {}: kubelet makes another request",
+            request.name_any()
+        ),
     )
 }
 
 fn unapproved(request: &Request, age: Duration) -> Blocker {
-    let (name, user) = (request.name_any(), request.spec.username.as_deref().unwrap_or("nobody"));
+    let (name, user) = (request.name_any(), request.spec.username.as_deref().unwrap_or("an unknown user"));
     Blocker::new(
         format!("the certificate request of {} is not approved", asker(request)),
         format!(
-            "{name} was made by {user} {} s ago, and no ClusterRoleBinding lets the controller manager approve it",
+            "{user} created {name} {} s ago, and no ClusterRoleBinding lets the controller manager approve it",
             age.whole_seconds()
         ),
         format!(
@@ -73,14 +77,14 @@ fn unsigned(request: &Request, age: Duration) -> Blocker {
     Blocker::new(
         format!("the certificate request of {} is approved, but not signed", asker(request)),
         format!(
-            "{name} was made {} s ago, and kube-controller-manager has issued no certificate",
+            "{name} was created {} s ago, and kube-controller-manager has issued no certificate",
             age.whole_seconds()
         ),
-        "give kube-controller-manager the cluster's CA (--cluster-signing-cert-file, --cluster-signing-key-file), and see what its log says",
+        "give kube-controller-manager the cluster's CA (--cluster-signing-cert-file, --cluster-signing-key-file), and look into its log",
     )
 }
 
-/// The node that the request names, as far as it can be read.
+/// The kubelet that the request is for, by the name of its node if that can be parsed.
 fn asker(request: &Request) -> String {
     let pem = pem::parse(&request.spec.request.0).ok();
     let subject = pem.as_ref().and_then(|pem| {
@@ -116,7 +120,7 @@ mod tests {
         .unwrap()
     }
 
-    fn told(status: &Value) -> Option<Blocker> {
+    fn blocked_by(status: &Value) -> Option<Blocker> {
         blocker(&[request("csr-1", "2026-01-01T00:09:50Z", status)], NOW)
     }
 
@@ -126,25 +130,25 @@ mod tests {
 
     #[test]
     fn a_request_is_followed_from_kubelet_to_its_certificate() {
-        let pending = told(&json!({})).unwrap();
+        let pending = blocked_by(&json!({})).unwrap();
         assert_eq!(pending.what, "the certificate request of kubelet of n1 is not approved");
-        assert!(pending.why.contains("csr-1 was made by system:bootstrap:abcdef 10 s ago"), "{pending:?}");
+        assert!(pending.why.contains("system:bootstrap:abcdef created csr-1 10 s ago"), "{pending:?}");
         assert!(pending.cure.ends_with("kubectl certificate approve csr-1"), "{pending:?}");
-        let denied = told(&is("Denied")).unwrap();
+        let denied = blocked_by(&is("Denied")).unwrap();
         assert_eq!(denied.what, "the certificate request of kubelet of n1 was denied");
         assert_eq!(denied.why, "so it is");
-        assert!(told(&is("Failed")).unwrap().what.ends_with("could not be signed"));
-        assert!(told(&is("Approved")).unwrap().what.ends_with("is approved, but not signed"));
+        assert!(blocked_by(&is("Failed")).unwrap().what.ends_with("could not be signed"));
+        assert!(blocked_by(&is("Approved")).unwrap().what.ends_with("is approved, but not signed"));
         let mut signed = is("Approved");
         signed["certificate"] = json!(STANDARD.encode("certificate"));
-        assert_eq!(told(&signed), None);
+        assert_eq!(blocked_by(&signed), None);
     }
 
     #[test]
     fn only_the_newest_request_of_a_kubelet_that_has_waited_counts() {
         let old = request("csr-1", "2026-01-01T00:01:00Z", &is("Denied"));
         let new = request("csr-2", "2026-01-01T00:09:58Z", &json!({}));
-        assert_eq!(blocker(&[old.clone(), new.clone()], NOW), None, "it was made a moment ago");
+        assert_eq!(blocker(&[old.clone(), new.clone()], NOW), None, "it was created a moment ago");
         let later = blocker(&[new, old], NOW + Duration::seconds(9)).unwrap();
         assert!(later.cure.contains("csr-2"), "{later:?}");
         let mut other = request("csr-3", "2026-01-01T00:01:00Z", &json!({}));

@@ -1,34 +1,37 @@
-//! Decisions over everything that can be seen: of several things that are wrong the deepest is named.
+//! Decisions on evidence: of several causes the deepest is named.
 
 use std::path::PathBuf;
 
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+use k8s_openapi::api::core::v1::Event;
 use serde_json::{Value, json};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
 use super::decide::decide;
-use super::seen::{Api, Cluster, Container, End, Life, Look, Seen, StaticPod};
+use super::evidence::{ApiState, Cluster, Container, End, Evidence, Life, Observed, StaticPod};
 use super::{Blocker, Verdict, Workload};
 use crate::cluster::connect::Readyz;
 use crate::preflight::{Check, Outcome, Problem};
 
 const NOW: OffsetDateTime = datetime!(2026-01-01 0:10 UTC);
 
-/// A machine on which all goes well, and whose control plane is still to come.
-fn seen() -> Seen {
+/// A healthy machine whose control plane is still starting.
+pub(super) fn healthy() -> Evidence {
     let pods = [("etcd", true), ("bootstrap-kube-apiserver", false)];
-    Seen {
+    Evidence {
         now: NOW,
-        checks: Look::Seen(Vec::new()),
-        static_pods: Look::Seen(pods.map(|(name, stays)| static_pod(name, stays)).into()),
+        checks: Observed::Seen(Vec::new()),
+        static_pods: Observed::Seen(pods.map(|(name, stays)| static_pod(name, stays)).into()),
         api: api(Some(Readyz::Ready)),
         cluster: Some(cluster(Vec::new())),
         stuck: None,
     }
 }
 
-fn api(answer: Option<Readyz>) -> Api {
-    Api {
+pub(super) fn api(answer: Option<Readyz>) -> ApiState {
+    ApiState {
         port: 6443,
         answer: answer.map(|answer| ("192.0.2.1:6443".to_owned(), answer)),
         url: "https://api.example.test:6443".to_owned(),
@@ -55,24 +58,24 @@ fn static_pod(name: &str, stays: bool) -> StaticPod {
     }
 }
 
-fn end(line: &str) -> End {
+pub(super) fn end(line: &str) -> End {
     End {
         exit_code: 1,
         reason: "Error".into(),
         attempt: 2,
-        lines: Look::Seen(vec![line.to_owned()]),
+        lines: Observed::Seen(vec![line.to_owned()]),
         log: Some("/var/log/pods/p/c/2.log".into()),
     }
 }
 
-fn cluster(pods: Vec<Value>) -> Cluster {
+pub(super) fn cluster(pods: Vec<Value>) -> Cluster {
     let required = Workload { namespace: "kube-system".into(), name: "kube-scheduler".into() };
     let pods = pods.into_iter().map(|pod| serde_json::from_value(pod).unwrap());
     Cluster { has_node: true, pods: pods.collect(), required: vec![required], ..Cluster::default() }
 }
 
 /// A required pod with this status.
-fn pod(node: Option<&str>, status: Value) -> Value {
+pub(super) fn pod(node: Option<&str>, status: Value) -> Value {
     json!({
         "metadata": {"name": "kube-scheduler-1-x", "namespace": "kube-system", "uid": "u"},
         "spec": {"nodeName": node, "nodeSelector": {"role": "none"}, "containers": []},
@@ -80,72 +83,106 @@ fn pod(node: Option<&str>, status: Value) -> Value {
     })
 }
 
-fn waiting(reason: &str, message: &str) -> Value {
+pub(super) fn waiting(reason: &str, message: &str) -> Value {
     json!({"containerStatuses": [{"name": "c", "image": "example.test/image:1", "imageID": "", "ready": false,
         "restartCount": 3, "state": {"waiting": {"reason": reason, "message": message}}}]})
 }
 
-fn fail(seen: &mut Seen, name: &'static str) {
-    let Look::Seen(checks) = &mut seen.checks else { unreachable!("it is") };
+pub(super) fn unscheduled(message: &str) -> Value {
+    json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": message}]})
+}
+
+/// A DaemonSet for which no node qualifies.
+pub(super) fn daemon_set() -> DaemonSet {
+    serde_json::from_value(json!({
+        "metadata": {"name": "kube-scheduler", "namespace": "kube-system", "generation": 1},
+        "spec": {"selector": {}, "template": {"spec": {"nodeSelector": {"role": "none"}, "containers": []}}},
+        "status": {"observedGeneration": 1, "desiredNumberScheduled": 0, "currentNumberScheduled": 0,
+            "numberMisscheduled": 0, "numberReady": 0},
+    }))
+    .unwrap()
+}
+
+/// A kubelet's certificate request, created a minute ago.
+pub(super) fn request(status: Value) -> CertificateSigningRequest {
+    serde_json::from_value(json!({
+        "metadata": {"name": "csr-1", "creationTimestamp": "2026-01-01T00:09:00Z"},
+        "spec": {"signerName": "kubernetes.io/kube-apiserver-client-kubelet", "request": "",
+            "username": "system:bootstrap:abcdef"},
+        "status": status,
+    }))
+    .unwrap()
+}
+
+/// A warning about the object called `name`.
+pub(super) fn event(reason: &str, name: &str, message: &str, age: Duration) -> Event {
+    let at = OffsetDateTime::from_unix_timestamp((NOW - age).unix_timestamp()).unwrap();
+    serde_json::from_value(json!({"metadata": {}, "reason": reason, "message": message, "type": "Warning",
+        "lastTimestamp": crate::pki::rfc3339(at), "involvedObject": {"name": name}}))
+    .unwrap()
+}
+
+fn fail(evidence: &mut Evidence, name: &'static str) {
+    let Observed::Seen(checks) = &mut evidence.checks else { unreachable!("it is") };
     let outcome =
         Outcome::Fail(vec![Problem::new(format!("the check {name} fails"), "so it says", "mend it")]);
     checks.push(Check { name, about: "", outcome });
 }
 
-fn static_pods(seen: &mut Seen) -> &mut Vec<StaticPod> {
-    let Look::Seen(pods) = &mut seen.static_pods else { unreachable!("they are") };
+pub(super) fn static_pods(evidence: &mut Evidence) -> &mut Vec<StaticPod> {
+    let Observed::Seen(pods) = &mut evidence.static_pods else { unreachable!("they are") };
     pods
 }
 
-fn blocker(seen: &Seen) -> Blocker {
-    decide(seen).blocker().unwrap_or_else(|| panic!("nothing is in the way: {:?}", decide(seen)))
+fn blocker(evidence: &Evidence) -> Blocker {
+    decide(evidence).blocker().unwrap_or_else(|| panic!("nothing is in the way: {:?}", decide(evidence)))
 }
 
 #[test]
 fn nothing_is_in_the_way_where_all_is_well_and_what_cannot_be_seen_is_said() {
-    let mut seen = seen();
-    assert_eq!(decide(&seen), Verdict::Unexplained { unseen: Vec::new() });
-    seen.static_pods = Look::Unknown("no socket is to be seen".into());
-    let Look::Seen(checks) = &mut seen.checks else { unreachable!("they are") };
+    let mut evidence = healthy();
+    assert_eq!(decide(&evidence), Verdict::Unexplained { unseen: Vec::new() });
+    evidence.static_pods = Observed::Unknown("no socket can be seen".into());
+    let Observed::Seen(checks) = &mut evidence.checks else { unreachable!("they are") };
     let unknown = |name| Check { name, about: "", outcome: Outcome::Unknown("no process".into()) };
     checks.extend([unknown("kubelet-static-pods"), unknown("networks")]);
-    let unseen = ["kubelet-static-pods: no process", "static pods: no socket is to be seen"];
-    assert_eq!(decide(&seen), Verdict::Unexplained { unseen: unseen.map(str::to_owned).into() });
+    let unseen = ["kubelet-static-pods: no process", "static pods: no socket can be seen"];
+    assert_eq!(decide(&evidence), Verdict::Unexplained { unseen: unseen.map(str::to_owned).into() });
 }
 
 #[test]
 fn of_several_things_that_are_wrong_the_deepest_is_named() {
-    let mut seen = seen();
-    seen.api = api(Some(Readyz::Unreachable("connection reset".into())));
-    seen.cluster = None;
-    fail(&mut seen, "server-names");
-    assert_eq!(blocker(&seen).what, "whoever listens at 192.0.2.1:6443 does not answer");
-    static_pods(&mut seen)[1].containers[0].life = Life::Ended(end("connection refused"));
-    assert!(blocker(&seen).what.contains("bootstrap-kube-apiserver does not stay up"));
-    fail(&mut seen, "etcd");
-    assert_eq!(blocker(&seen).what, "the check etcd fails");
-    static_pods(&mut seen)[0].containers[0].life = Life::Ended(end("disk is broken"));
-    assert!(blocker(&seen).what.contains("etcd does not stay up"));
-    fail(&mut seen, "kubelet");
-    assert_eq!(blocker(&seen).what, "the check kubelet fails");
-    fail(&mut seen, "container-runtime");
-    assert_eq!(blocker(&seen).what, "the check container-runtime fails");
+    let mut evidence = healthy();
+    evidence.api = api(Some(Readyz::Unreachable("connection reset".into())));
+    evidence.cluster = None;
+    fail(&mut evidence, "server-names");
+    assert_eq!(blocker(&evidence).what, "the process that listens at 192.0.2.1:6443 does not answer");
+    static_pods(&mut evidence)[1].containers[0].life = Life::Ended(end("connection refused"));
+    assert!(blocker(&evidence).what.contains("bootstrap-kube-apiserver does not stay up"));
+    fail(&mut evidence, "etcd");
+    assert_eq!(blocker(&evidence).what, "the check etcd fails");
+    static_pods(&mut evidence)[0].containers[0].life = Life::Ended(end("disk is broken"));
+    assert!(blocker(&evidence).what.contains("etcd does not stay up"));
+    fail(&mut evidence, "kubelet");
+    assert_eq!(blocker(&evidence).what, "the check kubelet fails");
+    fail(&mut evidence, "container-runtime");
+    assert_eq!(blocker(&evidence).what, "the check container-runtime fails");
 }
 
 #[test]
 fn a_static_pod_is_followed_from_its_file_to_its_container() {
     let first = |change: &dyn Fn(&mut StaticPod)| {
-        let mut seen = seen();
-        seen.api = api(None);
-        seen.cluster = None;
-        change(&mut static_pods(&mut seen)[1]);
-        decide(&seen).blocker()
+        let mut evidence = healthy();
+        evidence.api = api(None);
+        evidence.cluster = None;
+        change(&mut static_pods(&mut evidence)[1]);
+        decide(&evidence).blocker()
     };
     let not_taken_up = first(&|pod| pod.started = None).unwrap();
-    assert!(not_taken_up.what.contains("has not taken up the static pod bootstrap-kube-apiserver"));
+    assert!(not_taken_up.what.contains("has not started the static pod bootstrap-kube-apiserver"));
     assert!(not_taken_up.cure.contains("staticPodPath: /etc/kubernetes/manifests"), "{not_taken_up:?}");
     let earlier = first(&|pod| (pod.started, pod.lingers) = (None, true)).unwrap();
-    assert!(earlier.what.contains("does not let go of an earlier static pod"), "{earlier:?}");
+    assert!(earlier.what.contains("still runs an earlier version of the static pod"), "{earlier:?}");
     let young = |pod: &mut StaticPod| (pod.started, pod.placed) = (None, Some(NOW - Duration::SECOND));
     assert_eq!(first(&young), None, "kubelet looks every few seconds");
     let missing = |has_image| {
@@ -155,12 +192,12 @@ fn a_static_pod_is_followed_from_its_file_to_its_container() {
         }
     };
     assert_eq!(first(&missing(false)).unwrap().what, "image example.test/image:1 is not on this machine");
-    assert!(first(&missing(true)).unwrap().what.contains("does not make container c"));
+    assert!(first(&missing(true)).unwrap().what.contains("does not create container c"));
     let crash = first(&|pod| pod.containers[0].life = Life::Ended(end("bad flag"))).unwrap();
     assert_eq!(crash.why, "it exited with 1 at attempt 3; its last lines: bad flag");
     assert!(crash.cure.contains("/var/log/pods/p/c/2.log"), "{crash:?}");
     let full = first(&|pod| pod.containers[0].life = Life::Ended(end("x: no space left on device"))).unwrap();
-    assert!(full.what.contains("finds no room on the disk"));
+    assert!(full.what.contains("fails because the disk is full"));
     let restarted = |since: Duration| {
         move |pod: &mut StaticPod| {
             pod.containers[0].life = Life::Running(NOW - since);
@@ -174,53 +211,48 @@ fn a_static_pod_is_followed_from_its_file_to_its_container() {
 #[test]
 fn an_apiserver_says_itself_what_it_lacks() {
     let told = |answer| {
-        let mut seen = seen();
-        (seen.api, seen.cluster) = (api(Some(answer)), None);
-        blocker(&seen)
+        let mut evidence = healthy();
+        (evidence.api, evidence.cluster) = (api(Some(answer)), None);
+        blocker(&evidence)
     };
     let unready = told(Readyz::NotReady { status: 500, lines: vec!["etcd failed".into()] });
     assert!(unready.why.contains("etcd failed") && unready.cure.contains("has a leader"), "{unready:?}");
     let untrusted =
         |words: &str| told(Readyz::Unreachable(format!("invalid peer certificate: {words}"))).what;
-    assert!(untrusted("NotValidForName").contains("is not for the host of the API's URL"));
-    assert!(untrusted("certificate expired").contains("is out of date"));
-    assert!(untrusted("UnknownIssuer").contains("is not one of this cluster"));
+    assert!(untrusted("NotValidForName").contains("does not name the host of the API's URL"));
+    assert!(untrusted("certificate expired").contains("has expired"));
+    assert!(untrusted("UnknownIssuer").contains("does not belong to this cluster"));
     let stranger = told(Readyz::NotReady { status: 401, lines: vec!["Unauthorized".into()] });
-    assert!(stranger.what.contains("does not know the administrator"));
+    assert!(stranger.what.contains("refuses the administrator's credentials"));
 }
 
 #[test]
-fn a_machine_that_does_not_register_looks_for_the_api_elsewhere() {
-    let mut seen = seen();
-    seen.api.at_url = Some(Readyz::Unreachable("timed out".into()));
-    assert_eq!(decide(&seen).blocker(), None, "it has registered");
-    seen.cluster.as_mut().unwrap().has_node = false;
-    assert_eq!(blocker(&seen).what, "the API does not answer at https://api.example.test:6443");
-    fail(&mut seen, "api-address");
-    assert_eq!(blocker(&seen).what, "the check api-address fails");
+fn a_machine_that_does_not_register_may_look_for_the_api_elsewhere() {
+    let mut evidence = healthy();
+    evidence.api.at_url = Some(Readyz::Unreachable("timed out".into()));
+    assert_eq!(decide(&evidence).blocker(), None, "it has registered");
+    evidence.cluster.as_mut().unwrap().has_node = false;
+    assert_eq!(blocker(&evidence).what, "the API does not answer at https://api.example.test:6443");
+    fail(&mut evidence, "api-address");
+    assert_eq!(blocker(&evidence).what, "the check api-address fails");
 }
 
 #[test]
 fn a_machine_that_finds_the_api_and_does_not_register_lacks_a_certificate() {
-    let mut seen = seen();
-    let request = json!({
-        "metadata": {"name": "csr-1", "creationTimestamp": "2026-01-01T00:09:00Z"},
-        "spec": {"signerName": "kubernetes.io/kube-apiserver-client-kubelet", "request": ""},
-    });
-    seen.cluster.as_mut().unwrap().requests.push(serde_json::from_value(request).unwrap());
-    assert_eq!(decide(&seen).blocker(), None, "it has registered");
-    seen.cluster.as_mut().unwrap().has_node = false;
-    assert_eq!(blocker(&seen).what, "the certificate request of kubelet is not approved");
+    let mut evidence = healthy();
+    evidence.cluster.as_mut().unwrap().requests.push(request(json!({})));
+    assert_eq!(decide(&evidence).blocker(), None, "it has registered");
+    evidence.cluster.as_mut().unwrap().has_node = false;
+    assert_eq!(blocker(&evidence).what, "the certificate request of kubelet is not approved");
 }
 
 #[test]
 fn a_required_pod_is_followed_from_its_node_to_its_program() {
     let of_pod = |node, status| {
-        let mut seen = seen();
-        seen.cluster = Some(cluster(vec![pod(node, status)]));
-        decide(&seen).blocker()
+        let mut evidence = healthy();
+        evidence.cluster = Some(cluster(vec![pod(node, status)]));
+        decide(&evidence).blocker()
     };
-    let unscheduled = |message: &str| json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": message}]});
     let labels =
         of_pod(None, unscheduled("0/1: 1 node(s) didn't match Pod's node affinity/selector.")).unwrap();
     assert_eq!(labels.what, "no node has the labels that pod kube-scheduler-1-x asks for");
@@ -242,18 +274,13 @@ fn a_required_pod_is_followed_from_its_node_to_its_program() {
 
 #[test]
 fn events_say_why_a_pod_has_no_container_or_is_not_made_while_they_are_new() {
-    let event = |reason: &str, name: &str, age: Duration| {
-        let at = (NOW - age).unix_timestamp();
-        let at = OffsetDateTime::from_unix_timestamp(at).unwrap();
-        json!({"metadata": {}, "reason": reason, "message": "no volume", "type": "Warning",
-            "lastTimestamp": crate::pki::rfc3339(at), "involvedObject": {"name": name}})
-    };
-    let with = |pods: Vec<Value>, event: Value| {
-        let mut seen = seen();
+    let event = |reason: &str, name: &str, age: Duration| event(reason, name, "no volume", age);
+    let with = |pods: Vec<Value>, event: Event| {
+        let mut evidence = healthy();
         let mut cluster = cluster(pods);
-        cluster.events.push(serde_json::from_value(event).unwrap());
-        seen.cluster = Some(cluster);
-        decide(&seen).blocker()
+        cluster.events.push(event);
+        evidence.cluster = Some(cluster);
+        decide(&evidence).blocker()
     };
     let creating = || vec![pod(Some("n1"), waiting("ContainerCreating", ""))];
     let new = Duration::seconds(5);
@@ -261,19 +288,13 @@ fn events_say_why_a_pod_has_no_container_or_is_not_made_while_they_are_new() {
     assert_eq!(mount.what, "pod kube-scheduler-1-x cannot be started");
     assert_eq!(with(creating(), event("FailedMount", "kube-scheduler-1-x", Duration::HOUR)), None);
     let refused = with(Vec::new(), event("FailedCreate", "kube-scheduler-1", new)).unwrap();
-    assert_eq!(refused.what, "no pod of kube-system/kube-scheduler may be made");
-    assert_eq!(with(Vec::new(), event("FailedCreate", "coredns-1", new)), None, "nobody waits for it");
+    assert_eq!(refused.what, "no pod of kube-system/kube-scheduler can be created");
+    assert_eq!(with(Vec::new(), event("FailedCreate", "coredns-1", new)), None, "nothing waits for it");
 }
 
 #[test]
 fn a_daemon_set_that_no_node_is_labelled_for_is_named() {
-    let mut seen = seen();
-    let set = json!({
-        "metadata": {"name": "kube-scheduler", "namespace": "kube-system", "generation": 1},
-        "spec": {"selector": {}, "template": {"spec": {"nodeSelector": {"role": "none"}, "containers": []}}},
-        "status": {"observedGeneration": 1, "desiredNumberScheduled": 0, "currentNumberScheduled": 0,
-            "numberMisscheduled": 0, "numberReady": 0},
-    });
-    seen.cluster.as_mut().unwrap().daemon_sets.push(serde_json::from_value(set).unwrap());
-    assert_eq!(blocker(&seen).what, "no node has the labels that DaemonSet kube-scheduler asks for");
+    let mut evidence = healthy();
+    evidence.cluster.as_mut().unwrap().daemon_sets.push(daemon_set());
+    assert_eq!(blocker(&evidence).what, "no node has the labels that DaemonSet kube-scheduler asks for");
 }

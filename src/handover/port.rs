@@ -100,7 +100,7 @@ impl Port {
 
     /// The port, and the identity by which it is asked, which may change.
     pub fn of(port: u16, access: Current) -> Result<Self, Error> {
-        Ok(Self { port, questions: Questions::of(access)?, locks: Locks::default() })
+        Ok(Self { port, questions: Questions::following(access)?, locks: Locks::default() })
     }
 
     /// With locks in another place than this machine's.
@@ -155,7 +155,7 @@ impl Port {
         match self.questions.connect(source.into(), self.here()).await {
             Err(why) => Ok(Answer { readyz: Readyz::Unreachable(why), seen: None }),
             Ok(mut connection) => {
-                let readyz = connection.ask("/readyz").await;
+                let readyz = connection.probe("/readyz").await;
                 Ok(Answer { readyz, seen: self.accepted(connection.from)?.map(look) })
             }
         }

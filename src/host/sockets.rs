@@ -12,6 +12,8 @@ use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHe
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use netlink_sys::{Socket, SocketAddr as NetlinkAddress};
 
+use super::addresses;
+
 /// A socket that takes new connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listener {
@@ -39,6 +41,14 @@ pub fn listeners(port: u16) -> io::Result<Vec<Listener>> {
 /// Addresses that `port` is listened on, one for each listener.
 pub fn on_port(port: u16) -> io::Result<Vec<IpAddr>> {
     Ok(listeners(port)?.into_iter().map(|listener| listener.address).collect())
+}
+
+/// Addresses of this machine at which a connection to `port` finds a listener, in the order of [`addresses::local`].
+pub fn endpoints(port: u16) -> io::Result<Vec<SocketAddr>> {
+    let bound = on_port(port)?;
+    let reached = |address: &IpAddr| bound.iter().any(|bound| bound == address || bound.is_unspecified());
+    let local = addresses::local()?;
+    Ok(local.into_iter().filter(reached).map(|address| SocketAddr::new(address, port)).collect())
 }
 
 /// Inode of the socket of this machine that has accepted the connection from `peer` to `port`.

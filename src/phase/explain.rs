@@ -50,7 +50,7 @@ async fn watch(subject: &Arc<Subject>, progress: &Progress<'_>) -> Infallible {
 pub async fn look(subject: &Arc<Subject>, stuck: Option<Blocker>) -> Verdict {
     let mut task = JoinSet::new();
     let subject = Arc::clone(subject);
-    task.spawn(async move { diagnose::look(&subject, stuck).await });
+    task.spawn(async move { diagnose::diagnose(&subject, stuck).await });
     match task.join_next().await {
         Some(Ok(verdict)) => verdict,
         ended => {

@@ -1,41 +1,41 @@
-//! The rendered certificates, held against the clock, their keys, their authorities and the names they are asked by.
+//! Checks of the rendered certificates: validity, keys, authorities and names.
 
 use time::OffsetDateTime;
 
+use super::facts::Facts;
 use super::machine::is_behind;
-use super::report::{Outcome, Problem};
-use super::seen::Seen;
+use super::outcome::{Outcome, Problem};
 use super::subject::Subject;
 use crate::cluster::kubeconfig::Identity;
 use crate::config::offset;
 use crate::pki::{Examined, examine, rfc3339};
 
-/// Which flag of the apiserver names a certificate, and which the authority that the other side verifies it with.
+/// Flags of the apiserver: the certificate, and the CA by which its peer verifies it.
 const VERIFIED_BY: [(&str, &str); 2] = [
     ("kubelet-client-certificate", "client-ca-file"),
     ("proxy-client-cert-file", "requestheader-client-ca-file"),
 ];
 const RENDER: &str = "run bootkube render again: it renews what has expired and keeps every CA";
 
-/// What is in a file: a certificate and those between it and its authority, or authorities.
+/// The certificates of a file: a chain, or a bundle of authorities.
 struct Named {
     file: String,
     chain: Vec<Examined>,
 }
 
-pub fn validity(subject: &Subject<'_>, seen: &Seen) -> Outcome {
+pub fn validity(subject: &Subject<'_>, facts: &Facts) -> Outcome {
     let now = subject.options.now;
-    if is_behind(subject, seen) {
+    if is_behind(subject, facts) {
         return Outcome::Unknown("this machine's clock is behind, see clock".into());
     }
     let (files, mut problems) = all(subject);
     problems.extend(files.iter().filter_map(|file| invalid(file, now)));
     let first = files.iter().flat_map(|file| &file.chain).map(Examined::not_after).min();
     let detail = first.map(|first| format!("the first expires at {}", rfc3339(first)));
-    Outcome::of(problems, detail.unwrap_or_else(|| "there is none".to_owned()))
+    Outcome::from_problems(problems, detail.unwrap_or_else(|| "there are no certificates".to_owned()))
 }
 
-/// Of several authorities one that holds is enough: a bundle outlives those it was made with.
+/// One valid authority of a bundle is enough: a bundle keeps expired ones beside their successors.
 fn invalid(Named { file, chain }: &Named, now: OffsetDateTime) -> Option<Problem> {
     let holds = |certificate: &Examined| (certificate.not_before()..=certificate.not_after()).contains(&now);
     if chain.iter().all(Examined::is_authority) && chain.iter().any(holds) {
@@ -55,7 +55,7 @@ fn invalid(Named { file, chain }: &Named, now: OffsetDateTime) -> Option<Problem
     ))
 }
 
-pub fn keys(subject: &Subject<'_>, _: &Seen) -> Outcome {
+pub fn keys(subject: &Subject<'_>, _: &Facts) -> Outcome {
     let pairs = subject.layout.tls.iter().filter_map(|(path, pem)| {
         let key = format!("{}.key", path.strip_suffix(".crt")?);
         Some((path, pem, subject.layout.tls.get(&key)?, key))
@@ -69,13 +69,13 @@ pub fn keys(subject: &Subject<'_>, _: &Seen) -> Outcome {
         };
         Some(Problem::new(format!("the key in tls/{key_path} is not that of its certificate"), why, PUT_BACK))
     };
-    Outcome::of(pairs.filter_map(check).collect(), "each is")
+    Outcome::from_problems(pairs.filter_map(check).collect(), "they match")
 }
 
 const PUT_BACK: &str =
     "put back the files as they were rendered, or render into an empty directory to make a new cluster";
 
-pub fn authorities(subject: &Subject<'_>, _: &Seen) -> Outcome {
+pub fn authorities(subject: &Subject<'_>, _: &Facts) -> Outcome {
     let mut problems: Vec<Problem> = VERIFIED_BY
         .iter()
         .filter_map(|(certificate, authority)| {
@@ -93,14 +93,14 @@ pub fn authorities(subject: &Subject<'_>, _: &Seen) -> Outcome {
     {
         problems.extend(unsigned("auth/kubeconfig", certificate, &format!("tls/{by}"), authority));
     }
-    Outcome::of(problems, "each is")
+    Outcome::from_problems(problems, "every signature is right")
 }
 
 fn flagged<'a>(subject: &Subject<'a>, flag: &str) -> Option<(&'a str, &'a [u8])> {
     subject.key_file(&subject.api_flag(flag)?)
 }
 
-/// Intermediate authorities come behind the certificate; the last of the chain counts.
+/// A chain begins with the certificate; its last intermediate authority must be signed by the CA.
 fn unsigned(file: &str, pem: &[u8], by: &str, authorities: &[u8]) -> Option<Problem> {
     let chain = examine(pem).ok()?;
     let authorities = examine(authorities).ok()?;
@@ -109,20 +109,20 @@ fn unsigned(file: &str, pem: &[u8], by: &str, authorities: &[u8]) -> Option<Prob
     (!is_signed).then(|| {
         Problem::new(
             format!("the certificate in {file} is not signed by the CA in {by}"),
-            "whoever verifies it with that CA will refuse it: files of two renders are mixed",
+            "its peer verifies it by that CA and will refuse it: the files come from two different renders",
             PUT_BACK,
         )
     })
 }
 
-pub fn server_names(subject: &Subject<'_>, _: &Seen) -> Outcome {
+pub fn server_names(subject: &Subject<'_>, _: &Facts) -> Outcome {
     let Some((file, pem)) = flagged(subject, "tls-cert-file") else {
         return Outcome::Unknown("the apiserver's certificate is not among the assets".into());
     };
     let Some(certificate) = examine(pem).ok().and_then(|chain| chain.into_iter().next()) else {
         return Outcome::Unknown(format!("tls/{file} cannot be read, see certificate-validity"));
     };
-    let missing = asked_by(subject).into_iter().filter(|(host, _)| !certificate.is_for(host));
+    let missing = hosts_of_clients(subject).into_iter().filter(|(host, _)| !certificate.is_for(host));
     let problems = missing.map(|(host, by)| {
         Problem::new(
             format!("the apiserver's certificate does not name {host}"),
@@ -130,19 +130,19 @@ pub fn server_names(subject: &Subject<'_>, _: &Seen) -> Outcome {
             format!("add {host} to apiServerAltNames and render again"),
         )
     });
-    Outcome::of(problems.collect(), "each is named")
+    Outcome::from_problems(problems.collect(), "every host is named")
 }
 
-/// Hosts that the apiserver is asked by, and by whom.
-fn asked_by(subject: &Subject<'_>) -> Vec<(String, &'static str)> {
+/// Hosts under which clients reach the apiserver, and which clients those are.
+fn hosts_of_clients(subject: &Subject<'_>) -> Vec<(String, &'static str)> {
     let name = subject.access.tls_server_name.clone().unwrap_or_else(|| subject.api_host().to_owned());
     let networks = subject.networks().into_iter().filter(|(whose, _)| *whose == "services");
     let services =
-        networks.map(|(_, network)| (offset(&network, 1).to_string(), "pods ask it by this address"));
+        networks.map(|(_, network)| (offset(&network, 1).to_string(), "pods reach it at this address"));
     [(name, "auth/kubeconfig leads there")].into_iter().chain(services.take(1)).collect()
 }
 
-/// Every certificate of the assets, and those that cannot be read.
+/// Every certificate of the assets, and a problem for each that cannot be read.
 fn all(subject: &Subject<'_>) -> (Vec<Named>, Vec<Problem>) {
     let files = subject.layout.tls.iter().filter(|(path, _)| path.ends_with(".crt"));
     let files = files.map(|(path, pem)| (format!("tls/{path}"), pem.as_slice()));

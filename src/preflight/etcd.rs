@@ -1,20 +1,20 @@
-//! Asks etcd's servers what the apiserver will ask them, with the certificates that it will show.
+//! Probes etcd's servers as the apiserver will: at the same URLs, with the same certificates.
 
 use futures::future::join_all;
 use url::Url;
 
+use super::facts::{Distrust, Etcd, Facts, Member};
+use super::outcome::{Outcome, Problem};
 use super::plain;
-use super::report::{Outcome, Problem};
-use super::seen::{Distrust, Etcd, Member, Seen};
 use super::subject::Subject;
 use crate::cluster::connect::{self, Readyz};
 use crate::cluster::kubeconfig::{Access, Identity};
 use crate::error::chain;
 
 const PATH: &str = "/health";
-/// What etcd says when all is well: `{"health":"true",…}`.
+/// In the answer of a healthy etcd: `{"health":"true",…}`.
 const WELL: &str = "\"health\":\"true\"";
-/// Words of the TLS library about the other side's certificate.
+/// What the TLS library says of a server's certificate.
 const DISTRUST: [(&str, Distrust); 6] = [
     ("UnknownIssuer", Distrust::Authority),
     ("BadSignature", Distrust::Authority),
@@ -24,18 +24,18 @@ const DISTRUST: [(&str, Distrust); 6] = [
     ("not valid yet", Distrust::NotYetValid),
 ];
 
-/// Asks all of them at once.
-pub async fn ask_members(subject: &Subject<'_>) -> Vec<Member> {
+/// Probes all members at once.
+pub async fn probe_members(subject: &Subject<'_>) -> Vec<Member> {
     let asked = subject.etcd_servers().into_iter().map(async |server| match server {
         Ok(url) => {
-            Member { answer: ask(subject, &url).await, url: url.as_str().trim_end_matches('/').to_owned() }
+            Member { answer: probe(subject, &url).await, url: url.as_str().trim_end_matches('/').to_owned() }
         }
-        Err(text) => Member { answer: Etcd::Unaskable("this is no URL".into()), url: text },
+        Err(text) => Member { answer: Etcd::Unaskable("this is not a URL".into()), url: text },
     });
     join_all(asked).await
 }
 
-async fn ask(subject: &Subject<'_>, url: &Url) -> Etcd {
+async fn probe(subject: &Subject<'_>, url: &Url) -> Etcd {
     if url.scheme() == "http" {
         let address =
             format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(2379));
@@ -57,7 +57,7 @@ async fn ask(subject: &Subject<'_>, url: &Url) -> Etcd {
     }
 }
 
-/// What the apiserver has, as the flags say.
+/// The apiserver's credentials for etcd, from the files that its flags name.
 fn access(subject: &Subject<'_>, url: &Url) -> Result<Access, String> {
     let file = |name: &str| {
         let path = subject.api_flag(name).ok_or_else(|| format!("the apiserver has no --{name}"))?;
@@ -80,8 +80,8 @@ fn classify(why: &str) -> Etcd {
     }
 }
 
-pub fn etcd(subject: &Subject<'_>, seen: &Seen) -> Outcome {
-    let members = &seen.etcd;
+pub fn etcd(subject: &Subject<'_>, facts: &Facts) -> Outcome {
+    let members = &facts.etcd;
     if members.is_empty() {
         return Outcome::Unknown("the apiserver's command line names no etcd (--etcd-servers)".into());
     }
@@ -100,17 +100,17 @@ pub fn etcd(subject: &Subject<'_>, seen: &Seen) -> Outcome {
     let detail = match (away.is_empty(), is_to_come) {
         (true, _) => "it is healthy".to_owned(),
         (false, true) => "start places it as a static pod".to_owned(),
-        (false, false) => format!("others are healthy, but not {}", away.join(", ")),
+        (false, false) => format!("healthy, except {}", away.join(", ")),
     };
-    Outcome::of(problems, detail)
+    Outcome::from_problems(problems, detail)
 }
 
 fn is_unaskable(member: &Member) -> bool {
     matches!(member.answer, Etcd::Unaskable(_))
 }
 
-/// Certificates must be right everywhere; that a member is away is what the others are for, and one that `start` places may not be
-/// there yet.
+/// Certificates must be right on every member. A member that is down is no failure while another is healthy,
+/// nor is one that `start` is still to place.
 fn problem(member: &Member, subject: &Subject<'_>, healthy: bool, is_to_come: bool) -> Option<Problem> {
     let url = &member.url;
     match &member.answer {
@@ -124,7 +124,7 @@ fn problem(member: &Member, subject: &Subject<'_>, healthy: bool, is_to_come: bo
         Etcd::Sick(_) | Etcd::Unreachable(_) if healthy || is_to_come => None,
         Etcd::Sick(why) => Some(Problem::new(
             format!("etcd at {url} is not healthy"),
-            format!("it says {why}"),
+            format!("it answers {why}"),
             "look into its log; a member that waits for the others needs more than half of them",
         )),
         Etcd::Unreachable(why) => Some(Problem::new(
@@ -141,29 +141,29 @@ fn untrusted(url: &str, distrust: Distrust, subject: &Subject<'_>) -> Problem {
     let authority = subject.key_file(&authority).map_or(authority.clone(), |(file, _)| format!("tls/{file}"));
     match distrust {
         Distrust::Authority => Problem::new(
-            format!("etcd at {url} is not of the CA in {authority}"),
-            "its certificate is signed by another CA: this is another etcd, or the assets are those of another cluster",
+            format!("the certificate of etcd at {url} is not signed by the CA in {authority}"),
+            "this is another etcd, or the assets are those of another cluster",
             "give etcd a certificate from the rendered tls/etcd/, or render with the CA of this etcd (etcd.caFile)",
         ),
         Distrust::Name => Problem::new(
-            format!("the certificate of etcd at {url} is not for this address"),
+            format!("the certificate of etcd at {url} does not name this address"),
             "the host of the URL is not among its subject alternative names",
             "give etcd a certificate with this address, or name it in etcd.servers as its certificate does",
         ),
         Distrust::Expired => Problem::new(
             format!("the certificate of etcd at {url} has expired"),
-            "so says this machine's clock",
+            "this machine's clock says so",
             "renew etcd's certificate, or correct the clock",
         ),
         Distrust::NotYetValid => Problem::new(
             format!("the certificate of etcd at {url} is not valid yet"),
-            "so says this machine's clock",
+            "this machine's clock says so",
             "correct the clock, or wait",
         ),
         Distrust::Other => Problem::new(
             format!("the certificate of etcd at {url} cannot be used"),
             "the TLS library refuses it",
-            "look at it with openssl s_client -connect HOST:PORT",
+            "show it with openssl s_client -connect HOST:PORT",
         ),
     }
 }

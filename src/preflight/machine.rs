@@ -1,32 +1,32 @@
-//! The machine itself: who we are on it, its clock, its room.
+//! Checks of the machine itself: user, clock, disk space.
 
 use time::Duration;
 
-use super::report::{Outcome, Problem};
-use super::seen::{Room, Seen, Volume};
+use super::facts::{Facts, Room, Volume};
+use super::outcome::{Outcome, Problem};
 use super::subject::Subject;
 use crate::pki::rfc3339;
 
-/// File times of a clock that is a little off, and of one that was put right a moment ago, stop nothing.
+/// Tolerated: a clock that is slightly off, or was corrected a moment ago.
 const SLACK: Duration = Duration::minutes(5);
 
-pub fn root(_: &Subject<'_>, seen: &Seen) -> Outcome {
-    match seen.is_root {
+pub fn root(_: &Subject<'_>, facts: &Facts) -> Outcome {
+    match facts.is_root {
         true => Outcome::Pass("runs as root".into()),
         false => Outcome::fail(
             "bootkube does not run as root",
-            "only root may write where kubelet reads",
+            "only root can write to kubelet's folder of static pods",
             "run it with sudo",
         ),
     }
 }
 
-pub fn clock(subject: &Subject<'_>, seen: &Seen) -> Outcome {
+pub fn clock(subject: &Subject<'_>, facts: &Facts) -> Outcome {
     let now = rfc3339(subject.options.now);
-    match &seen.newest {
-        Some((path, changed)) if is_behind(subject, seen) => Outcome::fail(
+    match &facts.newest {
+        Some((path, changed)) if is_behind(subject, facts) => Outcome::fail(
             "this machine's clock is behind",
-            format!("it says {now}, and {} is of {}", path.display(), rfc3339(*changed)),
+            format!("it says {now}, but {} was changed at {}", path.display(), rfc3339(*changed)),
             "set the clock (timedatectl set-ntp true), then run this again",
         ),
         _ => Outcome::Pass(format!("it says {now}")),
@@ -34,17 +34,17 @@ pub fn clock(subject: &Subject<'_>, seen: &Seen) -> Outcome {
 }
 
 /// Whether a file is from the future.
-pub fn is_behind(subject: &Subject<'_>, seen: &Seen) -> bool {
-    seen.newest.as_ref().is_some_and(|(_, changed)| *changed > subject.options.now + SLACK)
+pub fn is_behind(subject: &Subject<'_>, facts: &Facts) -> bool {
+    facts.newest.as_ref().is_some_and(|(_, changed)| *changed > subject.options.now + SLACK)
 }
 
-pub fn space(_: &Subject<'_>, seen: &Seen) -> Outcome {
-    let rooms = seen.volumes.iter().filter_map(|volume| Some((volume, volume.room.as_ref().ok()?)));
+pub fn space(_: &Subject<'_>, facts: &Facts) -> Outcome {
+    let rooms = facts.volumes.iter().filter_map(|volume| Some((volume, volume.room.as_ref().ok()?)));
     let problems: Vec<Problem> = rooms.filter_map(|(volume, room)| cramped(volume, *room)).collect();
-    let unseen = seen.volumes.iter().find_map(|volume| volume.room.as_ref().err());
+    let unseen = facts.volumes.iter().find_map(|volume| volume.room.as_ref().err());
     match (problems.is_empty(), unseen) {
         (true, Some(why)) => Outcome::Unknown(why.clone()),
-        _ => Outcome::of(problems, "there is enough"),
+        _ => Outcome::from_problems(problems, "there is enough room"),
     }
 }
 
@@ -64,7 +64,7 @@ fn cramped(Volume { path, needed, .. }: &Volume, room: Room) -> Option<Problem> 
             cure,
         )),
         Room { has_inodes: false, .. } => {
-            Some(Problem::new(format!("no file can be made in {path}"), "no inode is free", cure))
+            Some(Problem::new(format!("no file can be created in {path}"), "no inode is free", cure))
         }
         Room { .. } => None,
     }

@@ -1,39 +1,39 @@
-//! Names and networks: can the API be found by its name, and do pods and services have networks of their own.
+//! Checks of names and networks: does the API's host resolve, and do pods and services have networks of their own.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::report::{Outcome, Problem};
-use super::seen::Seen;
+use super::facts::Facts;
+use super::outcome::{Outcome, Problem};
 use super::subject::Subject;
 use crate::host::routes::Route;
 
-/// Beginnings of the names of interfaces that network plugins make: what they lead to are the pods themselves.
+/// Prefixes of the interfaces that network plugins make. They lead to pods.
 const OF_PODS: [&str; 11] =
     ["cali", "cbr", "cilium", "cni", "flannel", "kube-", "lxc", "tunl", "veth", "vxlan", "weave"];
 
-pub fn api_address(subject: &Subject<'_>, seen: &Seen) -> Outcome {
+pub fn api_address(subject: &Subject<'_>, facts: &Facts) -> Outcome {
     let host = subject.api_host();
-    match &seen.api_host {
-        Ok(()) => Outcome::Pass(format!("{host} has one")),
-        Err(why) if seen.sees_machine() => Outcome::fail(
-            format!("nobody knows the address of {host}, the host of the API's URL"),
+    match &facts.api_host {
+        Ok(()) => Outcome::Pass(format!("{host} resolves")),
+        Err(why) if facts.sees_machine() => Outcome::fail(
+            format!("{host}, the host of the API's URL, does not resolve"),
             why,
             format!("add {host} to DNS or to /etc/hosts of every machine: kubelets look for the API there"),
         ),
-        Err(why) => Outcome::Unknown(format!("{host} has no address here, but maybe on the machine: {why}")),
+        Err(why) => Outcome::Unknown(format!("{host} does not resolve here, but may on the machine: {why}")),
     }
 }
 
-pub fn networks(subject: &Subject<'_>, seen: &Seen) -> Outcome {
-    let routes = match &seen.routes {
+pub fn networks(subject: &Subject<'_>, facts: &Facts) -> Outcome {
+    let routes = match &facts.routes {
         Ok(routes) => routes,
         Err(why) => return Outcome::Unknown(format!("the routes of this machine cannot be read: {why}")),
     };
     let wanted = subject.networks();
     let problems = wanted.iter().filter_map(|(whose, network)| {
-        let in_use = in_use(*network, *whose == "services", routes, &seen.addresses)?;
+        let in_use = in_use(*network, *whose == "services", routes, &facts.addresses)?;
         Some(Problem::new(
             format!("the network of {whose}, {network}, is in use around this machine"),
             in_use,
@@ -42,11 +42,13 @@ pub fn networks(subject: &Subject<'_>, seen: &Seen) -> Outcome {
     });
     let problems: Vec<Problem> = problems.collect();
     let listed: Vec<String> = wanted.iter().map(|(_, network)| network.to_string()).collect();
-    Outcome::of(problems, format!("nothing else is in {}", listed.join(", ")))
+    Outcome::from_problems(problems, format!("nothing else is in {}", listed.join(", ")))
 }
 
-/// Who else is in `network`. Routes through other machines to pods are how a cluster without an overlay works, and a route to much
-/// more than `network` gives way to the narrower one; neither is in the way. Services have no routes at all.
+/// What else uses `network`.
+///
+/// Two kinds of routes are no conflict: a cluster without an overlay routes pods through other machines, and
+/// a route to a wider network gives way to the narrower one. Services have no routes at all.
 fn in_use(network: IpNet, is_services: bool, routes: &[Route], addresses: &[IpAddr]) -> Option<String> {
     let overlaps = |other: &IpNet| network.contains(other) || other.contains(&network);
     let is_in_the_way = |route: &&Route| {
@@ -84,7 +86,7 @@ mod tests {
         assert_eq!(pods(&[route("192.0.2.0/24", false, "eth0")], &["192.0.2.1"]), None);
         assert!(pods(&[route("10.2.7.0/24", false, "eth0")], &[]).unwrap().contains("eth0"));
         assert!(pods(&[route("10.0.0.0/8", false, "eth0")], &["10.9.0.1"]).is_some());
-        assert_eq!(pods(&[route("10.0.0.0/8", true, "tun0")], &[]), None, "a wide route gives way");
+        assert_eq!(pods(&[route("10.0.0.0/8", true, "tun0")], &[]), None, "the narrower route wins");
         assert_eq!(pods(&[route("10.2.1.0/24", true, "eth0")], &[]), None, "pods of another machine");
         assert_eq!(pods(&[route("10.2.0.0/24", false, "cni0")], &["10.2.0.1"]), None, "pods of this one");
         assert_eq!(pods(&[], &["10.2.0.5"]).unwrap(), "this machine is 10.2.0.5");

@@ -1,39 +1,39 @@
-//! Looks at the machine. Nothing here judges, and nothing is changed.
+//! Observes the machine. Nothing here judges, and nothing is changed.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use futures::future::join_all;
 use time::OffsetDateTime;
 
-use super::etcd::ask_members;
+use super::etcd::probe_members;
+use super::facts::{ApiListener, DataFolder, Facts, Manifest, Registry, Room, Runtime, Taken, Volume};
 use super::kubelet::observe::{find_kubelet, health, runtime};
+use super::local_api::probe_local_api;
 use super::plain;
-use super::seen::{Api, DataFolder, Manifest, Registry, Room, Runtime, Seen, Taken, Volume};
 use super::subject::{Subject, registry};
-use crate::cluster::connect::{self, Readyz};
+use crate::cluster::connect::Readyz;
 use crate::error::chain;
 use crate::host::programs::{self, Program};
 use crate::host::{addresses, routes, sockets, static_pods};
 use crate::journal::digest;
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS};
 
-/// Where a kubelet listens for the API.
+/// The port of kubelet's own API.
 const KUBELET_PORT: u16 = 10250;
 const KUBERNETES: &str = "/etc/kubernetes";
-/// What kubeadm writes on a controller and nobody else does.
+/// Files that kubeadm alone writes on a controller.
 const KUBEADM: [&str; 3] = ["admin.conf", "super-admin.conf", "controller-manager.conf"];
 /// Manifests, keys and a journal: kilobytes.
 const KUBERNETES_NEEDS: u64 = 16 << 20;
 /// etcd preallocates a log of 64 MiB twice, and grows to 2 GiB by default.
 const ETCD_NEEDS: u64 = 512 << 20;
-/// Names with which a program is told to use a proxy.
+/// Environment variables that make a program use a proxy.
 const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
 /// Everything, at once.
-pub async fn observe(subject: &Subject<'_>) -> Seen {
+pub async fn observe(subject: &Subject<'_>) -> Facts {
     let processes = programs::all().unwrap_or_default();
     let kubelet = find_kubelet(&processes, &subject.options.pod_manifest_path);
     let local = addresses::local().unwrap_or_default();
@@ -41,11 +41,11 @@ pub async fn observe(subject: &Subject<'_>) -> Seen {
     let (health, (runtime, registries), api, etcd, api_host) = futures::join!(
         health(kubelet.as_ref()),
         runtime_and_registries(subject, kubelet.as_ref().map(|kubelet| &kubelet.process), &processes),
-        ask_api(subject, &local),
-        ask_members(subject),
+        api_listener(subject),
+        probe_members(subject),
         resolve(subject),
     );
-    Seen {
+    Facts {
         is_root: rustix::process::geteuid().is_root(),
         newest: newest(&subject.options.asset_dir),
         health,
@@ -80,23 +80,13 @@ fn taken(subject: &Subject<'_>, processes: &[Program]) -> io::Result<Vec<Taken>>
     Ok(taken)
 }
 
-/// Asks whoever listens on the API's port, at each of our addresses, and verifies the answer with our CA.
-async fn ask_api(subject: &Subject<'_>, local: &[std::net::IpAddr]) -> Api {
-    let port = subject.api_port();
-    let bound = sockets::on_port(port).unwrap_or_default();
-    let reached =
-        |address: &&std::net::IpAddr| bound.iter().any(|bound| bound == *address || bound.is_unspecified());
-    let endpoints = local.iter().filter(reached).map(|address| SocketAddr::new(*address, port));
-    let probes = endpoints.map(|endpoint| connect::probe(&subject.access, Some(endpoint), "/readyz"));
-    let mut answer = Api::Nobody;
-    for told in join_all(probes.collect::<Vec<_>>()).await {
-        answer = match told {
-            Ok(Readyz::Ready | Readyz::NotReady { .. }) => return Api::Ours,
-            Ok(Readyz::Unreachable(why)) => Api::Other(why),
-            Err(error) => Api::Other(chain(&error)),
-        };
+/// What answers on the API's port, verified by this cluster's CA.
+async fn api_listener(subject: &Subject<'_>) -> ApiListener {
+    match probe_local_api(&subject.access, subject.api_port()).await {
+        None => ApiListener::Nothing,
+        Some((_, Readyz::Ready | Readyz::NotReady { .. })) => ApiListener::Ours,
+        Some((_, Readyz::Unreachable(why))) => ApiListener::Other(why),
     }
-    answer
 }
 
 async fn runtime_and_registries(
@@ -111,9 +101,9 @@ async fn runtime_and_registries(
     let hosts: BTreeMap<&str, ()> = missing.map(|wanted| (registry(&wanted.reference), ())).collect();
     let root = kubelet.map_or_else(|| PathBuf::from("/"), Program::root);
     let asked = hosts.keys().map(async |host| {
-        let told = reach_registry(host).await;
-        let told = told.map_or_else(|why| around(&root, host, processes, why), |()| Registry::Reached);
-        ((*host).to_owned(), told)
+        let reached = reach_registry(host).await;
+        let found = reached.map_or_else(|why| detour(&root, host, processes, why), |()| Registry::Reached);
+        ((*host).to_owned(), found)
     });
     let registries = join_all(asked).await.into_iter().collect();
     (runtime, registries)
@@ -124,8 +114,8 @@ async fn reach_registry(host: &str) -> Result<(), String> {
     plain::reach(address).await.map_err(|error| error.to_string())
 }
 
-/// A mirror or a proxy that the runtime may use instead of a registry.
-fn around(root: &Path, host: &str, processes: &[Program], why: String) -> Registry {
+/// Whether the runtime may use a mirror or a proxy for a registry that cannot be reached.
+fn detour(root: &Path, host: &str, processes: &[Program], why: String) -> Registry {
     let has = |path: &str| root.join(path).exists();
     let config = fs::read_to_string(root.join("etc/containerd/config.toml")).unwrap_or_default();
     let runtimes = || processes.iter().filter(|process| ["containerd", "crio"].contains(&process.name()));
@@ -141,12 +131,12 @@ fn around(root: &Path, host: &str, processes: &[Program], why: String) -> Regist
 
 async fn resolve(subject: &Subject<'_>) -> Result<(), String> {
     match tokio::net::lookup_host((subject.api_host(), subject.api_port())).await {
-        Ok(mut addresses) => addresses.next().map(drop).ok_or_else(|| "no address has this name".to_owned()),
+        Ok(mut addresses) => addresses.next().map(drop).ok_or_else(|| "the name has no address".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// The file that was changed last, of the assets and of what is in /etc/kubernetes.
+/// The most recently changed file of the assets and of /etc/kubernetes.
 fn newest(asset_dir: &Path) -> Option<(PathBuf, OffsetDateTime)> {
     let folders = [asset_dir.join("auth"), asset_dir.join("tls"), PathBuf::from(KUBERNETES)];
     let entries = folders.into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
@@ -161,7 +151,7 @@ fn volumes(subject: &Subject<'_>) -> Vec<Volume> {
     volumes.map(|(path, needed)| Volume { room: room(&path), path, needed }).collect()
 }
 
-/// Room where `path` is or will be. Below nothing but the root it may be anywhere: a container's.
+/// Free room where `path` is or will be. If only the root exists, this is a container without that folder.
 fn room(path: &Path) -> Result<Room, String> {
     let existing = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     if existing == Path::new("/") {
@@ -175,7 +165,7 @@ fn room(path: &Path) -> Result<Room, String> {
     })
 }
 
-/// The files of kubelet's folder that kubelet reads: none whose name begins with a dot.
+/// The files of kubelet's folder that kubelet reads: it skips names that begin with a dot.
 fn manifests(folder: &Path) -> io::Result<Vec<Manifest>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -199,7 +189,8 @@ fn key_folders() -> BTreeMap<PathBuf, Result<(), String>> {
     folders.map(|folder| (folder.clone(), check(&folder))).collect()
 }
 
-/// Data is this cluster's if the keys that are in place for its etcd are of the CA at hand, or were when it was started.
+/// Data is this cluster's if etcd's keys on the machine are of the rendered CA, or were so when bootkube placed
+/// that etcd.
 fn etcd_data(subject: &Subject<'_>) -> DataFolder {
     let Some(folder) = subject.etcd_data().map(PathBuf::from) else { return DataFolder::Free };
     if folder.ancestors().find(|path| path.exists()) == Some(Path::new("/")) {

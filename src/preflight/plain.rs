@@ -1,4 +1,4 @@
-//! One question over plain HTTP: kubelet's health, and an etcd without TLS.
+//! A GET over plain HTTP: for kubelet's health, and for an etcd without TLS.
 
 use std::io;
 use std::time::Duration;
@@ -6,22 +6,22 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, ToSocketAddrs};
 
-/// For everything together.
+/// For the whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// More than that is not the answer to our question.
+/// Limit of an answer: those that are expected are far shorter.
 const LONGEST: u64 = 64 * 1024;
 
 /// Status and body of the answer to `GET path`.
 pub async fn get(address: impl ToSocketAddrs, path: &str) -> io::Result<(u16, String)> {
     match tokio::time::timeout(TIMEOUT, exchange(address, path)).await {
-        Ok(answer) => parse(&answer?).ok_or_else(|| io::Error::other("what it answers is not HTTP")),
+        Ok(answer) => parse(&answer?).ok_or_else(|| io::Error::other("the answer is not HTTP")),
         Err(_) => {
             Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", TIMEOUT.as_secs())))
         }
     }
 }
 
-/// Whether somebody takes a connection.
+/// Whether a connection is accepted.
 pub async fn reach(address: impl ToSocketAddrs) -> io::Result<()> {
     match tokio::time::timeout(TIMEOUT, TcpStream::connect(address)).await {
         Ok(connected) => connected.map(drop),
@@ -60,10 +60,10 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut question = [0; 256];
-            let read = stream.read(&mut question).unwrap();
+            let mut request = [0; 256];
+            let read = stream.read(&mut request).unwrap();
             stream.write_all(b"HTTP/1.0 503 Service Unavailable\r\nA: b\r\n\r\nnot well").unwrap();
-            String::from_utf8_lossy(&question[..read]).into_owned()
+            String::from_utf8_lossy(&request[..read]).into_owned()
         });
         assert_eq!(get(address, "/healthz").await.unwrap(), (503, "not well".to_owned()));
         assert!(server.join().unwrap().starts_with("GET /healthz HTTP/1.0\r\n"));
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_http_is_no_answer() {
+    fn an_answer_that_is_not_http_is_refused() {
         assert_eq!(parse("SSH-2.0-OpenSSH\r\n\r\n"), None);
         assert_eq!(parse("HTTP/1.1 200 OK\r\n\r\nok"), Some((200, "ok".to_owned())));
     }

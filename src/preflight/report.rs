@@ -1,122 +1,13 @@
 //! What came of the checks, for a person and for a program.
 
-use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
-use std::str::FromStr;
 
 use serde_json::{Value, json};
 
-use super::CHECKS;
+use super::outcome::{Check, Outcome, Problem};
 
 /// Version of the JSON form. Fields may be added without a new one.
 const FORMAT: &str = "bootkube.dev/preflight/v1";
-/// Ignores every check.
-const ALL: &str = "all";
-
-/// One thing that keeps the machine from being ready.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// What is wrong.
-    pub what: String,
-    /// How that is known, or what follows.
-    pub why: String,
-    /// What to do.
-    pub cure: String,
-}
-
-impl Problem {
-    /// From three sentences without their full stops.
-    pub fn new(what: impl Into<String>, why: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { what: what.into(), why: why.into(), cure: cure.into() }
-    }
-}
-
-/// What a check found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// All is well.
-    Pass(String),
-    /// The machine is not ready.
-    Fail(Vec<Problem>),
-    /// It cannot be seen from here, and why.
-    Unknown(String),
-    /// As `Fail`, but the user does not mind.
-    Ignored(Vec<Problem>),
-}
-
-impl Outcome {
-    /// A failure for one reason.
-    pub(super) fn fail(what: impl Into<String>, why: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self::Fail(vec![Problem::new(what, why, cure)])
-    }
-
-    /// A failure if there are problems.
-    pub(super) fn of(problems: Vec<Problem>, otherwise: impl Into<String>) -> Self {
-        if problems.is_empty() { Self::Pass(otherwise.into()) } else { Self::Fail(problems) }
-    }
-
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Pass(_) => "pass",
-            Self::Fail(_) => "fail",
-            Self::Unknown(_) => "unknown",
-            Self::Ignored(_) => "ignored",
-        }
-    }
-
-    fn problems(&self) -> &[Problem] {
-        match self {
-            Self::Fail(problems) | Self::Ignored(problems) => problems,
-            Self::Pass(_) | Self::Unknown(_) => &[],
-        }
-    }
-}
-
-/// A check and what it found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// Its name.
-    pub name: &'static str,
-    /// What it makes sure of.
-    pub about: &'static str,
-    /// What it found.
-    pub outcome: Outcome,
-}
-
-/// Names of checks that stop nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ignored(BTreeSet<String>);
-
-impl Ignored {
-    pub(super) fn apply(&self, name: &str, outcome: Outcome) -> Outcome {
-        match outcome {
-            Outcome::Fail(problems) if self.0.contains(name) || self.0.contains(ALL) => {
-                Outcome::Ignored(problems)
-            }
-            outcome => outcome,
-        }
-    }
-}
-
-/// One name, as a flag gives it.
-impl FromStr for Ignored {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let name = text.to_ascii_lowercase();
-        if name == ALL || CHECKS.iter().any(|check| check.name == name) {
-            return Ok(Self(BTreeSet::from([name])));
-        }
-        let names: Vec<&str> = CHECKS.iter().map(|check| check.name).chain([ALL]).collect();
-        Err(format!("there is no such check; there are {}", names.join(", ")))
-    }
-}
-
-impl FromIterator<Ignored> for Ignored {
-    fn from_iter<I: IntoIterator<Item = Ignored>>(names: I) -> Self {
-        Self(names.into_iter().flat_map(|ignored| ignored.0).collect())
-    }
-}
 
 /// The checks that failed, as an error.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -160,11 +51,11 @@ pub fn to_text(checks: &[Check]) -> String {
     text
 }
 
-/// What is worth a line where only failures are shown: checks that saw nothing, and failures that are ignored.
+/// Lines for `start`, which otherwise shows only failures: unknown results, and failures that are ignored.
 pub fn notes(checks: &[Check]) -> Vec<String> {
     let is_unknown = |check: &&Check| matches!(check.outcome, Outcome::Unknown(_));
     let unknown: Vec<&str> = checks.iter().filter(is_unknown).map(|check| check.name).collect();
-    let unknown = (!unknown.is_empty()).then(|| format!("not to be seen from here: {}", unknown.join(", ")));
+    let unknown = (!unknown.is_empty()).then(|| format!("cannot be seen from here: {}", unknown.join(", ")));
     let ignored = checks.iter().flat_map(|Check { name, about: _, outcome }| match outcome {
         Outcome::Ignored(problems) => {
             problems.iter().map(|problem| format!("ignored: {name}: {}", problem.what)).collect()
@@ -235,25 +126,5 @@ mod tests {
         assert_eq!(Failed::among(&checks()).unwrap_err().names(), ["etcd"]);
         assert_eq!(to_json(&checks())["ready"], false);
         assert_eq!(to_json(&checks()[..2])["ready"], true);
-    }
-
-    #[test]
-    fn checks_are_ignored_by_name_or_all_together() {
-        let fail = || Outcome::fail("a", "b", "c");
-        let is_ignored = |names: &[&str], name| {
-            let ignored: Ignored = names.iter().map(|name| name.parse::<Ignored>().unwrap()).collect();
-            matches!(ignored.apply(name, fail()), Outcome::Ignored(_))
-        };
-        assert!(is_ignored(&["Clock", "root"], "clock") && is_ignored(&["all"], "etcd"));
-        assert!(!is_ignored(&["clock"], "etcd"));
-        let error = "nothing".parse::<Ignored>().unwrap_err();
-        assert!(error.contains("kubelet-static-pods") && error.contains("all"), "{error}");
-    }
-
-    #[test]
-    fn every_check_has_a_name_of_its_own_that_fits_its_column() {
-        let names: BTreeSet<&str> = CHECKS.iter().map(|check| check.name).collect();
-        assert_eq!(names.len(), CHECKS.len());
-        assert!(CHECKS.iter().all(|check| !check.about.is_empty() && check.name.len() <= 23));
     }
 }

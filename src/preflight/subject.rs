@@ -1,4 +1,4 @@
-//! What a cluster will want of this machine, read from its assets. Pure.
+//! What the assets of a cluster need of this machine. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -7,23 +7,23 @@ use ipnet::IpNet;
 use serde_json::Value;
 use url::Url;
 
-use super::Options;
+use super::options::CheckOptions;
 use crate::NAMESPACE;
 use crate::assets::command::{container_words, containers, flag, runs, words};
 use crate::assets::load::{Layout, StaticPod};
 use crate::cluster::kubeconfig::{self, Access};
 
-/// Where the programs of a control plane listen unless they are told otherwise.
+/// Ports that the programs of a control plane listen on by default.
 const SECURE_PORTS: [(&str, u16); 3] =
     [("kube-apiserver", 6443), ("kube-controller-manager", 10257), ("kube-scheduler", 10259)];
 const ETCD: &str = "etcd";
 const ETCD_LISTENS: [&str; 3] = ["listen-client-urls", "listen-peer-urls", "listen-metrics-urls"];
 
-/// What will be wanted.
+/// What the checks hold the machine against.
 pub struct Subject<'a> {
     pub layout: &'a Layout,
-    pub options: &'a Options,
-    /// The administrator's way to the API.
+    pub options: &'a CheckOptions,
+    /// The administrator's access to the API.
     pub access: Access,
     /// The bootstrap apiserver's command line.
     apiserver: Vec<&'a str>,
@@ -37,7 +37,7 @@ pub struct Claim {
     pub addresses: BTreeSet<IpAddr>,
     /// Which program.
     pub program: &'static str,
-    /// Its command lines, of the bootstrap pod and of its successor.
+    /// Its command lines: in the bootstrap pod, and in the self-hosted one.
     pub commands: Vec<Vec<String>>,
 }
 
@@ -46,12 +46,12 @@ pub struct Claim {
 pub struct Wanted {
     /// As a runtime lists it.
     pub reference: String,
-    /// Whether nobody will pull it.
+    /// Whether its pod has `imagePullPolicy: Never`.
     pub never_pulled: bool,
 }
 
 impl<'a> Subject<'a> {
-    pub fn of(layout: &'a Layout, options: &'a Options) -> Result<Self, kubeconfig::Error> {
+    pub fn new(layout: &'a Layout, options: &'a CheckOptions) -> Result<Self, kubeconfig::Error> {
         let file = options.asset_dir.join("auth/kubeconfig");
         let access = kubeconfig::parse(&layout.kubeconfig, &file)?;
         let mut pods = layout.bootstrap_manifests.iter().map(|pod| words(&pod.value).collect::<Vec<_>>());
@@ -76,7 +76,7 @@ impl<'a> Subject<'a> {
         host.trim_start_matches('[').trim_end_matches(']')
     }
 
-    /// The file of `tls/` that a path in a bootstrap pod leads to: the longest end of it that is there.
+    /// The file of `tls/` for a path in a bootstrap pod: the longest suffix of that path that exists.
     pub fn key_file(&self, path: &str) -> Option<(&'a str, &'a [u8])> {
         let mut ends = path.match_indices('/').map(|(at, _)| &path[at + 1..]);
         let found = ends.find_map(|end| self.layout.tls.get_key_value(end))?;
@@ -102,7 +102,7 @@ impl<'a> Subject<'a> {
         staying.find(|pod| runs(words(&pod.value), ETCD))
     }
 
-    /// Where that one keeps its data.
+    /// The data folder of that etcd.
     pub fn etcd_data(&self) -> Option<String> {
         flag(words(&self.etcd_pod()?.value), "data-dir")
     }
@@ -141,7 +141,7 @@ impl<'a> Subject<'a> {
         objects.map(|object| &object.value["spec"]["template"]).filter(|template| template.is_object())
     }
 
-    /// Images of the control plane and of what else belongs to the system, each once.
+    /// Images of static pods and of the workloads in kube-system, each once.
     pub fn images(&self) -> BTreeSet<Wanted> {
         let pods = self.static_pods().map(|(pod, _)| &pod.value).chain(self.templates());
         let lists = pods.flat_map(|pod| [&pod["spec"]["initContainers"], &pod["spec"]["containers"]]);
@@ -184,7 +184,7 @@ fn claims_of(container: &Value) -> Vec<Claim> {
     claim.into_iter().collect()
 }
 
-/// A variable, such as the host's address, stands for any.
+/// A variable, such as `$(HOST_IP)`, may be any address.
 fn addresses(text: &str) -> BTreeSet<IpAddr> {
     text.parse().into_iter().filter(|address: &IpAddr| !address.is_unspecified()).collect()
 }
@@ -217,7 +217,7 @@ pub fn full_reference(image: &str) -> String {
     if has_version { name } else { format!("{name}:latest") }
 }
 
-/// Where the registry of a full reference is.
+/// Host of the registry that a full reference is pulled from.
 pub fn registry(reference: &str) -> &str {
     match reference.split('/').next().unwrap_or_default() {
         "docker.io" => "registry-1.docker.io",
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_elsewhere_is_not_in_the_way() {
+    fn a_listener_at_another_address_does_not_collide() {
         let claim = Claim {
             port: 1,
             addresses: addresses("127.0.0.1"),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn short_references_mean_the_long_ones_that_a_runtime_lists() {
+    fn short_references_are_expanded_as_the_runtime_lists_them() {
         for (short, long) in [
             ("busybox", "docker.io/library/busybox:latest"),
             ("a/b:1", "docker.io/a/b:1"),

@@ -12,7 +12,7 @@ use super::options::Options;
 use super::plan::Plan;
 use super::required::Required;
 use crate::NAMESPACE;
-use crate::cluster::apply::{self, Item, Listener, Outcome};
+use crate::cluster::apply::{self, Item, Observer, Outcome};
 use crate::cluster::wait::{Workloads, wait_for_workloads};
 use crate::cluster::{node, wait};
 use crate::host::addresses;
@@ -42,13 +42,13 @@ pub async fn apply(
     progress: &Progress<'_>,
 ) -> Result<Applied, Error> {
     let token_is_there = Notify::new();
-    let settings = apply::Options {
+    let settings = apply::ApplyOptions {
         force_conflicts: options.force_conflicts,
         strict: options.strict,
         deadline: options.timeouts.of_objects(),
-        ..apply::Options::default()
+        ..apply::ApplyOptions::default()
     };
-    let listener = Listener {
+    let listener = Observer {
         outcome: &|item, outcome, took| {
             progress.object(item, outcome, took);
             if item.value["type"] == kubelet::BOOTSTRAP_TOKEN {

@@ -49,8 +49,8 @@ pub enum OnFailure {
 
 impl Options {
     /// What the machine is looked at for, where the journal says `before`.
-    pub fn checks(&self, before: &journal::State, patience: Duration) -> preflight::Options {
-        preflight::Options {
+    pub fn checks(&self, before: &journal::State, patience: Duration) -> preflight::CheckOptions {
+        preflight::CheckOptions {
             asset_dir: self.asset_dir.clone(),
             pod_manifest_path: self.pod_manifest_path.clone(),
             ignored: self.ignored.clone(),

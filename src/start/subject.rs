@@ -26,7 +26,7 @@ pub fn subject(layout: Layout, plan: &Plan, options: &Options, before: &State) -
     let required = plan.required.iter();
     Subject {
         // What the user does not mind may still be in the way.
-        checks: preflight::Options {
+        checks: preflight::CheckOptions {
             ignored: preflight::Ignored::default(),
             ..options.checks(before, SETTLED)
         },

@@ -1,5 +1,5 @@
-//! Certificates that can be seen: the administrator's own, those in Secrets of kube-system, the one that each agent says it uses, and etcd's on
-//! this machine.
+//! Certificates that can be seen: the administrator's own, those in Secrets of kube-system, the one that each agent
+//! reports to use, and etcd's on this machine.
 
 use std::fs;
 use std::path::Path;
@@ -16,9 +16,9 @@ use crate::pki::renew::Term;
 use crate::pki::{examine, rfc3339};
 use crate::yaml;
 
-/// A certificate that has less than this part of its life before it is to be renewed.
+/// A certificate is to be renewed in the last tenth of its lifetime.
 const LAST_PART: i32 = 10;
-/// What the agents begin with.
+/// The Secret of the agents' first certificate.
 const AGENT_SECRET: &str = "pod-checkpointer";
 
 /// One certificate and where it was seen.
@@ -26,11 +26,11 @@ const AGENT_SECRET: &str = "pod-checkpointer";
 pub struct Certificate {
     /// Common name of its subject.
     pub name: String,
-    /// Where it was seen, first where it is in several places.
+    /// Where it was seen; the first place if there are several.
     pub place: String,
     /// Whether it signs others.
     pub is_authority: bool,
-    /// Whether another one follows it by itself, so that its end is no problem: the agents' own.
+    /// Whether it is renewed automatically, so that its expiry is no problem: the agents' own are.
     pub is_renewed: bool,
     /// From when it is valid.
     pub not_before: OffsetDateTime,
@@ -59,7 +59,7 @@ impl Certificate {
     }
 }
 
-/// The largest unit of which there are two.
+/// In the largest unit of which there are at least two.
 pub(super) fn whole(duration: Duration) -> String {
     match duration {
         duration if duration.whole_days() >= 2 => format!("{} d", duration.whole_days()),

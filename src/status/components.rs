@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use time::{Duration, OffsetDateTime};
 
-use super::Told;
+use super::inventory::Inventory;
 use crate::assets::command::runs;
 use crate::checkpoint::parent::is_copy;
 use crate::cluster::pods::{is_mirror, is_ready_pod};
@@ -22,13 +22,14 @@ const PROGRAMS: [(&str, bool); 5] = [
     ("etcd", false),
     (AGENT, false),
 ];
-/// What watches over them: this very program, by the name of its DaemonSet.
+/// The agent, which is this program, by the name of its DaemonSet.
 const AGENT: &str = "pod-checkpointer";
-/// How that runs.
+/// The agent's command line.
 const AGENT_COMMAND: [&str; 2] = ["bootkube", "agent"];
-/// What names of temporary static pods begin with.
+/// Prefix of the names of temporary static pods.
 const BOOTSTRAP: &str = "bootstrap-";
-/// A lease that old has no living holder, even if two clocks differ a little. Holders renew every 2 s.
+/// A lease that has not been renewed for this long has no living holder, even if two clocks differ a little.
+/// Holders renew every 2 s.
 const STALE: Duration = Duration::minutes(1);
 
 /// One pod of the control plane.
@@ -36,13 +37,13 @@ const STALE: Duration = Duration::minutes(1);
 pub struct Component {
     /// Its program.
     pub name: &'static str,
-    /// Who sees to it that it runs.
+    /// What keeps it running.
     pub hosting: Hosting,
     /// Its pod.
     pub pod: String,
-    /// Where it runs; empty if nowhere.
+    /// Its node; empty if it has none.
     pub node: String,
-    /// What it is made from.
+    /// Its image.
     pub image: String,
     /// Whether it is Ready; if not, why.
     pub ready: Result<(), String>,
@@ -50,18 +51,18 @@ pub struct Component {
     pub leads: Option<bool>,
 }
 
-/// Who sees to it that a pod runs.
+/// What keeps a pod running.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hosting {
     /// The cluster itself: a workload in it, as `Kind/name`.
     SelfHosted(String),
-    /// Kubelet, by a file in its folder.
+    /// kubelet, by a file in its folder.
     StaticPod,
-    /// Kubelet, until `start` has handed over.
+    /// kubelet, until `start` has handed over.
     Bootstrap,
-    /// Kubelet, by a copy that the agent gave it, until the pod that it stands in for is healthy.
+    /// kubelet, by a copy from the agent, until the pod that it replaces is healthy.
     Copy,
-    /// Nobody: a pod of its own.
+    /// Nothing: a pod without an owner.
     Bare,
 }
 
@@ -78,20 +79,20 @@ impl fmt::Display for Hosting {
 }
 
 /// Every pod of the control plane.
-pub(super) fn components(told: &Told) -> Vec<Component> {
+pub(super) fn components(inventory: &Inventory) -> Vec<Component> {
     let of_program = |(name, elects): (&'static str, bool)| {
-        let mut pods: Vec<&Pod> = told.pods.iter().filter(|pod| is_running(pod, name)).collect();
+        let mut pods: Vec<&Pod> = inventory.pods.iter().filter(|pod| is_running(pod, name)).collect();
         pods.sort_by_key(|pod| (node(pod), pod.name_any()));
-        let holder = if elects { holder(&told.leases, name) } else { None };
+        let holder = if elects { holder(&inventory.leases, name) } else { None };
         let leads = |pod: &Pod| if elects { leads(pod, &pods, holder.as_deref()) } else { None };
         pods.iter().map(|pod| component(name, pod, leads(pod))).collect::<Vec<_>>()
     };
     PROGRAMS.into_iter().flat_map(of_program).collect()
 }
 
-/// The agents' pods.
-pub(super) fn agents(told: &Told) -> Vec<&Pod> {
-    told.pods.iter().filter(|pod| is_running(pod, AGENT) && !is_mirror(pod)).collect()
+/// The pods of the agents.
+pub(super) fn agents(inventory: &Inventory) -> Vec<&Pod> {
+    inventory.pods.iter().filter(|pod| is_running(pod, AGENT) && !is_mirror(pod)).collect()
 }
 
 fn component(name: &'static str, pod: &Pod, leads: Option<bool>) -> Component {
@@ -154,7 +155,7 @@ fn hosting(pod: &Pod) -> Hosting {
     }
 }
 
-/// Holders call themselves after their host: the node, or the pod where it has a network of its own.
+/// A holder names itself after its host: the node, or the pod if that has a network of its own.
 fn leads(pod: &Pod, all: &[&Pod], holder: Option<&str>) -> Option<bool> {
     let Some(holder) = holder else { return Some(false) };
     let host = holder.split('_').next().unwrap_or(holder);
@@ -178,48 +179,48 @@ fn holder(leases: &[Lease], name: &str) -> Option<String> {
 }
 
 /// What is wrong with what runs, the worst first.
-pub(super) fn problems(told: &Told, now: OffsetDateTime) -> Vec<String> {
-    let components = components(told);
+pub(super) fn problems(inventory: &Inventory, now: OffsetDateTime) -> Vec<String> {
+    let components = components(inventory);
     let leaders = PROGRAMS.iter().filter(|(_, elects)| *elects);
-    let leaderless =
-        leaders.filter_map(|(name, _)| Some(format!("no {name} leads: {}", leaderless(told, name, now)?)));
+    let leaderless = leaders
+        .filter_map(|(name, _)| Some(format!("no {name} leads: {}", leaderless(inventory, name, now)?)));
     let unready = components.iter().filter_map(|component| {
         let why = component.ready.as_ref().err()?;
         Some(format!("{} on {}: pod {} {why}", component.name, component.node, component.pod))
     });
     let bootstrap = components.iter().filter(|component| component.hosting == Hosting::Bootstrap);
     let bootstrap = bootstrap.map(|Component { pod, .. }| {
-        format!("the bootstrap pod {pod} is still there: run bootkube start again, it hands over")
+        format!("the bootstrap pod {pod} is still there: run bootkube start again, which hands over")
     });
-    // The agent's own is there all the time.
+    // The copy of the agent's own pod always runs.
     let stands_in = |component: &&Component| component.hosting == Hosting::Copy && component.name != AGENT;
     let copies = components.iter().filter(stands_in);
     let copies = copies.map(|Component { name, pod, node, .. }| {
-        format!("{name} on {node}: the copy {pod} stands in until the pod itself is healthy")
+        format!("{name} on {node}: the copy {pod} runs until the pod itself is healthy")
     });
-    leaderless.chain(unready).chain(behind(told)).chain(bootstrap).chain(copies).collect()
+    leaderless.chain(unready).chain(behind(inventory)).chain(bootstrap).chain(copies).collect()
 }
 
-/// Why nobody leads. Without a look at leases nothing can be said.
-fn leaderless(told: &Told, name: &str, now: OffsetDateTime) -> Option<String> {
-    let is_unseen = told.unseen.iter().any(|unseen| unseen.starts_with("leases"));
+/// Why there is no leader. Unknown if the leases could not be listed.
+fn leaderless(inventory: &Inventory, name: &str, now: OffsetDateTime) -> Option<String> {
+    let is_unseen = inventory.unseen.iter().any(|unseen| unseen.starts_with("leases"));
     if is_unseen {
         return None;
     }
-    let Some(holder) = holder(&told.leases, name) else {
+    let Some(holder) = holder(&inventory.leases, name) else {
         return Some("its lease has no holder".to_owned());
     };
-    let renewed = lease(&told.leases, name)?.spec.as_ref()?.renew_time.as_ref()?;
+    let renewed = lease(&inventory.leases, name)?.spec.as_ref()?.renew_time.as_ref()?;
     let renewed = OffsetDateTime::from_unix_timestamp(renewed.0.as_second()).ok()?;
     (now - renewed > STALE).then(|| format!("{holder} has not renewed its lease since {}", rfc3339(renewed)))
 }
 
-/// Workloads of the control plane that are not what they should be.
-fn behind(told: &Told) -> Vec<String> {
+/// Workloads of the control plane that are not rolled out.
+fn behind(inventory: &Inventory) -> Vec<String> {
     let is_ours = |name: &str| PROGRAMS.iter().any(|(program, _)| *program == name);
     let daemon_sets =
-        told.daemon_sets.iter().map(|set| ("DaemonSet", set.name_any(), is_daemon_set_rolled_out(set)));
-    let deployments = told.deployments.iter();
+        inventory.daemon_sets.iter().map(|set| ("DaemonSet", set.name_any(), is_daemon_set_rolled_out(set)));
+    let deployments = inventory.deployments.iter();
     let deployments = deployments.map(|set| ("Deployment", set.name_any(), is_deployment_rolled_out(set)));
     let all = daemon_sets.chain(deployments).filter(|(_, name, _)| is_ours(name));
     all.filter_map(|(kind, name, rolled_out)| Some(format!("{kind} {name}: {}", rolled_out.err()?))).collect()

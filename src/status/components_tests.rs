@@ -28,9 +28,9 @@ fn lease(name: &str, holder: &str, renewed: &str) -> Lease {
     serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap()
 }
 
-fn healthy() -> Told {
+fn healthy() -> Inventory {
     let renewed = "2026-01-01T00:00:00.000000Z";
-    Told {
+    Inventory {
         pods: vec![
             pod("coredns-1", "n1", "/coredns", &json!({})),
             pod("etcd-n1", "n1", "etcd", &mirror()),
@@ -48,7 +48,7 @@ fn healthy() -> Told {
             lease("kube-scheduler", "n2_1", renewed),
             lease("kube-controller-manager", "n2_1", renewed),
         ],
-        ..Told::default()
+        ..Inventory::default()
     }
 }
 
@@ -98,7 +98,7 @@ fn a_copy_that_stands_in_for_its_pod_is_a_problem() {
     told.pods.push(pod("kube-apiserver-x-n1", "n1", "kube-apiserver", &annotations));
     let found = problems(&told, NOW);
     let expected =
-        "kube-apiserver on n1: the copy kube-apiserver-x-n1 stands in until the pod itself is healthy";
+        "kube-apiserver on n1: the copy kube-apiserver-x-n1 runs until the pod itself is healthy";
     assert_eq!(found, [expected]);
 }
 

@@ -9,7 +9,7 @@ use crate::pki::rfc3339;
 
 /// Version of the JSON form. Fields may be added without a new one.
 const FORMAT: &str = "bootkube.dev/status/v1";
-/// In place of what there is none of.
+/// Shown for an empty cell.
 const NONE: &str = "-";
 
 /// Problems first, then tables.
@@ -54,7 +54,7 @@ fn component_cells(component: &Component) -> [String; 6] {
 fn certificate_cells(certificate: &Certificate, now: OffsetDateTime) -> [String; 4] {
     let Certificate { name, place, not_after, is_renewed, .. } = certificate;
     let left = if now > *not_after { "expired".to_owned() } else { whole(*not_after - now) };
-    let left = if *is_renewed { left + ", renewed by itself" } else { left };
+    let left = if *is_renewed { left + ", renewed automatically" } else { left };
     [name.clone(), rfc3339(*not_after), left, place.clone()]
 }
 

@@ -1,4 +1,5 @@
-//! For a person: on a terminal finished phases stay and the running one counts its seconds; in a pipe every change is a line.
+//! Output for a person. On a terminal, finished phases stay and the running one counts its seconds. In a pipe, every
+//! change is a line.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// The running phase, and below it what it waits for.
 const RUNNING: &str = "{spinner} {prefix} ({elapsed})\n  {wide_msg}";
 
-/// Tells a person, on standard output or, where that holds data, on standard error.
+/// Writes to standard output or, where that holds data, to standard error.
 pub struct Console {
     started: Instant,
     is_terminal: bool,
@@ -23,12 +24,12 @@ pub struct Console {
 }
 
 impl Console {
-    /// For standard output as it is: terminal or pipe.
+    /// On standard output, which is a terminal or a pipe.
     pub fn new() -> Self {
         Self::on(io::stdout().is_terminal(), false)
     }
 
-    /// For standard error, likewise.
+    /// On standard error.
     pub fn on_stderr() -> Self {
         Self::on(io::stderr().is_terminal(), true)
     }
@@ -41,7 +42,7 @@ impl Console {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One line that stays. A closed pipe is not the work's concern: `start` goes on when nobody reads along.
+    /// Writes a line that stays. A closed pipe does not stop the work.
     pub fn print(&self, text: &str) {
         let elapsed = self.started.elapsed().as_secs_f64();
         match &*self.running() {
@@ -67,7 +68,7 @@ impl Console {
         self.print(&format!("{phase}: done in {:.2} s", elapsed.as_secs_f64()));
     }
 
-    /// The last thing waited for stays to be read.
+    /// Leaves the last wait on the screen.
     fn fail(&self, phase: &'static str, elapsed: Duration) {
         self.abandon();
         self.print(&format!("{phase}: failed after {:.2} s", elapsed.as_secs_f64()));
@@ -80,7 +81,7 @@ impl Console {
         self.print(&format!("{phase}: {on}"));
     }
 
-    /// What is in the way stays to be read.
+    /// Leaves what is in the way on the screen.
     fn block(&self, phase: &'static str, what: &str, why: &str, cure: &str) {
         self.print(&format!("{phase}: {what}"));
         self.print(&format!("  why: {why}"));
@@ -117,7 +118,7 @@ impl Default for Console {
 }
 
 impl Output for Console {
-    /// Figures are for programs and for the report: their sum is told at the end.
+    /// Figures are for programs and the report; a person sees their sum at the end.
     fn hear(&self, told: &Told) {
         match &told.event {
             Event::PhaseStarted { phase } => self.start(phase),
@@ -125,7 +126,7 @@ impl Output for Console {
             Event::PhaseFailed { phase, elapsed } => self.fail(phase, *elapsed),
             Event::Waiting { phase, on } => self.wait(phase, on),
             Event::Blocked { phase, what, why, cure } => self.block(phase, what, why, cure),
-            Event::Unblocked { phase } => self.print(&format!("{phase}: that is no more in the way")),
+            Event::Unblocked { phase } => self.print(&format!("{phase}: resolved")),
             Event::Info(text) => self.print(text),
             Event::Warning(text) => self.print(&format!("warning: {text}")),
             Event::Begun { .. }
@@ -141,7 +142,7 @@ impl Output for Console {
 }
 
 impl Drop for Console {
-    /// However the work ends, the terminal is left as it should be.
+    /// Releases the terminal's line however the work ends.
     fn drop(&mut self) {
         self.abandon();
     }

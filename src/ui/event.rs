@@ -1,5 +1,5 @@
-//! What can be told. The names and fields here are those of the events file (`docs/events.md`): a new event or field is no change of
-//! its version, anything renamed or removed is.
+//! The events. Names and fields here are those of the events file (`docs/events.md`): renaming or removing one changes
+//! its version, adding one does not.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::timestamp::rfc3339;
 
-/// Something worth telling.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -22,7 +22,7 @@ pub enum Event {
         /// Its name.
         phase: &'static str,
     },
-    /// A phase ended well.
+    /// A phase succeeded.
     PhaseFinished {
         /// Its name.
         phase: &'static str,
@@ -30,7 +30,7 @@ pub enum Event {
         #[serde(rename = "took_ms", serialize_with = "as_ms")]
         elapsed: Duration,
     },
-    /// A phase ended badly, and the command ends with it.
+    /// A phase failed, and the command ends with it.
     PhaseFailed {
         /// Its name.
         phase: &'static str,
@@ -45,7 +45,7 @@ pub enum Event {
         /// What is not ready and why, as a sentence without its full stop.
         on: String,
     },
-    /// What is in the way of a phase that lasts, as far as that is seen; told when it changes.
+    /// What was found to be in the way of a phase that lasts; reported when it changes.
     Blocked {
         /// Its name.
         phase: &'static str,
@@ -57,12 +57,12 @@ pub enum Event {
         #[serde(rename = "do")]
         cure: String,
     },
-    /// What was in the way is not any more, and nothing else is seen to be.
+    /// What was in the way is resolved, and nothing else was found.
     Unblocked {
         /// Its name.
         phase: &'static str,
     },
-    /// An object of the manifests is done with.
+    /// An object of the manifests was applied, or finally refused.
     ObjectApplied {
         /// The manifest's file.
         file: String,
@@ -73,22 +73,22 @@ pub enum Event {
         /// Why, where it failed or was skipped.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
-        /// From its turn to the outcome, attempts in between included.
+        /// From the start of its stage to the outcome, retries included.
         #[serde(rename = "took_ms", serialize_with = "as_ms")]
         took: Duration,
     },
-    /// A pod that is waited for got further.
+    /// A pod that is waited for progressed.
     Pod(PodLife),
-    /// How many sockets listen on the API's port of this machine changed.
+    /// The number of listeners on the API's port of this machine changed.
     Listeners {
         /// The port.
         port: u16,
         /// How many.
         count: usize,
     },
-    /// A request of the probe failed or was slow; told when it ended.
+    /// A request of the probe failed or was slow; reported when it ended.
     Request {
-        /// What was asked.
+        /// Its path.
         path: String,
         /// Why it failed; `None` for one that was only slow.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,45 +97,45 @@ pub enum Event {
         #[serde(rename = "took_ms", serialize_with = "as_ms")]
         took: Duration,
     },
-    /// All requests of the probe, told once, when it has ended.
+    /// A summary of the probe, reported once, when it has ended.
     Probed(Probed),
-    /// A wait had ended, and this came of it.
+    /// A wait ended, and the next act began.
     Transition {
-        /// What changed in the world.
+        /// The change that ended the wait.
         change: String,
-        /// What was done next.
+        /// The act that followed.
         act: String,
-        /// From when time is counted.
+        /// Where the time is counted from.
         basis: Basis,
         /// From there to the beginning of the act.
         #[serde(rename = "took_ms", serialize_with = "as_ms")]
         took: Duration,
     },
-    /// Something done, in one line.
+    /// Something was done; one line.
     Info(#[serde(serialize_with = "as_text")] String),
-    /// Something odd, or refused, that does not stop the work.
+    /// Something unexpected, or refused, that does not stop the work.
     Warning(#[serde(serialize_with = "as_text")] String),
-    /// The command ends. Always the last event: without it the command was cut off.
+    /// The command ends. Always the last event: a file without it was cut off.
     Ended(End),
 }
 
-/// When a pod got how far, by the timestamps in its own object, which are whole seconds.
+/// The progress of a pod, by the timestamps in its own object, which are whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PodLife {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// The node it was given to.
+    /// Its node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// Made by its controller.
+    /// When its controller created it.
     #[serde(serialize_with = "as_rfc3339", skip_serializing_if = "Option::is_none")]
     pub created: Option<OffsetDateTime>,
-    /// Given to a node.
+    /// When it was scheduled.
     #[serde(serialize_with = "as_rfc3339", skip_serializing_if = "Option::is_none")]
     pub scheduled: Option<OffsetDateTime>,
-    /// The last of its containers started.
+    /// When the last of its containers started.
     #[serde(serialize_with = "as_rfc3339", skip_serializing_if = "Option::is_none")]
     pub running: Option<OffsetDateTime>,
     /// Ready for the last time.

@@ -1,6 +1,6 @@
-//! Events for programs: one JSON object a line, each written as soon as it is told. `docs/events.md` describes them.
+//! Events for programs: one JSON object a line, each written as soon as it is reported. `docs/events.md` describes them.
 //!
-//! A reader that goes away does not stop the work: it is logged once, and nothing more is written.
+//! If the reader goes away the work continues: that is logged once, and nothing more is written.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Event, Output, Told, ms};
 use crate::timestamp::rfc3339;
 
-/// Version of the lines: counts changes that a reader of the last one would trip over.
+/// Version of the format. It changes only when a reader of the version before would break.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Writes events to a file or pipe.
@@ -31,7 +31,7 @@ struct Line<'a> {
 }
 
 impl EventLines {
-    /// To the file `path`, in place of what it held, or to standard output if that is `-`.
+    /// Writes to the file `path`, replacing its content, or to standard output if it is `-`.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(match path == Path::new("-") {
             true => Self::to(io::stdout()),
@@ -39,7 +39,7 @@ impl EventLines {
         })
     }
 
-    /// To `writer`.
+    /// Writes to `writer`.
     pub fn to(writer: impl Write + Send + 'static) -> Self {
         Self { to: Mutex::new(Some(Box::new(writer))) }
     }
@@ -50,13 +50,13 @@ impl Output for EventLines {
         let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(writer) = to.as_mut() else { return };
         if let Err(error) = write(writer, told) {
-            tracing::warn!(%error, "events are written no more");
+            tracing::warn!(%error, "failed to write an event; no more events are written");
             *to = None;
         }
     }
 }
 
-/// The whole line at once: a reader never sees half of one.
+/// Writes the whole line at once, so that a reader never sees half of one.
 fn write(writer: &mut impl Write, told: &Told) -> io::Result<()> {
     let Told { at, elapsed, event } = told;
     let line = Line { v: SCHEMA_VERSION, time: rfc3339(*at), elapsed_ms: ms(*elapsed), event };

@@ -1,5 +1,5 @@
-//! What happens, told to whoever listens: typed events become a live line on a terminal, plain lines in a pipe, JSON lines in a
-//! file, and the story that a report tells. Nobody asks the ui anything.
+//! Output of `start`: typed events become a live line on a terminal, plain lines in a pipe, JSON lines in a file,
+//! and the report. Data flows one way: no caller reads anything back.
 //!
 //! ```text
 //! start ─ Event ─► Hub: stamps it ─ Told ─► Console, EventLines, report::Recorder
@@ -17,37 +17,37 @@ pub use console::Console;
 pub use event::{Basis, End, Event, PodLife, Probed, Problem, ms};
 pub use lines::{EventLines, SCHEMA_VERSION};
 
-/// Where those who work tell what happens.
+/// Where the work reports its events.
 pub trait Sink: Send + Sync {
-    /// Tells `event`.
+    /// Reports `event`.
     fn tell(&self, event: Event);
 }
 
-/// An event, and when it was told.
+/// An event, and when it was reported.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Told {
-    /// By the clock on the wall.
+    /// By this machine's clock.
     pub at: OffsetDateTime,
-    /// Since the command began, by a clock that is never set.
+    /// Since the command began, by the monotonic clock.
     pub elapsed: Duration,
-    /// What.
+    /// The event.
     pub event: Event,
 }
 
-/// Somebody who is told everything, in order.
+/// An output that gets every event, in order.
 pub trait Output: Send + Sync {
-    /// Takes notice of `told`. Whatever goes wrong with that is its own concern: the work goes on.
+    /// Writes `told`. An output handles its own errors, since they must not stop the work.
     fn hear(&self, told: &Told);
 }
 
-/// Stamps events and passes them on.
+/// Stamps events and passes them to all outputs.
 pub struct Hub<'a> {
     began: Instant,
     outputs: Vec<&'a dyn Output>,
 }
 
 impl<'a> Hub<'a> {
-    /// The command begins now.
+    /// Starts the clock of the command.
     pub fn new(outputs: Vec<&'a dyn Output>) -> Self {
         Self { began: Instant::now(), outputs }
     }

@@ -1,4 +1,4 @@
-//! Finds kubelet and the container runtime: by kubelet's process, where it can be seen, else where both usually are.
+//! Finds kubelet and the container runtime: by kubelet's process if that can be seen, else at the usual places.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
@@ -7,8 +7,8 @@ use std::{fs, io};
 
 use serde_json::Value;
 
+use super::super::facts::{Health, Kubelet, Runtime, StaticPodFolder};
 use super::super::plain;
-use super::super::seen::{Health, Kubelet, Runtime, Watched};
 use crate::assets::command::{flag, runs, switch};
 use crate::error::chain;
 use crate::host::cri;
@@ -46,15 +46,15 @@ pub fn find_kubelet(processes: &[Program], folder: &Path) -> Option<Kubelet> {
     let is_kubelet = |process: &&Program| runs(process.words.iter().map(String::as_str), "kubelet");
     let process = processes.iter().find(is_kubelet)?.clone();
     let config = config(&process);
-    let mut kubelet = Kubelet { process, config, watched: Watched::Nothing, has_credentials: false };
+    let mut kubelet = Kubelet { process, config, watched: StaticPodFolder::Nothing, has_credentials: false };
     kubelet.watched = watched(&kubelet, folder);
     kubelet.has_credentials =
-        kubelet.flag("kubeconfig").is_some_and(|path| leads_in(&kubelet.process, &path));
+        kubelet.flag("kubeconfig").is_some_and(|path| has_credentials(&kubelet.process, &path));
     Some(kubelet)
 }
 
-/// Whether a kubeconfig is there with credentials. Kubelet writes it first and gets its certificate later.
-fn leads_in(process: &Program, path: &str) -> bool {
+/// Whether a kubeconfig has credentials. Kubelet writes the file before it gets the certificate that the file names.
+fn has_credentials(process: &Program, path: &str) -> bool {
     let Ok(kubeconfig) = parse(&within(process, path)) else { return false };
     let users = kubeconfig["users"].as_array().into_iter().flatten().map(|user| &user["user"]);
     let has = |user: &Value, field: &str| user[field].as_str().is_some_and(|text| !text.is_empty());
@@ -68,7 +68,7 @@ fn leads_in(process: &Program, path: &str) -> bool {
         .any(|user| inline.iter().any(|field| has(user, field)) || user["exec"].is_object() || has_file(user))
 }
 
-/// The configuration file and what a folder of such files lays over it, as kubelet does.
+/// The configuration file with the drop-ins of `--config-dir`, merged as kubelet does it.
 fn config(process: &Program) -> Result<Value, String> {
     let named = |name: &str| flag(process.words.iter().map(String::as_str), name);
     let mut config = match named("config") {
@@ -93,32 +93,32 @@ fn parse(path: &Path) -> Result<Value, String> {
     documents.into_iter().next().ok_or_else(|| format!("{name} is empty"))
 }
 
-/// A path as the process means it, relative ones left aside: kubelet's never are.
+/// An absolute path as the process sees it. Kubelet's paths are never relative.
 fn within(process: &Program, path: &str) -> PathBuf {
     process.root().join(path.trim_start_matches('/'))
 }
 
-fn watched(kubelet: &Kubelet, folder: &Path) -> Watched {
+fn watched(kubelet: &Kubelet, folder: &Path) -> StaticPodFolder {
     if let (None, Err(why)) = (kubelet.flag("pod-manifest-path"), &kubelet.config) {
-        return Watched::Unknown(why.clone());
+        return StaticPodFolder::Unknown(why.clone());
     }
     match kubelet.setting("pod-manifest-path", "staticPodPath").filter(|path| !path.is_empty()) {
-        None => Watched::Nothing,
-        Some(path) if is_same(&within(&kubelet.process, &path), &path, folder) => Watched::Ours,
-        Some(path) => Watched::Other(path),
+        None => StaticPodFolder::Nothing,
+        Some(path) if is_same(&within(&kubelet.process, &path), &path, folder) => StaticPodFolder::Ours,
+        Some(path) => StaticPodFolder::Other(path),
     }
 }
 
-/// Whether both are one folder: by what they are, else by name.
-fn is_same(seen: &Path, name: &str, folder: &Path) -> bool {
+/// Whether both are one folder: by inode, else by name.
+fn is_same(facts: &Path, name: &str, folder: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
-    match (identity(seen), identity(folder)) {
+    match (identity(facts), identity(folder)) {
         (Some(one), Some(other)) => one == other,
         _ => Path::new(name).components().eq(folder.components()),
     }
 }
 
-/// Asks kubelet how it is.
+/// Queries kubelet's health endpoint.
 pub async fn health(kubelet: Option<&Kubelet>) -> Health {
     let port = kubelet.and_then(|kubelet| kubelet.setting("healthz-port", "healthzPort"));
     let port = port.and_then(|port| port.parse().ok()).unwrap_or(HEALTH_PORT);
@@ -135,16 +135,16 @@ pub async fn health(kubelet: Option<&Kubelet>) -> Health {
     }
 }
 
-/// Asks the runtime that kubelet uses, else the one that is there.
+/// Queries the runtime that kubelet uses, else one at a usual socket.
 pub async fn runtime(kubelet: Option<&Program>) -> Runtime {
     match socket(kubelet) {
-        Ok(socket) => ask(socket).await,
+        Ok(socket) => query_runtime(socket).await,
         Err(why) => Runtime::Unseen(why),
     }
 }
 
-/// The socket of the runtime, and the folder under which its files are for us; else why it cannot be seen.
-pub fn runtime_place() -> Result<(PathBuf, PathBuf), String> {
+/// The socket of the runtime, and the folder under which this process sees its files; else why it cannot be seen.
+pub fn locate_runtime() -> Result<(PathBuf, PathBuf), String> {
     let processes = programs::all().unwrap_or_default();
     let kubelet = processes.iter().find(|process| runs(process.words.iter().map(String::as_str), "kubelet"));
     let elsewhere = kubelet.filter(|kubelet| !kubelet.shares_our_files());
@@ -152,7 +152,7 @@ pub fn runtime_place() -> Result<(PathBuf, PathBuf), String> {
     Ok((socket(kubelet)?, root))
 }
 
-/// The socket that kubelet uses, else the usual one that is there.
+/// The socket that kubelet uses, else a usual one that exists.
 fn socket(kubelet: Option<&Program>) -> Result<PathBuf, String> {
     let words = || kubelet.into_iter().flat_map(|kubelet| kubelet.words.iter().map(String::as_str));
     let endpoint = flag(words(), "container-runtime-endpoint").or_else(|| {
@@ -160,19 +160,19 @@ fn socket(kubelet: Option<&Program>) -> Result<PathBuf, String> {
         config["containerRuntimeEndpoint"].as_str().map(str::to_owned)
     });
     let path = endpoint.as_deref().map(|endpoint| endpoint.trim_start_matches("unix://"));
-    let seen = |path: &str| match kubelet {
+    let visible = |path: &str| match kubelet {
         Some(kubelet) if !kubelet.shares_our_files() => within(kubelet, path),
         _ => PathBuf::from(path),
     };
-    let usual = || cri::SOCKETS.into_iter().map(seen).find(|path| path.exists());
-    match (path.map(seen).or_else(usual), kubelet) {
+    let usual = || cri::SOCKETS.into_iter().map(visible).find(|path| path.exists());
+    match (path.map(visible).or_else(usual), kubelet) {
         (Some(socket), _) => Ok(socket),
         (None, Some(_)) => Ok(PathBuf::from(cri::SOCKETS[0])),
-        (None, None) => Err(format!("neither {} is to be seen from here", cri::SOCKETS.join(" nor "))),
+        (None, None) => Err(format!("neither {} can be seen from here", cri::SOCKETS.join(" nor "))),
     }
 }
 
-async fn ask(socket: PathBuf) -> Runtime {
+async fn query_runtime(socket: PathBuf) -> Runtime {
     let (version, conditions, images) =
         futures::join!(cri::version(&socket), cri::conditions(&socket), cri::images(&socket));
     match (version, conditions) {
@@ -186,7 +186,7 @@ async fn ask(socket: PathBuf) -> Runtime {
     }
 }
 
-/// A socket that is root's alone says nothing to others.
+/// Whether only root may use the socket.
 fn is_forbidden(error: &cri::Error) -> bool {
     matches!(error, cri::Error::Connect { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
 }
@@ -204,13 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn the_watched_folder_comes_from_the_configuration_file_and_what_is_laid_over_it() {
+    fn the_watched_folder_comes_from_the_configuration_file_and_its_drop_ins() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         fs::write(path("config.yaml"), "staticPodPath: /elsewhere\nrotateCertificates: true\n").unwrap();
         let config = format!("--config={}", path("config.yaml"));
         let plain = kubelet(&["/usr/bin/kubelet", &config], folder.path());
-        assert_eq!(plain.watched, Watched::Other("/elsewhere".into()));
+        assert_eq!(plain.watched, StaticPodFolder::Other("/elsewhere".into()));
         assert!(plain.is_on("rotate-certificates", "rotateCertificates"));
 
         fs::create_dir(path("config.d")).unwrap();
@@ -219,17 +219,17 @@ mod tests {
         fs::write(path("config.d/10-folder.conf"), over).unwrap();
         let over = format!("--config-dir={}", path("config.d"));
         let ours = folder.path().join("manifests");
-        assert_eq!(kubelet(&["kubelet", &config, &over], &ours).watched, Watched::Ours);
+        assert_eq!(kubelet(&["kubelet", &config, &over], &ours).watched, StaticPodFolder::Ours);
         let flag = "--pod-manifest-path=/a/b/";
         let by_flag = kubelet(&["kubelet", &config, &over, flag], Path::new("/a/b"));
-        assert_eq!(by_flag.watched, Watched::Ours);
-        assert_eq!(kubelet(&["hyperkube", "kubelet"], &ours).watched, Watched::Nothing);
+        assert_eq!(by_flag.watched, StaticPodFolder::Ours);
+        assert_eq!(kubelet(&["hyperkube", "kubelet"], &ours).watched, StaticPodFolder::Nothing);
         let missing = kubelet(&["kubelet", "--config=/none.yaml"], &ours);
-        assert!(matches!(missing.watched, Watched::Unknown(_)));
+        assert!(matches!(missing.watched, StaticPodFolder::Unknown(_)));
     }
 
     #[test]
-    fn a_kubeconfig_whose_certificate_is_still_to_come_leads_nowhere() {
+    fn a_kubeconfig_without_its_certificate_file_has_no_credentials() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         let flag = format!("--kubeconfig={}", path("kubeconfig"));
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_runtime_that_was_named_and_is_not_there_is_silent() {
+    async fn a_configured_runtime_that_does_not_exist_is_silent() {
         let words = ["kubelet", "--container-runtime-endpoint=unix:///none.sock"];
         let named = kubelet(&words, Path::new("/"));
         let Runtime::Silent { why, .. } = runtime(Some(&named.process)).await else { panic!("it answers") };
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn health_is_asked_where_kubelet_was_told_to_answer() {
+    async fn health_is_queried_on_the_configured_port() {
         assert_eq!(
             health(Some(&kubelet(&["kubelet", "--healthz-port=0"], Path::new("/")))).await,
             Health::Off
@@ -259,7 +259,7 @@ mod tests {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let told = format!("--healthz-port={free}");
         let Health::Silent(why) = health(Some(&kubelet(&["kubelet", &told], Path::new("/")))).await else {
-            panic!("nobody listens there");
+            panic!("nothing listens there");
         };
         assert!(why.contains(&free.to_string()), "{why}");
     }

@@ -80,7 +80,7 @@ impl<'a> BlockedApiserver<'a> {
     }
 
     async fn wait_for_successor(&self, uid: Option<String>, progress: &Progress<'_>) {
-        let is_done = |seen: &wait::Seen<Pod>| {
+        let is_done = |seen: &wait::Watched<Pod>| {
             let mut others = seen.iter().filter(|pod| is_apiserver(pod) && pod.uid() != uid);
             match others.next().map(pods::is_started_pod) {
                 Some(Ok(())) => wait::Progress::Done(()),

@@ -1,4 +1,4 @@
-//! What a look finds. Plain data: what it means is decided elsewhere.
+//! What was observed. Plain data: `decide` says what it means.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,36 +8,37 @@ use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use time::OffsetDateTime;
 
-use super::{Blocker, Workload};
+use super::blocker::Blocker;
+use super::subject::Workload;
 use crate::cluster::connect::Readyz;
 use crate::preflight::Check;
 
-/// Something that was looked at.
+/// Something that was to be observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look<T> {
+pub enum Observed<T> {
     /// This is how it is.
     Seen(T),
     /// It cannot be seen from here, and why.
     Unknown(String),
 }
 
-/// Everything that was looked at.
-pub struct Seen {
+/// Everything that was observed.
+pub struct Evidence {
     /// When.
     pub now: OffsetDateTime,
-    /// What the checks of the machine find; else why they cannot be made.
-    pub checks: Look<Vec<Check>>,
-    /// Our static pods whose files are in kubelet's folder, as the runtime has them.
-    pub static_pods: Look<Vec<StaticPod>>,
-    /// Who listens on the API's port of this machine.
-    pub api: Api,
+    /// What the checks of the machine found; else why they cannot be made.
+    pub checks: Observed<Vec<Check>>,
+    /// Static pods of the assets whose files are in kubelet's folder, as the runtime knows them.
+    pub static_pods: Observed<Vec<StaticPod>>,
+    /// The API of this machine.
+    pub api: ApiState,
     /// The cluster, if its API answers.
     pub cluster: Option<Cluster>,
-    /// What whoever waits knows to be in its way.
+    /// What the waiting phase itself knows to be in its way.
     pub stuck: Option<Blocker>,
 }
 
-/// A static pod of ours.
+/// A static pod of the assets.
 #[derive(Clone, Debug)]
 pub struct StaticPod {
     /// Name in its manifest.
@@ -48,9 +49,9 @@ pub struct StaticPod {
     pub stays: bool,
     /// When the file was last changed.
     pub placed: Option<OffsetDateTime>,
-    /// Whether the runtime still has the pod of an earlier file of the same name.
+    /// Whether the runtime still has the pod of an earlier file of that name.
     pub lingers: bool,
-    /// Since when the runtime has it.
+    /// When the runtime started its sandbox.
     pub started: Option<OffsetDateTime>,
     /// Its containers, in the order of the manifest.
     pub containers: Vec<Container>,
@@ -65,13 +66,13 @@ pub struct Container {
     pub image: String,
     /// Whether the runtime has the image, if it says.
     pub has_image: Option<bool>,
-    /// How far it is.
+    /// Its state.
     pub life: Life,
-    /// How an earlier one of the same name ended.
+    /// How the one before it, of the same name, ended.
     pub before: Option<End>,
 }
 
-/// How far a container is.
+/// The state of a container.
 #[derive(Clone, Debug)]
 pub enum Life {
     /// The runtime has none of this name.
@@ -85,37 +86,37 @@ pub enum Life {
 /// How a container ended.
 #[derive(Clone, Debug)]
 pub struct End {
-    /// What its process ended with.
+    /// Exit code of its process.
     pub exit_code: i32,
     /// The runtime's word for it, such as `OOMKilled`.
     pub reason: String,
-    /// How many had run before it.
+    /// How many ran before it.
     pub attempt: u32,
     /// Its last lines.
-    pub lines: Look<Vec<String>>,
+    pub lines: Observed<Vec<String>>,
     /// The file that holds all of them.
     pub log: Option<PathBuf>,
 }
 
-/// Who listens on the API's port.
+/// The API of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Api {
+pub struct ApiState {
     /// The port.
     pub port: u16,
-    /// What the first of this machine's addresses says that answers best; `None` if nobody listens.
+    /// The best answer of this machine's addresses, and which gave it; `None` if no process listens.
     pub answer: Option<(String, Readyz)>,
     /// The API's URL.
     pub url: String,
-    /// What is said there, which is where kubelets ask; asked only once the API of this machine is ready.
+    /// The answer at that URL, which kubelets use. Probed only once the API of this machine is ready.
     pub at_url: Option<Readyz>,
 }
 
-/// What the API tells.
+/// What the API reports.
 #[derive(Clone, Debug, Default)]
 pub struct Cluster {
     /// Whether this machine's node has registered.
     pub has_node: bool,
-    /// What kubelets asked for to become nodes, where this machine has none.
+    /// Certificate requests of kubelets, where this machine has no node yet.
     pub requests: Vec<CertificateSigningRequest>,
     /// Pods of the namespaces that required workloads are in.
     pub pods: Vec<Pod>,

@@ -1,70 +1,52 @@
-//! Asks the API of this machine how it is and, if it serves, what it has. Nothing is written.
+//! Observes the API of this machine and, once it serves, the cluster. Nothing is written.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{ListParams, LogParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt as _};
 
-use super::seen::{Api, Cluster};
-use super::{Subject, log};
+use super::evidence::{ApiState, Cluster};
+use super::log;
+use super::subject::Subject;
 use crate::cluster::connect::{self, Readyz};
 use crate::cluster::node::is_node_at;
 use crate::cluster::objects::{Kind, Objects};
-use crate::host::{addresses, sockets};
+use crate::host::addresses;
+use crate::preflight::probe_local_api;
 
-const READY: &str = "/readyz";
-/// For everything that the cluster is asked in one look.
+/// For all requests to the cluster of one observation.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// Lines of a log that are asked for, to choose the telling ones from.
+/// Lines of a log that are fetched, to choose the telling ones from.
 const TAIL: i64 = 40;
 
-/// Who answers, and what it tells.
-pub async fn ask(subject: &Subject) -> (Api, Option<Cluster>) {
-    let mut api = Api {
+/// The state of the API, and of the cluster if the API is ready.
+pub async fn observe_api(subject: &Subject) -> (ApiState, Option<Cluster>) {
+    let answer = probe_local_api(&subject.access, subject.api_port).await;
+    let mut api = ApiState {
         port: subject.api_port,
-        answer: answer(subject).await,
+        answer: answer.map(|(endpoint, answer)| (endpoint.to_string(), answer)),
         url: subject.access.server.as_str().trim_end_matches('/').to_owned(),
         at_url: None,
     };
     let Some((endpoint, Readyz::Ready)) = &api.answer else { return (api, None) };
     let Some(client) = client(subject, endpoint) else { return (api, None) };
     let (at_url, cluster) = futures::join!(
-        connect::probe(&subject.access, None, READY),
-        tokio::time::timeout(PATIENCE, cluster(subject, &client))
+        connect::probe(&subject.access, None, connect::READY),
+        tokio::time::timeout(PATIENCE, observe_cluster(subject, &client))
     );
     api.at_url = at_url.ok();
     (api, cluster.ok().flatten())
-}
-
-/// What the best of this machine's addresses says; `None` if nobody listens.
-async fn answer(subject: &Subject) -> Option<(String, Readyz)> {
-    let bound = sockets::on_port(subject.api_port).unwrap_or_default();
-    let mut local = addresses::local().unwrap_or_default();
-    local.retain(|address| bound.iter().any(|bound| bound == address || bound.is_unspecified()));
-    let asked = local.into_iter().map(async |address| {
-        let endpoint = SocketAddr::new(address, subject.api_port);
-        let answer = connect::probe(&subject.access, Some(endpoint), READY).await;
-        let answer = answer.unwrap_or_else(|error| Readyz::Unreachable(crate::error::chain(&error)));
-        (endpoint.to_string(), answer)
-    });
-    let rank = |(_, answer): &(String, Readyz)| match answer {
-        Readyz::Ready => 0,
-        Readyz::NotReady { .. } => 1,
-        Readyz::Unreachable(_) => 2,
-    };
-    join_all(asked).await.into_iter().min_by_key(rank)
 }
 
 fn client(subject: &Subject, endpoint: &str) -> Option<Client> {
     connect::connect(&subject.access, Some(endpoint.parse().ok()?)).ok()
 }
 
-/// Nodes, and what is in the namespaces of what is required. What it does not tell is missing.
-async fn cluster(subject: &Subject, client: &Client) -> Option<Cluster> {
+/// Whether this machine has a node, and what is in the namespaces of the required workloads. Lists that fail are
+/// left empty.
+async fn observe_cluster(subject: &Subject, client: &Client) -> Option<Cluster> {
     let local = addresses::local().unwrap_or_default();
     let nodes = Objects::<Node>::all(client).list(&ListParams::default()).await.ok()?;
     let has_node = nodes.iter().any(|node| is_node_at(&local, node));
@@ -108,8 +90,8 @@ async fn listed<K: Kind>(objects: Objects<K>, params: &ListParams) -> Vec<K> {
     }
 }
 
-/// The last lines of a container that ended, as the API has them from its kubelet.
-pub async fn lines(
+/// The last lines of a container that ended, fetched from its kubelet through the API.
+pub async fn last_lines(
     subject: &Subject,
     endpoint: Option<&String>,
     pod: &Pod,

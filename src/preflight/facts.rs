@@ -1,4 +1,4 @@
-//! What there is on the machine, as far as it can be seen. Plain data: whether it will do is decided elsewhere.
+//! What is on the machine, as far as it can be seen from here. Plain data: the checks judge it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,22 +11,22 @@ use crate::host::cri::Condition;
 use crate::host::programs::Program;
 use crate::host::routes::Route;
 
-/// Everything that was looked at.
-pub struct Seen {
+/// Everything that was observed.
+pub struct Facts {
     pub is_root: bool,
-    /// The file that was changed last, of those that were looked at.
+    /// The most recently changed file of the assets and of /etc/kubernetes.
     pub newest: Option<(PathBuf, OffsetDateTime)>,
     pub kubelet: Option<Kubelet>,
     pub health: Health,
-    /// Whether somebody listens where kubelets do.
+    /// Whether a process listens on kubelet's port.
     pub kubelet_listens: bool,
     pub runtime: Runtime,
-    /// Registries of images that are not there.
+    /// Registries of the images that are missing.
     pub registries: BTreeMap<String, Registry>,
-    /// Ports of ours that somebody listens on; else why that cannot be seen.
+    /// Ports of the control plane that are in use; else why that cannot be seen.
     pub taken: Result<Vec<Taken>, String>,
-    pub api: Api,
-    /// What each of etcd's servers says.
+    pub api: ApiListener,
+    /// What each of etcd's servers answers.
     pub etcd: Vec<Member>,
     /// Why the host of the API's URL has no address, if it has none.
     pub api_host: Result<(), String>,
@@ -42,8 +42,8 @@ pub struct Seen {
     pub kubeadm: Vec<PathBuf>,
 }
 
-impl Seen {
-    /// Whether the files that we see are the machine's, as far as a running kubelet is evidence.
+impl Facts {
+    /// Whether this process sees the machine's own files, judged by the root of the running kubelet.
     pub fn sees_machine(&self) -> bool {
         self.kubelet.as_ref().is_some_and(|kubelet| kubelet.process.shares_our_files())
     }
@@ -52,48 +52,48 @@ impl Seen {
 /// A kubelet whose process can be seen.
 pub struct Kubelet {
     pub process: Program,
-    /// Its configuration file, with what is laid over it; else why that cannot be read.
+    /// Its configuration file with its drop-ins applied; else why they cannot be read.
     pub config: Result<Value, String>,
-    pub watched: Watched,
-    /// Whether it has credentials of its own already, so that it need not ask for any.
+    pub watched: StaticPodFolder,
+    /// Whether it already has a client certificate, so that it does not have to request one.
     pub has_credentials: bool,
 }
 
-/// Where a kubelet looks for static pods.
+/// The folder that a kubelet watches for static pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Watched {
-    /// Nowhere.
+pub enum StaticPodFolder {
+    /// None.
     Nothing,
-    /// In the folder that we would write to.
+    /// The folder that `start` writes to.
     Ours,
-    /// In another one.
+    /// Another one.
     Other(String),
-    /// That cannot be told, and why.
+    /// Unknown, and why.
     Unknown(String),
 }
 
-/// What kubelet says of itself.
+/// What kubelet answers at its health endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
     Healthy,
-    /// It answers, but not that all is well.
+    /// It answers that something is wrong.
     Sick(String),
-    /// Nobody answers.
+    /// It does not answer.
     Silent(String),
-    /// It was told not to answer.
+    /// The endpoint is turned off.
     Off,
 }
 
 /// The container runtime.
 pub enum Runtime {
-    /// Its socket is not to be seen from here.
+    /// Its socket cannot be seen from here.
     Unseen(String),
-    /// It should answer at its socket, and does not.
+    /// Its socket exists or is configured, but does not answer.
     Silent { socket: PathBuf, why: String },
     Answers {
         version: String,
         conditions: Vec<Condition>,
-        /// References of the images it has; else why it does not say.
+        /// References of its images; else why they cannot be listed.
         images: Result<Vec<String>, String>,
     },
 }
@@ -102,26 +102,28 @@ pub enum Runtime {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Registry {
     Reached,
-    /// And nothing was seen that leads around it.
+    /// It cannot be reached, and no mirror or proxy was found.
     Unreached(String),
-    /// It cannot be reached from here, but the runtime may know a mirror or a proxy.
+    /// It cannot be reached from here, but the runtime may use a mirror or a proxy.
     Detour(String),
 }
 
-/// A port of ours that somebody listens on.
+/// A port of the control plane that is in use.
 pub struct Taken {
     pub port: u16,
     pub addresses: Vec<IpAddr>,
-    /// Programs that do, as far as they can be seen.
+    /// The programs that listen, as far as they can be seen.
     pub holders: Vec<Program>,
 }
 
-/// Who answers at the API's port of this machine.
+/// What answers on the API's port of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Api {
-    Nobody,
-    /// An apiserver with a certificate of our CA.
+pub enum ApiListener {
+    /// No process listens there.
+    Nothing,
+    /// An apiserver whose certificate is signed by this cluster's CA.
     Ours,
+    /// Something else, with its answer.
     Other(String),
 }
 
@@ -131,28 +133,28 @@ pub struct Member {
     pub answer: Etcd,
 }
 
-/// What it says.
+/// Its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Etcd {
     Healthy,
     Sick(String),
     Unreachable(String),
-    /// Its certificate is not one that we accept.
+    /// Its certificate does not verify.
     Untrusted(Distrust),
-    /// It does not accept ours.
+    /// It refuses our client certificate.
     RefusesUs(String),
-    /// We cannot even ask.
+    /// It cannot be asked, and why.
     Unaskable(String),
 }
 
 impl Etcd {
-    /// Whether waiting does not help.
+    /// Whether this stays so however long one waits.
     pub fn is_for_good(&self) -> bool {
         matches!(self, Self::Untrusted(_) | Self::RefusesUs(_) | Self::Unaskable(_))
     }
 }
 
-/// Why a server's certificate is not accepted.
+/// Why a server's certificate does not verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distrust {
     Authority,
@@ -162,7 +164,7 @@ pub enum Distrust {
     Other,
 }
 
-/// Room in a folder, or in the one above it that is there.
+/// Room in a folder, or in its nearest ancestor that exists.
 pub struct Volume {
     pub path: PathBuf,
     pub needed: u64,
@@ -185,12 +187,12 @@ pub struct Manifest {
 /// The folder of etcd's data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DataFolder {
-    /// None is wanted on this machine, or there is nothing in it.
+    /// Not needed on this machine, or empty.
     Free,
     Unseen,
     /// It holds data.
     Used {
-        /// Whether an etcd of this very CA was placed here.
+        /// Whether bootkube placed an etcd of this CA here.
         is_of_this_cluster: bool,
     },
 }

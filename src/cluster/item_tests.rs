@@ -28,7 +28,7 @@ fn null_entries_of_secrets_become_empty_and_others_stay() {
 }
 
 #[test]
-fn the_namespace_is_there_exactly_where_it_belongs() {
+fn only_objects_of_namespaced_kinds_have_a_namespace() {
     let stray = json!({"metadata": {"name": "r", "namespace": "n"}});
     assert_eq!(
         normalised(&stray, &target("", "ClusterRole", false), None),
@@ -40,7 +40,7 @@ fn the_namespace_is_there_exactly_where_it_belongs() {
 }
 
 #[test]
-fn what_only_the_api_sets_is_left_out() {
+fn fields_that_only_the_api_sets_are_left_out() {
     let exported = json!({"metadata": {"name": "r", "uid": "u", "resourceVersion": "7", "generation": 2,
         "creationTimestamp": null, "managedFields": [], "selfLink": "/x", "labels": {"a": "b"}}});
     let kept = json!({"metadata": {"name": "r", "labels": {"a": "b"}}});
@@ -49,7 +49,7 @@ fn what_only_the_api_sets_is_left_out() {
 
 #[test]
 fn objects_without_a_kind_or_name_are_refused_by_field() {
-    let reason = |value: Value| Identity::of(&value).err().unwrap_or_default();
+    let reason = |value: Value| Identity::from_value(&value).err().unwrap_or_default();
     assert!(reason(json!({"kind": "A", "metadata": {"name": "a"}})).starts_with("apiVersion is missing"));
     assert!(reason(json!({"apiVersion": "v1", "metadata": {"name": "a"}})).starts_with("kind is missing"));
     assert!(
@@ -60,7 +60,7 @@ fn objects_without_a_kind_or_name_are_refused_by_field() {
 }
 
 #[test]
-fn namespaces_and_definitions_announce_what_may_be_waited_for() {
+fn namespaces_and_definitions_of_the_items_are_worth_waiting_for() {
     let item = |value: Value| Item { file: "f".into(), value };
     let items = [
         item(json!({"kind": "Namespace", "metadata": {"name": "toys"}})),

@@ -1,0 +1,148 @@
+//! Every message that a diagnosis can give, pinned by a golden file: what, why, what to do.
+//!
+//! Checks of the machine have a file of their own, see `preflight`.
+
+use serde_json::{Value, json};
+use time::Duration;
+
+use super::blocker::{Below, Blocker};
+use super::decide::decide;
+use super::evidence::{Evidence, Life};
+use super::objects;
+use super::tests::{
+    api, cluster, daemon_set, end, event, healthy, pod, request, static_pods, unscheduled, waiting,
+};
+use crate::cluster::apply::Item;
+use crate::cluster::connect::Readyz;
+use crate::cluster::crd;
+use crate::golden;
+
+fn blocker(change: impl FnOnce(&mut Evidence)) -> Blocker {
+    let mut evidence = healthy();
+    change(&mut evidence);
+    decide(&evidence).blocker().expect("something is in the way")
+}
+
+/// Causes below the API: what keeps a static pod from running.
+fn of_static_pods() -> Vec<Blocker> {
+    let first = |change: fn(&mut super::evidence::StaticPod)| {
+        blocker(|evidence| {
+            (evidence.api, evidence.cluster) = (api(None), None);
+            change(&mut static_pods(evidence)[1]);
+        })
+    };
+    vec![
+        first(|pod| pod.started = None),
+        first(|pod| (pod.started, pod.lingers) = (None, true)),
+        first(|pod| (pod.containers[0].life, pod.containers[0].has_image) = (Life::Missing, Some(false))),
+        first(|pod| pod.containers[0].life = Life::Missing),
+        first(|pod| pod.containers[0].life = Life::Ended(end("Error: unknown flag: --none"))),
+        first(|pod| pod.containers[0].life = Life::Ended(end("write: no space left on device"))),
+    ]
+}
+
+/// What the API answers, and what kubelets find at its URL.
+fn of_the_api() -> Vec<Blocker> {
+    let answers =
+        |answer: Readyz| blocker(|evidence| (evidence.api, evidence.cluster) = (api(Some(answer)), None));
+    let unready = |line: &str| Readyz::NotReady { status: 500, lines: vec![line.to_owned()] };
+    let distrust = |words: &str| Readyz::Unreachable(format!("invalid peer certificate: {words}"));
+    let unregistered = |change: fn(&mut Evidence)| {
+        blocker(|evidence| {
+            change(evidence);
+            if let Some(cluster) = &mut evidence.cluster {
+                cluster.has_node = false;
+            }
+        })
+    };
+    let requested = |status: Value| {
+        blocker(|evidence| {
+            let cluster = evidence.cluster.as_mut().expect("its API answers");
+            cluster.has_node = false;
+            cluster.requests.push(request(status));
+        })
+    };
+    let is = |kind: &str| {
+        let reason = json!([{"type": kind, "status": "True", "message": "by the administrator"}]);
+        json!({"conditions": reason})
+    };
+    vec![
+        answers(Readyz::Unreachable("connection reset by peer".into())),
+        answers(Readyz::NotReady { status: 401, lines: vec!["Unauthorized".into()] }),
+        answers(unready("etcd failed")),
+        answers(unready("poststarthook/rbac/bootstrap-roles failed")),
+        answers(distrust("NotValidForName")),
+        answers(distrust("certificate expired")),
+        answers(distrust("UnknownIssuer")),
+        unregistered(|evidence| evidence.api.at_url = Some(Readyz::Unreachable("timed out".into()))),
+        requested(json!({})),
+        requested(is("Denied")),
+        requested(is("Failed")),
+        requested(is("Approved")),
+    ]
+}
+
+/// What keeps a required pod from being Ready.
+fn of_pods() -> Vec<Blocker> {
+    let of_pod = |node, status| blocker(|evidence| evidence.cluster = Some(cluster(vec![pod(node, status)])));
+    let with_event = |pods: Vec<Value>, reason: &str, name: &str, message: &str| {
+        blocker(|evidence| {
+            let mut cluster = cluster(pods);
+            cluster.events.push(event(reason, name, message, Duration::seconds(5)));
+            evidence.cluster = Some(cluster);
+        })
+    };
+    let mut crash = waiting("CrashLoopBackOff", "back-off");
+    crash["containerStatuses"][0]["lastState"] =
+        json!({"terminated": {"exitCode": 2, "message": "Error: unknown flag: --none\n"}});
+    let mut unwell = waiting("", "");
+    unwell["containerStatuses"][0]["state"] = json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}});
+    let on_node = |status: Value| vec![pod(Some("n1"), status)];
+    let name = "kube-scheduler-1-x";
+    let creating = || on_node(waiting("ContainerCreating", ""));
+    vec![
+        blocker(|evidence| {
+            let cluster = evidence.cluster.as_mut().expect("its API answers");
+            cluster.daemon_sets.push(daemon_set());
+        }),
+        of_pod(None, unscheduled("0/1: 1 node(s) didn't match Pod's node affinity/selector.")),
+        of_pod(None, unscheduled("0/1 nodes are available: 1 Insufficient cpu.")),
+        of_pod(Some("n1"), waiting("ErrImagePull", "not found")),
+        of_pod(Some("n1"), waiting("CreateContainerConfigError", "secret \"s\" not found")),
+        of_pod(Some("n1"), crash),
+        with_event(creating(), "FailedMount", name, "MountVolume.SetUp failed: secret \"s\" not found"),
+        with_event(creating(), "FailedCreatePodSandBox", name, "cni plugin not initialized"),
+        with_event(on_node(unwell), "Unhealthy", name, "Readiness probe failed: connection refused"),
+        with_event(Vec::new(), "FailedCreate", "kube-scheduler-1", "pods is forbidden: exceeded quota"),
+    ]
+}
+
+/// What keeps an object from being applied.
+fn of_objects() -> Vec<Blocker> {
+    let item = |kind: &str| Item {
+        file: "toys.yaml".into(),
+        value: json!({"kind": kind, "metadata": {"name": "toys.example.test"}}),
+    };
+    let reasons = [
+        (crd::KIND, "the definition is not served: its names are refused: \"Toy\" is taken"),
+        (crd::KIND, "the definition is not served: it is not Established yet"),
+        ("Toy", "Internal error: failed calling webhook \"w\": no endpoints available"),
+        ("Toy", "pods \"x\" is forbidden: violates PodSecurity \"restricted\""),
+        ("Toy", "the API serves no Toy in example.test/v1"),
+        ("Toy", "namespaces \"toys\" not found"),
+        ("Toy", "conflict: .spec is owned by manager \"kubectl\" (--force-conflicts takes over)"),
+        ("Toy", "spec.size: Required value"),
+    ];
+    reasons.map(|(kind, why)| objects::blocker(&item(kind), why)).into()
+}
+
+#[test]
+fn golden_messages_of_every_cause() {
+    let all = [of_static_pods(), of_the_api(), of_pods(), of_objects()].concat();
+    let text: String =
+        all.iter().map(|blocker| format!("{}\n{}\n\n", blocker.what, Below(blocker))).collect();
+    golden::check_file("messages/diagnose.txt", &text);
+    for source in ["api", "containers", "objects", "pods", "requests"] {
+        golden::assert_complete(&format!("src/diagnose/{source}.rs"), &text);
+    }
+}

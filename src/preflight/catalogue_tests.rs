@@ -1,0 +1,155 @@
+//! Every message of a failed check, pinned by a golden file: what, why, what to do.
+
+use std::collections::BTreeMap;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+use super::checks::CHECKS;
+use super::facts::{ApiListener, Distrust, Etcd, Facts, Manifest};
+use super::outcome::{Outcome, Problem};
+use super::report::to_text;
+use super::subject::Subject;
+use super::tests::{CAUSES, Change, etcd_answers, good, layout, missing, options, outcomes, pod, taken};
+use super::{Check, facts::Registry};
+use crate::golden;
+
+/// Causes that are not in [`CAUSES`], since each shares its check and its place with one that is.
+const MORE: [Change; 12] = [
+    |facts| etcd_answers(facts, Etcd::Sick("503 {\"health\":\"false\"}".into())),
+    |facts| etcd_answers(facts, Etcd::Untrusted(Distrust::Expired)),
+    |facts| etcd_answers(facts, Etcd::Untrusted(Distrust::NotYetValid)),
+    |facts| etcd_answers(facts, Etcd::Untrusted(Distrust::Other)),
+    |facts| etcd_answers(facts, Etcd::Unreachable("Connection refused (os error 111)".into())),
+    |facts| missing(facts, Registry::Unreached("no connection within 2 s".into())),
+    |facts| taken(facts, 10359, &[]),
+    |facts| (facts.api = ApiListener::Other("connection reset".into()), taken(facts, 6443, &[])).1,
+    |facts| manifest(facts, "bootstrap-apiserver.yaml", "{}"),
+    |facts| manifest(facts, "other.yaml", "metadata: {name: bootstrap-scheduler}"),
+    |facts| manifest(facts, "own.yaml", "spec: {containers: [{command: [kube-apiserver]}]}"),
+    |facts| facts.newest = Some(("/f".into(), datetime!(2026-06-02 0:00 UTC))),
+];
+
+fn manifest(facts: &mut Facts, name: &str, content: &str) {
+    let path = format!("/etc/kubernetes/manifests/{name}").into();
+    facts.manifests = Ok(vec![Manifest { path, content: content.as_bytes().to_vec() }]);
+}
+
+/// The failures of a machine changed by `change`.
+fn failures(change: Change) -> Vec<(&'static str, Problem)> {
+    failed(outcomes(change))
+}
+
+fn failed(outcomes: Vec<(&'static str, Outcome)>) -> Vec<(&'static str, Problem)> {
+    let problems = outcomes.into_iter().filter_map(|(name, outcome)| match outcome {
+        Outcome::Fail(problems) => Some(problems.into_iter().map(move |problem| (name, problem))),
+        _ => None,
+    });
+    problems.flatten().collect()
+}
+
+/// Failures where etcd is another's to run, and where a pod is never to pull its image.
+fn elsewhere() -> Vec<(&'static str, Problem)> {
+    let mut layout = layout();
+    layout.controller_manifests.clear();
+    let scheduler = &mut layout.bootstrap_manifests[1].value["spec"]["containers"][0];
+    scheduler["imagePullPolicy"] = "Never".into();
+    scheduler["image"] = "example.test/scheduler:1".into();
+    let options = options();
+    let subject = Subject::new(&layout, &options).unwrap();
+    let answers = [
+        Etcd::Sick("503 {\"health\":\"false\"}".into()),
+        Etcd::Unreachable("Connection refused (os error 111)".into()),
+    ];
+    let all = answers.map(|answer| {
+        let mut facts = good();
+        etcd_answers(&mut facts, answer);
+        let wanted = CHECKS.iter().filter(|check| ["etcd", "images"].contains(&check.name));
+        failed(wanted.map(|check| (check.name, (check.decide)(&subject, &facts))).collect())
+    });
+    all.concat()
+}
+
+/// Failures of certificates: with one CA, its server certificate, and `change` of the rendered files.
+fn of_certificates(change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>)) -> Vec<(&'static str, Problem)> {
+    let mut layout = layout();
+    let flags = [
+        "kube-apiserver",
+        "--tls-cert-file=/etc/kubernetes/secrets/apiserver.crt",
+        "--client-ca-file=/etc/kubernetes/secrets/ca.crt",
+        "--kubelet-client-certificate=/etc/kubernetes/secrets/client.crt",
+    ];
+    layout.bootstrap_manifests[0] = pod("bootstrap-apiserver", &flags);
+    layout.tls = rendered();
+    change(&mut layout.tls);
+    let options = options();
+    let subject = Subject::new(&layout, &options).unwrap();
+    let facts = good();
+    let is_of_certificates = |name: &str| name.starts_with("certificate") || name == "server-names";
+    let wanted = CHECKS.iter().filter(|check| is_of_certificates(check.name));
+    failed(wanted.map(|check| (check.name, (check.decide)(&subject, &facts))).collect())
+}
+
+const FROM: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
+const UNTIL: OffsetDateTime = datetime!(2027-01-01 0:00 UTC);
+
+fn rendered() -> BTreeMap<String, Vec<u8>> {
+    let ca_key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    (params.not_before, params.not_after) = (FROM, UNTIL);
+    let ca = params.self_signed(&ca_key).unwrap();
+    let issuer = Issuer::new(params, ca_key);
+    let mut files = BTreeMap::from([("ca.crt".to_owned(), ca.pem().into_bytes())]);
+    for name in ["apiserver", "client"] {
+        let key = KeyPair::generate().unwrap();
+        let certificate = leaf(FROM, UNTIL).signed_by(&key, &issuer).unwrap();
+        files.insert(format!("{name}.crt"), certificate.pem().into_bytes());
+        files.insert(format!("{name}.key"), key.serialize_pem().into_bytes());
+    }
+    files
+}
+
+fn leaf(from: OffsetDateTime, until: OffsetDateTime) -> CertificateParams {
+    let mut params = CertificateParams::new(vec!["other.example.test".to_owned()]).unwrap();
+    (params.not_before, params.not_after) = (from, until);
+    params
+}
+
+fn self_signed(from: OffsetDateTime, until: OffsetDateTime) -> Vec<u8> {
+    let key = KeyPair::generate().unwrap();
+    leaf(from, until).self_signed(&key).unwrap().pem().into_bytes()
+}
+
+#[test]
+fn golden_messages_of_every_check() {
+    let put = |name: &str, content: Vec<u8>| {
+        let name = name.to_owned();
+        of_certificates(move |files| drop(files.insert(name, content)))
+    };
+    let early = datetime!(2026-05-01 0:00 UTC);
+    let late = datetime!(2026-07-01 0:00 UTC);
+    let mut all: Vec<(&str, Problem)> = CAUSES.iter().flat_map(|(change, _)| failures(*change)).collect();
+    all.extend(MORE.into_iter().flat_map(failures));
+    all.extend(elsewhere());
+    all.extend(put("client.crt", self_signed(FROM, early)));
+    all.extend(put("client.crt", self_signed(late, UNTIL)));
+    all.extend(put("client.crt", b"no certificate".to_vec()));
+    all.extend(put("client.key", b"no key".to_vec()));
+    let order = |name: &str| CHECKS.iter().position(|check| check.name == name);
+    all.sort_by_key(|(name, problem)| (order(name), problem.what.clone(), problem.why.clone()));
+    all.dedup();
+    let text: String = all
+        .into_iter()
+        .map(|(name, problem)| to_text(&[Check { name, about: "", outcome: Outcome::Fail(vec![problem]) }]))
+        .collect();
+    let text = text.replace(&format!("process {}", std::process::id()), "process 4711");
+    let text = text.replace(&format!("process is {}", std::process::id()), "process is 4711");
+    golden::check_file("messages/preflight.txt", &text);
+    let sources =
+        ["certificates", "etcd", "images", "kubelet/mod", "leftovers", "machine", "network", "ports"];
+    for source in sources {
+        golden::assert_complete(&format!("src/preflight/{source}.rs"), &text);
+    }
+}

@@ -1,0 +1,71 @@
+//! What a check found. Plain data.
+
+/// One thing that keeps the machine from being ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong.
+    pub what: String,
+    /// How that is known, or what follows.
+    pub why: String,
+    /// What to do.
+    pub cure: String,
+}
+
+impl Problem {
+    /// From three sentences without their full stops.
+    pub fn new(what: impl Into<String>, why: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { what: what.into(), why: why.into(), cure: cure.into() }
+    }
+}
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The machine is fine in this respect.
+    Pass(String),
+    /// The machine is not ready.
+    Fail(Vec<Problem>),
+    /// It cannot be seen from here, and why. Stops nothing.
+    Unknown(String),
+    /// As `Fail`, but the user has asked to ignore this check.
+    Ignored(Vec<Problem>),
+}
+
+impl Outcome {
+    /// A failure for one reason.
+    pub(super) fn fail(what: impl Into<String>, why: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self::Fail(vec![Problem::new(what, why, cure)])
+    }
+
+    /// A failure if there are problems.
+    pub(super) fn from_problems(problems: Vec<Problem>, otherwise: impl Into<String>) -> Self {
+        if problems.is_empty() { Self::Pass(otherwise.into()) } else { Self::Fail(problems) }
+    }
+
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Pass(_) => "pass",
+            Self::Fail(_) => "fail",
+            Self::Unknown(_) => "unknown",
+            Self::Ignored(_) => "ignored",
+        }
+    }
+
+    pub(super) fn problems(&self) -> &[Problem] {
+        match self {
+            Self::Fail(problems) | Self::Ignored(problems) => problems,
+            Self::Pass(_) | Self::Unknown(_) => &[],
+        }
+    }
+}
+
+/// A check and what it found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Its name.
+    pub name: &'static str,
+    /// What it makes sure of.
+    pub about: &'static str,
+    /// What it found.
+    pub outcome: Outcome,
+}

@@ -1,0 +1,63 @@
+//! Lists the objects of a control plane.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::ListParams;
+use kube::core::NamespaceResourceScope;
+use kube::{Client, Resource};
+
+use crate::NAMESPACE;
+use crate::cluster::objects::{Kind, Objects};
+use crate::cluster::retry::within;
+
+/// For each request: an API that takes longer is not healthy.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the API reports.
+#[derive(Default)]
+pub(super) struct Inventory {
+    pub has_answered: bool,
+    pub pods: Vec<Pod>,
+    pub leases: Vec<Lease>,
+    pub daemon_sets: Vec<DaemonSet>,
+    pub deployments: Vec<Deployment>,
+    pub secrets: Vec<Secret>,
+    /// What could not be listed, and why.
+    pub unseen: Vec<String>,
+}
+
+/// Lists everything once.
+pub(super) async fn take(client: &Client) -> Inventory {
+    let mut unseen = Vec::new();
+    let (pods, leases, daemon_sets, deployments, secrets) =
+        futures::join!(list(client), list(client), list(client), list(client), list(client));
+    Inventory {
+        has_answered: true,
+        pods: keep("pods", pods, &mut unseen),
+        leases: keep("leases", leases, &mut unseen),
+        daemon_sets: keep("DaemonSets", daemon_sets, &mut unseen),
+        deployments: keep("Deployments", deployments, &mut unseen),
+        secrets: keep("Secrets", secrets, &mut unseen),
+        unseen,
+    }
+}
+
+/// All objects of a kind in kube-system; else why they cannot be listed.
+async fn list<K>(client: &Client) -> Result<Vec<K>, String>
+where
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
+{
+    let objects = Objects::namespaced(client, NAMESPACE);
+    let params = ListParams::default();
+    within(TIMEOUT, objects.list(&params)).await
+}
+
+fn keep<K>(what: &str, listed: Result<Vec<K>, String>, unseen: &mut Vec<String>) -> Vec<K> {
+    listed.unwrap_or_else(|why| {
+        unseen.push(format!("{what} of {NAMESPACE}: {why}"));
+        Vec::new()
+    })
+}
