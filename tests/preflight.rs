@@ -209,7 +209,7 @@ fn static_pods_of_others_are_in_the_way_only_if_they_are_of_a_control_plane() {
         let is_it = |found: &&Problem| found.what.contains(&format!("/{name} ")) && found.why.contains(why);
         assert!(found.iter().any(|found| is_it(&found)), "{name}: {found:#?}");
     };
-    about("bootstrap-scheduler.yaml", "differs from ours");
+    about("bootstrap-scheduler.yaml", "differs from the static pod of this name");
     about("kube-apiserver.yaml", "runs another kube-apiserver");
     about("copy.yaml", "called bootstrap-kube-scheduler");
     assert_eq!(found.len(), 3, "{found:#?}");
@@ -223,7 +223,7 @@ fn an_etcd_of_another_ca_one_that_refuses_us_and_a_dead_one_are_told_apart() {
 
     let other = Machine::render(&external("127.0.0.1:1", &api.etcd.to_string()));
     let found = problem(other.check("etcd"));
-    assert!(found.what.contains("is not of the CA in tls/etcd-client-ca.crt"), "{found:?}");
+    assert!(found.what.contains("is not signed by the CA in tls/etcd-client-ca.crt"), "{found:?}");
 
     machine.take("tls/etcd-client.crt", &other);
     machine.take("tls/etcd-client.key", &other);

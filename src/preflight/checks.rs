@@ -25,7 +25,7 @@ pub(super) const CHECKS: [CheckSpec; 21] = [
     CheckSpec { name: "space", about: "there is room for manifests, keys and etcd's data", decide: machine::space },
     CheckSpec { name: "kubelet", about: "kubelet runs and is healthy", decide: kubelet::health },
     CheckSpec { name: "kubelet-static-pods", about: "kubelet takes static pods from the folder that start writes to", decide: kubelet::static_pods },
-    CheckSpec { name: "kubelet-certificates", about: "kubelet starts static pods before it has a certificate (rotateCertificates)", decide: kubelet::certificates },
+    CheckSpec { name: "kubelet-certificates", about: "kubelet starts static pods before it has a certificate", decide: kubelet::certificates },
     CheckSpec { name: "container-runtime", about: "the container runtime answers and is ready", decide: kubelet::runtime },
     CheckSpec { name: "images", about: "images are on the machine or can be pulled", decide: images::images },
     CheckSpec { name: "ports", about: "the ports of the control plane are free, or held by this cluster", decide: ports::ports },

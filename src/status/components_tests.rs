@@ -97,8 +97,7 @@ fn a_copy_that_stands_in_for_its_pod_is_a_problem() {
     }}});
     told.pods.push(pod("kube-apiserver-x-n1", "n1", "kube-apiserver", &annotations));
     let found = problems(&told, NOW);
-    let expected =
-        "kube-apiserver on n1: the copy kube-apiserver-x-n1 runs until the pod itself is healthy";
+    let expected = "kube-apiserver on n1: the copy kube-apiserver-x-n1 runs until the pod itself is healthy";
     assert_eq!(found, [expected]);
 }
 

@@ -28,7 +28,10 @@ const NOWHERE: &str = "api.nowhere.test";
 const CAUSES: [(&str, &[&str]); 17] = [
     ("image missing", &["image ", " is not on this machine"]),
     ("etcd down", &["etcd at https://", ":2399 does not answer"]),
-    ("wrong etcd CA", &["etcd at https://", " is not of the CA in tls/etcd-client-ca.crt"]),
+    (
+        "wrong etcd CA",
+        &["the certificate of etcd at https://", " is not signed by the CA in tls/etcd-client-ca.crt"],
+    ),
     ("kubelet not running", &["kubelet is not running"]),
     ("kubelet watches another folder", &["kubelet watches another folder than "]),
     ("port taken", &["port 10257 of kube-controller-manager is taken"]),
@@ -46,9 +49,9 @@ const CAUSES: [(&str, &[&str]); 17] = [
     ("not YAML", &["manifests/broken.yaml:3:"]),
     (
         "pod of an earlier file",
-        &["kubelet does not let go of an earlier static pod bootstrap-kube-apiserver"],
+        &["kubelet still runs an earlier version of the static pod bootstrap-kube-apiserver"],
     ),
-    ("unresolved name", &["nobody knows the address of api.nowhere.test"]),
+    ("unresolved name", &["api.nowhere.test, the host of the API's URL, does not resolve"]),
 ];
 
 /// The messages of each cause.

@@ -58,7 +58,7 @@ fn what_keeps_a_machine_from_being_ready_is_named() {
         world.shell(&format!("bootkube render --config {CONFIG} --asset-dir /opt/bootkube/other"));
         let report = preflight(&world, "/opt/bootkube/other");
         assert_eq!(failed(&report), ["etcd"], "{report:#}");
-        assert!(problem(&report, "etcd").contains("is not of the CA in tls/etcd-client-ca.crt"));
+        assert!(problem(&report, "etcd").contains("is not signed by the CA in tls/etcd-client-ca.crt"));
     });
     checks.that("another control plane's static pod is named, and start leaves everything alone", || {
         foreign(&world)
