@@ -133,6 +133,7 @@ docs: ## Build the documents as a book: target/book/index.html (tests/documents.
 .PHONY: golden
 golden: ## Record files, help and messages as the new golden files; the run fails once, so that they are looked at
 	-UPDATE_GOLDEN=1 cargo test --workspace --lib golden
+	-UPDATE_GOLDEN=1 cargo test --workspace --test help
 	UPDATE_GOLDEN=1 cargo test --workspace --test render
 
 .PHONY: man

@@ -9,6 +9,7 @@ const CALLS: [&str; 3] = ["Blocker::new(", "Problem::new(", "Outcome::fail("];
 
 /// Compares `files` (name and content) with the folder `tests/golden/FOLDER`, or records them there if
 /// UPDATE_GOLDEN is set. Recording fails the test, so that `make golden` is followed by a look at the difference.
+#[allow(dead_code, reason = "tests/help.rs includes this file and uses it")]
 pub(crate) fn check_folder(folder: &str, files: &[(String, String)]) {
     let root = root().join(folder);
     if env::var_os("UPDATE_GOLDEN").is_some() && root.exists() {

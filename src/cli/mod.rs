@@ -161,7 +161,3 @@ fn log_filter(directives: &str) -> Result<Targets, Failure> {
         hint: Some("write a level (error, warn, info, debug, trace) or bootkube=debug,kube=info".into()),
     })
 }
-
-#[cfg(test)]
-#[path = "help_tests.rs"]
-mod tests;

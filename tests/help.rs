@@ -1,8 +1,12 @@
 //! Golden files pin the help of every command as users see it on a terminal of 100 columns.
 
-use clap::Command;
+#![allow(clippy::unwrap_used, reason = "a failure here fails the test, with its place")]
 
-use crate::golden;
+#[path = "../src/golden_tests.rs"]
+#[allow(dead_code, reason = "messages are compared by unit tests")]
+mod golden;
+
+use clap::Command;
 
 const WIDTH: usize = 100;
 
@@ -17,8 +21,8 @@ fn helps(command: &mut Command, files: &mut Vec<(String, String)>) {
 }
 
 #[test]
-fn golden_help_of_every_command() {
-    let mut command = super::command().term_width(WIDTH);
+fn the_help_of_every_command_is_as_recorded() {
+    let mut command = bootkube::cli::command().term_width(WIDTH);
     command.build();
     let mut files = Vec::new();
     helps(&mut command, &mut files);
