@@ -17,7 +17,7 @@ use kube::ResourceExt as _;
 
 use super::observed::Api;
 use super::{CHECKPOINT, CHECKPOINT_OF, Id, Role};
-use crate::assets::command::{is_on, runs, switch};
+use crate::assets::command::{self, is_on, runs, switch};
 
 /// Where a pod of kubelet's came from: `api`, or a file.
 const SOURCE: &str = "kubernetes.io/config.source";
@@ -143,8 +143,13 @@ pub fn component(spec: &PodSpec) -> Option<Component<'_>> {
     })
 }
 
+/// The value of a flag in the command line of a container.
+pub fn flag(container: &Container, name: &str) -> Option<String> {
+    command::flag(words(container), name)
+}
+
 /// The command line of a container.
-pub fn words(container: &Container) -> impl Iterator<Item = &str> {
+fn words(container: &Container) -> impl Iterator<Item = &str> {
     container.command.iter().chain(&container.args).flatten().map(String::as_str)
 }
 

@@ -11,7 +11,6 @@ use k8s_openapi::api::core::v1::{Container, Pod, Secret};
 use kube::Client;
 
 use crate::NAMESPACE;
-use crate::assets::command::flag;
 use crate::checkpoint::store::Store;
 use crate::checkpoint::{Id, parent};
 use crate::cluster::objects::Objects;
@@ -54,7 +53,7 @@ fn kept(store: &Store) -> Result<Pair, String> {
 fn files(pod: &Pod) -> Option<[PathBuf; 2]> {
     let spec = pod.spec.as_ref()?;
     let container = parent::component(spec).filter(|component| component.program == SIGNER)?.container;
-    let file = |name: &str| on_machine(pod, container, Path::new(&flag(parent::words(container), name)?));
+    let file = |name: &str| on_machine(pod, container, Path::new(&parent::flag(container, name)?));
     Some([file(FLAGS[0])?, file(FLAGS[1])?])
 }
 

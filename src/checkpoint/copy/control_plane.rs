@@ -17,7 +17,7 @@
 use k8s_openapi::api::core::v1::{Container, PodSpec, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::assets::command::{flag, remove_flag};
+use crate::assets::command::remove_flag;
 use crate::checkpoint::Role;
 use crate::checkpoint::parent::{self, Component};
 
@@ -27,7 +27,7 @@ const PORT_OFFSET: u16 = 200;
 /// Changes what must differ from the pod.
 pub fn adapt(spec: &mut PodSpec, role: Role) {
     let Some(Component { index, program, container }) = parent::component(spec) else { return };
-    let port = flag(parent::words(container), "secure-port")
+    let port = parent::flag(container, "secure-port")
         .map_or_else(|| default_port(program), |port| port.parse().ok());
     let on_host = spec.host_network == Some(true);
     let container = &mut spec.containers[index];
