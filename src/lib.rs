@@ -9,39 +9,52 @@
 //! API, etcd or snapshot ─ recover ─► Assets ─► assets::write ─► directory
 //! ```
 //!
-//! `config`, `pki`, `render`, `assets` and `checkpoint` are synchronous and know neither tokio nor a client. `cluster` alone speaks to
-//! the API, `host` alone changes the machine, `start` combines the two, `preflight`, `diagnose` and `status` only look, and `ui` is told what
-//! happens and never asked.
+//! `config`, `pki`, `render`, `assets` and `checkpoint` are synchronous and know neither tokio nor a client. `cluster`
+//! alone speaks to the API, `host` alone changes the machine, and `start` combines the two. `preflight`, `diagnose` and
+//! `status` change nothing. `ui` only writes.
+//!
+//! Public modules are those that make assets from a configuration, and the command line. Modules marked hidden
+//! are public for `tests/` only, which run them against a real API or kernel; they may change at any time.
 
+#[doc(hidden)]
 pub mod agent;
 pub mod assets;
+#[doc(hidden)]
 pub mod checkpoint;
 pub mod cli;
+#[doc(hidden)]
 pub mod cluster;
 pub mod config;
-pub mod diagnose;
+mod diagnose;
 pub mod error;
 pub mod finding;
 #[cfg(test)]
 #[path = "golden_tests.rs"]
 mod golden;
 mod grpc;
+#[doc(hidden)]
 pub mod handover;
+#[doc(hidden)]
 pub mod host;
-pub mod journal;
-pub mod phase;
+mod journal;
+mod phase;
 pub mod pki;
+#[doc(hidden)]
 pub mod preflight;
+#[doc(hidden)]
 pub mod recover;
 pub mod render;
+#[doc(hidden)]
 pub mod report;
-pub mod reset;
+mod reset;
+#[doc(hidden)]
 pub mod start;
-pub mod status;
+mod status;
 mod timestamp;
+#[doc(hidden)]
 pub mod ui;
-pub mod undo;
-pub mod unpivot;
+mod undo;
+mod unpivot;
 pub mod yaml;
 
 /// Folder that all who change a machine share, and the only one that a wrapper mounts writable.

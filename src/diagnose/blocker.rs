@@ -29,6 +29,7 @@ pub enum Verdict {
     },
 }
 
+#[cfg(test)]
 impl Verdict {
     /// What is in the way, if anything is.
     pub fn blocker(self) -> Option<Blocker> {

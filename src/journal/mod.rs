@@ -27,7 +27,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use file::{Journal, intact, read};
 pub use record::{Command, Line, Record, Role, Run, SCHEMA, Thing};
-pub use state::{ETCD_AUTHORITY, Held, Last, State};
+pub use state::{ETCD_AUTHORITY, State};
 
 use crate::host::files;
 
