@@ -92,6 +92,9 @@ fn a_reader_rebuilds_the_phase_table_from_events_alone() {
 fn every_event() -> Vec<Value> {
     let mut told: Vec<Told> = events::success().into_iter().chain(events::failure()).collect();
     told.push(Told { event: Event::Info("done".into()), ..told[0].clone() });
+    let (what, reason) = ("kubelet".to_owned(), Some("systemctl restart kubelet".to_owned()));
+    let act = Event::Act { phase: "apply objects", act: "restart", what, reason };
+    told.push(Told { event: act, ..told[0].clone() });
     written(&told)
 }
 

@@ -1,5 +1,6 @@
 //! The asset directory: what `render` writes and `start` reads.
 
+pub mod bind_address;
 pub mod command;
 pub mod load;
 pub mod object;

@@ -8,8 +8,9 @@ use clap::{ArgAction, Args, ValueEnum, builder::BoolishValueParser};
 use super::output;
 use super::preflight::{Form, IgnoreArgs};
 use crate::error::{ExitClass, Failure, chain};
+use crate::phase::{Command, phase_names};
 use crate::report::{self, Recorder, Story};
-use crate::start::{self, OnFailure, Options, PhaseTimeout, Report, RequiredPod, Timeouts};
+use crate::start::{self, Apply, Lookup, OnFailure, Options, PhaseTimeout, Report, RequiredPod, Timeouts};
 use crate::ui::{Console, End, Event, EventLines, Hub, Output, Problem, Sink as _};
 
 /// Bring up the cluster that `render` described: run on a controller as root, once its kubelet runs.
@@ -42,7 +43,7 @@ pub(super) struct StartArgs {
     #[command(flatten)]
     ignore: IgnoreArgs,
     /// Longest time that each phase may take
-    #[arg(long, value_name = "DURATION", default_value = "20m", value_parser = start::duration)]
+    #[arg(long, value_name = "DURATION", default_value = Command::Start.default_timeout(), value_parser = start::duration)]
     timeout: Duration,
     /// Wait this long while another start or reset changes this machine [default: do not wait, and say who does]
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration, hide_default_value = true)]
@@ -51,7 +52,7 @@ pub(super) struct StartArgs {
     #[arg(long, value_enum, value_name = "WHAT", default_value = "keep", hide_possible_values = true)]
     on_failure: WhenFailed,
     /// Longest time for one phase, such as wait-for-the-API=5m; may be given several times
-    #[arg(long, value_name = "NAME=DURATION")]
+    #[arg(long, value_name = "NAME=DURATION", long_help = phase_timeout_help())]
     phase_timeout: Vec<PhaseTimeout>,
     /// Print what would be done, in order, and change nothing; objects are compared with a live API, if there is one, as `kubectl diff` does
     #[arg(long)]
@@ -90,6 +91,13 @@ enum WhenFailed {
     Teardown,
 }
 
+fn phase_timeout_help() -> String {
+    format!(
+        "Longest time for one phase, such as wait-for-the-API=5m; may be given several times. Phases: {}",
+        phase_names()
+    )
+}
+
 pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
     let StartArgs {
         asset_dir,
@@ -111,19 +119,14 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
     } = args;
     let ignored = ignore.ignored();
     let options = Options {
-        asset_dir,
-        pod_manifest_path,
-        strict,
-        required_pods,
-        force_conflicts,
-        ignored,
+        lookup: Lookup { asset_dir, pod_manifest_path, required_pods, ignored },
+        apply: Apply { strict, force_conflicts, restart_kubelet },
         timeouts: Timeouts::new(timeout, phase_timeout),
         wait_lock,
         on_failure: match on_failure {
             WhenFailed::Keep => OnFailure::Keep,
             WhenFailed::Teardown => OnFailure::TearDown,
         },
-        restart_kubelet,
         probe,
     };
     if dry_run {
@@ -146,7 +149,7 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
 
 /// Says what would be done.
 fn preview(options: &Options, form: Form) -> Result<(), Failure> {
-    let preview = output::runtime()?.block_on(start::preview(options))?;
+    let preview = output::runtime()?.block_on(start::preview(options)).map_err(start::Error::of_dry_run)?;
     match form {
         Form::Text => output::print(&preview.to_text()),
         Form::Json => output::print(&format!("{:#}\n", preview.to_json())),

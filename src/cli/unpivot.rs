@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::output;
 use crate::error::Failure;
-use crate::start;
+use crate::phase::{Command, duration};
 use crate::ui::{Console, Hub, Output};
 use crate::unpivot::{self, Options, Report};
 
@@ -24,7 +24,7 @@ pub(super) struct UnpivotArgs {
     #[arg(long, value_name = "DIR", default_value = "/etc/kubernetes/manifests")]
     pod_manifest_path: PathBuf,
     /// Longest time that each wait may take
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = start::duration)]
+    #[arg(long, value_name = "DURATION", default_value = Command::Unpivot.default_timeout(), value_parser = duration)]
     timeout: Duration,
 }
 

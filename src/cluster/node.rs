@@ -64,6 +64,11 @@ pub async fn label_and_taint_node(
     persist("label", &format!("node {name}"), attempt).await
 }
 
+/// Whether [`label_and_taint_node`] would change `node`.
+pub fn lacks_marks(node: &Node, labels: &BTreeMap<String, String>, taint: Option<&Taint>) -> bool {
+    lacking(node, labels, taint).is_some()
+}
+
 /// A merge patch with what `node` lacks, good only for the version of it that was read.
 fn lacking(node: &Node, labels: &BTreeMap<String, String>, taint: Option<&Taint>) -> Option<Value> {
     let missing: BTreeMap<_, _> =

@@ -113,6 +113,8 @@ pub enum Command {
     Start,
     /// `bootkube reset`
     Reset,
+    /// `bootkube unpivot`
+    Unpivot,
 }
 
 /// A file or a folder of keys.
@@ -149,6 +151,10 @@ pub enum Role {
     StayingPod,
     /// What that reads.
     EtcdKeys,
+    /// A static pod of the control plane that `unpivot` placed. `start` removes it in its hand-over, `reset` never.
+    ControlPlanePod,
+    /// What those read.
+    ControlPlaneKeys,
 }
 
 impl Role {
@@ -159,7 +165,7 @@ impl Role {
 
     /// Whether it is a static pod.
     pub fn is_pod(self) -> bool {
-        !matches!(self, Self::BootstrapSecrets | Self::EtcdKeys)
+        !matches!(self, Self::BootstrapSecrets | Self::EtcdKeys | Self::ControlPlaneKeys)
     }
 }
 

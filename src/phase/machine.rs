@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::error::Error;
-use crate::host::sockets;
+use crate::host::{addresses, sockets};
 
 /// Between two looks at what cannot be watched: a port, a process.
 pub const PROBE: Duration = Duration::from_millis(50);
@@ -20,12 +20,16 @@ pub fn check_root() -> Result<(), Error> {
 
 /// Addresses that `port` is listened on, one for each listener.
 pub fn on_port(port: u16) -> Result<Vec<IpAddr>, Error> {
-    sockets::on_port(port).map_err(|source| Error::Host { act: "list the listeners of this machine", source })
+    sockets::on_port(port).map_err(Error::host("list the listeners of this machine"))
 }
 
 /// The sockets that listen on `port`.
 pub fn sockets_on(port: u16) -> Result<BTreeSet<u32>, Error> {
-    let found = sockets::listeners(port)
-        .map_err(|source| Error::Host { act: "list the listeners of this machine", source })?;
+    let found = sockets::listeners(port).map_err(Error::host("list the listeners of this machine"))?;
     Ok(found.into_iter().map(|listener| listener.inode).collect())
+}
+
+/// Addresses of this machine, the likeliest for others to use first.
+pub fn local_addresses() -> Result<Vec<IpAddr>, Error> {
+    addresses::local().map_err(Error::host("list the addresses of this machine"))
 }

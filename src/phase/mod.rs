@@ -1,20 +1,24 @@
-//! What the commands that change this machine share: they hold its lock, note in the journal what they do, and work in phases. A phase
-//! has a name, a time and a progress; what keeps a long one waiting is looked for while it lasts.
+//! What the commands that change this machine share. They hold its lock, record in the journal what they do, and work in phases: a
+//! phase has a name, a time and a progress, and while it lasts bootkube looks for what keeps it waiting.
 
+mod act;
 mod error;
 mod explain;
 mod machine;
 mod progress;
 mod runner;
 pub mod session;
+mod table;
 mod timeouts;
 
-pub use error::{Error, Refused};
-pub use machine::{PROBE, check_root, on_port, sockets_on};
+pub use act::{Act, Verb};
+pub use error::Error;
+pub(crate) use error::from_phase;
+pub use machine::{PROBE, check_root, local_addresses, on_port, sockets_on};
 pub use progress::Progress;
 pub use runner::Runner;
-pub use session::unready;
-pub use timeouts::{APPLY, MORE_PHASES, PHASES, PhaseTimeout, Timeouts, duration};
+pub use table::{Command, Phase, Situation};
+pub use timeouts::{PhaseTimeout, Timeouts, duration, phase_names};
 
 /// Elected components, by the name of their lease.
 pub const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::act::Act;
+use super::table::Phase;
 use crate::cluster::apply::{Item, Outcome};
 use crate::diagnose::{self, Blocker, Verdict};
 use crate::ui::{Basis, Event, PodLife, Sink};
@@ -21,7 +23,7 @@ struct Change {
 
 /// How a phase says what it is waiting for.
 pub struct Progress<'a> {
-    phase: &'static str,
+    phase: Phase,
     sink: &'a dyn Sink,
     last: Mutex<Last>,
     change: &'a LastChange,
@@ -49,12 +51,12 @@ struct Last {
 
 impl<'a> Progress<'a> {
     /// That of `phase`, which has just begun. `change` is what the phase before waited for.
-    pub fn new(phase: &'static str, sink: &'a dyn Sink, change: &'a LastChange) -> Self {
+    pub fn new(phase: Phase, sink: &'a dyn Sink, change: &'a LastChange) -> Self {
         Self { phase, sink, last: Mutex::default(), change, obstacles: Mutex::default() }
     }
 
     /// Whose it is.
-    pub fn phase(&self) -> &'static str {
+    pub fn phase(&self) -> Phase {
         self.phase
     }
 
@@ -64,7 +66,7 @@ impl<'a> Progress<'a> {
         let now = Last { on: on.clone(), looked: Some(Instant::now()) };
         let last = std::mem::replace(&mut *lock(&self.last), now);
         if last.on != on {
-            self.sink.tell(Event::Waiting { phase: self.phase, on });
+            self.sink.tell(Event::Waiting { phase: self.phase.name(), on });
         }
     }
 
@@ -102,9 +104,9 @@ impl<'a> Progress<'a> {
         }
         match blocker {
             _ if !is_new => {}
-            None => self.sink.tell(Event::Unblocked { phase: self.phase }),
+            None => self.sink.tell(Event::Unblocked { phase: self.phase.name() }),
             Some(Blocker { what, why, cure }) => {
-                self.sink.tell(Event::Blocked { phase: self.phase, what, why, cure });
+                self.sink.tell(Event::Blocked { phase: self.phase.name(), what, why, cure });
             }
         }
     }
@@ -132,6 +134,12 @@ impl<'a> Progress<'a> {
         if let Some(Change { what: change, since, basis }) = lock(&self.change.0).take() {
             self.sink.tell(Event::Transition { change, act: act.into(), basis, took: since.elapsed() });
         }
+    }
+
+    /// `act` was done, or what it is about was found to be as it should be.
+    pub fn did(&self, act: Act) {
+        let Act { verb, what, reason, .. } = act;
+        self.sink.tell(Event::Act { phase: self.phase.name(), act: verb.name(), what, reason });
     }
 
     /// A pod that is waited for got further.

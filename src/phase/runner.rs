@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::error::Error;
 use super::explain;
 use super::progress::{LastChange, Progress};
+use super::table::Phase;
 use super::timeouts::Timeouts;
 use crate::diagnose::Subject;
 use crate::host::signals::Interrupts;
@@ -58,27 +59,27 @@ impl<'a> Runner<'a> {
     }
 
     /// Runs one phase. If it takes too long, the error holds what it waited for last and what was in its way.
-    pub async fn phase<T>(
+    pub async fn phase<T, E: From<Error>>(
         &mut self,
-        phase: &'static str,
-        work: impl AsyncFnOnce(&Progress) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let started = Instant::now();
-        self.sink.tell(Event::PhaseStarted { phase });
+        phase: Phase,
+        work: impl AsyncFnOnce(&Progress) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let (started, name) = (Instant::now(), phase.name());
+        self.sink.tell(Event::PhaseStarted { phase: name });
         let result = self.run(phase, work).await;
         let elapsed = started.elapsed();
-        let value = result.inspect_err(|_| self.sink.tell(Event::PhaseFailed { phase, elapsed }))?;
-        self.times.push((phase, elapsed));
-        self.sink.tell(Event::PhaseFinished { phase, elapsed });
+        let value = result.inspect_err(|_| self.sink.tell(Event::PhaseFailed { phase: name, elapsed }))?;
+        self.times.push((name, elapsed));
+        self.sink.tell(Event::PhaseFinished { phase: name, elapsed });
         Ok(value)
     }
 
     /// What is being written when a signal comes is written to its end: work is left only where it waits.
-    async fn run<T>(
+    async fn run<T, E: From<Error>>(
         &self,
-        phase: &'static str,
-        work: impl AsyncFnOnce(&Progress) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        phase: Phase,
+        work: impl AsyncFnOnce(&Progress) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.note(|phase| Record::PhaseStarted { phase }, phase)?;
         let progress = Progress::new(phase, self.sink, &self.change);
         let limit = self.timeouts.of(phase);
@@ -87,15 +88,18 @@ impl<'a> Runner<'a> {
             biased;
             result = tokio::time::timeout(limit, work) => match result {
                 Ok(result) => result,
-                Err(_) => Err(self.too_late(limit, &progress).await),
+                Err(_) => Err(self.too_late(limit, &progress).await.into()),
             },
             signal = asked(self.interrupts.as_ref()) => {
                 self.note(|_| Record::Interrupted { signal: signal.to_owned() }, phase)?;
-                Err(Error::Interrupted { signal, phase })
+                Err(Error::Interrupted { signal, phase: phase.name() }.into())
             }
         };
         match result {
-            Ok(value) => self.note(|phase| Record::PhaseFinished { phase }, phase).map(|()| value),
+            Ok(value) => {
+                self.note(|phase| Record::PhaseFinished { phase }, phase)?;
+                Ok(value)
+            }
             Err(error) => {
                 if let Err(unnoted) = self.note(|phase| Record::PhaseFailed { phase }, phase) {
                     let unnoted = crate::error::chain(&unnoted);
@@ -112,12 +116,12 @@ impl<'a> Runner<'a> {
             progress.explained(explain::look(subject, progress.stuck()).await);
         }
         let blocker = progress.blocker().map(Box::new);
-        Error::Timeout { phase: progress.phase(), after: limit, last: progress.last(), blocker }
+        Error::Timeout { phase: progress.phase().name(), after: limit, last: progress.last(), blocker }
     }
 
-    fn note(&self, record: impl FnOnce(String) -> Record, phase: &str) -> Result<(), Error> {
+    fn note(&self, record: impl FnOnce(String) -> Record, phase: Phase) -> Result<(), Error> {
         match self.journal {
-            Some(journal) => Ok(journal.record(record(phase.to_owned()))?),
+            Some(journal) => Ok(journal.record(record(phase.name().to_owned()))?),
             None => Ok(()),
         }
     }
@@ -151,7 +155,7 @@ mod tests {
         let timeouts = Timeouts::new(Duration::from_millis(20), []);
         let mut runner = Runner::new(&sink, &timeouts);
         let result: Result<(), Error> = runner
-            .phase("wait", async |progress| {
+            .phase(Phase::WaitForApi, async |progress| {
                 progress.waiting("the apiserver is silent");
                 progress.waiting("the apiserver is silent");
                 std::future::pending().await
@@ -161,7 +165,7 @@ mod tests {
         assert!(message.contains("wait") && message.contains("the apiserver is silent"), "{message}");
         let events = sink.0.into_inner().unwrap();
         assert_eq!(events.len(), 3, "each change is told once: {events:?}");
-        assert!(matches!(events[2], Event::PhaseFailed { phase: "wait", .. }));
+        assert!(matches!(events[2], Event::PhaseFailed { phase: "wait for the API", .. }));
     }
 
     #[tokio::test]
@@ -169,22 +173,22 @@ mod tests {
         let sink = Recorder(Mutex::default());
         let timeouts = Timeouts::new(Duration::from_secs(1), []);
         let mut runner = Runner::new(&sink, &timeouts);
-        let wait = async |progress: &Progress| {
+        let wait = async |progress: &Progress| -> Result<(), Error> {
             progress.waiting("nobody listens");
             tokio::time::sleep(Duration::from_millis(20)).await;
             progress.found("somebody listens");
             progress.found("this was so at the first look, and not waited for");
             Ok(())
         };
-        runner.phase("wait", wait).await.unwrap();
-        let act = async |progress: &Progress| {
+        runner.phase(Phase::WaitForApi, wait).await.unwrap();
+        let act = async |progress: &Progress| -> Result<(), Error> {
             progress.acts("place");
             progress.acts("place more");
             progress.found("neither was this");
             progress.acts("place yet more");
             Ok(())
         };
-        runner.phase("act", act).await.unwrap();
+        runner.phase(Phase::PlaceOthers, act).await.unwrap();
         let events = sink.0.into_inner().unwrap();
         let told: Vec<_> = events.iter().filter(|e| matches!(e, Event::Transition { .. })).collect();
         let [Event::Transition { change, act, basis: Basis::LastLook, took }] = told[..] else {
@@ -201,7 +205,7 @@ mod tests {
         let mut runner = Runner::new(&sink, &timeouts);
         let blocked = |what: &str, why: &str| Verdict::Blocked(Blocker::new(what, why, "mend it"));
         let result: Result<(), Error> = runner
-            .phase("wait", async |progress| {
+            .phase(Phase::WaitForApi, async |progress| {
                 progress.explained(blocked("etcd is away", "refused 1 time"));
                 progress.explained(blocked("etcd is away", "refused 2 times"));
                 progress.explained(Verdict::Unexplained { unseen: vec!["the runtime".into()] });

@@ -18,11 +18,6 @@ const GRACE: Duration = Duration::from_millis(200);
 /// For a holder of the lock to say who it is: it has just come, and writes that to a disk that may be busy.
 const INTRODUCTION: Duration = Duration::from_secs(5);
 
-/// An error that came before anything was touched.
-pub fn unready(error: impl Into<Error>) -> Error {
-    Error::Unready(Box::new(error.into()))
-}
-
 /// Waits for the lock of this machine as long as `patience` lasts. Who is not root can do no harm, and is told so by the checks.
 pub async fn lock(
     command: &str,

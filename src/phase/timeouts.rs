@@ -4,66 +4,51 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Every phase, in order, by the name it is told under.
-pub const PHASES: [&str; 10] = [
-    "preflight",
-    "place etcd",
-    "place the bootstrap apiserver",
-    "wait for the API",
-    "place the other bootstrap pods",
-    "clear what is stale",
-    APPLY,
-    "wait for the self-hosted control plane",
-    "hand over",
-    "verify",
-];
-/// Those that are rarely needed.
-pub const MORE_PHASES: [&str; 3] =
-    ["remove bootstrap pods of earlier assets", "put the bootstrap apiserver back", "tear down"];
-/// The phase that has a deadline of its own within its time.
-pub const APPLY: &str = "apply objects";
-/// For all objects together. What is still refused then is reported, and does not hold up the rest.
+use super::table::{Command, Phase, flag_name};
+
+/// For all objects together. What the API still refuses then is reported, and does not hold up the rest.
 const APPLY_DEADLINE: Duration = Duration::from_secs(300);
+/// A name that is less like a phase's is no typing error.
+const LIKENESS: f64 = 0.7;
 
 /// Times by phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     all: Duration,
-    named: BTreeMap<&'static str, Duration>,
+    named: BTreeMap<Phase, Duration>,
 }
 
-/// The time of one phase, as a flag gives it: `NAME=DURATION`.
+/// The time of one phase of `start`, as a flag gives it: `NAME=DURATION`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PhaseTimeout {
-    phase: &'static str,
+    phase: Phase,
     limit: Duration,
 }
 
 impl Timeouts {
-    /// Every phase may take `all`, but for those `named`; the last word about one holds.
+    /// Every phase may take `all`, but for those `named`. Where one is named twice the last counts.
     pub fn new(all: Duration, named: impl IntoIterator<Item = PhaseTimeout>) -> Self {
         let named = named.into_iter().map(|PhaseTimeout { phase, limit }| (phase, limit));
         Self { all, named: named.collect() }
     }
 
     /// How long `phase` may take.
-    pub fn of(&self, phase: &str) -> Duration {
-        self.named.get(phase).copied().unwrap_or(self.all)
-    }
-
-    /// The same, but no phase has less than `least`.
-    pub fn at_least(&self, least: Duration) -> Self {
-        let named = self.named.iter().map(|(phase, limit)| (*phase, *limit.max(&least)));
-        Self { all: self.all.max(least), named: named.collect() }
+    pub fn of(&self, phase: Phase) -> Duration {
+        self.named.get(&phase).copied().unwrap_or(self.all).max(phase.at_least())
     }
 
     /// How long objects may take: half of their phase, which also waits for the node.
     pub fn of_objects(&self) -> Duration {
-        match self.named.get(APPLY) {
+        match self.named.get(&Phase::ApplyObjects) {
             Some(limit) => *limit / 2,
             None => (self.all / 2).min(APPLY_DEADLINE),
         }
     }
+}
+
+/// The names that `--phase-timeout` takes.
+pub fn phase_names() -> String {
+    Phase::of(Command::Start).map(Phase::flag_name).collect::<Vec<_>>().join(", ")
 }
 
 impl FromStr for PhaseTimeout {
@@ -72,25 +57,30 @@ impl FromStr for PhaseTimeout {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (name, limit) =
             text.rsplit_once('=').ok_or("write NAME=DURATION, such as wait-for-the-API=5m")?;
-        let all = PHASES.into_iter().chain(MORE_PHASES);
-        let phase = all.clone().find(|phase| flag_name(phase).eq_ignore_ascii_case(&flag_name(name)));
-        let phase = phase.ok_or_else(|| {
-            let names = all.map(flag_name).collect::<Vec<_>>().join(", ");
-            format!("there is no phase `{name}`; there are {names}")
+        let word = flag_name(name);
+        let phase = Phase::of(Command::Start).find(|phase| phase.flag_name().eq_ignore_ascii_case(&word));
+        let phase = phase.ok_or_else(|| match nearest(&word) {
+            Some(near) => {
+                format!("there is no phase `{name}`; did you mean `{near}`? There are {}", phase_names())
+            }
+            None => format!("there is no phase `{name}`; there are {}", phase_names()),
         })?;
         Ok(Self { phase, limit: duration(limit)? })
     }
 }
 
-/// A phase's name as one word, for command lines.
-fn flag_name(phase: &str) -> String {
-    phase.trim().replace(' ', "-")
+fn nearest(word: &str) -> Option<String> {
+    let word = word.to_lowercase();
+    let likeness = |name: &String| strsim::jaro_winkler(&word, &name.to_lowercase());
+    let names = Phase::of(Command::Start).map(Phase::flag_name);
+    let near = names.max_by(|one, other| likeness(one).total_cmp(&likeness(other)))?;
+    (likeness(&near) >= LIKENESS).then_some(near)
 }
 
 /// A time in which something can happen.
 pub fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("nothing can be waited for in no time".into()),
+        Ok(Duration::ZERO) => Err("no phase can end in no time; write one such as 20m".into()),
         Ok(duration) => Ok(duration),
         Err(error) => Err(format!("{error}; write one such as 20m")),
     }
@@ -108,9 +98,16 @@ mod tests {
     #[test]
     fn a_phase_has_the_time_that_was_last_given_for_it_else_that_of_all() {
         let given = timeouts(&["wait-for-the-API=5m", "hand over=7s", "Wait-For-The-api=6m"]);
-        assert_eq!(given.of("wait for the API"), Duration::from_secs(360));
-        assert_eq!(given.of("hand over"), Duration::from_secs(7));
-        assert_eq!(given.of("verify"), Duration::from_secs(1200));
+        assert_eq!(given.of(Phase::WaitForApi), Duration::from_secs(360));
+        assert_eq!(given.of(Phase::HandOver), Duration::from_secs(7));
+        assert_eq!(given.of(Phase::Verify), Duration::from_secs(1200));
+    }
+
+    #[test]
+    fn pods_have_time_to_end_however_little_the_pivot_was_given() {
+        assert_eq!(timeouts(&["tear-down=1s"]).of(Phase::TearDown), Phase::TearDown.at_least());
+        let short = Timeouts::new(Duration::from_secs(1), []);
+        assert_eq!(short.of(Phase::TearDown), Phase::TearDown.at_least());
     }
 
     #[test]
@@ -120,9 +117,13 @@ mod tests {
     }
 
     #[test]
-    fn a_phase_that_there_is_not_is_refused_with_the_list() {
-        let error = "wait=5m".parse::<PhaseTimeout>().unwrap_err();
-        assert!(PHASES.iter().all(|phase| error.contains(&flag_name(phase))), "{error}");
+    fn a_phase_that_does_not_exist_is_refused_with_the_list_and_the_nearest_name() {
+        let error = "wait-for-api=5m".parse::<PhaseTimeout>().unwrap_err();
+        assert!(error.contains("did you mean `wait-for-the-API`?"), "{error}");
+        assert!(Phase::of(Command::Start).all(|phase| error.contains(&phase.flag_name())), "{error}");
+        let error = "xyzzy=5m".parse::<PhaseTimeout>().unwrap_err();
+        assert!(!error.contains("did you mean"), "{error}");
+        assert!("remove-the-agent=5m".parse::<PhaseTimeout>().is_err(), "a phase of unpivot");
         assert!("verify".parse::<PhaseTimeout>().unwrap_err().contains("NAME=DURATION"));
         assert!("verify=soon".parse::<PhaseTimeout>().unwrap_err().contains("20m"));
         assert!("verify=0s".parse::<PhaseTimeout>().is_err());

@@ -19,7 +19,7 @@ pub(super) struct CheckSpec {
 
 /// Every check, in the order of the report: those that others depend on come first.
 #[rustfmt::skip]
-pub(super) const CHECKS: [CheckSpec; 21] = [
+pub(super) const CHECKS: [CheckSpec; 22] = [
     CheckSpec { name: "root", about: "bootkube runs as root", decide: machine::root },
     CheckSpec { name: "clock", about: "no file of the machine is from the future", decide: machine::clock },
     CheckSpec { name: "space", about: "there is room for manifests, keys and etcd's data", decide: machine::space },
@@ -39,6 +39,7 @@ pub(super) const CHECKS: [CheckSpec; 21] = [
     CheckSpec { name: "static-pods", about: "no other static pod is in the way", decide: leftovers::static_pods },
     CheckSpec { name: "bootstrap-secrets", about: "/etc/kubernetes/bootstrap-secrets is free or ours", decide: leftovers::bootstrap_secrets },
     CheckSpec { name: "etcd-keys", about: "/etc/kubernetes/etcd is free or ours", decide: leftovers::etcd_keys },
+    CheckSpec { name: "control-plane-keys", about: "/etc/kubernetes/control-plane is free or ours", decide: leftovers::control_plane_keys },
     CheckSpec { name: "etcd-data", about: "the data folder of etcd is free or this cluster's", decide: leftovers::etcd_data },
     CheckSpec { name: "kubeadm", about: "kubeadm has not made this machine a controller", decide: leftovers::kubeadm },
 ];

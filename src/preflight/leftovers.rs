@@ -10,7 +10,7 @@ use super::subject::Subject;
 use crate::assets::command::{runs, words};
 use crate::checkpoint::{CHECKPOINT_OF, parent};
 use crate::yaml;
-use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS, FIELD_MANAGER};
+use crate::{BOOTSTRAP_SECRETS, CONTROL_PLANE_KEYS, ETCD_KEYS, FIELD_MANAGER};
 
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
@@ -110,6 +110,11 @@ fn file_name(manifest: &Manifest) -> String {
 
 pub fn bootstrap_secrets(_: &Subject<'_>, facts: &Facts) -> Outcome {
     key_folder(BOOTSTRAP_SECRETS, facts)
+}
+
+/// `start` removes this folder when it leads back from `unpivot`: a foreign one must not stop it in its last phase.
+pub fn control_plane_keys(_: &Subject<'_>, facts: &Facts) -> Outcome {
+    key_folder(CONTROL_PLANE_KEYS, facts)
 }
 
 pub fn etcd_keys(subject: &Subject<'_>, facts: &Facts) -> Outcome {

@@ -18,7 +18,7 @@ use crate::error::chain;
 use crate::host::programs::{self, Program};
 use crate::host::{addresses, routes, sockets, static_pods};
 use crate::journal::digest;
-use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS};
+use crate::{BOOTSTRAP_SECRETS, CONTROL_PLANE_KEYS, ETCD_KEYS};
 
 /// The port of kubelet's own API.
 const KUBELET_PORT: u16 = 10250;
@@ -184,7 +184,7 @@ fn is_hidden(name: &str) -> bool {
 }
 
 fn key_folders() -> BTreeMap<PathBuf, Result<(), String>> {
-    let folders = [BOOTSTRAP_SECRETS, ETCD_KEYS].into_iter().map(PathBuf::from);
+    let folders = [BOOTSTRAP_SECRETS, ETCD_KEYS, CONTROL_PLANE_KEYS].into_iter().map(PathBuf::from);
     let check = |folder: &Path| static_pods::check_key_folder(folder).map_err(|error| chain(&error));
     folders.map(|folder| (folder.clone(), check(&folder))).collect()
 }

@@ -16,7 +16,7 @@ use super::*;
 use crate::assets::load::StaticPod;
 use crate::host::cri::Condition;
 use crate::host::programs::Program;
-use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS};
+use crate::{BOOTSTRAP_SECRETS, CONTROL_PLANE_KEYS, ETCD_KEYS};
 
 const IMAGE: &str = "registry.k8s.io/kube-apiserver:v1.36.3";
 const NOW: OffsetDateTime = datetime!(2026-06-01 0:00 UTC);
@@ -122,7 +122,9 @@ pub(super) fn good() -> Facts {
         addresses: Vec::new(),
         volumes: vec![volume("/etc/kubernetes"), volume("/var/lib/etcd")],
         manifests: Ok(Vec::new()),
-        key_folders: [BOOTSTRAP_SECRETS, ETCD_KEYS].map(|folder| (folder.into(), Ok(()))).into(),
+        key_folders: [BOOTSTRAP_SECRETS, ETCD_KEYS, CONTROL_PLANE_KEYS]
+            .map(|folder| (folder.into(), Ok(())))
+            .into(),
         etcd_data: DataFolder::Free,
         kubeadm: Vec::new(),
     }
@@ -162,7 +164,7 @@ fn unknown(change: impl FnOnce(&mut Facts)) -> Vec<&'static str> {
 pub(super) type Change = fn(&mut Facts);
 
 /// Each cause, and words that only its message has.
-pub(super) const CAUSES: [(Change, &str); 27] = [
+pub(super) const CAUSES: [(Change, &str); 28] = [
     (|facts| facts.is_root = false, "root: bootkube does not run as root"),
     (
         |facts| facts.newest = Some(("/f".into(), datetime!(2026-06-02 0:00 UTC))),
@@ -228,6 +230,10 @@ pub(super) const CAUSES: [(Change, &str); 27] = [
     (
         |facts| copied(facts),
         "static-pods: /etc/kubernetes/manifests/own.json is a copy of a pod of a cluster that was",
+    ),
+    (
+        |facts| held(facts, CONTROL_PLANE_KEYS),
+        "control-plane-keys: /etc/kubernetes/control-plane was not made by bootkube",
     ),
     (|facts| held(facts, ETCD_KEYS), "etcd-keys: /etc/kubernetes/etcd was not made by bootkube"),
     (

@@ -223,6 +223,7 @@ impl Story {
                 self.requests.push(Request { path, error, start: at.saturating_sub(took), took });
             }
             Event::Probed(sum) => self.probe = Some(sum),
+            Event::Act { .. } => {} // the journal and the dry run are the places for these
             Event::Transition { change, act, basis, took } => {
                 self.transitions.push(Transition { change, act, basis, at, took });
             }

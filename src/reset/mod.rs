@@ -1,26 +1,29 @@
-//! `bootkube reset`: a bootstrap that did not come to its end is undone on this machine. What would go is known, and shown, before
-//! anything does.
+//! `bootkube reset` undoes a bootstrap on this machine that did not come to its end. What it will remove is known, and shown, before it
+//! removes anything.
 //!
-//! A bootstrap that has come to its end is not undone: the control plane runs itself then, and etcd's pod and keys are its own. Only what
-//! the bootstrap left behind goes. Where the journal is lost, only what shows by itself to be bootkube's goes.
+//! A bootstrap that has come to its end is not undone: the control plane is self-hosted then, and needs etcd's pod and keys. Reset removes
+//! only what the bootstrap left behind. If the journal is lost, it removes only what can be recognised as bootkube's without it.
 
+mod error;
 mod without_journal;
 
 use std::path::{Path, PathBuf};
 
+pub use error::Error;
 pub use without_journal::Doubt;
 
 use crate::assets;
+use crate::error::ExitClass;
 use crate::host::cri;
 use crate::host::lock::{self, Lock};
 use crate::journal::{self, Command, Record, State};
-use crate::phase::{Error, check_root, session};
+use crate::phase::{check_root, session};
 use crate::start::plan::Plan;
 use crate::undo::{self, Left, Removal};
 use crate::{JOURNAL, KUBERNETES};
 use without_journal::Places;
 
-/// By what bootkube's work is known where the journal is lost.
+/// How files of bootkube are recognised if the journal is lost.
 #[derive(Clone, Debug)]
 pub struct Marks {
     /// Assets whose static pods are compared.
@@ -29,25 +32,24 @@ pub struct Marks {
     pub pod_manifest_path: PathBuf,
 }
 
-/// What there is to undo. Nobody else changes the machine as long as this is held.
+/// What there is to undo. It holds the lock of the machine, so no other command changes anything meanwhile.
 #[derive(Debug)]
 pub struct Reset {
     before: State,
     /// What will go, in this order.
     pub removals: Vec<Removal>,
-    /// Whether the control plane runs itself, so that only leftovers go.
+    /// Whether the control plane is self-hosted, so that only leftovers go.
     pub is_complete: bool,
-    /// What cannot be known, where the journal is lost.
+    /// What cannot be known, if the journal is lost.
     pub doubts: Option<Vec<Doubt>>,
     _lock: Lock,
 }
 
 /// Looks what there is to undo: as the journal says or, without one, by `marks`.
 pub fn look(marks: &Marks) -> Result<Reset, Error> {
-    let unready = |error: Error| Error::Unready(Box::new(error));
-    check_root().map_err(unready)?;
+    check_root()?;
     let lock = lock::take(Path::new(KUBERNETES), &session::holder("reset")?)?;
-    let noted = journal::read(Path::new(JOURNAL)).map_err(|error| unready(error.into()))?;
+    let noted = journal::read(Path::new(JOURNAL))?;
     let (before, doubts) = match noted.last {
         Some(_) => (noted, None),
         None => find_without_journal(marks).map(|(found, doubts)| (found, Some(doubts)))?,
@@ -64,17 +66,20 @@ fn find_without_journal(marks: &Marks) -> Result<(State, Vec<Doubt>), Error> {
     let Marks { asset_dir, pod_manifest_path } = marks;
     let plan = |asset_dir: &PathBuf| {
         let layout = assets::load::load(asset_dir).map_err(Error::Assets)?;
-        Plan::new(layout, asset_dir, pod_manifest_path, None)
+        Ok::<_, Error>(Plan::new(layout, asset_dir, pod_manifest_path, None)?)
     };
     without_journal::find(asset_dir.as_ref().map(plan).transpose()?, &Places::with(pod_manifest_path))
 }
 
 impl Reset {
-    /// Takes it away. Returns what stays.
-    pub async fn run(self, waiting: &dyn Fn(String)) -> Result<Vec<Left>, Error> {
+    /// Removes it. Returns what stays.
+    ///
+    /// # Errors
+    /// Something could not be removed. It stays in the journal, and a reset that is run again goes on with it.
+    pub async fn run(self, waiting: &dyn Fn(String)) -> Result<Vec<Left>, undo::Error> {
         let journal = session::begin(Command::Reset, &self.before, None)?;
         let result = undo::undo(&journal, &self.removals, cri::usual_socket(), waiting).await;
-        let exit_code = result.as_ref().map_or_else(|error| error.class() as u8, |_| 0);
+        let exit_code = result.as_ref().map_or(ExitClass::General as u8, |_| 0);
         journal.record(Record::Ended { exit_code })?;
         result
     }

@@ -1,18 +1,21 @@
-//! What a bootstrap has left on a machine whose journal is lost: only what shows by itself that it is bootkube's.
+//! What a bootstrap has left on a machine whose journal is lost: only what can be recognised as bootkube's without it.
 //!
-//! A static pod does so by being the same to the byte as one of the assets, a folder of keys by bootkube's mark. A folder that somebody
-//! else may read is left alone. That a control plane came to run itself shows nowhere for certain, and then etcd is its own: so etcd
-//! and its keys are taken for a leftover only beside the bootstrap apiserver, and where nothing tells of another one.
+//! A static pod is recognised if it is the same to the byte as one of the assets, a folder of keys by bootkube's mark in it. A folder that
+//! any other static pod may read stays. Without a journal it is not certain whether the control plane became self-hosted, in which case it
+//! needs etcd. So etcd and its keys count as a leftover only beside the bootstrap apiserver's file, and if nothing points to another apiserver.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::{Component, Path, PathBuf};
 
+use super::error::Error;
 use crate::host::files::failed;
 use crate::host::static_pods;
 use crate::journal::{ETCD_AUTHORITY, Line, Record, Role, State, Thing};
-use crate::phase::{Error, on_port};
+use crate::phase::on_port;
 use crate::start::plan::{Placement, Plan};
+use crate::yaml;
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS};
 
 /// Where things are on a machine.
@@ -41,14 +44,14 @@ impl Places {
 pub enum Doubt {
     /// Whether any static pod is bootkube's: there are no assets to compare it with.
     NoAssets,
-    /// Whose a static pod is that reads keys with bootkube's mark.
+    /// Whether a static pod that may read keys with bootkube's mark is bootkube's.
     Stranger {
         /// Its file.
         pod: PathBuf,
-        /// What it reads.
+        /// What it may read.
         keys: PathBuf,
     },
-    /// Whether etcd is that of a control plane that runs itself.
+    /// Whether a self-hosted control plane needs etcd.
     Etcd,
 }
 
@@ -60,12 +63,12 @@ impl fmt::Display for Doubt {
             ),
             Self::Stranger { pod, keys } => write!(
                 f,
-                "{} is not known to be bootkube's: it stays, and with it {}, which it reads",
+                "{} is not known to be bootkube's: it stays, and with it {}, which it may read",
                 pod.display(),
                 keys.display()
             ),
             Self::Etcd => f.write_str(
-                "the control plane may have come to run itself, and etcd be its own: etcd's static pod and keys stay",
+                "the control plane may already be self-hosted, with etcd as its static pod: etcd's static pod and keys stay",
             ),
         }
     }
@@ -102,11 +105,9 @@ pub fn find(plan: Option<Plan>, places: &Places) -> Result<(State, Vec<Doubt>), 
 /// Static pods on the machine that are the same as those of `plan`, as it is where the kernel steers and where it does not.
 fn own_pods(mut plan: Plan) -> Vec<Thing> {
     let same = |plan: &Plan| {
-        let staying = plan.staying.iter().map(|pod| (pod, Role::StayingPod));
-        let others = plan.others.iter().map(|pod| (pod, Role::BootstrapPod));
-        let all = staying.chain(others).chain([(&plan.apiserver, Role::BootstrapApiserver)]);
-        let is_there = |(pod, _): &(&Placement, Role)| static_pods::holds_key(&pod.path, &pod.content);
-        all.filter(is_there).map(|(pod, role)| pod.thing(role)).collect::<Vec<_>>()
+        let all = plan.staying.iter().chain(plan.temporary());
+        let is_there = |pod: &&Placement| static_pods::holds_key(&pod.path, &pod.content);
+        all.filter(is_there).map(Placement::thing).collect::<Vec<_>>()
     };
     let mut things = same(&plan);
     plan.step_aside();
@@ -115,19 +116,43 @@ fn own_pods(mut plan: Plan) -> Vec<Thing> {
 }
 
 /// Static pods that may read `folder` and are none of `own`.
+///
+/// # Errors
+/// The folder of static pods, or one of them, cannot be read: what it reads is unknown then, and no key may be removed.
 fn readers(folder: &Path, own: &[Thing], places: &Places) -> Result<Vec<PathBuf>, Error> {
-    let unread = |source| static_pods::Error::File(failed("read", &places.manifests)(source));
-    let name = folder.to_string_lossy();
+    let entries = match places.manifests.read_dir() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|error| unreadable(&places.manifests, error))?,
+    };
     let mut found = Vec::new();
-    for entry in places.manifests.read_dir().into_iter().flatten() {
-        let path = entry.map_err(unread)?.path();
-        let names_it = std::fs::read(&path).is_ok_and(|text| String::from_utf8_lossy(&text).contains(&*name));
-        if names_it && own.iter().all(|thing| thing.path != path) {
+    for entry in entries {
+        let path = entry.map_err(|error| unreadable(&places.manifests, error))?.path();
+        if path.is_dir() || own.iter().any(|thing| thing.path == path) {
+            continue; // kubelet does not look into folders
+        }
+        let content = std::fs::read(&path).map_err(|error| unreadable(&path, error))?;
+        if may_read(&String::from_utf8_lossy(&content), folder) {
             found.push(path);
         }
     }
     found.sort();
     Ok(found)
+}
+
+fn unreadable(path: &Path, source: io::Error) -> Error {
+    static_pods::Error::File(failed("read", path)(source)).into()
+}
+
+/// Whether a static pod mounts `folder`, a part of it, or a folder around it. One that cannot be parsed may do so.
+fn may_read(manifest: &str, folder: &Path) -> bool {
+    let Ok(documents) = yaml::parse(manifest, "") else { return true };
+    let volumes = documents.iter().flat_map(|pod| pod["spec"]["volumes"].as_array().into_iter().flatten());
+    let paths = volumes.filter_map(|volume| volume["hostPath"]["path"].as_str()).map(Path::new);
+    let meets = |path: &Path| {
+        let is_plain = path.components().all(|part| part != Component::ParentDir);
+        !is_plain || path.starts_with(folder) || folder.starts_with(path)
+    };
+    paths.into_iter().any(meets)
 }
 
 /// A folder of keys with as much as has to be known of it: whose data etcd's folder holds.
@@ -225,7 +250,40 @@ mod tests {
         assert_eq!(doubts, expected);
         std::fs::remove_file(places.manifests.join("bootstrap-apiserver.yaml")).unwrap();
         let (state, _) = find(None, &places).unwrap();
-        assert_eq!(names(&state), ["bootstrap-secrets"], "nobody reads it");
+        assert_eq!(names(&state), ["bootstrap-secrets"], "no static pod reads it");
+    }
+
+    #[test]
+    fn keys_stay_that_a_pod_reads_through_a_folder_around_them_or_may_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = machine(folder.path());
+        let foreign = places.manifests.join("foreign.yaml");
+        let around = folder.path().display();
+        for manifest in [
+            format!("spec: {{volumes: [{{hostPath: {{path: {around}}}}}]}}"),
+            format!("spec: {{volumes: [{{hostPath: {{path: {around}/}}}}]}}"),
+            format!("spec: {{volumes: [{{hostPath: {{path: {around}/x/../etcd}}}}]}}"),
+            "{cannot be parsed".to_owned(),
+        ] {
+            std::fs::write(&foreign, &manifest).unwrap();
+            let (state, _) = find(Some(plan(&places)), &places).unwrap();
+            assert_eq!(names(&state), ["bootstrap-apiserver.yaml", "etcd.yaml"], "{manifest}");
+        }
+        std::fs::write(&foreign, "spec: {volumes: [{hostPath: {path: /var/lib/other}}]}").unwrap();
+        assert_eq!(find(Some(plan(&places)), &places).unwrap().0.things.len(), 4);
+    }
+
+    #[test]
+    fn where_static_pods_cannot_be_read_no_key_counts_as_a_leftover() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = machine(folder.path());
+        std::fs::remove_dir_all(&places.manifests).unwrap();
+        std::fs::write(&places.manifests, "no folder").unwrap();
+        assert!(find(None, &places).is_err(), "the folder cannot be listed");
+        std::fs::remove_file(&places.manifests).unwrap();
+        std::fs::create_dir(&places.manifests).unwrap();
+        std::os::unix::fs::symlink("loop.yaml", places.manifests.join("loop.yaml")).unwrap();
+        assert!(find(None, &places).is_err(), "a file cannot be read");
     }
 
     #[test]
@@ -233,7 +291,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let places = machine(folder.path());
         let pod = places.manifests.join("etcd.yaml");
-        std::fs::write(&pod, etcd(&places) + "# changed").unwrap();
+        std::fs::write(&pod, etcd(&places) + " # changed").unwrap();
         let (state, doubts) = find(Some(plan(&places)), &places).unwrap();
         assert_eq!(names(&state), ["bootstrap-secrets", "bootstrap-apiserver.yaml"]);
         assert_eq!(doubts, [Doubt::Stranger { pod, keys: places.etcd_keys.clone() }]);

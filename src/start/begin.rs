@@ -1,6 +1,11 @@
-//! Before the first phase and after the last: the lock, the checks, the journal, and what a failure leaves on the machine.
+//! What surrounds the phases of `start`: the lock, the checks, the journal, and what a failure leaves on the machine.
 //!
-//! Until the journal is begun nothing is touched. From then on everything is noted, and whatever ends the command, running it again goes on.
+//! Nothing is touched before the journal is begun. From then on every act is recorded in it, so whatever ends the command, running it again goes
+//! on.
+//!
+//! # Cancellation
+//! A signal ends a phase where it waits, never in the middle of a write ([`Runner`]). A process that is killed leaves at most one act that the
+//! journal has announced and not confirmed.
 
 use std::io;
 use std::path::Path;
@@ -8,9 +13,10 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::error::{Error, Failed, Left, told};
 use super::objects::Applied;
 use super::observe::{self, Observed};
-use super::options::{OnFailure, Options, Report};
+use super::options::{Lookup, OnFailure, Options, Report};
 use super::pivot::{Begun, pivot};
 use super::plan::Plan;
 use super::{adopt, machine, place, subject};
@@ -18,47 +24,56 @@ use crate::assets::{self, load::Layout};
 use crate::host::signals::Interrupts;
 use crate::host::{cri, steering};
 use crate::journal::{self, Command, Record, State};
-use crate::phase::{Error, Progress, Runner, check_root, session, unready};
+use crate::phase::{self, Phase, Progress, Runner, Situation, check_root, session};
 use crate::ui::{Event, Sink};
 use crate::{JOURNAL, preflight, undo};
 
-/// Said where the kernel refuses.
+/// Warning if the kernel refuses to steer.
 const UNSTEERED: &str = "this machine does not steer connections, so a few may fail when the bootstrap apiserver goes, and more in every \
     later roll of the apiserver";
 /// For services of a machine that was switched on a moment ago.
 const SETTLING: Duration = Duration::from_secs(15);
-/// For pods to end, whatever little time the user gave the pivot.
-const TEARING_DOWN: Duration = Duration::from_secs(300);
 /// Brings up the bootstrap control plane, applies everything, and hands over to what was applied.
 ///
 /// A machine that serves the API already, without a bootstrap pod, is past its pivot: then objects are applied and verified, and
 /// no bootstrap pod is placed.
-pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> {
-    let layout = assets::load::load(&options.asset_dir).map_err(Error::Assets)?;
+///
+/// # Errors
+/// With what is left on the machine.
+pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Failed> {
+    let mut left = Left::Untouched;
+    let result = run(options, sink, &mut left).await;
+    result.map_err(|error| Failed { error, left })
+}
+
+async fn run(options: &Options, sink: &dyn Sink, left: &mut Left) -> Result<Report, Error> {
+    let lookup = &options.lookup;
+    let layout = assets::load::load(&lookup.asset_dir).map_err(Error::Assets)?;
     for warning in &layout.warnings {
         sink.tell(Event::Warning(warning.clone()));
     }
-    let interrupts =
-        Interrupts::listen().map_err(|source| Error::Host { act: "listen for signals", source })?;
+    let interrupts = Interrupts::listen().map_err(phase::Error::host("listen for signals"))?;
     let lock = session::lock("start", options.wait_lock, &interrupts, sink).await?;
     let mut runner = Runner::new(sink, &options.timeouts);
     runner.heed(interrupts);
     let before = match lock {
-        Some(_) => journal::read(Path::new(JOURNAL)).map_err(unready)?,
+        Some(_) => journal::read(Path::new(JOURNAL))?,
         None => State::default(),
     };
-    runner.phase("preflight", async |progress| preflight(&layout, options, &before, progress).await).await?;
+    let checks = async |progress: &Progress| preflight(&layout, lookup, &before, progress).await;
+    runner.phase(Phase::Preflight, checks).await?;
     let assets = digest(&layout);
     let known = subject::relevant(&layout);
-    let plan = plan(layout, options, |error| sink.tell(Event::Warning(format!("{UNSTEERED}: {error}"))))?;
-    runner.look_into(subject::subject(known, &plan, options, &before));
-    let self_hosted = examine(&plan, &before, sink).await.map_err(unready)?;
+    let unsteered = |error| sink.tell(Event::Warning(format!("{UNSTEERED}: {error}")));
+    let plan = plan(layout, lookup, &before, unsteered)?;
+    runner.look_into(subject::subject(known, &plan, lookup, &before));
+    let situation = examine(&plan, &before, sink).await?;
     resumed(&before, &assets, sink);
-    let journal = session::begin(Command::Start, &before, Some(assets)).map_err(unready)?;
+    let journal = session::begin(Command::Start, &before, Some(assets))?;
     runner.note_in(&journal);
-    let begun = Begun { plan: &plan, options, journal: &journal, self_hosted };
-    let work = concluded(&begun, sink, &mut runner);
-    let applied = observe::beside(Observed::of(&plan, options)?, sink, work).await?;
+    let begun = Begun { plan: &plan, options, journal: &journal, situation };
+    let work = concluded(&begun, sink, &mut runner, left);
+    let applied = observe::beside(Observed::of(&plan, options.probe)?, sink, work).await?;
     let Applied { count, refused, node, changed, created: _ } = applied;
     Ok(Report { times: runner.times, applied: count, changed, refused, node })
 }
@@ -66,45 +81,60 @@ pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Error> 
 /// Ends the work if a check of the machine fails; tells what was not seen, and what the user does not mind.
 async fn preflight(
     layout: &Layout,
-    options: &Options,
+    lookup: &Lookup,
     before: &State,
     progress: &Progress<'_>,
 ) -> Result<(), Error> {
-    let look = options.checks(before, SETTLING);
+    let look = lookup.checks(before, SETTLING);
     let checks = preflight::run(layout, &look, |what| progress.waiting(what)).await?;
     preflight::notes(&checks).into_iter().for_each(|note| progress.info(note));
     Ok(preflight::Failed::among(&checks)?)
 }
 
 /// What will be done on this machine: with the static pods that are there, and `unsteered` if its kernel does not steer.
-pub fn plan(layout: Layout, options: &Options, unsteered: impl FnOnce(io::Error)) -> Result<Plan, Error> {
-    let Options { asset_dir, pod_manifest_path, required_pods, .. } = options;
+pub fn plan(
+    layout: Layout,
+    lookup: &Lookup,
+    before: &State,
+    unsteered: impl FnOnce(io::Error),
+) -> Result<Plan, Error> {
+    let Lookup { asset_dir, pod_manifest_path, required_pods, .. } = lookup;
     let mut plan = Plan::new(layout, asset_dir, pod_manifest_path, required_pods.as_deref())?;
     if let (true, Err(error)) = (plan.is_steered, steering::check()) {
         unsteered(error);
         plan.step_aside();
     }
-    adopt::adopt(&mut plan, &options.pod_manifest_path)?;
+    adopt::adopt(&mut plan, pod_manifest_path, before)?;
     Ok(plan)
 }
 
-/// Looks at the machine before it is touched; says whether it is past its pivot.
-async fn examine(plan: &Plan, before: &State, sink: &dyn Sink) -> Result<bool, Error> {
+/// Looks at the machine before it is touched; says which phases will run.
+async fn examine(plan: &Plan, before: &State, sink: &dyn Sink) -> Result<Situation, Error> {
     check_root()?;
-    if !is_past(plan, before).await? {
+    let situation = situation(plan, before).await?;
+    if !situation.is_past_pivot {
         place::check(plan, before)?;
-        return Ok(false);
+        return Ok(situation);
     }
     for path in place::changed_staying(plan, before)? {
         let warning = format!("{} differs from what was rendered and is left as it is", path.display());
         sink.tell(Event::Warning(warning));
     }
-    Ok(true)
+    Ok(situation)
 }
 
-/// Whether an apiserver other than the bootstrap one serves. Where the journal knows of a bootstrap that did not come so far, it is the
-/// bootstrap one, which has not ended yet.
-pub async fn is_past(plan: &Plan, before: &State) -> Result<bool, Error> {
+/// What decides which phases run.
+pub async fn situation(plan: &Plan, before: &State) -> Result<Situation, Error> {
+    Ok(Situation {
+        is_past_pivot: is_past(plan, before).await?,
+        has_orphans: !place::orphans(plan, before).is_empty(),
+        has_static_etcd: !plan.staying.is_empty(),
+    })
+}
+
+/// Whether an apiserver other than the bootstrap one serves. If the journal has a bootstrap that was not handed over, it is the bootstrap one,
+/// which has not ended yet.
+async fn is_past(plan: &Plan, before: &State) -> Result<bool, Error> {
     let is_unfinished = !before.handed_over && !before.things.is_empty();
     let has_begun = is_unfinished || place::has_begun(plan, before);
     Ok(!has_begun && machine::is_served_by_another(plan).await?)
@@ -129,46 +159,61 @@ fn resumed(before: &State, assets: &str, sink: &dyn Sink) {
 }
 
 /// The pivot, and what is left to do when it has ended, well or not.
-async fn concluded(begun: &Begun<'_>, sink: &dyn Sink, runner: &mut Runner<'_>) -> Result<Applied, Error> {
-    let Begun { journal, self_hosted, .. } = *begun;
-    if self_hosted && !journal.state().handed_over {
+async fn concluded(
+    begun: &Begun<'_>,
+    sink: &dyn Sink,
+    runner: &mut Runner<'_>,
+    left: &mut Left,
+) -> Result<Applied, Error> {
+    let Begun { journal, situation, .. } = *begun;
+    if situation.is_past_pivot && !journal.state().handed_over {
         journal.record(Record::HandedOver)?; // by a bootkube whose journal is lost
     }
-    let result = match pivot(begun, runner).await {
-        Err(failed) if is_torn_down(begun, &failed) => Err(torn_down(failed, begun, sink).await),
-        result => result,
+    let result = pivot(begun, runner).await;
+    if let Err(failed) = &result {
+        let is_gone = is_torn_down(begun, failed) && tear_down(begun, sink).await;
+        *left = if is_gone { Left::TornDown } else { what_is_left(&journal.state()) };
+    }
+    let exit_code = match &result {
+        Ok(_) => 0,
+        Err(error) => error.class(*left == Left::Untouched) as u8,
     };
-    let exit_code = result.as_ref().map_or_else(|error| error.class() as u8, |_| 0);
     if let Err(error) = journal.record(Record::Ended { exit_code }) {
         let error = crate::error::chain(&error);
-        sink.tell(Event::Warning(format!("the end is not noted in the journal: {error}")));
+        sink.tell(Event::Warning(format!("the end is not recorded in the journal: {error}")));
     }
     result
 }
 
-/// Whether what was placed goes after this. Who interrupts means to go on.
-fn is_torn_down(begun: &Begun<'_>, failed: &Error) -> bool {
-    begun.options.on_failure == OnFailure::TearDown && !matches!(failed, Error::Interrupted { .. })
+/// By what the journal says. Of a self-hosted control plane etcd's pod is no part of a bootstrap.
+fn what_is_left(state: &State) -> Left {
+    let is_of_bootstrap = state.things.values().any(|held| held.role.is_temporary() || !state.handed_over);
+    if is_of_bootstrap { Left::Placed } else { Left::NothingPlaced }
 }
 
-/// Removes what was placed; the error to tell remains `failed`.
-async fn torn_down(failed: Error, begun: &Begun<'_>, sink: &dyn Sink) -> Error {
+/// Whether what was placed goes after this. A user who sends a signal means to go on.
+fn is_torn_down(begun: &Begun<'_>, failed: &Error) -> bool {
+    let is_interrupted = matches!(failed, Error::Phase(phase::Error::Interrupted { .. }));
+    begun.options.on_failure == OnFailure::TearDown && !is_interrupted
+}
+
+/// Removes what was placed. Whether that worked; if not, the warning says why.
+async fn tear_down(begun: &Begun<'_>, sink: &dyn Sink) -> bool {
     let Begun { journal, options, .. } = *begun;
-    let timeouts = options.timeouts.at_least(TEARING_DOWN);
-    let mut runner = Runner::new(sink, &timeouts);
+    let mut runner = Runner::new(sink, &options.timeouts);
     runner.note_in(journal);
-    let tear_down = async |progress: &Progress| {
+    let work = async |progress: &Progress| {
         let removals = undo::removals(&journal.state());
         let left =
             undo::undo(journal, &removals, cri::usual_socket(), &|what| progress.waiting(what)).await?;
         left.into_iter().for_each(|left| progress.warn(left.to_string()));
         Ok(())
     };
-    match runner.phase("tear down", tear_down).await {
-        Ok(()) => Error::TornDown(Box::new(failed)),
+    match runner.phase(Phase::TearDown, work).await {
+        Ok(()) => true,
         Err(error) => {
-            sink.tell(Event::Warning(format!("not torn down: {}", crate::error::chain(&error))));
-            failed
+            sink.tell(Event::Warning(told(&error)));
+            false
         }
     }
 }

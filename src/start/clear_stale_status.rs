@@ -1,122 +1,268 @@
-//! What an API that has just come back still says of the time before: after a power cut, or with the etcd of a machine that is no more.
+//! What an API that has just come back still says of the time before: after a power cut, or with the etcd of a machine that is gone.
 //!
-//! Pods are Ready in it that nobody runs, leases are held by processes that have ended, nodes are alive that are not. Whoever believed it
-//! would take the bootstrap control plane away and leave nothing. So, before anything is waited for:
+//! In such an API pods are Ready that do not run, and leases are held by processes that have ended. If `start` believed it, it would remove the
+//! bootstrap control plane and leave nothing. So before it waits for anything:
 //!
-//! - The pods of the control plane on this machine are told to be unready. Kubelet, which knows, says otherwise within ten seconds.
-//! - Those on a machine whose kubelet has been silent for a minute, or which has no node, are removed, so that others take their place.
-//!   The control plane keeps no state in its pods, and its leaders are elected: one that lives on unseen does no harm.
-//! - A leader's lease that ran out is let go, which spares its successor the same wait again.
+//! - Required pods on this machine are marked not Ready. Kubelet, which knows better, corrects that within ten seconds.
+//! - Pods of the control plane on a machine that is gone are deleted, so that their workloads create new ones. A machine is gone if it has no
+//!   Node, or if its kubelet does not renew its lease while `start` watches for as long as such a lease is good. Only workloads that bootkube
+//!   renders are touched: their pods keep no state, and their leaders are elected.
+//! - The lease of a leader of this machine that ran out is released, which spares the next leader the wait.
 //!
-//! A cluster that is born has none of this. Nodes stay: kubelet registers under its own name again, and the controller manager sees to the rest.
+//! Times that other machines wrote are never compared with the clock of this one. A new cluster has none of this. Nodes stay: kubelet registers
+//! under its own name again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
+use super::error::Error;
 use super::required::Required;
-use crate::FIELD_MANAGER;
 use crate::cluster::node::is_node_at;
 use crate::cluster::objects::{Kind, Objects};
+use crate::cluster::wait::{self, Scope, wait_for};
 use crate::cluster::{self, lease, pods};
 use crate::handover::SERVING;
-use crate::host::addresses;
-use crate::phase::{Error, Progress};
+use crate::phase::{Act, LEADERS, Progress, Verb, local_addresses};
+use crate::{FIELD_MANAGER, NAMESPACE};
 
-/// Where kubelets say that they live.
+/// Where kubelets renew their leases.
 const HEARTBEATS: &str = "kube-node-lease";
-/// Silence after which a machine is not waited for: kubelets speak every ten seconds, and the controller manager gives up after fifty.
-const SILENCE: Duration = Duration::from_secs(60);
-/// What kubelet alone knows about a pod.
+/// How long a kubelet's lease is good without being renewed; kubelets renew theirs every ten seconds.
+const SILENCE: Duration = Duration::from_secs(40);
+/// Longer than a leader of ours holds its lease without renewing it.
+const LEASE: Duration = Duration::from_secs(20);
+/// What only kubelet knows about a pod.
 const CONDITIONS: [&str; 3] = ["Ready", "ContainersReady", SERVING];
+/// Workloads that bootkube renders, by the kind of their pods' owner.
+const CONTROL_PLANE: [(&str, &str); 4] = [
+    ("DaemonSet", "kube-apiserver"),
+    ("DaemonSet", "pod-checkpointer"),
+    ("ReplicaSet", "kube-controller-manager"),
+    ("ReplicaSet", "kube-scheduler"),
+];
 
-/// What there is to know of machines.
-struct Machines {
-    /// Names of this machine's nodes.
-    own: BTreeSet<String>,
-    /// Names of nodes that are alive.
-    alive: BTreeSet<String>,
+/// Something that the API should not be believed.
+pub enum Stale {
+    /// A pod of this machine is Ready, by a kubelet that has not reported since.
+    Ready(Box<Pod>),
+    /// A pod of the control plane is on a machine that is gone.
+    Lost(Box<Pod>),
+    /// A process of this machine that has ended holds a lease.
+    Held {
+        /// Name of the lease.
+        lease: &'static str,
+        /// Its holder.
+        holder: String,
+    },
 }
 
-/// Clears it away. `required` are the workloads whose pods will be believed, `leaders` the leases.
-pub async fn clear(
-    client: &Client,
-    required: &[Required],
-    leaders: &[&str],
-    progress: &Progress<'_>,
-) -> Result<(), Error> {
-    let now = Timestamp::now();
-    let machines = machines(client, now).await?;
-    let namespaces: BTreeSet<&str> = required.iter().map(|required| required.namespace.as_str()).collect();
-    for namespace in namespaces {
-        let pods: Objects<Pod> = Objects::namespaced(client, namespace);
-        let mut found = list(&pods).await?;
-        found.retain(|pod| {
-            required.iter().any(|required| required.namespace == namespace && required.names(pod))
-        });
-        for pod in found {
-            clear_pod(&pods, &pod, &machines, progress).await?;
+impl Stale {
+    /// What is done about it.
+    pub fn act(&self) -> Act {
+        let name = |pod: &Pod| format!("Pod {}/{}", pod.namespace().unwrap_or_default(), pod.name_any());
+        match self {
+            Self::Ready(pod) => Act::new(Verb::MarkUnready, name(pod)),
+            Self::Lost(pod) => Act::new(Verb::Delete, name(pod)).because("its machine is gone"),
+            Self::Held { lease, holder } => Act::new(Verb::Release, format!("Lease {NAMESPACE}/{lease}"))
+                .because(format!("{holder} has ended")),
         }
     }
-    for name in leaders {
-        let leader = lease::leader(client, name).await?;
-        if let Some(leader) = leader.filter(|leader| has_run_out(leader, now)) {
-            lease::release_lease(client, name, &leader.holder).await?;
-            progress.info(format!("the lease of {name} was let go: {} has not renewed it", leader.holder));
+}
+
+/// Finds it, among the pods of `required` workloads. May take [`SILENCE`] if pods are on machines that do not report.
+pub async fn find(
+    client: &Client,
+    required: &[Required],
+    waiting: &dyn Fn(String),
+) -> Result<Vec<Stale>, Error> {
+    let local = local_addresses()?;
+    let nodes = list(&Objects::<Node>::all(client)).await?;
+    let own: BTreeSet<String> =
+        nodes.iter().filter(|node| is_node_at(&local, node)).map(ResourceExt::name_any).collect();
+    let found = required_pods(client, required).await?;
+    let is_own = |pod: &Pod| node_of(pod).is_some_and(|node| own.contains(node));
+    let lost = |pod: &Pod| is_control_plane(pod) && node_of(pod).is_some() && !is_own(pod);
+    let elsewhere: BTreeSet<String> =
+        found.iter().filter(|pod| lost(pod)).filter_map(node_of).map(str::to_owned).collect();
+    let known = nodes.iter().map(ResourceExt::name_any);
+    let suspects: BTreeSet<String> = known.filter(|name| elsewhere.contains(name)).collect();
+    let alive = alive(client, suspects, waiting).await;
+    let mut stale = Vec::new();
+    for pod in found {
+        match node_of(&pod) {
+            Some(node) if own.contains(node) && is_ready(&pod) => stale.push(Stale::Ready(Box::new(pod))),
+            Some(node) if lost(&pod) && !alive.contains(node) => stale.push(Stale::Lost(Box::new(pod))),
+            _ => {}
         }
+    }
+    stale.extend(held_leases(client, &own).await?);
+    Ok(stale)
+}
+
+/// Clears it away.
+pub async fn clear(client: &Client, required: &[Required], progress: &Progress<'_>) -> Result<(), Error> {
+    for stale in find(client, required, &|why| progress.waiting(why)).await? {
+        match &stale {
+            Stale::Ready(pod) => mark_unready(client, pod).await?,
+            Stale::Lost(pod) => {
+                progress.info(format!("deletes pod {}: its machine is gone", pod.name_any()));
+                delete(client, pod).await?;
+            }
+            Stale::Held { lease, holder } => {
+                lease::release_lease(client, lease, holder).await?;
+                progress.info(format!("released the lease of {lease}: {holder} has ended"));
+            }
+        }
+        progress.did(stale.act());
     }
     Ok(())
 }
 
-/// What is to become of a pod.
-#[derive(Debug, PartialEq, Eq)]
-enum Fate {
-    Stays,
-    Unready,
-    Removed,
-}
-
-fn fate(pod: &Pod, machines: &Machines) -> Fate {
-    let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) else { return Fate::Stays };
-    let is_ready = pods::condition(pod, "Ready").is_some_and(|condition| condition.status == "True");
-    match (machines.own.contains(node), machines.alive.contains(node)) {
-        (true, _) if is_ready => Fate::Unready,
-        (true, _) | (false, true) => Fate::Stays,
-        (false, false) => Fate::Removed,
+async fn required_pods(client: &Client, required: &[Required]) -> Result<Vec<Pod>, Error> {
+    let namespaces: BTreeSet<&str> = required.iter().map(|required| required.namespace.as_str()).collect();
+    let mut found = Vec::new();
+    for namespace in namespaces {
+        let here = |pod: &Pod| required.iter().any(|one| one.namespace == namespace && one.names(pod));
+        let all: Vec<Pod> = list(&Objects::namespaced(client, namespace)).await?;
+        found.extend(all.into_iter().filter(here));
     }
+    Ok(found)
 }
 
-async fn clear_pod(
-    pods: &Objects<Pod>,
-    pod: &Pod,
-    machines: &Machines,
-    progress: &Progress<'_>,
-) -> Result<(), Error> {
-    let name = pod.name_any();
-    let done = match fate(pod, machines) {
-        Fate::Stays => return Ok(()),
-        Fate::Unready => {
-            let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-            pods.bare.patch_status(&name, &params, &Patch::Strategic(unready(pod))).await.map(drop)
-        }
-        Fate::Removed => {
-            progress.info(format!("pod {name} is removed: its machine is silent"));
-            pods.bare.delete(&name, &DeleteParams::default().grace_period(0)).await.map(drop)
+fn node_of(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.node_name.as_deref()
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    pods::condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
+}
+
+/// Whether `pod` belongs to a workload that bootkube renders. A name that only begins the same does not.
+fn is_control_plane(pod: &Pod) -> bool {
+    let hash = pod.labels().get("pod-template-hash").map(String::as_str).unwrap_or_default();
+    let owns = |kind: &str, owner: &str| {
+        CONTROL_PLANE.iter().any(|(known, name)| match *known {
+            "ReplicaSet" => {
+                kind == *known && owner.strip_prefix(name).is_some_and(|rest| rest == format!("-{hash}"))
+            }
+            _ => kind == *known && owner == *name,
+        })
+    };
+    pod.namespace().as_deref() == Some(NAMESPACE)
+        && pod
+            .owner_references()
+            .iter()
+            .any(|owner| owner.controller == Some(true) && owns(&owner.kind, &owner.name))
+}
+
+/// Those of the nodes `suspects` whose kubelets renew their leases while this watches, for [`SILENCE`] at most.
+async fn alive(client: &Client, suspects: BTreeSet<String>, waiting: &dyn Fn(String)) -> BTreeSet<String> {
+    let mut watched = Watched::default();
+    if suspects.is_empty() {
+        return watched.alive;
+    }
+    let is_done = |seen: &wait::Watched<Lease>| {
+        watched.see(
+            seen.iter()
+                .filter_map(|lease| Some((lease.name_any(), lease.spec.as_ref()?.renew_time.clone()?))),
+        );
+        match suspects.iter().find(|name| !watched.alive.contains(*name)) {
+            None => wait::Progress::Done(()),
+            Some(silent) => {
+                wait::Progress::Not(format!("the kubelet of {silent} has not renewed its lease yet"))
+            }
         }
     };
-    match done {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()), // somebody else did
-        done => Ok(done.map_err(|error| cluster::Error::refused("clear", format!("pod {name}"), &error))?),
+    let leases: Objects<Lease> = Objects::namespaced(client, HEARTBEATS);
+    let mut told: Vec<String> = Vec::new();
+    let mut tell = |why: &str| told.push(why.to_owned());
+    let wait = wait_for(leases, Scope::default(), is_done, &mut tell);
+    waiting(format!("looks for {} s whether kubelets of other machines are alive", SILENCE.as_secs()));
+    if tokio::time::timeout(SILENCE, wait).await.is_err() {
+        tracing::debug!(?told, "not every kubelet is alive");
+    }
+    watched.alive
+}
+
+/// Leases that were renewed since they were seen first: no clock is asked.
+#[derive(Default)]
+struct Watched {
+    first: BTreeMap<String, MicroTime>,
+    alive: BTreeSet<String>,
+}
+
+impl Watched {
+    fn see(&mut self, leases: impl Iterator<Item = (String, MicroTime)>) {
+        for (name, renewed) in leases {
+            let first = self.first.entry(name.clone()).or_insert_with(|| renewed.clone());
+            if *first != renewed {
+                self.alive.insert(name);
+            }
+        }
     }
 }
 
-/// Every condition that says more than anybody knows.
+/// Leases that processes of this machine hold, by their identities, and have not renewed for long by the clock of this machine, which is
+/// theirs too.
+async fn held_leases(client: &Client, own: &BTreeSet<String>) -> Result<Vec<Stale>, Error> {
+    let (now, mut held) = (Timestamp::now(), Vec::new());
+    for lease in LEADERS {
+        if let Some(leader) = lease::leader(client, lease).await?.filter(|leader| has_ended(leader, own, now))
+        {
+            held.push(Stale::Held { lease, holder: leader.holder });
+        }
+    }
+    Ok(held)
+}
+
+/// An identity is the machine's name and an id of the process, with `_` between them.
+fn has_ended(leader: &lease::Leader, own: &BTreeSet<String>, now: Timestamp) -> bool {
+    let is_own = leader.holder.rsplit_once('_').is_some_and(|(machine, _)| own.contains(machine));
+    is_own && leader.renewed.as_ref().is_none_or(|renewed| is_older(renewed.0, LEASE, now))
+}
+
+fn is_older(moment: Timestamp, than: Duration, now: Timestamp) -> bool {
+    u64::try_from(now.as_second() - moment.as_second()).is_ok_and(|seconds| seconds > than.as_secs())
+}
+
+async fn mark_unready(client: &Client, pod: &Pod) -> Result<(), Error> {
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    let pods = pods_beside(client, pod);
+    cleared(
+        pod,
+        pods.bare.patch_status(&pod.name_any(), &params, &Patch::Strategic(unready(pod))).await.map(drop),
+    )
+}
+
+async fn delete(client: &Client, pod: &Pod) -> Result<(), Error> {
+    let params = DeleteParams::default().grace_period(0);
+    cleared(pod, pods_beside(client, pod).bare.delete(&pod.name_any(), &params).await.map(drop))
+}
+
+fn pods_beside(client: &Client, pod: &Pod) -> Objects<Pod> {
+    Objects::namespaced(client, &pod.namespace().unwrap_or_default())
+}
+
+/// A pod that does not exist any more counts as cleared.
+fn cleared(pod: &Pod, done: kube::Result<()>) -> Result<(), Error> {
+    match done {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        done => {
+            let refused = |error| cluster::Error::refused("clear", format!("pod {}", pod.name_any()), &error);
+            Ok(done.map_err(refused)?)
+        }
+    }
+}
+
+/// A status in which nothing holds that only kubelet knows.
 fn unready(pod: &Pod) -> serde_json::Value {
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let holds = |kind: &&&str| pods::condition(pod, kind).is_some_and(|condition| condition.status == "True");
@@ -129,71 +275,11 @@ fn unready(pod: &Pod) -> serde_json::Value {
     json!({"status": {"conditions": CONDITIONS.iter().filter(holds).map(condition).collect::<Vec<_>>()}})
 }
 
-async fn machines(client: &Client, now: Timestamp) -> Result<Machines, Error> {
-    let local = addresses::local()
-        .map_err(|source| Error::Host { act: "list the addresses of this machine", source })?;
-    let nodes = list(&Objects::<Node>::all(client)).await?;
-    let own = nodes.iter().filter(|node| is_node_at(&local, node)).map(ResourceExt::name_any).collect();
-    let beats: Vec<Lease> = list(&Objects::namespaced(client, HEARTBEATS)).await?;
-    let beat = |lease: &Lease| Some((lease.name_any(), lease.spec.as_ref()?.renew_time.as_ref()?.0));
-    let beats: BTreeMap<String, Timestamp> = beats.iter().filter_map(beat).collect();
-    let is_alive = |name: &String| beats.get(name).is_some_and(|beat| !is_older(*beat, SILENCE, now));
-    let alive = nodes.iter().map(ResourceExt::name_any).filter(is_alive).collect();
-    Ok(Machines { own, alive })
-}
-
-/// By the clocks of whoever wrote and of this machine.
-fn has_run_out(leader: &lease::Leader, now: Timestamp) -> bool {
-    // The longest that one of ours is held without being renewed, and some patience with clocks.
-    leader.renewed.as_ref().is_none_or(|renewed| is_older(renewed.0, Duration::from_secs(20), now))
-}
-
-fn is_older(moment: Timestamp, than: Duration, now: Timestamp) -> bool {
-    u64::try_from(now.as_second() - moment.as_second()).is_ok_and(|seconds| seconds > than.as_secs())
-}
-
 async fn list<K: Kind>(objects: &Objects<K>) -> Result<Vec<K>, Error> {
     let found = objects.list(&ListParams::default()).await;
     Ok(found.map_err(|error| cluster::Error::refused("list", K::plural(&()), &error))?)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pod(node: &str, ready: &str) -> Pod {
-        let spec = json!({"containers": [], "nodeName": node});
-        let conditions = json!([{"type": "Ready", "status": ready}, {"type": SERVING, "status": "True"}]);
-        serde_json::from_value(
-            json!({"metadata": {"name": "p"}, "spec": spec, "status": {"conditions": conditions}}),
-        )
-        .unwrap()
-    }
-
-    #[test]
-    fn pods_of_this_machine_are_unready_until_kubelet_speaks_and_those_of_silent_ones_go() {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let machines = Machines { own: names(&["own"]), alive: names(&["own", "other"]) };
-        let fate = |node: &str, ready: &str| fate(&pod(node, ready), &machines);
-        assert_eq!(fate("own", "True"), Fate::Unready);
-        assert_eq!(fate("own", "False"), Fate::Stays);
-        assert_eq!(fate("other", "True"), Fate::Stays);
-        assert_eq!(fate("silent", "True"), Fate::Removed);
-        assert_eq!(fate("silent", "False"), Fate::Removed);
-    }
-
-    #[test]
-    fn only_conditions_that_hold_are_taken_back() {
-        let patch = unready(&pod("own", "True"));
-        let kinds: Vec<_> =
-            patch["status"]["conditions"].as_array().unwrap().iter().map(|it| it["type"].clone()).collect();
-        assert_eq!(kinds, ["Ready", SERVING]);
-    }
-
-    #[test]
-    fn a_clock_that_is_ahead_makes_nobody_silent() {
-        let at = |second| Timestamp::from_second(second).unwrap();
-        assert!(is_older(at(0), SILENCE, at(61)));
-        assert!(!is_older(at(0), SILENCE, at(60)) && !is_older(at(100), SILENCE, at(0)));
-    }
-}
+#[path = "clear_stale_status_tests.rs"]
+mod tests;

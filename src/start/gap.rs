@@ -1,20 +1,21 @@
 //! Handing the port over where only one apiserver can have it: the API of this machine is away for some seconds.
 //!
-//! An apiserver that would fail anyway is not worth a gap, so it must lack nothing but the port, as far as its log tells. Its pod is made
-//! anew first: kubelet lets one that has failed for minutes wait for minutes more, which would be the length of the gap. And what was taken
-//! away is put back if the self-hosted one does not serve. Nobody's process is ended but the bootstrap apiserver's, by kubelet.
+//! An apiserver that would fail anyway is not worth a gap, so as far as its log tells it must lack nothing but the port. Its pod is deleted
+//! first, if it has failed: kubelet's back-off would be the length of the gap. If the self-hosted apiserver does not serve, the bootstrap one
+//! is put back.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use kube::Client;
 
+use super::error::Error;
 use super::machine;
 use super::observe::blocked_apiserver::{self, BlockedApiserver};
 use super::place::Placer;
 use super::plan::Plan;
 use crate::error::chain;
-use crate::phase::{Error, PROBE, sockets_on};
+use crate::phase::{PROBE, sockets_on};
 
 /// For the self-hosted apiserver, from the moment in which the bootstrap one is taken away.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -48,7 +49,7 @@ pub async fn hand_over(placer: &Placer<'_>, why: &str, client: &Client, node: &s
     Ok(())
 }
 
-/// Whether an apiserver serves that is none of those who listened as `before`; if not, why.
+/// Whether an apiserver serves on other sockets than `before`; if not, why.
 async fn served_by_another(plan: &Plan, before: &BTreeSet<u32>) -> Result<Result<(), String>, Error> {
     match sockets_on(plan.api_port())?.is_disjoint(before) {
         true => Ok(machine::serving(plan).await?.map(drop)),
@@ -56,8 +57,8 @@ async fn served_by_another(plan: &Plan, before: &BTreeSet<u32>) -> Result<Result
     }
 }
 
-/// After a hand-over that failed in the gap: puts the bootstrap apiserver back, if nobody serves in its place, and tells what the
-/// self-hosted one complained of. What fails here is only told: the failure before is the one to be reported.
+/// After a hand-over that failed in the gap: puts the bootstrap apiserver back, unless the self-hosted one serves after all, and reports what
+/// that one complained of. What fails here is a warning: the failure before is the one that ends the command.
 pub async fn put_back(placer: &Placer<'_>, client: &Client, node: &str) {
     let Placer { plan, progress, .. } = *placer;
     if matches!(machine::serving(plan).await, Ok(Ok(_))) {
@@ -70,7 +71,9 @@ pub async fn put_back(placer: &Placer<'_>, client: &Client, node: &str) {
     progress.warn("the bootstrap apiserver was put back, since the self-hosted one does not serve");
     match tokio::time::timeout(RETURN, machine::wait_api(plan, machine::READY, progress)).await {
         Ok(Ok(endpoint)) => progress.info(format!("the API answers again at {endpoint}")),
-        Ok(Err(error)) => progress.warn(format!("nobody knows whether the API answers: {}", chain(&error))),
+        Ok(Err(error)) => {
+            progress.warn(format!("it is not known whether the API answers: {}", chain(&error)))
+        }
         Err(_) => progress
             .warn("the API does not answer yet; kubelet starts the bootstrap apiserver again until it does"),
     }

@@ -9,9 +9,10 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::sync::Notify;
 
+use super::error::Error;
 use super::machine;
 use super::plan::Plan;
-use crate::phase::{Error, Progress};
+use crate::phase::{Act, Progress, Verb};
 
 /// Type of the Secret that a joining kubelet's token is known by.
 pub const BOOTSTRAP_TOKEN: &str = "bootstrap.kubernetes.io/token";
@@ -30,10 +31,18 @@ pub async fn restart(
     machine::wait_api(plan, machine::READY, progress).await?;
     progress.acts("restart kubelet");
     match run(command).await {
-        Ok(()) => progress.info("kubelet was restarted"),
+        Ok(()) => {
+            progress.info("kubelet was restarted");
+            progress.did(act(command));
+        }
         Err(error) => progress.warn(format!("kubelet was not restarted by `{command}`: {error}")),
     }
     Ok(())
+}
+
+/// Restarting kubelet by `command`.
+pub fn act(command: &str) -> Act {
+    Act::new(Verb::Restart, "kubelet").because(command)
 }
 
 async fn run(command: &str) -> io::Result<()> {

@@ -1,23 +1,22 @@
-//! The machine's side of a pivot, looked at: who listens on the API port, and whether they are ready. Nothing here changes it.
+//! Which apiservers listen on the API's port of this machine, and whether they are ready. Nothing here changes the machine.
 
 use std::net::{IpAddr, SocketAddr};
 
 use futures::future::join_all;
 use kube::Client;
 
+use super::error::Error;
 use super::plan::Plan;
 use crate::cluster::connect::{self, Readyz};
-use crate::host::addresses;
-use crate::phase::{Error, PROBE, Progress, on_port};
+use crate::phase::{PROBE, Progress, local_addresses, on_port};
 
 /// Answered when an apiserver has done all it does at its start.
 pub const READY: &str = "/readyz";
 /// Answered, to an administrator, about two seconds before that: enough to apply objects to it.
 pub const USABLE: &str = "/api/v1/namespaces/kube-system";
-/// Addresses of this machine at which somebody listens on the API port.
+/// Addresses of this machine at which a socket listens on the API port.
 fn listening(plan: &Plan) -> Result<Vec<SocketAddr>, Error> {
-    let local = addresses::local()
-        .map_err(|source| Error::Host { act: "list the addresses of this machine", source })?;
+    let local = local_addresses()?;
     let port = plan.api_port();
     let bound = on_port(port)?;
     let reached = |address: &IpAddr| bound.iter().any(|bound| bound == address || bound.is_unspecified());
@@ -49,8 +48,8 @@ async fn ask(plan: &Plan, endpoints: &[SocketAddr], path: &str) -> Result<Result
     Ok(Err(reason))
 }
 
-/// Waits until the self-hosted apiserver itself says that it is ready, asked where the bootstrap one does not listen. Where both
-/// share every address, kubelet's word must do.
+/// Waits until the self-hosted apiserver itself is ready, asked where the bootstrap one does not listen. If both listen on every address
+/// it cannot be asked alone, and kubelet's probe has to do.
 pub async fn wait_self_hosted(plan: &Plan, waiting: &dyn Fn(String)) -> Result<(), Error> {
     let bootstrap = bootstrap_listeners(plan)?;
     if bootstrap.iter().any(IpAddr::is_unspecified) {

@@ -8,6 +8,7 @@ mod adopt;
 mod begin;
 mod clear_stale_status;
 mod conflict;
+mod error;
 mod gap;
 mod kubelet;
 mod machine;
@@ -24,8 +25,16 @@ mod take_over;
 mod traffic_switch;
 
 pub use begin::start;
-pub use options::{OnFailure, Options, Report};
+pub use error::{Error, Failed, Left, Refused};
+pub use options::{Apply, Lookup, OnFailure, Options, Report};
 pub use preview::{Preview, preview};
 pub use required::RequiredPod;
 
-pub use crate::phase::{MORE_PHASES, PHASES, PhaseTimeout, Timeouts, duration};
+use crate::phase::{Command, Phase, Situation};
+pub use crate::phase::{PhaseTimeout, Timeouts, duration};
+
+/// Names of the phases of a first start, in order.
+pub fn usual_phases() -> Vec<&'static str> {
+    let situation = Situation { has_static_etcd: true, ..Situation::default() };
+    Phase::of(Command::Start).filter(|phase| phase.runs(situation)).map(Phase::name).collect()
+}

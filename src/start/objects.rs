@@ -1,22 +1,23 @@
 //! The manifests on their way into the cluster: applied, the node made a controller, and what the control plane needs waited for.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Taint;
 use kube::Client;
 use tokio::sync::Notify;
 
+use super::error::{Error, Refused};
 use super::kubelet;
 use super::observe::pod_progress::PodProgress;
-use super::options::Options;
+use super::options::Apply;
 use super::plan::Plan;
 use super::required::Required;
 use crate::NAMESPACE;
-use crate::cluster::apply::{self, Item, Observer, Outcome};
+use crate::cluster::apply::{self, Observer, Outcome};
 use crate::cluster::wait::{Workloads, wait_for_workloads};
 use crate::cluster::{node, wait};
-use crate::host::addresses;
-use crate::phase::{Error, Progress, Refused};
+use crate::phase::{Act, Progress, Verb, local_addresses};
 
 /// What came of applying.
 #[derive(Default)]
@@ -36,7 +37,8 @@ pub struct Applied {
 /// Applies every object, and makes this node a controller as soon as it appears: the control plane waits for its label.
 pub async fn apply(
     plan: &Plan,
-    options: &Options,
+    options: &Apply,
+    deadline: Duration,
     restart_kubelet: Option<&str>,
     client: &Client,
     progress: &Progress<'_>,
@@ -45,7 +47,7 @@ pub async fn apply(
     let settings = apply::ApplyOptions {
         force_conflicts: options.force_conflicts,
         strict: options.strict,
-        deadline: options.timeouts.of_objects(),
+        deadline,
         ..apply::ApplyOptions::default()
     };
     let listener = Observer {
@@ -111,30 +113,29 @@ impl Applied {
     }
 }
 
-impl Refused {
-    fn of(item: &Item, outcome: &Outcome) -> Option<Self> {
-        let reason = match outcome {
-            Outcome::Created | Outcome::Configured | Outcome::Unchanged => return None,
-            Outcome::Failed { reason } => reason.clone(),
-            Outcome::Skipped => "not tried, because an earlier one was refused".to_owned(),
-        };
-        Some(Self { file: item.file.clone(), object: item.label(), reason })
-    }
-}
-
 async fn mark_node(plan: &Plan, client: &Client, progress: &Progress<'_>) -> Result<String, Error> {
-    let local = addresses::local()
-        .map_err(|source| Error::Host { act: "list the addresses of this machine", source })?;
+    let local = local_addresses()?;
     let name = node::wait_for_node(client, &local, &mut |why| progress.waiting(why)).await;
     progress.observed(format!("node {name} registered"));
-    let taint = plan.marks.taint.as_ref().map(|key| Taint {
-        key: key.clone(),
-        effect: "NoSchedule".to_owned(),
-        ..Taint::default()
-    });
     progress.acts(format!("label node {name}"));
-    node::label_and_taint_node(client, &name, &plan.marks.labels, taint.as_ref()).await?;
+    let is_new = node::label_and_taint_node(client, &name, &plan.marks.labels, taint(plan).as_ref()).await?;
+    progress.did(mark_act(plan, is_new));
     Ok(name)
+}
+
+/// The taint that makes a node a controller.
+pub fn taint(plan: &Plan) -> Option<Taint> {
+    let key = plan.marks.taint.clone()?;
+    Some(Taint { key, effect: "NoSchedule".to_owned(), ..Taint::default() })
+}
+
+/// Making the node of this machine a controller, if it `is_new` to it.
+pub fn mark_act(plan: &Plan, is_new: bool) -> Act {
+    let labels = plan.marks.labels.iter().map(|(key, value)| format!("{key}={value}"));
+    let taint = plan.marks.taint.iter().map(|key| format!("taint {key}:NoSchedule"));
+    let marks: Vec<String> = labels.chain(taint).collect();
+    let verb = if is_new { Verb::Label } else { Verb::Unchanged };
+    Act::new(verb, "Node of this machine").because(marks.join(", "))
 }
 
 /// Waits until every required pod is Ready, by the pods of the objects that were applied. An object that is not there because it

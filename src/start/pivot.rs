@@ -1,14 +1,16 @@
-//! The phases of a pivot, in order.
+//! The phases of a pivot, in order. Which of them run the table of phases says ([`Phase::runs`]), for a dry run too.
 
-use super::machine::{self, connect};
+use super::clear_stale_status;
+use super::error::Error;
+use super::machine::{self, Api, connect};
 use super::objects::{self, Applied};
 use super::options::Options;
-use super::place::{self, Placer};
+use super::place::Placer;
 use super::plan::Plan;
 use super::take_over::{self, Leaders};
-use super::{clear_stale_status, traffic_switch};
+use super::traffic_switch;
 use crate::journal::Journal;
-use crate::phase::{Error, LEADERS, Progress, Runner};
+use crate::phase::{Phase, Progress, Runner, Situation};
 
 /// What a pivot has before its first phase.
 pub struct Begun<'a> {
@@ -16,71 +18,87 @@ pub struct Begun<'a> {
     pub plan: &'a Plan,
     /// As the user wants it.
     pub options: &'a Options,
-    /// Where it is noted.
+    /// Where it is recorded.
     pub journal: &'a Journal,
-    /// Whether the machine is past its pivot: then objects are applied and verified, and no bootstrap pod is placed.
-    pub self_hosted: bool,
+    /// What decides which phases run.
+    pub situation: Situation,
 }
 
 impl Begun<'_> {
     fn placer<'a>(&'a self, progress: &'a Progress<'a>) -> Placer<'a> {
         Placer { plan: self.plan, journal: self.journal, progress }
     }
+
+    fn runs(&self, phase: Phase) -> bool {
+        phase.runs(self.situation)
+    }
 }
 
 /// Brings up the bootstrap control plane, applies everything, and hands over to what was applied.
 pub async fn pivot(begun: &Begun<'_>, runner: &mut Runner<'_>) -> Result<Applied, Error> {
-    let Begun { plan, options, journal, self_hosted } = *begun;
-    bring_up(begun, runner).await?;
+    let Begun { plan, options, journal, situation } = *begun;
+    place_what_comes_first(begun, runner).await?;
     let api = runner
-        .phase("wait for the API", async |progress| connect(plan, machine::USABLE, progress).await)
+        .phase(Phase::WaitForApi, async |progress| connect(plan, machine::USABLE, progress).await)
         .await?;
-    if !self_hosted {
-        traffic_switch::hold(plan).await?;
-        let place = async |progress: &Progress| {
-            progress.acts("place the other bootstrap pods");
-            begun.placer(progress).others(api.endpoint)
-        };
-        runner.phase("place the other bootstrap pods", place).await?;
-        let clear = async |progress: &Progress| {
-            clear_stale_status::clear(&api.client, &plan.required, &LEADERS, progress).await
-        };
-        runner.phase("clear what is stale", clear).await?;
-    }
-    let restart = options.restart_kubelet.as_deref().filter(|_| !self_hosted);
-    let apply =
-        async |progress: &Progress| objects::apply(plan, options, restart, &api.client, progress).await;
-    let applied = runner.phase("apply objects", apply).await?;
+    place_what_needs_the_api(begun, &api, runner).await?;
+    let restart = options.apply.restart_kubelet.as_deref().filter(|_| !situation.is_past_pivot);
+    let apply = async |progress: &Progress| {
+        let deadline = options.timeouts.of_objects();
+        objects::apply(plan, &options.apply, deadline, restart, &api.client, progress).await
+    };
+    let applied = runner.phase(Phase::ApplyObjects, apply).await?;
     let mut last = Leaders::default();
-    if self_hosted {
+    if begun.runs(Phase::HandOver) {
+        last = take_over::take_over(plan, &api, &applied, journal, runner).await?;
+    } else {
         let wait = async |progress: &Progress| {
             objects::wait_required(&plan.required, &applied, &api.client, progress).await
         };
-        runner.phase("wait for the self-hosted control plane", wait).await?;
-    } else {
-        last = take_over::take_over(plan, &api, &applied, journal, runner).await?;
+        runner.phase(Phase::WaitForControlPlane, wait).await?;
     }
-    let folder = &options.pod_manifest_path;
+    let folder = &options.lookup.pod_manifest_path;
     let verify = async |progress: &Progress| take_over::verify(&begun.placer(progress), folder, &last).await;
-    runner.phase("verify", verify).await?;
+    runner.phase(Phase::Verify, verify).await?;
     Ok(applied)
 }
 
-async fn bring_up(begun: &Begun<'_>, runner: &mut Runner<'_>) -> Result<(), Error> {
-    let Begun { plan, journal, self_hosted, .. } = *begun;
-    if !place::orphans(plan, &journal.state()).is_empty() {
+async fn place_what_comes_first(begun: &Begun<'_>, runner: &mut Runner<'_>) -> Result<(), Error> {
+    if begun.runs(Phase::RemoveOrphans) {
         let remove = async |progress: &Progress| begun.placer(progress).remove_orphans();
-        runner.phase("remove bootstrap pods of earlier assets", remove).await?;
+        runner.phase(Phase::RemoveOrphans, remove).await?;
     }
-    if !plan.staying.is_empty() {
-        let place = async |progress: &Progress| begun.placer(progress).etcd(self_hosted);
-        runner.phase("place etcd", place).await?;
+    if begun.runs(Phase::PlaceEtcd) {
+        let is_running = begun.situation.is_past_pivot;
+        let place = async |progress: &Progress| begun.placer(progress).etcd(is_running);
+        runner.phase(Phase::PlaceEtcd, place).await?;
     }
-    match self_hosted {
-        true => Ok(()),
-        false => {
-            let place = async |progress: &Progress| begun.placer(progress).apiserver();
-            runner.phase("place the bootstrap apiserver", place).await
-        }
+    if begun.runs(Phase::PlaceApiserver) {
+        let place = async |progress: &Progress| begun.placer(progress).apiserver();
+        runner.phase(Phase::PlaceApiserver, place).await?;
     }
+    Ok(())
+}
+
+async fn place_what_needs_the_api(
+    begun: &Begun<'_>,
+    api: &Api,
+    runner: &mut Runner<'_>,
+) -> Result<(), Error> {
+    let plan = begun.plan;
+    if begun.runs(Phase::PlaceOthers) {
+        let place = async |progress: &Progress| {
+            traffic_switch::hold(plan, progress).await?;
+            progress.acts(Phase::PlaceOthers.name());
+            begun.placer(progress).others(api.endpoint)
+        };
+        runner.phase(Phase::PlaceOthers, place).await?;
+    }
+    if begun.runs(Phase::ClearStaleStatus) {
+        let clear = async |progress: &Progress| {
+            clear_stale_status::clear(&api.client, &plan.required, progress).await
+        };
+        runner.phase(Phase::ClearStaleStatus, clear).await?;
+    }
+    Ok(())
 }

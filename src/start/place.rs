@@ -1,7 +1,7 @@
-//! What a pivot places on the machine and takes away again: static pods and keys, each act in the journal before and after.
+//! What a pivot places on the machine and removes again: static pods and keys, each with a record in the journal before and after.
 //!
-//! A file that is there already is adopted if it is the same, replaced if the journal says that an earlier run placed it, and refused,
-//! untouched, if neither is so.
+//! A file that is there already is adopted if it is the same, replaced if the journal says that an earlier run placed it, and else refused
+//! and left alone. What will be done to a file is worked out by the same functions for a dry run and for the run itself.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,26 +9,62 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::error::Error;
 use super::machine::bootstrap_listeners;
 use super::plan::{Placement, Plan};
 use crate::cluster::connect;
 use crate::host::static_pods::{self, Found};
 use crate::journal::{Journal, Record, Role, State, Thing};
-use crate::phase::{Error, PROBE, Progress, sockets_on};
+use crate::phase::{Act, PROBE, Progress, Verb, sockets_on};
 use crate::undo::{remove_file, remove_folder};
 use crate::yaml;
-use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS, LOCAL_KUBECONFIG};
+use crate::{BOOTSTRAP_SECRETS, CONTROL_PLANE_KEYS, ETCD_KEYS, LOCAL_KUBECONFIG};
 
-/// Finds everything in the way before anything is placed. `before` is what the journal says.
+/// Refuses foreign files that are in the way, before anything is placed. `before` is what the journal says.
 pub fn check(plan: &Plan, before: &State) -> Result<(), Error> {
     for pod in plan.staying.iter().chain(plan.temporary()) {
         look(pod, before)?;
     }
     static_pods::check_key_folder(Path::new(BOOTSTRAP_SECRETS))?;
+    static_pods::check_key_folder(Path::new(CONTROL_PLANE_KEYS))?;
     if !plan.staying.is_empty() {
         static_pods::check_key_folder(Path::new(ETCD_KEYS))?;
     }
     Ok(())
+}
+
+/// What would be done about a static pod that stays: nothing to one that was changed or removed while etcd `is_running`.
+pub fn staying(
+    pod: &Placement,
+    before: &State,
+    is_running: bool,
+) -> Result<Option<Found>, static_pods::Error> {
+    match look(pod, before) {
+        Ok(Found::Nothing) | Err(static_pods::Error::Foreign { .. }) if is_running => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// The act on a static pod of which `found` is on the machine; none is one that is left as it is.
+pub fn pod_act(path: &Path, found: Option<Found>) -> Act {
+    let verb = match found {
+        None => Verb::Leave,
+        Some(Found::Same) => Verb::Keep,
+        Some(Found::Nothing) => Verb::Write,
+        Some(Found::Earlier) => Verb::Replace,
+    };
+    Act::file(verb, path)
+}
+
+/// The act on one key.
+pub fn key_act(path: &Path, content: &[u8]) -> Act {
+    let verb = if static_pods::holds_key(path, content) { Verb::Keep } else { Verb::Write };
+    Act::file(verb, path)
+}
+
+/// The acts on a folder of keys.
+pub fn key_acts(folder: &Path, content: &BTreeMap<String, Vec<u8>>) -> Vec<Act> {
+    content.iter().map(|(name, bytes)| key_act(&folder.join(name), bytes)).collect()
 }
 
 /// What is where a pod belongs.
@@ -61,25 +97,25 @@ pub fn has_begun(plan: &Plan, before: &State) -> bool {
     plan.temporary().any(|pod| pod.path.exists()) || orphans(plan, before).iter().any(|path| path.exists())
 }
 
-/// One who places and removes.
+/// Places and removes what the plan has.
 pub struct Placer<'a> {
-    /// What.
+    /// The plan.
     pub plan: &'a Plan,
-    /// Where each act is noted.
+    /// Where each act is recorded.
     pub journal: &'a Journal,
-    /// Who is told.
+    /// Where each act is reported.
     pub progress: &'a Progress<'a>,
 }
 
 impl Placer<'_> {
-    /// etcd, where it is a static pod that stays: its keys, which it reads again when they are renewed, and the pod. Where it `is_running`
-    /// only a pod of an earlier run is replaced: one that somebody changed or removed is left as it is.
+    /// etcd, if it is a static pod that stays: its keys, which it reads again when they are renewed, and the pod. While it `is_running`,
+    /// only a pod of an earlier run is replaced: one that was changed or removed is left as it is.
     pub fn etcd(&self, is_running: bool) -> Result<(), Error> {
         self.keys(Path::new(ETCD_KEYS), Role::EtcdKeys, &self.plan.etcd_keys)?;
         for pod in &self.plan.staying {
-            match look(pod, &self.journal.state()) {
-                Ok(Found::Nothing) | Err(static_pods::Error::Foreign { .. }) if is_running => {}
-                found => self.pod(pod, Role::StayingPod, found?)?,
+            match staying(pod, &self.journal.state(), is_running)? {
+                None => self.progress.did(pod_act(&pod.path, None)),
+                Some(found) => self.pod(pod, found)?,
             }
         }
         Ok(())
@@ -89,46 +125,55 @@ impl Placer<'_> {
     pub fn apiserver(&self) -> Result<(), Error> {
         self.keys(Path::new(BOOTSTRAP_SECRETS), Role::BootstrapSecrets, &self.plan.secrets)?;
         let pod = &self.plan.apiserver;
-        self.pod(pod, Role::BootstrapApiserver, look(pod, &self.journal.state())?)
+        self.pod(pod, look(pod, &self.journal.state())?)
     }
 
-    /// The other bootstrap pods, which are told where the bootstrap apiserver is.
+    /// The other bootstrap pods, with a kubeconfig that leads to the bootstrap apiserver.
     pub fn others(&self, endpoint: SocketAddr) -> Result<(), Error> {
-        let kubeconfig = local_kubeconfig(self.plan, endpoint)?;
-        self.key(&Path::new(BOOTSTRAP_SECRETS).join(LOCAL_KUBECONFIG), kubeconfig.as_bytes())?;
+        let (path, content) = local_kubeconfig(self.plan, endpoint)?;
+        self.key(&path, &content)?;
         for pod in &self.plan.others {
-            self.pod(pod, Role::BootstrapPod, look(pod, &self.journal.state())?)?;
+            self.pod(pod, look(pod, &self.journal.state())?)?;
         }
         Ok(())
     }
 
-    fn pod(&self, pod: &Placement, role: Role, found: Found) -> Result<(), Error> {
-        let thing = pod.thing(role);
+    fn pod(&self, pod: &Placement, found: Found) -> Result<(), Error> {
+        let thing = pod.thing();
         match found {
-            Found::Same => return Ok(self.journal.adopt(thing)?),
-            Found::Earlier => self.progress.info(format!(
-                "{} is replaced: it is what an earlier run placed, and the assets have changed",
-                pod.path.display()
-            )),
-            Found::Nothing => {}
+            Found::Same => self.journal.adopt(thing)?,
+            Found::Earlier | Found::Nothing => {
+                if found == Found::Earlier {
+                    let path = pod.path.display();
+                    self.progress.info(format!(
+                        "replaces {path}: an earlier run placed it, and the assets have changed"
+                    ));
+                }
+                self.place(thing, || static_pods::place(&pod.path, &pod.content))?;
+            }
         }
-        self.place(thing, || static_pods::place(&pod.path, &pod.content))
+        self.progress.did(pod_act(&pod.path, Some(found)));
+        Ok(())
     }
 
     fn keys(&self, folder: &Path, role: Role, content: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
-        let thing = Thing::folder(folder, role, content);
+        let (thing, acts) = (Thing::folder(folder, role, content), key_acts(folder, content));
         match static_pods::holds(folder, content) {
-            true => Ok(self.journal.adopt(thing)?),
-            false => self.place(thing, || static_pods::write_key_folder(folder, content)),
+            true => self.journal.adopt(thing)?,
+            false => self.place(thing, || static_pods::write_key_folder(folder, content))?,
         }
+        acts.into_iter().for_each(|act| self.progress.did(act));
+        Ok(())
     }
 
     fn key(&self, path: &Path, content: &[u8]) -> Result<(), Error> {
-        let thing = Thing::file(path, Role::BootstrapSecrets, content);
-        match static_pods::holds_key(path, content) {
-            true => Ok(self.journal.adopt(thing)?),
-            false => self.place(thing, || static_pods::write_key(path, content)),
+        let (thing, act) = (Thing::file(path, Role::BootstrapSecrets, content), key_act(path, content));
+        match act.verb {
+            Verb::Keep => self.journal.adopt(thing)?,
+            _ => self.place(thing, || static_pods::write_key(path, content))?,
         }
+        self.progress.did(act);
+        Ok(())
     }
 
     fn place(&self, thing: Thing, act: impl FnOnce() -> Result<(), static_pods::Error>) -> Result<(), Error> {
@@ -143,7 +188,7 @@ impl Placer<'_> {
         self.progress.acts("remove the other bootstrap pods");
         let mut ports = Vec::new();
         for pod in &self.plan.others {
-            // Static pods that `unpivot` placed share theirs with the self-hosted ones, which may begin to listen any time.
+            // Static pods that `unpivot` placed share theirs with the self-hosted ones, which may begin to listen at any time.
             ports
                 .extend(pod.port.map(|port| sockets_on(port).map(|before| (pod, port, before))).transpose()?);
             self.remove_pod(pod)?;
@@ -164,7 +209,7 @@ impl Placer<'_> {
         self.progress.acts("remove the bootstrap apiserver");
         self.remove_pod(&self.plan.apiserver)?;
         if before == 1 && self.plan.bootstrap_holds_wildcard() {
-            return Ok(()); // the other one takes the port in the moment it is free: who listens does not tell
+            return Ok(()); // the self-hosted one takes the port at once, so the number of listeners says nothing
         }
         while before > 0 && bootstrap_listeners(self.plan)?.len() >= before {
             self.progress.waiting("the bootstrap apiserver has not ended yet");
@@ -177,28 +222,35 @@ impl Placer<'_> {
     /// Removes bootstrap pods of earlier runs that these assets do not have.
     pub fn remove_orphans(&self) -> Result<(), Error> {
         for path in orphans(self.plan, &self.journal.state()) {
-            let what = format!(
-                "{} is removed: an earlier run placed it, and the assets do not have it",
-                path.display()
-            );
-            self.progress.info(what);
-            remove_file(self.journal, &path, &[])?;
+            let what = path.display();
+            self.progress
+                .info(format!("removes {what}: an earlier run placed it, and the assets do not have it"));
+            if remove_file(self.journal, &path, &[])? {
+                self.progress.did(Act::file(Verb::Remove, &path));
+            }
         }
         Ok(())
     }
 
     /// Removes what the bootstrap pods read.
     pub fn remove_secrets(&self) -> Result<(), Error> {
-        remove_folder(self.journal, Path::new(BOOTSTRAP_SECRETS))
+        let folder = Path::new(BOOTSTRAP_SECRETS);
+        if remove_folder(self.journal, folder)? {
+            self.progress.did(Act::file(Verb::Remove, folder));
+        }
+        Ok(())
     }
 
     fn remove_pod(&self, pod: &Placement) -> Result<(), Error> {
-        remove_file(self.journal, &pod.path, &pod.content)
+        if remove_file(self.journal, &pod.path, &pod.content)? {
+            self.progress.did(Act::file(Verb::Remove, &pod.path));
+        }
+        Ok(())
     }
 }
 
-/// The administrator's kubeconfig, leading to `endpoint` and verifying it under the name it had.
-fn local_kubeconfig(plan: &Plan, endpoint: SocketAddr) -> Result<String, Error> {
+/// The administrator's kubeconfig, leading to `endpoint` and verifying it under the name it had; and where it belongs.
+pub fn local_kubeconfig(plan: &Plan, endpoint: SocketAddr) -> Result<(PathBuf, Vec<u8>), Error> {
     let text = String::from_utf8_lossy(&plan.kubeconfig);
     let mut documents = yaml::parse(&text, "auth/kubeconfig")?;
     let mut kubeconfig = documents.pop().unwrap_or_default();
@@ -208,7 +260,7 @@ fn local_kubeconfig(plan: &Plan, endpoint: SocketAddr) -> Result<String, Error> 
             cluster.insert("tls-server-name".to_owned(), json!(connect::server_name(&plan.access)));
         }
     }
-    Ok(yaml::write(&kubeconfig))
+    Ok((Path::new(BOOTSTRAP_SECRETS).join(LOCAL_KUBECONFIG), yaml::write(&kubeconfig).into_bytes()))
 }
 
 fn name(path: &Path) -> String {

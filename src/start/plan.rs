@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::conflict::conflict;
 use super::required::{self, Required, RequiredPod};
+use crate::assets::bind_address::{self, NODE_ADDRESS};
 use crate::assets::command;
 use crate::assets::load::{Layout, StaticPod};
 use crate::assets::object::Object;
@@ -16,10 +17,20 @@ use crate::cluster::apply::Item;
 use crate::cluster::kubeconfig::{self, Access};
 use crate::handover::SERVING;
 use crate::journal::{Role, Thing};
-use crate::phase::Error;
 
-/// What kubelet replaces by this machine's address in rendered pods.
-const NODE_ADDRESS: &str = "$(HOST_IP)";
+/// Why no pivot can be made from the assets.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No bootstrap pod is an apiserver.
+    #[error("bootstrap-manifests/: no pod runs an apiserver; render the assets again")]
+    NoApiserver,
+    /// Several bootstrap pods are.
+    #[error("bootstrap-manifests/: more than one pod runs an apiserver; leave one")]
+    ManyApiservers,
+    /// The administrator's kubeconfig cannot be used.
+    #[error(transparent)]
+    Kubeconfig(#[from] kubeconfig::Error),
+}
 
 const USUAL_PORTS: [(&str, u16); 2] = [("kube-controller-manager", 10257), ("kube-scheduler", 10259)];
 
@@ -37,12 +48,14 @@ pub struct Placement {
     pub bind_address: Option<String>,
     /// Whether it says `--permit-port-sharing`.
     pub shares_port: bool,
+    /// What it is for.
+    pub role: Role,
 }
 
 impl Placement {
     /// As it is noted in the journal.
-    pub fn thing(&self, role: Role) -> Thing {
-        let file = Thing::file(&self.path, role, &self.content);
+    pub fn thing(&self) -> Thing {
+        let file = Thing::file(&self.path, self.role, &self.content);
         Thing { pod: Some(self.pod.clone()), port: self.port, ..file }
     }
 }
@@ -94,8 +107,11 @@ impl Plan {
     ) -> Result<Self, Error> {
         let access = kubeconfig::parse(&layout.kubeconfig, &asset_dir.join("auth/kubeconfig"))?;
         let (apiserver, others) = bootstrap_pods(&layout.bootstrap_manifests, pod_manifest_path)?;
-        let staying =
-            layout.controller_manifests.iter().map(|pod| placement(pod, pod_manifest_path)).collect();
+        let staying = layout
+            .controller_manifests
+            .iter()
+            .map(|pod| placement(pod, pod_manifest_path, Role::StayingPod))
+            .collect();
         let required = required::resolve(required_pods, &layout.objects);
         let marks = node_marks(&layout.objects);
         let is_steered = shares_wildcard(&apiserver) && has_gate(&layout.objects);
@@ -134,13 +150,16 @@ impl Plan {
     }
 
     /// For a machine whose kernel does not steer: the bootstrap apiserver binds this machine's address instead of all of them. Linux gives
-    /// a connection to the most specific listener, so nobody reaches the newcomer before the bootstrap one is gone.
+    /// a connection to the most specific listener, so no client reaches the self-hosted one before the bootstrap one is gone.
     pub fn step_aside(&mut self) {
         self.is_steered = false;
-        let Some(bound) = self.apiserver.bind_address.replace(NODE_ADDRESS.to_owned()) else { return };
-        let text = String::from_utf8_lossy(&self.apiserver.content);
-        let (from, to) = (format!("--bind-address={bound}"), format!("--bind-address={NODE_ADDRESS}"));
-        self.apiserver.content = text.replace(&from, &to).into_bytes();
+        if self.apiserver.bind_address.as_deref() == Some(NODE_ADDRESS) {
+            return;
+        }
+        if let Some(content) = bind_address::set(&self.apiserver.content) {
+            self.apiserver.content = content;
+            self.apiserver.bind_address = Some(NODE_ADDRESS.to_owned());
+        }
     }
 
     /// The port of this machine's apiservers.
@@ -191,16 +210,16 @@ fn items(objects: Vec<Object>) -> Vec<Item> {
 /// The apiserver's static pod and the others.
 fn bootstrap_pods(pods: &[StaticPod], folder: &Path) -> Result<(Placement, Vec<Placement>), Error> {
     let (mut apiservers, others): (Vec<_>, Vec<_>) = pods.iter().partition(|pod| is_apiserver(&pod.value));
-    let others = others.into_iter().map(|pod| placement(pod, folder)).collect();
+    let others = others.into_iter().map(|pod| placement(pod, folder, Role::BootstrapPod)).collect();
     match (apiservers.pop(), apiservers.is_empty()) {
-        (Some(apiserver), true) => Ok((placement(apiserver, folder), others)),
+        (Some(apiserver), true) => Ok((placement(apiserver, folder, Role::BootstrapApiserver), others)),
         (None, _) => Err(Error::NoApiserver),
         (Some(_), false) => Err(Error::ManyApiservers),
     }
 }
 
 /// What is to be known of a static pod that is placed in `folder`.
-pub fn placement(pod: &StaticPod, folder: &Path) -> Placement {
+pub fn placement(pod: &StaticPod, folder: &Path, role: Role) -> Placement {
     let metadata = &pod.value["metadata"];
     let namespace = metadata["namespace"].as_str().unwrap_or("default"); // kubelet's
     let name = metadata["name"].as_str().unwrap_or_default();
@@ -213,6 +232,7 @@ pub fn placement(pod: &StaticPod, folder: &Path) -> Placement {
             .or_else(|| usual_port(&pod.value)),
         bind_address: flag(&pod.value, "bind-address"),
         shares_port: command::is_on(command::words(&pod.value), "permit-port-sharing"),
+        role,
     }
 }
 

@@ -1,34 +1,44 @@
-//! What `start` would do, in order, without doing it: checks, files, objects.
+//! What `start` would do, in order, without doing it. Nothing is written, neither to the machine nor to the API.
 //!
-//! Objects are compared with a live API if there is one, by a server-side dry run of each. Nothing is written, neither to the machine nor
-//! to the API.
+//! The phases and what they do come from where `start` itself has them: the table of phases, [`place`], [`clear_stale_status`]. Objects are
+//! compared with a live API, if there is one, by a server-side dry run of each.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use k8s_openapi::api::core::v1::Node;
+use kube::Client;
+use kube::api::ListParams;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::options::{Options, SETTLED};
+use super::clear_stale_status::{self, Stale};
+use super::error::Error;
+use super::options::{Lookup, Options, SETTLED};
 use super::plan::{Placement, Plan};
-use super::{begin, machine, place};
+use super::take_over::{SELF_HOSTED, release_act};
+use super::traffic_switch::steering;
+use super::{adopt, begin, kubelet, machine, objects, place, take_over};
 use crate::assets::{self, load::Layout};
 use crate::cluster::apply::Item;
-use crate::cluster::connect;
+use crate::cluster::objects::Objects;
 use crate::cluster::preview::{Foreseen, foresee};
+use crate::cluster::{self, connect, node};
 use crate::error::chain;
-use crate::host::static_pods::{self, Found};
+use crate::host::static_pods;
 use crate::journal::{self, State};
-use crate::phase::{APPLY, Error, PHASES, unready};
+use crate::phase::{Act, Command, LEADERS, Phase, Situation, Verb, local_addresses};
 use crate::preflight::{self, Outcome};
 use crate::yaml;
-use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS, JOURNAL, LOCAL_KUBECONFIG};
+use crate::{BOOTSTRAP_SECRETS, CONTROL_PLANE_KEYS, ETCD_KEYS, JOURNAL, LOCAL_KUBECONFIG, NAMESPACE};
 
 /// Version of the JSON form. Fields may be added without a new one.
 const FORMAT: &str = "bootkube.dev/plan/v1";
+/// Said of a phase whose acts depend on an API that does not answer yet.
+const UNFORESEEN: &str =
+    "no API answers, so it cannot be seen whether one that comes back says anything stale";
 
 /// Everything that would be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,148 +52,235 @@ pub struct Preview {
 /// A phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Its name.
-    pub phase: &'static str,
+    /// Which.
+    pub phase: Phase,
     /// What it would do; nothing for one that only waits.
     pub acts: Vec<Act>,
+    /// What cannot be foreseen.
+    pub note: Option<&'static str>,
 }
 
-/// Something that would be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Act {
-    /// fail (a check), write, replace, keep, remove (a file), create, change, unchanged (an object), refuse, label (the node).
-    pub verb: &'static str,
-    /// A check, a path or `Kind namespace/name`.
-    pub what: String,
-    /// The manifest of an object.
-    pub file: Option<String>,
-    /// Why, of a check that fails and of what is refused.
-    pub reason: Option<String>,
-    /// How an object would change, as a unified diff.
-    pub diff: Option<String>,
+/// What is seen before the acts are worked out.
+struct Seen {
+    plan: Plan,
+    before: State,
+    situation: Situation,
+    api: Option<(SocketAddr, Client)>,
+    checks: Vec<Act>,
+    objects: Vec<Act>,
+    stale: Vec<Stale>,
 }
 
 /// Works out what `start` would do.
 ///
 /// # Errors
-/// The assets cannot be used.
+/// The assets cannot be used, or the machine or the API cannot be looked at.
 pub async fn preview(options: &Options) -> Result<Preview, Error> {
-    let layout = assets::load::load(&options.asset_dir).map_err(Error::Assets)?;
-    let before = journal::read(Path::new(JOURNAL)).map_err(unready)?;
-    let checks = failing(&layout, options, &before).await?;
-    let plan = begin::plan(layout, options, |_| {})?;
-    let is_past = begin::is_past(&plan, &before).await?;
-    let api = machine::serving(&plan).await?.ok();
-    let objects = objects(&plan, api, options).await?;
-    let steps = PHASES.into_iter().filter_map(|phase| {
-        let acts = match phase {
-            "preflight" => checks.clone(),
-            "place etcd" if plan.staying.is_empty() => return None,
-            "place etcd" => place_etcd(&plan, &before, is_past),
-            "place the bootstrap apiserver" if !is_past => place_apiserver(&plan, &before),
-            "place the other bootstrap pods" if !is_past => place_others(&plan, &before),
-            "hand over" if !is_past => hand_over(&plan),
-            "place the bootstrap apiserver"
-            | "place the other bootstrap pods"
-            | "clear what is stale"
-            | "hand over"
-                if is_past =>
-            {
-                return None;
-            }
-            APPLY => objects.clone(),
-            "verify" if !is_past => vec![act("remove", &BOOTSTRAP_SECRETS)],
-            _ => Vec::new(),
-        };
-        Some(Step { phase, acts })
+    let seen = look(options).await?;
+    let phases = Phase::of(Command::Start).filter(|phase| phase.runs(seen.situation));
+    let steps = phases.map(|phase| {
+        let is_unforeseen = phase == Phase::ClearStaleStatus && seen.api.is_none();
+        let acts = seen.acts(phase, options)?;
+        Ok(Step { phase, acts, note: is_unforeseen.then_some(UNFORESEEN) })
     });
-    Ok(Preview { api, steps: steps.collect() })
+    let steps = steps.collect::<Result<_, Error>>()?;
+    Ok(Preview { api: seen.api.map(|(endpoint, _)| endpoint), steps })
 }
 
-fn act(verb: &'static str, what: &dyn ToString) -> Act {
-    Act { verb, what: what.to_string(), file: None, reason: None, diff: None }
+async fn look(options: &Options) -> Result<Seen, Error> {
+    let lookup = &options.lookup;
+    let layout = assets::load::load(&lookup.asset_dir).map_err(Error::Assets)?;
+    let before = journal::read(Path::new(JOURNAL))?;
+    let checks = failing(&layout, lookup, &before).await?;
+    let plan = begin::plan(layout, lookup, &before, |_| {})?;
+    let situation = begin::situation(&plan, &before).await?;
+    let api = match machine::serving(&plan).await? {
+        Ok(endpoint) => Some((endpoint, connect::connect(&plan.access, Some(endpoint))?)),
+        Err(_) => None,
+    };
+    let client = api.as_ref().map(|(_, client)| client);
+    let objects = foreseen_objects(&plan, client, options).await?;
+    let stale = match client.filter(|_| Phase::ClearStaleStatus.runs(situation)) {
+        Some(client) => clear_stale_status::find(client, &plan.required, &|_| {}).await?,
+        None => Vec::new(),
+    };
+    Ok(Seen { plan, before, situation, api, checks, objects, stale })
 }
 
-async fn failing(layout: &Layout, options: &Options, before: &State) -> Result<Vec<Act>, Error> {
-    let look = options.checks(before, SETTLED);
+impl Seen {
+    fn acts(&self, phase: Phase, options: &Options) -> Result<Vec<Act>, Error> {
+        Ok(match phase {
+            Phase::Preflight => self.checks.clone(),
+            Phase::RemoveOrphans => {
+                let orphans = place::orphans(&self.plan, &self.before);
+                orphans.iter().map(|path| Act::file(Verb::Remove, path)).collect()
+            }
+            Phase::PlaceEtcd => self.place_etcd(),
+            Phase::PlaceApiserver => self.place_apiserver(),
+            Phase::PlaceOthers => self.place_others()?,
+            Phase::ClearStaleStatus => self.stale.iter().map(Stale::act).collect(),
+            Phase::ApplyObjects => self.apply_objects(options),
+            Phase::HandOver => self.hand_over(),
+            Phase::Verify => self.verify(&options.lookup)?,
+            // The others only wait, run after a failure, or belong to unpivot.
+            Phase::WaitForApi
+            | Phase::WaitForControlPlane
+            | Phase::PutApiserverBack
+            | Phase::TearDown
+            | Phase::LookAtControlPlane
+            | Phase::TakeAgentsPlace
+            | Phase::PlaceStaticApiserver
+            | Phase::PlaceStaticLeaders
+            | Phase::RemoveAgent
+            | Phase::HandOverToStatic
+            | Phase::VerifyStatic => self.wait(phase),
+        })
+    }
+
+    fn place_etcd(&self) -> Vec<Act> {
+        let is_running = self.situation.is_past_pivot;
+        let pods = self.plan.staying.iter().map(|pod| match place::staying(pod, &self.before, is_running) {
+            Ok(found) => place::pod_act(&pod.path, found),
+            Err(error) => refused(&pod.path, &error),
+        });
+        keys(Path::new(ETCD_KEYS), &self.plan.etcd_keys).into_iter().chain(pods).collect()
+    }
+
+    fn place_apiserver(&self) -> Vec<Act> {
+        let mut acts = keys(Path::new(BOOTSTRAP_SECRETS), &self.plan.secrets);
+        acts.push(self.static_pod(&self.plan.apiserver));
+        acts
+    }
+
+    fn place_others(&self) -> Result<Vec<Act>, Error> {
+        let kubeconfig = match &self.api {
+            Some((endpoint, _)) => {
+                let (path, content) = place::local_kubeconfig(&self.plan, *endpoint)?;
+                place::key_act(&path, &content)
+            }
+            None => Act::file(Verb::Write, &Path::new(BOOTSTRAP_SECRETS).join(LOCAL_KUBECONFIG)),
+        };
+        let hold = steering(&self.plan, "the bootstrap apiserver");
+        let pods = self.plan.others.iter().map(|pod| self.static_pod(pod));
+        Ok(hold.into_iter().chain([kubeconfig]).chain(pods).collect())
+    }
+
+    fn static_pod(&self, pod: &Placement) -> Act {
+        match place::look(pod, &self.before) {
+            Ok(found) => place::pod_act(&pod.path, Some(found)),
+            Err(error) => refused(&pod.path, &error),
+        }
+    }
+
+    fn apply_objects(&self, options: &Options) -> Vec<Act> {
+        let restart = options.apply.restart_kubelet.as_deref().filter(|_| !self.situation.is_past_pivot);
+        self.objects.iter().cloned().chain(restart.map(kubelet::act)).collect()
+    }
+
+    /// Nothing, unless the leaders are handed over early: see [`Self::hand_over`].
+    fn wait(&self, phase: Phase) -> Vec<Act> {
+        match phase == Phase::WaitForControlPlane && self.hands_leaders_over_early() {
+            true => self.remove_leaders(),
+            false => Vec::new(),
+        }
+    }
+
+    fn hands_leaders_over_early(&self) -> bool {
+        !self.situation.is_past_pivot && take_over::has_named_leaders(&self.plan)
+    }
+
+    fn remove_leaders(&self) -> Vec<Act> {
+        let removed = self.plan.others.iter().map(|pod| Act::file(Verb::Remove, &pod.path));
+        let is_created = |lease: &&str| {
+            let is_it = |act: &Act| act.what.ends_with(&format!(" {NAMESPACE}/{lease}")) && is_workload(act);
+            self.objects.iter().any(|act| act.verb == Verb::Create && is_it(act))
+        };
+        removed.chain(LEADERS.into_iter().filter(|lease| is_created(lease)).map(release_act)).collect()
+    }
+
+    fn hand_over(&self) -> Vec<Act> {
+        let leaders = if self.hands_leaders_over_early() { Vec::new() } else { self.remove_leaders() };
+        let steer = steering(&self.plan, SELF_HOSTED).filter(|_| self.plan.conflict.is_none());
+        let apiserver = Act::file(Verb::Remove, &self.plan.apiserver.path);
+        leaders.into_iter().chain(steer).chain([apiserver]).collect()
+    }
+
+    fn verify(&self, lookup: &Lookup) -> Result<Vec<Act>, Error> {
+        let secrets = Path::new(BOOTSTRAP_SECRETS);
+        let has_secrets =
+            !self.situation.is_past_pivot || secrets.exists() || self.before.things.contains_key(secrets);
+        let is_adopted = self.plan.apiserver.role == journal::Role::ControlPlanePod;
+        let keys = Path::new(CONTROL_PLANE_KEYS);
+        let has_keys = adopt::has_unread_keys(&lookup.pod_manifest_path)? || is_adopted;
+        let folders = [(has_secrets, secrets), (has_keys && keys.exists(), keys)];
+        let removed = folders.into_iter().filter(|(is_removed, _)| *is_removed);
+        Ok(removed.map(|(_, folder)| Act::file(Verb::Remove, folder)).collect())
+    }
+}
+
+fn is_workload(act: &Act) -> bool {
+    ["DaemonSet ", "Deployment "].iter().any(|kind| act.what.starts_with(kind))
+}
+
+fn refused(path: &Path, error: &static_pods::Error) -> Act {
+    Act::file(Verb::Refuse, path).because(chain(error))
+}
+
+fn keys(folder: &Path, files: &BTreeMap<String, Vec<u8>>) -> Vec<Act> {
+    match static_pods::check_key_folder(folder) {
+        Ok(()) => place::key_acts(folder, files),
+        Err(error) => vec![refused(folder, &error)],
+    }
+}
+
+async fn failing(layout: &Layout, lookup: &Lookup, before: &State) -> Result<Vec<Act>, Error> {
+    let look = lookup.checks(before, SETTLED);
     let checks = preflight::run(layout, &look, |_| {}).await?;
     let acts = checks.iter().flat_map(|check| {
-        match &check.outcome {
+        let problems = match &check.outcome {
             Outcome::Fail(problems) => problems.as_slice(),
             _ => &[],
-        }
-        .iter()
-        .map(|problem| Act { reason: Some(problem.what.clone()), ..act("fail", &check.name) })
+        };
+        problems
+            .iter()
+            .map(|problem| Act::new(Verb::Fail, check.name.to_string()).because(problem.what.clone()))
     });
     Ok(acts.collect())
 }
 
-fn place_etcd(plan: &Plan, before: &State, is_past: bool) -> Vec<Act> {
-    let mut acts = keys(Path::new(ETCD_KEYS), &plan.etcd_keys);
-    if !is_past {
-        acts.extend(plan.staying.iter().map(|pod| static_pod(pod, before)));
-    }
-    acts
-}
-
-fn place_apiserver(plan: &Plan, before: &State) -> Vec<Act> {
-    let mut acts = keys(Path::new(BOOTSTRAP_SECRETS), &plan.secrets);
-    acts.push(static_pod(&plan.apiserver, before));
-    acts
-}
-
-fn place_others(plan: &Plan, before: &State) -> Vec<Act> {
-    let kubeconfig = Path::new(BOOTSTRAP_SECRETS).join(LOCAL_KUBECONFIG);
-    let kubeconfig = act("write", &kubeconfig.display());
-    std::iter::once(kubeconfig).chain(plan.others.iter().map(|pod| static_pod(pod, before))).collect()
-}
-
-fn hand_over(plan: &Plan) -> Vec<Act> {
-    let pods = plan.others.iter().chain([&plan.apiserver]);
-    pods.map(|pod| act("remove", &pod.path.display())).collect()
-}
-
-fn static_pod(pod: &Placement, before: &State) -> Act {
-    let path = pod.path.display();
-    match place::look(pod, before) {
-        Ok(Found::Same) => act("keep", &path),
-        Ok(Found::Nothing) => act("write", &path),
-        Ok(Found::Earlier) => act("replace", &path),
-        Err(error) => Act { reason: Some(chain(&error)), ..act("refuse", &path) },
-    }
-}
-
-fn keys(folder: &Path, files: &BTreeMap<String, Vec<u8>>) -> Vec<Act> {
-    if let Err(error) = static_pods::check_key_folder(folder) {
-        return vec![Act { reason: Some(chain(&error)), ..act("refuse", &folder.display()) }];
-    }
-    let paths = files.iter().map(|(name, content)| (folder.join(name), content));
-    let is_there =
-        |(path, content): &(PathBuf, &Vec<u8>)| fs::read(path).is_ok_and(|found| found == **content);
-    paths.map(|pair| act(if is_there(&pair) { "keep" } else { "write" }, &pair.0.display())).collect()
-}
-
-async fn objects(plan: &Plan, api: Option<SocketAddr>, options: &Options) -> Result<Vec<Act>, Error> {
+async fn foreseen_objects(
+    plan: &Plan,
+    client: Option<&Client>,
+    options: &Options,
+) -> Result<Vec<Act>, Error> {
     let items: Vec<&Item> = plan.stages.iter().flatten().collect();
-    let foreseen = match api {
-        Some(endpoint) => {
-            let client = connect::connect(&plan.access, Some(endpoint))?;
-            foresee(&client, &items, options.force_conflicts).await
-        }
+    let foreseen = match client {
+        Some(client) => foresee(client, &items, options.apply.force_conflicts).await,
         None => vec![Foreseen::Create; items.len()],
     };
     let mut acts: Vec<Act> =
         items.into_iter().zip(foreseen).map(|(item, foreseen)| object(item, foreseen)).collect();
-    acts.push(node(plan));
+    acts.push(objects::mark_act(plan, lacks_marks(plan, client).await?));
     Ok(acts)
+}
+
+/// Whether the node of this machine would be changed. One that has not registered yet would be.
+async fn lacks_marks(plan: &Plan, client: Option<&Client>) -> Result<bool, Error> {
+    let Some(client) = client else { return Ok(true) };
+    let local = local_addresses()?;
+    let nodes = Objects::<Node>::all(client).list(&ListParams::default()).await;
+    let nodes = nodes.map_err(|error| cluster::Error::refused("list", "nodes", &error))?;
+    let own = nodes.iter().find(|node| node::is_node_at(&local, node));
+    let taint = objects::taint(plan);
+    Ok(own.is_none_or(|own| node::lacks_marks(own, &plan.marks.labels, taint.as_ref())))
 }
 
 fn object(item: &Item, foreseen: Foreseen) -> Act {
     let (verb, reason, diff) = match foreseen {
-        Foreseen::Create => ("create", None, None),
-        Foreseen::Unchanged => ("unchanged", None, None),
-        Foreseen::Change { before, after } => ("change", None, Some(diff(&before, &after))),
-        Foreseen::Refuse { reason } => ("refuse", Some(reason), None),
+        Foreseen::Create => (Verb::Create, None, None),
+        Foreseen::Unchanged => (Verb::Unchanged, None, None),
+        Foreseen::Change { before, after } => (Verb::Change, None, Some(diff(&before, &after))),
+        Foreseen::Refuse { reason } => (Verb::Refuse, Some(reason), None),
     };
     Act { verb, what: item.label(), file: Some(item.file.clone()), reason, diff }
 }
@@ -194,13 +291,6 @@ fn diff(before: &Value, after: &Value) -> String {
     TextDiff::from_lines(&before, &after).unified_diff().header("live", "planned").to_string()
 }
 
-fn node(plan: &Plan) -> Act {
-    let labels = plan.marks.labels.iter().map(|(key, value)| format!("{key}={value}"));
-    let taint = plan.marks.taint.iter().map(|key| format!("taint {key}:NoSchedule"));
-    let marks: Vec<String> = labels.chain(taint).collect();
-    Act { reason: Some(marks.join(", ")), ..act("label", &"Node of this machine") }
-}
-
 impl Preview {
     /// For a person.
     pub fn to_text(&self) -> String {
@@ -209,8 +299,9 @@ impl Preview {
             None => "no API answers on this machine, so objects are not compared".to_owned(),
         };
         let mut text = format!("what start would do; nothing is changed; {compared}\n");
-        for (index, Step { phase, acts }) in self.steps.iter().enumerate() {
-            let told = writeln!(text, "\n{}. {phase}", index + 1);
+        for (index, Step { phase, acts, note }) in self.steps.iter().enumerate() {
+            let note = note.map(|note| format!("   ({note})\n")).unwrap_or_default();
+            let told = write!(text, "\n{}. {phase}\n{note}", index + 1);
             debug_assert!(told.is_ok(), "writing to a string cannot fail");
             acts.iter().for_each(|act| text.push_str(&line(act)));
         }
@@ -220,7 +311,7 @@ impl Preview {
     /// For a program; docs/dry-run.md describes it.
     pub fn to_json(&self) -> Value {
         let act = |Act { verb, what, file, reason, diff }: &Act| {
-            let mut fields = json!({"act": verb, "what": what});
+            let mut fields = json!({"act": verb.name(), "what": what});
             let optional = [("file", file), ("reason", reason), ("diff", diff)];
             for (name, value) in optional {
                 if let Some(value) = value {
@@ -229,7 +320,14 @@ impl Preview {
             }
             fields
         };
-        let step = |Step { phase, acts }: &Step| json!({"phase": phase, "acts": acts.iter().map(act).collect::<Vec<_>>()});
+        let step = |Step { phase, acts, note }: &Step| {
+            let acts: Vec<Value> = acts.iter().map(act).collect();
+            let mut fields = json!({"phase": phase.name(), "does": phase.does(), "acts": acts});
+            if let Some(note) = note {
+                fields["note"] = json!(note);
+            }
+            fields
+        };
         json!({
             "format": FORMAT,
             "api": self.api.map(|endpoint| endpoint.to_string()),
@@ -244,5 +342,5 @@ fn line(Act { verb, what, file, reason, diff }: &Act) -> String {
     let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let diff: String =
         diff.iter().flat_map(|diff| diff.lines()).map(|line| format!("        {line}\n")).collect();
-    format!("   {verb:9} {what}{file}{reason}\n{diff}")
+    format!("   {:9} {what}{file}{reason}\n{diff}", verb.name())
 }

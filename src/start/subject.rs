@@ -1,6 +1,6 @@
 //! What a pivot waits for, as the room that explains long waits has to know it.
 
-use super::options::{Options, SETTLED};
+use super::options::{Lookup, SETTLED};
 use super::plan::Plan;
 use crate::NAMESPACE;
 use crate::assets::load::Layout;
@@ -22,13 +22,13 @@ pub fn relevant(layout: &Layout) -> Layout {
 }
 
 /// What a pivot by `plan` waits for.
-pub fn subject(layout: Layout, plan: &Plan, options: &Options, before: &State) -> Subject {
+pub fn subject(layout: Layout, plan: &Plan, lookup: &Lookup, before: &State) -> Subject {
     let required = plan.required.iter();
     Subject {
         // What the user does not mind may still be in the way.
         checks: preflight::CheckOptions {
             ignored: preflight::Ignored::default(),
-            ..options.checks(before, SETTLED)
+            ..lookup.checks(before, SETTLED)
         },
         layout,
         access: plan.access.clone(),

@@ -5,19 +5,23 @@ use std::path::Path;
 use kube::Client;
 use tokio::sync::watch;
 
+use super::error::Error;
 use super::machine::{self, Api, connect};
 use super::objects::{Applied, wait_required};
 use super::place::Placer;
 use super::plan::Plan;
 use super::required::Required;
 use super::{adopt, gap, traffic_switch};
-use crate::NAMESPACE;
 use crate::cluster::lease::{self, Leader};
 use crate::error::chain;
 use crate::journal::{Journal, Record};
-use crate::phase::{Error, LEADERS, PROBE, Progress, Runner};
+use crate::phase::{Act, LEADERS, PROBE, Phase, Progress, Runner, Verb};
+use crate::{CONTROL_PLANE_KEYS, NAMESPACE};
 
-/// From the first self-hosted pod to the last bootstrap one. All the while new connections go to whoever is ready.
+/// Where new connections go in the end.
+pub const SELF_HOSTED: &str = "the self-hosted apiserver";
+
+/// From the first self-hosted pod to the last bootstrap one. All the while new connections go to an apiserver that is ready.
 pub async fn take_over(
     plan: &Plan,
     api: &Api,
@@ -39,9 +43,7 @@ pub async fn take_over(
         futures::try_join!(all, leaders).map(drop)
     };
     runner
-        .phase("wait for the self-hosted control plane", async |progress| {
-            beside(&mut introduce, wait(progress)).await
-        })
+        .phase(Phase::WaitForControlPlane, async |progress| beside(&mut introduce, wait(progress)).await)
         .await?;
     let hand_over = async |progress: &Progress| {
         let placer = Placer { plan, journal, progress };
@@ -58,21 +60,22 @@ pub async fn take_over(
         }
         Ok(last)
     };
-    let handed =
-        runner.phase("hand over", async |progress| beside(&mut introduce, hand_over(progress)).await).await;
+    let handed = runner
+        .phase(Phase::HandOver, async |progress| beside(&mut introduce, hand_over(progress)).await)
+        .await;
     if handed.is_err() && plan.conflict.is_some() && !plan.apiserver.path.exists() {
         put_back(plan, journal, api, applied, runner).await;
     }
     handed
 }
 
-/// Undoes a gap that nobody filled. Whatever comes of it, what is reported is the failure before.
+/// After a gap in which no apiserver came up. Whether it works or not, the failure before is the one that is reported.
 async fn put_back(plan: &Plan, journal: &Journal, api: &Api, applied: &Applied, runner: &mut Runner<'_>) {
     let put_back = async |progress: &Progress| {
         gap::put_back(&Placer { plan, journal, progress }, &api.client, &applied.node).await;
-        Ok(())
+        Ok::<_, Error>(())
     };
-    if let Err(error) = runner.phase("put the bootstrap apiserver back", put_back).await {
+    if let Err(error) = runner.phase(Phase::PutApiserverBack, put_back).await {
         tracing::warn!(error = chain(&error), "the bootstrap apiserver may not serve");
     }
 }
@@ -81,20 +84,28 @@ async fn put_back(plan: &Plan, journal: &Journal, api: &Api, applied: &Applied, 
 /// where they are not required by name; then they go last.
 async fn early_leaders(placer: &Placer<'_>, api: &Api, applied: &Applied) -> Result<Option<Leaders>, Error> {
     let Placer { plan, progress, .. } = placer;
-    let is_leader = |required: &&Required| {
-        required.namespace == NAMESPACE
-            && LEADERS.contains(&required.prefix.as_str())
-            && required.workload.is_some()
-    };
-    let required: Vec<Required> = plan.required.iter().filter(is_leader).cloned().collect();
-    if required.len() < LEADERS.len() {
+    if !has_named_leaders(plan) {
         return Ok(None);
     }
+    let required: Vec<Required> = named_leaders(plan).cloned().collect();
     wait_required(&required, applied, &api.client, progress).await?;
     hand_over_leaders(placer, api, applied).await.map(Some)
 }
 
-/// Does `work`, and `aside` as long as that takes. Only a failure of `aside` is of interest.
+/// Whether both are required by name: then they are handed over before the apiserver is Ready.
+pub fn has_named_leaders(plan: &Plan) -> bool {
+    named_leaders(plan).count() >= LEADERS.len()
+}
+
+fn named_leaders(plan: &Plan) -> impl Iterator<Item = &Required> {
+    plan.required.iter().filter(|required| {
+        required.namespace == NAMESPACE
+            && LEADERS.contains(&required.prefix.as_str())
+            && required.workload.is_some()
+    })
+}
+
+/// Does `work`, and `aside` as long as that takes. Of `aside` only a failure counts.
 async fn beside<T>(
     aside: &mut (impl Future<Output = Result<(), Error>> + Unpin),
     work: impl Future<Output = Result<T, Error>>,
@@ -110,8 +121,7 @@ async fn beside<T>(
     }
 }
 
-/// Takes those of the bootstrap control plane away that lead, so that the self-hosted ones can. Returns what the leases said when they
-/// had ended.
+/// Removes the bootstrap components that lead, so that the self-hosted ones can. Returns what the leases said when they had ended.
 async fn hand_over_leaders(placer: &Placer<'_>, api: &Api, applied: &Applied) -> Result<Leaders, Error> {
     let before = leaders(&api.client).await?;
     placer.remove_others().await?;
@@ -122,12 +132,18 @@ async fn hand_over_leaders(placer: &Placer<'_>, api: &Api, applied: &Applied) ->
             placer.progress.acts(format!("release the lease of {lease}"));
             let release = lease::release_lease(&api.client, lease, &leader.holder).await?;
             tracing::debug!(lease, ?release, "lease of the bootstrap control plane");
+            placer.progress.did(release_act(lease));
         }
     }
     Ok(last)
 }
 
-/// Takes the bootstrap apiserver away, once another one serves.
+/// Releasing the lease that the bootstrap component called `lease` leaves behind.
+pub fn release_act(lease: &str) -> Act {
+    Act::new(Verb::Release, format!("Lease {NAMESPACE}/{lease}"))
+}
+
+/// Removes the bootstrap apiserver, once another one serves.
 async fn hand_over_apiserver(
     placer: &Placer<'_>,
     served: &watch::Sender<Option<String>>,
@@ -135,7 +151,8 @@ async fn hand_over_apiserver(
     let Placer { plan, journal, progress } = placer;
     if plan.is_steered {
         progress.waiting("new connections do not go to the self-hosted apiserver yet");
-        served.subscribe().wait_for(Option::is_some).await.map_err(|_| Error::Unserved)?;
+        served.subscribe().wait_for(Option::is_some).await.map_err(|_| Error::Unsteered)?;
+        traffic_switch::steering(plan, SELF_HOSTED).into_iter().for_each(|act| progress.did(act));
     }
     machine::wait_self_hosted(plan, &|why| progress.waiting(why)).await?;
     // From here on the cluster is its own, and nothing of it is undone.
@@ -159,7 +176,10 @@ pub async fn verify(placer: &Placer<'_>, folder: &Path, last: &Leaders) -> Resul
     let Placer { plan, progress, .. } = placer;
     progress.acts("remove what the bootstrap pods read");
     placer.remove_secrets()?;
-    adopt::forget(folder)?;
+    if adopt::has_unread_keys(folder)? {
+        adopt::remove_keys(placer.journal)?;
+        progress.did(Act::file(Verb::Remove, Path::new(CONTROL_PLANE_KEYS)));
+    }
     let api = connect(plan, machine::READY, progress).await?;
     loop {
         let now = leaders(&api.client).await?;

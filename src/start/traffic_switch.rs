@@ -1,10 +1,11 @@
-//! The self-hosted apiserver of this machine: how it gets new connections, and its pod leave to be Ready.
+//! How new connections get from the bootstrap apiserver to the self-hosted one, whose pod may be Ready only then.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Client, ResourceExt as _};
 use tokio::sync::watch;
 
+use super::error::Error;
 use super::machine;
 use super::plan::Plan;
 use crate::NAMESPACE;
@@ -12,18 +13,25 @@ use crate::cluster::gate;
 use crate::cluster::objects::Objects;
 use crate::handover::{self, Port, SERVING};
 use crate::host::steering::Aim;
-use crate::phase::{Error, PROBE};
+use crate::phase::{Act, PROBE, Progress, Verb};
 
-/// Before there is another one, connections are told to stay with the bootstrap apiserver.
-pub async fn hold(plan: &Plan) -> Result<(), Error> {
-    if plan.is_steered {
+/// Before the self-hosted apiserver listens, the kernel is told to leave connections with the bootstrap one.
+pub async fn hold(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
+    if let Some(act) = steering(plan, "the bootstrap apiserver") {
         let port = Port::new(plan.api_port(), &plan.access)?;
         port.steer(&port.listeners().await?, Aim { serving: 0, asked: 0, starting: 1 }).await?;
+        progress.did(act);
     }
     Ok(())
 }
 
-/// Brings the newcomer in, as long as this is polled; `served` says which pod has taken over. Ends only in an error.
+/// Steering new connections to `apiserver`, where this machine steers.
+pub fn steering(plan: &Plan, apiserver: &str) -> Option<Act> {
+    let what = format!("new connections to port {}", plan.api_port());
+    plan.is_steered.then(|| Act::new(Verb::Steer, what).because(format!("to {apiserver}")))
+}
+
+/// Gives the self-hosted apiserver its connections as long as this is polled; `served` holds the pod that has them. Ends only in an error.
 pub async fn introduce(
     plan: &Plan,
     client: &Client,
@@ -50,7 +58,7 @@ fn pods(client: &Client) -> Objects<Pod> {
     Objects::namespaced(client, NAMESPACE)
 }
 
-/// Apiservers of `node` whose gate is closed; none while the API does not tell.
+/// Apiservers of `node` whose gate is closed; none while the API does not answer.
 async fn gated_pods(client: &Client, node: &str) -> Vec<Pod> {
     let params =
         ListParams::default().labels("k8s-app=kube-apiserver").fields(&format!("spec.nodeName={node}"));

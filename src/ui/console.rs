@@ -136,6 +136,7 @@ impl Output for Console {
             | Event::Request { .. }
             | Event::Probed(_)
             | Event::Transition { .. }
+            | Event::Act { .. }
             | Event::Ended(_) => {}
         }
     }

@@ -111,6 +111,19 @@ pub enum Event {
         #[serde(rename = "took_ms", serialize_with = "as_ms")]
         took: Duration,
     },
+    /// Something was done to the machine or to the API, or was found to be as it should be. Objects
+    /// have [`Event::ObjectApplied`] instead.
+    Act {
+        /// In which phase.
+        phase: &'static str,
+        /// A word of docs/dry-run.md.
+        act: &'static str,
+        /// To what: a path or `Kind namespace/name`.
+        what: String,
+        /// Why, or with which values.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// Something was done; one line.
     Info(#[serde(serialize_with = "as_text")] String),
     /// Something unexpected, or refused, that does not stop the work.

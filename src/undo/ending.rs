@@ -1,13 +1,14 @@
-//! Seeing pods end whose files are gone. Kubelet ends them, once it has heard of its pods from an API; before that it lets them run, and an
-//! apiserver of a bootstrap that failed early would hold its port for good. So after a while the runtime is told to stop them.
+//! Waits until pods have ended whose files are gone. Kubelet ends them only if it has once got its pods from an API; else they go on running,
+//! and the apiserver of a bootstrap that failed early would hold its port for good. So after a while the container runtime stops them.
 //!
-//! Where the runtime is not to be seen, who listens has to do.
+//! Without a container runtime to ask, a pod counts as ended when fewer sockets listen on its port.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::error::Error;
 use crate::host::cri::{self, Sandbox};
-use crate::phase::{Error, PROBE, on_port};
+use crate::phase::{PROBE, on_port};
 
 /// A pod whose file has just come may only be starting: it is looked for at least so long.
 const STARTING: Duration = Duration::from_secs(3);
@@ -21,7 +22,7 @@ pub struct Pod {
     /// `namespace/name`, if it is known.
     name: Option<String>,
     port: Option<u16>,
-    /// How many listened on its port.
+    /// How many sockets listened on its port.
     listeners: usize,
 }
 
@@ -50,7 +51,7 @@ struct Alive {
 }
 
 impl Ending {
-    /// None yet. `runtime` is the socket of the container runtime, if it is to be seen.
+    /// None yet. `runtime` is the socket of the container runtime, if there is one.
     pub fn new(runtime: Option<PathBuf>) -> Self {
         Self { pods: Vec::new(), runtime }
     }

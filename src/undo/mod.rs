@@ -1,21 +1,22 @@
-//! Taking away what the journal says was placed, and nothing else: in an order in which nobody loses what it still reads.
+//! Removes what the journal says was placed, and nothing else: pods first, and when they have ended the keys that they read.
 //!
-//! A file that somebody has changed since stays, and so do the keys that its pod reads. etcd's data is never touched.
+//! A file that was changed since it was placed stays, and so do the keys that its pod reads. etcd's data is never touched.
 
 mod ending;
+mod error;
 mod removal;
 
 use std::fmt;
 use std::path::PathBuf;
 
+pub use error::Error;
 pub use removal::{remove_file, remove_folder};
 
 use crate::host::static_pods;
 use crate::journal::{Journal, Record, Role, State};
-use crate::phase::Error;
 use ending::{Ending, Pod};
 
-/// Something to take away.
+/// Something to remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removal {
     /// Where it is.
@@ -36,6 +37,8 @@ impl fmt::Display for Removal {
             Role::BootstrapSecrets => "keys of the bootstrap pods",
             Role::StayingPod => "static pod",
             Role::EtcdKeys => "keys of etcd",
+            Role::ControlPlanePod => "static pod of the control plane",
+            Role::ControlPlaneKeys => "keys of the control plane",
         };
         write!(f, "{} ({what})", self.path.display())
     }
@@ -61,9 +64,14 @@ impl fmt::Display for Left {
     }
 }
 
-/// What is to be taken away, in that order. Where the control plane runs itself etcd's pod and keys are its own.
+/// What is to be removed, in that order. A self-hosted control plane needs etcd's pod and keys, and one that `unpivot` has turned into static
+/// pods needs those.
 pub fn removals(state: &State) -> Vec<Removal> {
-    let may_go = |role: Role| role.is_temporary() || !state.handed_over;
+    let may_go = |role: Role| match role {
+        Role::BootstrapPod | Role::BootstrapApiserver | Role::BootstrapSecrets => true,
+        Role::StayingPod | Role::EtcdKeys => !state.handed_over,
+        Role::ControlPlanePod | Role::ControlPlaneKeys => false,
+    };
     let is_top = |path: &PathBuf| !path.ancestors().skip(1).any(|above| state.things.contains_key(above));
     let things = state.things.iter().filter(|(path, held)| may_go(held.role) && is_top(path));
     let mut removals: Vec<Removal> = things
@@ -76,8 +84,8 @@ pub fn removals(state: &State) -> Vec<Removal> {
     removals
 }
 
-/// Takes `removals` away: pods, and when those have ended what they read; first what is temporary. Returns what stays. `runtime` is the
-/// socket of the container runtime, if it is to be seen.
+/// Removes `removals`: pods, and when those have ended what they read; first what is temporary. Returns what stays. `runtime` is the
+/// socket of the container runtime, if there is one.
 pub async fn undo(
     journal: &Journal,
     removals: &[Removal],
@@ -93,7 +101,7 @@ pub async fn undo(
         let changed = remove_pods(journal, &pods, runtime.clone(), waiting).await?;
         for folder in folders {
             match changed.is_empty() {
-                true => remove_folder(journal, &folder.path)?,
+                true => remove_folder(journal, &folder.path).map(drop)?,
                 false => left.push(Left::Read(folder.path.clone())),
             }
         }
@@ -189,6 +197,17 @@ mod tests {
         journal.record(Record::HandedOver).unwrap();
         let removals = removals(&journal.state());
         assert!(removals.len() == 3 && removals.iter().all(|removal| removal.role.is_temporary()));
+    }
+
+    #[test]
+    fn a_control_plane_that_unpivot_placed_stays_also_where_the_journal_knows_of_no_hand_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::begin(&folder.path().join("journal"), &State::default(), run()).unwrap();
+        let path = folder.path().join("kube-apiserver.yaml");
+        journal.record(Record::Known(Thing::file(&path, Role::ControlPlanePod, b"p"))).unwrap();
+        let keys = Thing::folder(folder.path(), Role::ControlPlaneKeys, &std::collections::BTreeMap::new());
+        journal.record(Record::Known(keys)).unwrap();
+        assert_eq!(removals(&journal.state()), []);
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Removing one thing that was placed, with a record in the journal before and after.
+//! Removes one file or folder that was placed, with a record in the journal before and after.
 
 use std::path::Path;
 
@@ -6,22 +6,27 @@ use crate::host::static_pods;
 use crate::journal::{Journal, Record};
 use crate::phase::Error;
 
-/// Removes a static pod that holds `content`, or is what the journal says.
-pub fn remove_file(journal: &Journal, path: &Path, content: &[u8]) -> Result<(), Error> {
+/// Removes a static pod that holds `content`, or is what the journal says. Whether there was one.
+pub fn remove_file(journal: &Journal, path: &Path, content: &[u8]) -> Result<bool, Error> {
     let state = journal.state();
     if !path.exists() && !state.things.contains_key(path) {
-        return Ok(());
+        return Ok(false);
     }
     let removing = || static_pods::remove(path, content, |found| state.has_placed(path, found));
-    remove(journal, path, removing)
+    remove(journal, path, removing).map(|()| true)
 }
 
-/// Removes a folder of keys of ours, and what an interrupted removal left of it.
-pub fn remove_folder(journal: &Journal, folder: &Path) -> Result<(), Error> {
-    if !folder.exists() && !journal.state().things.contains_key(folder) {
-        return Ok(static_pods::remove_key_folder(folder)?);
+/// Removes a folder of keys of ours, and what an interrupted removal left of it. Whether there was one.
+pub fn remove_folder(journal: &Journal, folder: &Path) -> Result<bool, Error> {
+    if !is_there(journal, folder) {
+        static_pods::remove_key_folder(folder)?;
+        return Ok(false);
     }
-    remove(journal, folder, || static_pods::remove_key_folder(folder))
+    remove(journal, folder, || static_pods::remove_key_folder(folder)).map(|()| true)
+}
+
+fn is_there(journal: &Journal, folder: &Path) -> bool {
+    folder.exists() || journal.state().things.contains_key(folder)
 }
 
 fn remove(

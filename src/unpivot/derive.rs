@@ -1,4 +1,4 @@
-//! The static pod that a workload becomes. Pure, but for [`StaticPod::place`].
+//! The static pod that a workload becomes. Pure.
 //!
 //! It is the pod of the workload without what only the API can give, under the flags, ports and probes that it has: everything that watches
 //! the control plane goes on to find it. Its labels are those that kubeadm gives, so that no controller takes it for its own.
@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::error::Error;
 use super::placed::{self, UNPIVOTED};
 use crate::checkpoint::copy::{self, Copy};
 use crate::checkpoint::{Id, Role};
 use crate::config::Component;
-use crate::host::static_pods;
-use crate::phase::Error;
+use crate::journal::{self, Thing};
 use crate::recover::find::Workload;
 use crate::yaml;
 use crate::{CONTROL_PLANE_KEYS, FIELD_MANAGER, NAMESPACE};
@@ -30,17 +30,14 @@ pub struct StaticPod {
     /// Whether it is there already: then it stays as it is.
     pub is_placed: bool,
     /// Files below [`CONTROL_PLANE_KEYS`].
-    files: BTreeMap<String, Vec<u8>>,
+    pub files: BTreeMap<String, Vec<u8>>,
 }
 
 impl StaticPod {
-    /// Gives it to kubelet, its files first.
-    pub fn place(&self) -> Result<(), Error> {
-        if self.is_placed {
-            return Ok(());
-        }
-        static_pods::write_key_folder(Path::new(CONTROL_PLANE_KEYS), &self.files)?;
-        Ok(static_pods::place(&self.path, &self.content)?)
+    /// As the journal records it.
+    pub fn thing(&self) -> Thing {
+        let pod = Some(format!("{NAMESPACE}/{}", self.component.name()));
+        Thing { pod, ..Thing::file(&self.path, journal::Role::ControlPlanePod, &self.content) }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::error::Error;
 use crate::cluster::connect::Readyz;
 use crate::cluster::kubeconfig::Access;
 use crate::config::Component;
@@ -10,7 +11,7 @@ use crate::handover::{self, Port};
 use crate::host::processes::{self, ContainerProcess};
 use crate::host::sockets::Listener;
 use crate::host::steering::{self, Aim};
-use crate::phase::{Error, PROBE, Progress};
+use crate::phase::{self, PROBE, Progress};
 
 /// Until connections that were on their way to the older one have arrived.
 const ARRIVAL: Duration = Duration::from_millis(500);
@@ -121,7 +122,7 @@ impl<'a> Incoming<'a> {
     async fn group(&self) -> Result<Group, Error> {
         let listeners = self.port.listeners().await?;
         let processes = processes::of_container(Component::Apiserver.name())
-            .map_err(|source| Error::Host { act: "look at the processes of this machine", source })?;
+            .map_err(phase::Error::host("look at the processes of this machine"))?;
         Ok(Group { listeners, processes })
     }
 

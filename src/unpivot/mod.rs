@@ -2,21 +2,25 @@
 //! back.
 //!
 //! ```text
-//! agent makes way ─► static apiserver placed, asked, steered to ─► static leaders placed ─► agent goes
+//! agent steps down ─► static apiserver placed, asked, steered to ─► static leaders placed ─► agent goes
 //!   ─► self-hosted leaders go, leases let go ─► self-hosted apiserver goes ─► copies go
 //! ```
 //!
-//! The same rules as in a pivot, the other way round: who makes way goes when the newcomer has answered for itself and new connections go to
-//! it. Run again after an interruption it goes on where it was: what is placed stays, what is gone is gone. `start` leads back.
+//! As in a pivot, the older component goes only when the newer one has proved itself: the self-hosted apiserver is removed when the static one
+//! has answered `/readyz` itself and gets the new connections. Run again after an interruption, `unpivot` goes on: pods that are placed stay,
+//! workloads that are gone are gone. `start` leads back.
 //!
-//! The agent would steer otherwise, so it makes way at first; but it is removed only when static pods stand that need no agent. So a power cut
-//! at any time finds on disk what brings the control plane back: the agent's copies, or the static pods, or both.
+//! The agent steps down first, since it would steer connections elsewhere. It is removed only when static pods are placed that need no agent:
+//! so at any time a power cut finds on disk the agent's copies, the static pods, or both.
 //!
-//! One controller only: the workloads that are removed are those of the whole cluster. With others it is refused, and nothing is touched.
+//! Only for a single controller: the workloads that are removed are those of the whole cluster. With others `unpivot` is refused, and nothing
+//! is touched.
 //! Secrets, accounts and roles stay in the API, so that `start` and `recover` find them.
 
 mod derive;
+mod error;
 mod incoming;
+mod place;
 mod placed;
 mod retire;
 
@@ -29,6 +33,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Client, ResourceExt as _};
 
+pub use error::{Error, Failed};
 pub use placed::{Placed, file_name, placed};
 
 use crate::checkpoint::store::Store;
@@ -38,13 +43,17 @@ use crate::cluster::objects::Objects;
 use crate::cluster::{connect, inventory, lease, node, pods};
 use crate::config::Component;
 use crate::config::defaults::CONTROL_PLANE_LABEL;
+use crate::error::ExitClass;
 use crate::handover;
 use crate::handover::lock::{Lock, Locks, Name};
-use crate::host::{addresses, lock, processes, static_pods};
-use crate::phase::{Error, LEADERS, PROBE, Progress, Runner, Timeouts, check_root, session};
+use crate::host::{lock, processes, static_pods};
+use crate::journal::{self, Journal, Record};
+use crate::phase::{
+    self, LEADERS, PROBE, Phase, Progress, Runner, Timeouts, check_root, local_addresses, session,
+};
 use crate::recover::find::{self, Workload};
 use crate::ui::Sink;
-use crate::{CONTROL_PLANE_KEYS, KUBERNETES, NAMESPACE};
+use crate::{CONTROL_PLANE_KEYS, JOURNAL, KUBERNETES, NAMESPACE};
 use derive::StaticPod;
 use incoming::Incoming;
 
@@ -83,24 +92,52 @@ struct Here {
     pods: Vec<StaticPod>,
     /// UIDs of the pods of `workloads`.
     own: BTreeSet<String>,
+    /// What the journal says from before.
+    before: journal::State,
 }
 
 /// Turns the control plane of this machine into static pods.
-pub async fn unpivot(options: &Options, sink: &dyn Sink) -> Result<Report, Error> {
+///
+/// # Cancellation
+/// It may end between any two steps: the copies of the agent or the static pods bring the control plane back, and running it again goes on.
+/// The agent takes its place again when this process ends, since the kernel drops the locks then.
+pub async fn unpivot(options: &Options, sink: &dyn Sink) -> Result<Report, Failed> {
+    let mut has_begun = false;
+    let result = run(options, sink, &mut has_begun).await;
+    result.map_err(|error| Failed { error, has_begun })
+}
+
+async fn run(options: &Options, sink: &dyn Sink, has_begun: &mut bool) -> Result<Report, Error> {
     check_root()?;
     let _alone = lock::take(Path::new(KUBERNETES), &session::holder("unpivot")?)?;
     let timeouts = Timeouts::new(options.timeout, []);
     let mut runner = Runner::new(sink, &timeouts);
     let look = async |progress: &Progress| Here::look(options, progress).await;
-    let here = runner.phase("look at the control plane", look).await?;
+    let here = runner.phase(Phase::LookAtControlPlane, look).await?;
+    let journal = session::begin(journal::Command::Unpivot, &here.before, None)?;
+    *has_begun = true;
+    runner.note_in(&journal);
+    let result = turn(&here, &journal, &mut runner).await;
+    let exit_code = result.as_ref().map_or(ExitClass::General as u8, |()| 0);
+    journal.record(Record::Ended { exit_code })?;
+    result?;
+    Ok(Report { times: runner.times, node: here.node.clone() })
+}
+
+async fn turn(here: &Here, journal: &Journal, runner: &mut Runner<'_>) -> Result<(), Error> {
+    // Self-hosted or not, etcd belongs to the control plane from here on, also if an earlier journal was lost.
+    if !journal.state().handed_over {
+        journal.record(Record::HandedOver)?;
+    }
     let _instead =
-        runner.phase("take the agent's place", async |progress| take_place(&here, progress).await).await?;
-    runner.phase("place the static apiserver", async |progress| bring_in(&here, progress).await).await?;
-    runner.phase("place the static leaders", async |progress| place_leaders(&here, progress).await).await?;
-    runner.phase("remove the agent", async |progress| remove_agent(&here, progress).await).await?;
-    runner.phase("hand over", async |progress| hand_over(&here, progress).await).await?;
-    runner.phase("verify", async |progress| verify(&here, progress).await).await?;
-    Ok(Report { times: runner.times, node: here.node })
+        runner.phase(Phase::TakeAgentsPlace, async |progress| take_place(here, progress).await).await?;
+    let place = async |progress: &Progress| bring_in(here, journal, progress).await;
+    runner.phase(Phase::PlaceStaticApiserver, place).await?;
+    let place = async |progress: &Progress| place_leaders(here, journal, progress).await;
+    runner.phase(Phase::PlaceStaticLeaders, place).await?;
+    runner.phase(Phase::RemoveAgent, async |progress| remove_agent(here, progress).await).await?;
+    runner.phase(Phase::HandOverToStatic, async |progress| hand_over(here, progress).await).await?;
+    runner.phase(Phase::VerifyStatic, async |progress| verify(here, progress).await).await
 }
 
 impl Here {
@@ -108,8 +145,8 @@ impl Here {
         let access = kubeconfig::read(&options.kubeconfig)?;
         let port = access.server.port_or_known_default().unwrap_or(443);
         let client = connect::connect(&access, Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)))?;
-        let local = addresses::local()
-            .map_err(|source| Error::Host { act: "list the addresses of this machine", source })?;
+        let local = local_addresses()?;
+        let before = journal::read(Path::new(JOURNAL))?;
         let node = node::wait_for_node(&client, &local, &mut |why| progress.waiting(why)).await;
         let present = inventory::control_plane_objects(&client).await?;
         let workloads = find::control_plane(&find::Objects { present, deleted: Vec::new() }).workloads;
@@ -119,8 +156,8 @@ impl Here {
         if !pods.iter().any(|pod| pod.component == Component::Apiserver) {
             return Err(Error::NotSelfHosted);
         }
-        check(&pods)?;
-        Ok(Self { access, client, node, port, workloads, pods, own })
+        check(&pods, &before)?;
+        Ok(Self { access, client, node, port, workloads, pods, own, before })
     }
 
     fn pod(&self, component: Component) -> impl Iterator<Item = &StaticPod> {
@@ -133,9 +170,9 @@ impl Here {
 }
 
 /// Finds what is in the way before anything is changed.
-fn check(pods: &[StaticPod]) -> Result<(), Error> {
+fn check(pods: &[StaticPod], before: &journal::State) -> Result<(), Error> {
     for pod in pods.iter().filter(|pod| !pod.is_placed) {
-        static_pods::look(&pod.path, &pod.content, |_| false)?;
+        static_pods::look(&pod.path, &pod.content, |found| before.has_placed(&pod.path, found))?;
     }
     Ok(static_pods::check_key_folder(Path::new(CONTROL_PLANE_KEYS))?)
 }
@@ -171,23 +208,34 @@ fn label(workloads: &[Workload]) -> String {
     first.map_or_else(|| CONTROL_PLANE_LABEL.to_owned(), Clone::clone)
 }
 
-/// Makes the agent of this machine wait until these are dropped, or this program ends. Before that it takes back the copies that stand in
-/// for pods: what they are for would last, and nobody could tell them from the static pods.
+/// Makes the agent of this machine wait until these locks are dropped, or this process ends. No copy may be active then: without the agent it
+/// would stay active, and it could not be told from a static pod. Only the agent stops a copy, and it may start one until the locks are held:
+/// so copies are looked at before, which spares a running agent the way back and forth, and again under the locks.
 async fn take_place(here: &Here, progress: &Progress<'_>) -> Result<(Lock, Lock), Error> {
-    while let Some(copy) = here.active_copy().await? {
-        progress.waiting(format!("{copy} is active still"));
-        tokio::time::sleep(PROBE * 5).await;
+    loop {
+        while let Some(copy) = here.active_copy().await? {
+            progress.waiting(format!("{copy} is active still"));
+            tokio::time::sleep(PROBE * 5).await;
+        }
+        let locks = agents_locks(progress).await?;
+        match here.active_copy().await? {
+            None => return Ok(locks),
+            Some(copy) => progress.waiting(format!("{copy} became active; the agent has to stop it")),
+        }
     }
+}
+
+async fn agents_locks(progress: &Progress<'_>) -> Result<(Lock, Lock), Error> {
     let locks = Locks::default();
     let failed = |error| Error::Handover(handover::Error::Lock(error));
     let wanted = locks.take(Name::StandIn).await.map_err(failed)?;
-    progress.waiting("the agent of this machine has not made way yet");
+    progress.waiting("the agent of this machine has not stepped down yet");
     let place = locks.take(Name::Agent).await.map_err(failed)?;
     Ok((wanted, place))
 }
 
 impl Here {
-    /// A copy that kubelet has been given or still runs, the agent's own aside. Without an agent nobody gives or takes any.
+    /// A copy that is in kubelet's folder or still runs, the agent's own aside. None without an agent: only the agent starts and stops copies.
     async fn active_copy(&self) -> Result<Option<String>, Error> {
         let own = Id::new(NAMESPACE, AGENT);
         let listing = Store::default().list()?;
@@ -220,10 +268,10 @@ async fn remove_agent(here: &Here, progress: &Progress<'_>) -> Result<(), Error>
 }
 
 /// The static apiserver, until new connections go to it.
-async fn bring_in(here: &Here, progress: &Progress<'_>) -> Result<(), Error> {
+async fn bring_in(here: &Here, journal: &Journal, progress: &Progress<'_>) -> Result<(), Error> {
     let incoming = Incoming::new(&here.access, here.port, &here.own)?;
     incoming.hold().await?;
-    here.pod(Component::Apiserver).try_for_each(StaticPod::place)?;
+    place::place(journal, here.pod(Component::Apiserver))?;
     match here.workload(Component::Apiserver) {
         None => Ok(()), // it is alone already
         Some(_) => incoming.take_over(progress).await,
@@ -231,9 +279,9 @@ async fn bring_in(here: &Here, progress: &Progress<'_>) -> Result<(), Error> {
 }
 
 /// They wait for their leases beside the self-hosted ones.
-async fn place_leaders(here: &Here, progress: &Progress<'_>) -> Result<(), Error> {
+async fn place_leaders(here: &Here, journal: &Journal, progress: &Progress<'_>) -> Result<(), Error> {
     for component in [Component::ControllerManager, Component::Scheduler] {
-        here.pod(component).try_for_each(StaticPod::place)?;
+        place::place(journal, here.pod(component))?;
     }
     for component in [Component::ControllerManager, Component::Scheduler] {
         while here.pod(component).count() > 0 && !here.runs_static(component)? {
@@ -248,7 +296,7 @@ impl Here {
     /// Whether a process of the component is of no self-hosted pod. True where no process can be seen.
     fn runs_static(&self, component: Component) -> Result<bool, Error> {
         let found = processes::of_container(component.name())
-            .map_err(|source| Error::Host { act: "look at the processes of this machine", source })?;
+            .map_err(phase::Error::host("look at the processes of this machine"))?;
         Ok(found.is_empty() || found.iter().any(|process| !self.own.contains(&process.pod)))
     }
 }

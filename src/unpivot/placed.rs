@@ -1,6 +1,7 @@
-//! The way back: to `start`, static pods that `unpivot` placed are the temporary control plane, whatever the assets hold for that.
+//! The static pods in kubelet's folder that carry the mark of `unpivot`.
 //!
-//! They are known by an annotation. `start` hands over to what is self-hosted, and removes them, and then their keys.
+//! The mark only says that such a pod is the control plane of this cluster. Whether a file is still what `unpivot` placed, and so may be
+//! replaced or removed, the journal says.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,7 +44,7 @@ pub fn placed(folder: &Path) -> Result<Vec<Placed>, Error> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             content => content.map_err(failed("read", &path)).map_err(static_pods::Error::File)?,
         };
-        // What cannot be read is none of ours, and in the way of nobody.
+        // Kubelet ignores a file that cannot be parsed, so it is no pod of ours.
         let documents = yaml::parse(&String::from_utf8_lossy(&content), "").unwrap_or_default();
         let value = documents.into_iter().next().unwrap_or_default();
         if value["metadata"]["annotations"][UNPIVOTED] == "true" {

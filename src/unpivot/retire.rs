@@ -1,4 +1,5 @@
-//! Taking workloads away, pods included, whether or not a controller manager runs meanwhile: who would see to it is among them.
+//! Removes workloads and their pods, whether or not a controller manager runs: it is one of those workloads, so garbage collection cannot be
+//! relied on.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
@@ -6,11 +7,12 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Client, Resource, ResourceExt as _};
 
+use super::error::Error;
 use crate::NAMESPACE;
 use crate::cluster::objects::{Kind, Objects};
 use crate::cluster::retry::{Expected, Failure, retrying};
 use crate::cluster::{self, pods};
-use crate::phase::{Error, PROBE, Progress};
+use crate::phase::{PROBE, Progress};
 use crate::recover::find::Workload;
 
 /// Label of a component's pods.
@@ -64,7 +66,7 @@ async fn end_pods(client: &Client, workload: &Workload, progress: &Progress<'_>)
     end(&pods, &selector(workload), progress).await
 }
 
-/// Ends pods until none is left: a controller that has not heard of it yet may make another.
+/// Deletes pods until none is left: a controller that has not seen the removal yet may create another.
 async fn end(pods: &Objects<Pod>, which: &ListParams, progress: &Progress<'_>) -> Result<usize, Error> {
     let mut ended = 0;
     loop {
@@ -86,7 +88,7 @@ async fn list(pods: &Objects<Pod>, which: &ListParams) -> Result<Vec<Pod>, Error
     Ok(found.into_iter().filter(|pod| !pods::is_mirror(pod)).collect())
 }
 
-/// The sets of a Deployment: without them nobody makes its pods again.
+/// Removes the ReplicaSets of a Deployment, which would create its pods again.
 async fn replica_sets(client: &Client, deployment: &str) -> Result<(), Error> {
     let sets: Objects<ReplicaSet> = Objects::namespaced(client, NAMESPACE);
     let sets = asked("list", "replicasets", async || Ok(sets.list(&ListParams::default()).await?)).await?;
@@ -107,7 +109,7 @@ where
     delete(&Objects::<K>::namespaced(client, NAMESPACE), name, &DeleteParams::background()).await
 }
 
-/// That it is not there any more is as good.
+/// An object that does not exist any more counts as removed.
 async fn delete<K: Kind>(objects: &Objects<K>, name: &str, how: &DeleteParams) -> Result<(), Error> {
     let attempt = async || match objects.bare.delete(name, how).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
@@ -116,12 +118,12 @@ async fn delete<K: Kind>(objects: &Objects<K>, name: &str, how: &DeleteParams) -
     asked("remove", name, attempt).await
 }
 
-/// Asks until the API answers: apiservers come and go here, and one that goes takes its connections along.
+/// Retries until the API answers: an apiserver that ends here closes its connections.
 pub async fn asked<T, F>(act: &'static str, object: &str, attempt: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Failure>>,
 {
     let told = |reason: &str| tracing::debug!(act, object, reason, "tried again");
     let done = retrying(&Expected::default(), attempt, told).await;
-    done.map_err(|reason| Error::Cluster(cluster::Error::Refused { act, object: object.to_owned(), reason }))
+    done.map_err(|reason| cluster::Error::Refused { act, object: object.to_owned(), reason }.into())
 }

@@ -15,6 +15,7 @@ mod checks;
 #[path = "../support/client.rs"]
 mod client;
 mod copies_on_workers;
+mod dry_run;
 mod etcd;
 mod external_etcd;
 mod families;

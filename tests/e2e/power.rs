@@ -136,7 +136,7 @@ fn ten_power_cuts_in_a_row_are_survived() {
 #[ignore = "takes minutes: make soak"]
 fn a_power_cut_in_any_phase_of_start_is_survived_by_running_it_again() {
     let mut checks = Checks::default();
-    for phase in bootkube::start::PHASES {
+    for phase in bootkube::start::usual_phases() {
         checks.that(phase, || {
             let world = World::alone("e2e-power-phases", 1, |_| json!({}));
             world.render_and_join();

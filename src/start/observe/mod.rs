@@ -1,6 +1,6 @@
-//! What is looked at beside a pivot, without a part in it: how many listen on the API's port and, if asked for, what a client sees.
+//! What is watched while a pivot runs, without a part in it: how many sockets listen on the API's port and, with `--probe`, what a client sees.
 //!
-//! The looking happens in tasks of its own, so that a pivot that writes to a slow disk does not pass for a slow API.
+//! Both run in tasks of their own: a pivot that writes to a slow disk must not look like a slow API.
 
 pub mod blocked_apiserver;
 pub mod pod_progress;
@@ -13,10 +13,8 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::options::Options;
 use super::plan::Plan;
-use crate::host::addresses;
-use crate::phase::{Error, on_port};
+use crate::phase::{Error, local_addresses, on_port};
 use crate::ui::{Event, Sink};
 use probe::Target;
 
@@ -31,10 +29,9 @@ pub struct Observed {
 
 impl Observed {
     /// The API of `plan`.
-    pub fn of(plan: &Plan, options: &Options) -> Result<Self, Error> {
-        let failed = |source| Error::Host { act: "list the addresses of this machine", source };
-        let probe = match options.probe {
-            true => Target::of(plan, &addresses::local().map_err(failed)?),
+    pub fn of(plan: &Plan, is_probed: bool) -> Result<Self, Error> {
+        let probe = match is_probed {
+            true => Target::of(plan, &local_addresses()?),
             false => None,
         };
         Ok(Self { port: plan.api_port(), probe })
@@ -66,14 +63,14 @@ pub async fn beside<T>(observed: Observed, sink: &dyn Sink, work: impl Future<Ou
     result
 }
 
-/// Tells how many listen on `port`, once for each change.
+/// Tells how many sockets listen on `port`, once for each change.
 async fn count_listeners(port: u16, mut over: watch::Receiver<bool>, told: UnboundedSender<Event>) {
     let mut last = None;
     loop {
         match on_port(port).map(|bound| bound.len()) {
             Ok(count) if last != Some(count) => {
                 last = Some(count);
-                told.send(Event::Listeners { port, count }).ok(); // nobody is left to be told
+                told.send(Event::Listeners { port, count }).ok(); // the receiver ends with the pivot
             }
             Ok(_) => {}
             Err(error) => return tracing::debug!(%error, "listeners are not counted"),

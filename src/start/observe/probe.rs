@@ -91,7 +91,7 @@ pub async fn run(target: Target, mut over: watch::Receiver<bool>, told: Unbounde
             tally.add(sample, &told);
         }
     }
-    told.send(Event::Probed(tally.sum(Instant::now()))).ok(); // nobody is left to be told
+    told.send(Event::Probed(tally.sum(Instant::now()))).ok(); // the receiver ends with the pivot
 }
 
 /// What has been seen, from the moment on when the API said for the first time that it is ready: before, nothing was promised.
@@ -121,7 +121,7 @@ impl Tally {
             }
         }
         if error.is_some() || took >= SLOW {
-            told.send(Event::Request { path: path.to_owned(), error, took }).ok(); // nobody is left to be told
+            told.send(Event::Request { path: path.to_owned(), error, took }).ok(); // the receiver ends with the pivot
         }
     }
 

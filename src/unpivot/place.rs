@@ -1,0 +1,83 @@
+//! Gives static pods to kubelet, keys first, each with a record in the journal before and after.
+
+use std::path::Path;
+
+use super::derive::StaticPod;
+use super::error::Error;
+use crate::CONTROL_PLANE_KEYS;
+use crate::host::static_pods;
+use crate::journal::{Journal, Record, Role, Thing};
+
+/// Places `pods`, unless they are there already: those stay as they are, and the journal takes note of them.
+pub fn place<'a>(journal: &Journal, pods: impl Iterator<Item = &'a StaticPod>) -> Result<(), Error> {
+    place_in(journal, Path::new(CONTROL_PLANE_KEYS), pods)
+}
+
+fn place_in<'a>(
+    journal: &Journal,
+    keys: &Path,
+    pods: impl Iterator<Item = &'a StaticPod>,
+) -> Result<(), Error> {
+    for pod in pods {
+        if pod.is_placed {
+            journal.adopt(pod.thing())?;
+            continue;
+        }
+        let folder = Thing::folder(keys, Role::ControlPlaneKeys, &pod.files);
+        recorded(journal, folder, || static_pods::write_key_folder(keys, &pod.files))?;
+        recorded(journal, pod.thing(), || static_pods::place(&pod.path, &pod.content))?;
+    }
+    Ok(())
+}
+
+fn recorded(
+    journal: &Journal,
+    thing: Thing,
+    act: impl FnOnce() -> Result<(), static_pods::Error>,
+) -> Result<(), Error> {
+    let Thing { path, sha256, .. } = thing.clone();
+    journal.record(Record::Placing(thing))?;
+    act()?;
+    Ok(journal.record(Record::Placed { path, sha256 })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::Component;
+    use crate::journal::{Command, Run, SCHEMA, State};
+
+    #[test]
+    fn every_file_that_unpivot_places_or_finds_is_in_the_journal_by_digest() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = |text: &str| text.to_owned();
+        let run = Run {
+            schema: SCHEMA,
+            command: Command::Unpivot,
+            bootkube: text("1"),
+            host: text("n1"),
+            boot: text("b"),
+            assets: None,
+        };
+        let journal = Journal::begin(&folder.path().join("journal"), &State::default(), run).unwrap();
+        let pod = |component: Component, is_placed| StaticPod {
+            component,
+            path: folder.path().join("manifests").join(component.name()),
+            content: component.name().into(),
+            is_placed,
+            files: BTreeMap::from([(text("x/ca.crt"), b"ca".to_vec())]),
+        };
+        let pods = [pod(Component::Apiserver, false), pod(Component::Scheduler, true)];
+        let keys = folder.path().join("control-plane");
+        place_in(&journal, &keys, pods.iter()).unwrap();
+        let state = journal.state();
+        for pod in &pods {
+            assert!(state.has_placed(&pod.path, &pod.content), "{}", pod.path.display());
+        }
+        assert_eq!(state.things[&keys].role, Role::ControlPlaneKeys);
+        assert!(keys.join("x/ca.crt").exists() && !pods[1].path.exists());
+        assert_eq!(crate::undo::removals(&state), [], "reset leaves it alone");
+    }
+}

@@ -1,0 +1,110 @@
+//! `start --dry-run` and the run that follows name the same acts. One machine: a first start
+//! after an interrupted one of other assets, a second one, changed assets, and a changed etcd.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lab::cluster::ASSETS;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::checks::{Checks, eventually};
+use crate::running::{Moment, Running};
+use crate::world::World;
+
+const EVENTS: &str = "/run/dry-run-events.jsonl";
+/// The phase that removes what an interrupted start of other assets placed.
+const ORPHANS: &str = "remove bootstrap pods of earlier assets";
+/// Phase, word and what it is done to.
+type Acts = BTreeSet<(String, String, String)>;
+
+#[test]
+fn a_dry_run_foresees_exactly_the_acts_of_the_run_that_follows() {
+    let world = World::up("e2e-dry-run", 1, |_| json!({}));
+    world.render_and_join();
+    eventually(30, || is_ready(&world));
+    let mut checks = Checks::default();
+    interrupt(&world);
+    checks.need("a first start, after one that was interrupted with other assets", || {
+        assert!(foreseen(&dry_run(&world)).iter().any(|(phase, ..)| phase == ORPHANS));
+        same(&world, &["write", "keep", "create", "remove", "steer", "release"]);
+    });
+    checks.that("a start of the same assets", || same(&world, &["keep", "unchanged"]));
+    world.shell(&format!(
+        "printf '{{apiVersion: v1, kind: ConfigMap, metadata: {{name: dry, namespace: default}}}}' \
+         > {ASSETS}/manifests/dry.yaml"
+    ));
+    checks.that("a start of changed assets", || same(&world, &["create"]));
+    world.shell(&format!("echo '# changed' >> {ASSETS}/controller-manifests/etcd.yaml"));
+    checks.that("a start that replaces etcd's static pod", || same(&world, &["replace"]));
+    checks.finish();
+}
+
+/// Whether no check of the machine fails: kubelet has only just started.
+fn is_ready(world: &World) -> Result<(), String> {
+    let acts = foreseen(&dry_run(world));
+    acts.into_iter().find(|(_, act, _)| act == "fail").map_or(Ok(()), |(.., check)| Err(check))
+}
+
+/// Ends a start once the bootstrap apiserver is placed, and gives its file in the assets another name: what was placed
+/// is then a bootstrap pod of earlier assets.
+fn interrupt(world: &World) {
+    let mut start = Running::start(world, &[]);
+    assert!(start.reach(&Moment::Within("wait for the API".to_owned(), Duration::ZERO)));
+    start.signal(Signal::TERM);
+    assert!(!start.finish().status.success());
+    world.shell(&format!(
+        "cd {ASSETS}/bootstrap-manifests && mv bootstrap-apiserver.yaml renamed-apiserver.yaml"
+    ));
+}
+
+fn dry_run(world: &World) -> Value {
+    let said = world.shell(&format!("bootkube start --asset-dir {ASSETS} --dry-run -o json"));
+    serde_json::from_str(&said).unwrap()
+}
+
+/// Compares a dry run with the run that follows, in which all of `words` must occur.
+fn same(world: &World, words: &[&str]) {
+    let plan = dry_run(world);
+    world.shell(&format!("bootkube start --asset-dir {ASSETS} --events {EVENTS} > /dev/null"));
+    let events = String::from_utf8(world.n1().read(EVENTS).unwrap()).unwrap();
+    let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (foreseen, done) = (foreseen(&plan), done(&events));
+    let missed: Vec<_> = done.difference(&foreseen).collect();
+    let imagined: Vec<_> = foreseen.difference(&done).collect();
+    assert!(missed.is_empty() && imagined.is_empty(), "missed: {missed:#?}\nnot done: {imagined:#?}");
+    for word in words {
+        assert!(done.iter().any(|(_, act, _)| act == word), "{word}: {done:#?}");
+    }
+    let phases = |list: Vec<&Value>| list.iter().map(|one| one["phase"].clone()).collect::<Vec<_>>();
+    let begun = events.iter().filter(|event| event["event"] == "phase_started").collect();
+    assert_eq!(phases(plan["steps"].as_array().unwrap().iter().collect()), phases(begun));
+}
+
+fn foreseen(plan: &Value) -> Acts {
+    let steps = plan["steps"].as_array().unwrap().iter();
+    let acts =
+        steps.flat_map(|step| step["acts"].as_array().unwrap().iter().map(move |act| (&step["phase"], act)));
+    acts.map(|(phase, act)| (text(phase), text(&act["act"]), text(&act["what"]))).collect()
+}
+
+fn done(events: &[Value]) -> Acts {
+    let acts = events.iter().filter_map(|event| match event["event"].as_str()? {
+        "act" => Some((text(&event["phase"]), text(&event["act"]), text(&event["what"]))),
+        "object_applied" => {
+            let word = match event["outcome"].as_str()? {
+                "created" => "create",
+                "configured" => "change",
+                "unchanged" => "unchanged",
+                _ => "refuse",
+            };
+            Some(("apply objects".to_owned(), word.to_owned(), text(&event["object"])))
+        }
+        _ => None,
+    });
+    acts.collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
