@@ -177,7 +177,7 @@ fn events_that_cannot_be_written_are_logged_and_the_log_can_be_json() {
     let log: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     assert_eq!(log.len(), 1, "once: {said}");
     assert_eq!(log[0]["level"], "WARN");
-    assert!(log[0]["fields"]["message"].as_str().unwrap().contains("written no more"), "{said}");
+    assert!(log[0]["fields"]["message"].as_str().unwrap().contains("no more events are written"), "{said}");
 }
 
 #[test]

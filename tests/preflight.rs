@@ -211,7 +211,7 @@ fn static_pods_of_others_are_in_the_way_only_if_they_are_of_a_control_plane() {
     };
     about("bootstrap-scheduler.yaml", "differs from the static pod of this name");
     about("kube-apiserver.yaml", "runs another kube-apiserver");
-    about("copy.yaml", "called bootstrap-kube-scheduler");
+    about("copy.yaml", "has the name bootstrap-kube-scheduler");
     assert_eq!(found.len(), 3, "{found:#?}");
 }
 
