@@ -89,9 +89,9 @@ impl Journal {
         Ok(())
     }
 
-    /// Notes that `thing` was found in place, if that is not known yet.
+    /// Notes that `thing` was found in place, if that is not known yet, or known in another role.
     pub fn adopt(&self, thing: Thing) -> Result<(), Error> {
-        let held = self.state().things.remove(&thing.path);
+        let held = self.state().things.remove(&thing.path).filter(|held| held.role == thing.role);
         let Thing { path, sha256, .. } = &thing;
         match held.map(|held| held.digests) {
             Some(digests) if digests.len() == 1 && digests.contains(sha256) => Ok(()),

@@ -120,6 +120,19 @@ fn while_one_file_replaces_another_both_are_ours() {
     assert!(!after.has_placed(&one.path, b"one") && after.has_placed(&one.path, b"two"));
 }
 
+/// Bootkube once recorded a static pod of `unpivot` as a bootstrap pod, which `reset` removes.
+#[test]
+fn a_static_pod_that_was_recorded_in_another_role_is_recorded_in_the_one_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let journal = Journal::begin(&path, &state_of([Record::Known(apiserver("one"))]), run()).unwrap();
+    journal.adopt(Thing { role: Role::ControlPlanePod, ..apiserver("one") }).unwrap();
+    for state in [journal.state(), read(&path).unwrap()] {
+        assert_eq!(state.things[Path::new(APISERVER)].role, Role::ControlPlanePod);
+        assert!(state.has_placed(Path::new(APISERVER), b"one"));
+    }
+}
+
 #[test]
 fn a_removed_folder_takes_its_files_along_and_the_ca_of_etcd_is_remembered() {
     let state = state_of(bootstrap());
