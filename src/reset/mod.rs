@@ -80,7 +80,9 @@ impl Reset {
         let journal = session::begin(Command::Reset, &self.before, None)?;
         let result = undo::undo(&journal, &self.removals, cri::usual_socket(), waiting).await;
         let exit_code = result.as_ref().map_or(ExitClass::General as u8, |_| 0);
-        journal.record(Record::Ended { exit_code })?;
-        result
+        let ended = journal.record(Record::Ended { exit_code });
+        let left = result?; // the first failure is the one to report
+        ended?;
+        Ok(left)
     }
 }

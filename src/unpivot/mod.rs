@@ -119,8 +119,9 @@ async fn run(options: &Options, sink: &dyn Sink, has_begun: &mut bool) -> Result
     runner.note_in(&journal);
     let result = turn(&here, &journal, &mut runner).await;
     let exit_code = result.as_ref().map_or(ExitClass::General as u8, |()| 0);
-    journal.record(Record::Ended { exit_code })?;
-    result?;
+    let ended = journal.record(Record::Ended { exit_code });
+    result?; // the first failure is the one to report
+    ended?;
     Ok(Report { times: runner.times, node: here.node.clone() })
 }
 
