@@ -127,7 +127,9 @@ async fn hand_over_leaders(placer: &Placer<'_>, api: &Api, applied: &Applied) ->
     placer.remove_others().await?;
     let last = leaders(&api.client).await?;
     for (lease, leader) in LEADERS.into_iter().zip(before) {
-        // Only a component that this run created cannot have led before the bootstrap one, which created its pods.
+        // On this machine only a component that this run created cannot have led before the bootstrap one, which created its pods. A leader
+        // of another machine lives on: a copy there, or a static pod of three controllers after `unpivot`.
+        let leader = leader.filter(|leader| is_of_this_machine(leader, &applied.node));
         if let (Some(leader), true) = (leader, applied.has_created(lease)) {
             placer.progress.acts(format!("release the lease of {lease}"));
             let release = lease::release_lease(&api.client, lease, &leader.holder).await?;
@@ -136,6 +138,14 @@ async fn hand_over_leaders(placer: &Placer<'_>, api: &Api, applied: &Applied) ->
         }
     }
     Ok(last)
+}
+
+/// Holders call themselves HOSTNAME_UUID. If `start` runs in a container it may see another hostname than the bootstrap pods do, and the name
+/// of the `node` has to do.
+fn is_of_this_machine(leader: &Leader, node: &str) -> bool {
+    let name = rustix::system::uname();
+    let names = [name.nodename().to_bytes(), node.as_bytes()];
+    leader.holder.rsplit_once('_').is_some_and(|(host, _)| names.contains(&host.as_bytes()))
 }
 
 /// Releasing the lease that the bootstrap component called `lease` leaves behind.
@@ -187,5 +197,20 @@ pub async fn verify(placer: &Placer<'_>, folder: &Path, last: &Leaders) -> Resul
         let Some(silent) = now.iter().zip(last).position(|pair| !leads(pair)) else { return Ok(()) };
         progress.waiting(format!("no {} leads yet", LEADERS[silent]));
         tokio::time::sleep(PROBE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two would lead until the one whose lease was released gives up.
+    #[test]
+    fn a_lease_that_another_machine_holds_is_not_of_this_one() {
+        let leader = |host: &str| Leader { holder: format!("{host}_0f1e"), renewed: None, acquired: None };
+        let name = rustix::system::uname();
+        assert!(is_of_this_machine(&leader(&name.nodename().to_string_lossy()), "n1"));
+        assert!(is_of_this_machine(&leader("n1"), "n1"));
+        assert!(!is_of_this_machine(&leader("another-machine"), "n1"));
     }
 }
