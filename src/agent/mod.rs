@@ -22,6 +22,7 @@ mod leaders;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -111,10 +112,10 @@ async fn work(options: &Options) -> Result<(), Error> {
         kubeconfig::read(kubeconfig)?;
         // Before anything that takes memory: one of the two agents waits here all its life.
         tracing::info!(node, "waiting to be the one agent of this machine that works");
-        let _alone = wait_to_be_alone(&locks).await?;
+        let alone = Arc::new(wait_to_be_alone(&locks).await?);
         let identity = identity::Keeper::new(kubeconfig, store)?;
         tokio::select! {
-            result = work_alone(options, &locks, identity) => return result,
+            result = work_alone(options, &locks, &alone, identity) => return result,
             result = wait_for_a_stand_in(&locks) => result?,
         }
         tracing::info!(node, "a command stands in for the agent on this machine");
@@ -153,13 +154,18 @@ fn host(act: &'static str) -> impl FnOnce(io::Error) -> Error {
 }
 
 /// Returns when one of its parts does.
-async fn work_alone(options: &Options, locks: &Locks, identity: identity::Keeper) -> Result<(), Error> {
+async fn work_alone(
+    options: &Options,
+    locks: &Locks,
+    alone: &Arc<Lock>,
+    identity: identity::Keeper,
+) -> Result<(), Error> {
     let Options { node, store, runtime, .. } = options;
     let server = identity.access().borrow().server.clone();
     let port = Port::of(server.port_or_known_default().unwrap_or(443), identity.access())?;
     let port = port.with_locks(locks.clone());
     let client = current::client(identity.access())?;
-    let copies = Keeper::new(&client, node, store, runtime.clone(), &identity);
+    let copies = Keeper::new(&client, node, store, runtime.clone(), &identity, Arc::clone(alone));
     if identity.is_kubelet() {
         tracing::info!(node, %server, "keeping copies of pods of this machine, in its kubelet's name");
         tokio::select! {

@@ -21,6 +21,7 @@ mod runtime;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kube::Client;
@@ -38,6 +39,7 @@ use crate::checkpoint::observed::{Api, Disk, Observed, Offer, Parent};
 use crate::checkpoint::store::{self, Listing, Store};
 use crate::checkpoint::{Id, Role};
 use crate::error::chain;
+use crate::handover::lock::Lock;
 use crate::host::blocking;
 
 /// Between two rounds while something is amiss. The container runtime is not watched.
@@ -66,17 +68,20 @@ pub struct Keeper {
     identity: watch::Receiver<Option<Standing>>,
     began: Instant,
     swept: Option<Instant>,
+    /// Held until the last act on the disk has ended.
+    alone: Arc<Lock>,
 }
 
 impl Keeper {
     /// For the machine of `node`, whose runtime listens at `runtime`. The agent's pod shows the
-    /// state of `identity`.
+    /// state of `identity`. `alone` says that no other agent works on this machine.
     pub fn new(
         client: &Client,
         node: &str,
         store: &Store,
         runtime: PathBuf,
         identity: &identity::Keeper,
+        alone: Arc<Lock>,
     ) -> Self {
         let (view, own) = match identity.is_kubelet() {
             true => (View::Worker, "pod-checkpointer-worker"),
@@ -96,6 +101,7 @@ impl Keeper {
             identity: identity.standing(),
             began: Instant::now(),
             swept: None,
+            alone,
         }
     }
 
@@ -103,7 +109,8 @@ impl Keeper {
     ///
     /// # Cancellation
     /// May be dropped at any time. An act on the disk that has begun is finished; each leaves the
-    /// old copy or the new one.
+    /// old copy or the new one. The lock is held until then, so that a command that has waited for
+    /// it finds the disk as it will stay.
     pub async fn guard(mut self) {
         let mut api = Watched::new(&self.client, &self.node, self.view);
         api.met().await;
@@ -150,7 +157,7 @@ impl Keeper {
         self.state = state;
         for action in actions {
             let offered = offered.remove(&action.id);
-            act(&self.store, &action, offered, &mut self.complaints).await;
+            act(&self.store, &self.alone, &action, offered, &mut self.complaints).await;
         }
         if observation.values().all(is_well) { IDLE } else { BUSY }
     }
@@ -177,7 +184,13 @@ fn is_well(seen: &Observed) -> bool {
 }
 
 /// Carries out one action.
-async fn act(store: &Store, action: &Action, offered: Option<Offered>, complaints: &mut Complaints) {
+async fn act(
+    store: &Store,
+    alone: &Arc<Lock>,
+    action: &Action,
+    offered: Option<Offered>,
+    complaints: &mut Complaints,
+) {
     let Action { id, act, why } = action;
     let (store, workload, reason) = (store.clone(), id.clone(), why.to_string());
     let work: Box<dyn FnOnce() -> Result<(), store::Error> + Send> = match (act, offered) {
@@ -191,7 +204,13 @@ async fn act(store: &Store, action: &Action, offered: Option<Offered>, complaint
         (Act::Remove, _) => Box::new(move || store.remove(&workload)),
     };
     let subject = evidence::copy_of(id);
-    match blocking::run(work).await {
+    let alone = Arc::clone(alone);
+    let done_alone = move || {
+        let result = work();
+        drop(alone);
+        result
+    };
+    match blocking::run(done_alone).await {
         Ok(()) => {
             complaints.over(&subject);
             tracing::info!(workload = %id, %why, "{}", done(act));
