@@ -5,11 +5,18 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Uid;
+use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
 use super::program::{Aim, Instruction, build};
+
+/// For the kernel to put an established connection into the queue of a listener: milliseconds, but
+/// for a machine that has other things to do.
+const QUEUEING: Duration = Duration::from_secs(1);
 
 /// Attaches `program` to the listeners of `user` at `address` and `port`.
 pub fn attach(address: IpAddr, port: u16, user: u32, program: &[Instruction]) -> io::Result<()> {
@@ -95,15 +102,28 @@ pub fn check() -> io::Result<()> {
 }
 
 /// Whether `listener` has a connection from `client`. Other processes of the machine may connect
-/// too, and must not make the kernel look as if it did not steer.
+/// too, and must not make the kernel look as if it did not steer. On a busy machine the client's
+/// `connect` may return before the kernel has put the connection into the listener's queue.
 fn accepts(listener: &TcpListener, client: SocketAddr) -> io::Result<bool> {
+    let begun = Instant::now();
     loop {
         match listener.accept() {
             Ok((_, from)) if from == client => return Ok(true),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            Err(error) => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            Err(_) => match QUEUEING.checked_sub(begun.elapsed()) {
+                Some(rest) => wait_readable(listener, rest)?,
+                None => return Ok(false),
+            },
         }
+    }
+}
+
+fn wait_readable(listener: &TcpListener, timeout: Duration) -> io::Result<()> {
+    let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
+    match poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&timeout)) {
+        Err(error) if error != Errno::INTR => Err(error.into()),
+        _ => Ok(()),
     }
 }
 
@@ -117,7 +137,6 @@ fn listen(address: IpAddr, port: u16) -> io::Result<TcpListener> {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv6Addr;
-    use std::time::{Duration, Instant};
 
     use super::super::{ASKING, steer};
     use super::*;
