@@ -50,7 +50,7 @@ pub fn has_another_certificate(world: &World, end: OffsetDateTime) {
         let of_agent: Vec<&str> = status.lines().filter(|line| line.starts_with(AGENT)).collect();
         let sources = ["Secret pod-checkpointer", "by the agent itself"];
         let is_of =
-            |(line, source): (&&str, &str)| line.contains(source) && line.contains("renewed by itself");
+            |(line, source): (&&str, &str)| line.contains(source) && line.contains("renewed automatically");
         let are_told = of_agent.len() == 2 && of_agent.iter().zip(sources).all(is_of);
         are_told.then_some(()).ok_or(status)
     });

@@ -63,9 +63,10 @@ pub async fn beside<T>(observed: Observed, sink: &dyn Sink, work: impl Future<Ou
     result
 }
 
-/// Tells how many sockets listen on `port`, once for each change.
+/// Tells how many sockets listen on `port`, once for each change. The last look follows the end of the
+/// work: the bootstrap apiserver may end between the look before and that.
 async fn count_listeners(port: u16, mut over: watch::Receiver<bool>, told: UnboundedSender<Event>) {
-    let mut last = None;
+    let (mut last, mut is_over) = (None, false);
     loop {
         match on_port(port).map(|bound| bound.len()) {
             Ok(count) if last != Some(count) => {
@@ -75,9 +76,12 @@ async fn count_listeners(port: u16, mut over: watch::Receiver<bool>, told: Unbou
             Ok(_) => {}
             Err(error) => return tracing::debug!(%error, "listeners are not counted"),
         }
-        tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
-            _ = over.changed() => return,
+        if is_over {
+            return;
         }
+        is_over = tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => false,
+            _ = over.changed() => true,
+        };
     }
 }
