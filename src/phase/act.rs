@@ -1,4 +1,4 @@
-//! What a command does to the machine or to the API, one act at a time: as a dry run foresees it and as events report it.
+//! One act of a command on the machine or the API, as a dry run foresees it and events report it.
 
 use std::path::Path;
 

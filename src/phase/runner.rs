@@ -58,7 +58,7 @@ impl<'a> Runner<'a> {
         self.subject = Some(Arc::new(subject));
     }
 
-    /// Runs one phase. If it takes too long, the error holds what it waited for last and what was in its way.
+    /// Runs one phase. If it takes too long, the error says what it waited for last and why.
     pub async fn phase<T, E: From<Error>>(
         &mut self,
         phase: Phase,

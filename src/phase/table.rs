@@ -1,7 +1,8 @@
-//! The list of phases: what each is called, which command it belongs to, when it runs and what it does.
+//! The list of phases: name, command, when each runs and what it does.
 //!
-//! The pivot, the dry run, `--phase-timeout` with its help, events, reports and the journal take names and order from here. Names
-//! are part of the interface: users write them after `--phase-timeout`, programs read them in events.
+//! The pivot, the dry run, `--phase-timeout` with its help, events, reports and the journal take
+//! names and order from here. Names are part of the interface: users write them after
+//! `--phase-timeout`, programs read them in events.
 
 use std::fmt;
 use std::time::Duration;

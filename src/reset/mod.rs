@@ -77,7 +77,7 @@ impl Reset {
     /// Removes it, and returns what stays.
     ///
     /// # Errors
-    /// Something could not be removed. It stays in the journal, and a reset that is run again goes on with it.
+    /// Something could not be removed. It stays in the journal, and the next reset goes on with it.
     pub async fn run(self, waiting: &dyn Fn(String)) -> Result<Vec<Left>, undo::Error> {
         let journal = session::begin(Command::Reset, &self.before, None)?;
         let result = undo::undo(&journal, &self.removals, cri::usual_socket(), waiting).await;

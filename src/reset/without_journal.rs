@@ -148,7 +148,8 @@ fn unreadable(path: &Path, source: io::Error) -> Error {
     static_pods::Error::File(failed("read", path)(source)).into()
 }
 
-/// Whether a static pod mounts `folder`, a part of it, or a folder around it. One that cannot be parsed may do so.
+/// Whether a static pod mounts `folder`, a part of it, or a folder around it. True if the pod
+/// cannot be parsed.
 fn may_read(manifest: &str, folder: &Path) -> bool {
     let Ok(documents) = yaml::parse(manifest, "") else { return true };
     let volumes = documents.iter().flat_map(|pod| pod["spec"]["volumes"].as_array().into_iter().flatten());
