@@ -16,7 +16,7 @@ pub fn attach(address: IpAddr, port: u16, user: u32, program: &[Instruction]) ->
     let socket = shared(address)?;
     deafen(&socket, address)?;
     if user != rustix::process::geteuid().as_raw() {
-        rustix::fs::fchown(&socket, Some(Uid::from_raw(user)), None)?; // all sockets of a group have one user; this needs CAP_CHOWN
+        rustix::fs::fchown(&socket, Some(Uid::from_raw(user)), None)?; // a group has one user; needs CAP_CHOWN
     }
     socket.bind(&SocketAddr::new(address, port).into())?;
     socket.listen(1)?;
