@@ -1,8 +1,9 @@
 //! The list of phases: name, command, when each runs and what it does.
 //!
-//! The pivot, the dry run, `--phase-timeout` with its help, events, reports and the journal take
-//! names and order from here. Names are part of the interface: users write them after
-//! `--phase-timeout`, programs read them in events.
+//! The dry run, `--phase-timeout` with its help, events, reports and the journal take names and
+//! order from here. The commands themselves call the phases one by one (`start::pivot` and
+//! `start::take_over`, `unpivot`), in the same order. Names are part of the interface: users write
+//! them after `--phase-timeout`, programs read them in events.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The phases of a pivot, in order. [`Phase::runs`] says which of them run, for a dry run too.
+//! The phases of a pivot, in the order of the table of phases; those from the wait for the control
+//! plane to the hand-over are in [`take_over`]. [`Phase::runs`] says which of them run.
 
 use super::clear_stale_status;
 use super::error::Error;
