@@ -57,7 +57,7 @@ mod undo;
 mod unpivot;
 pub mod yaml;
 
-/// Folder that all who change a machine share, and the only one that a wrapper mounts writable.
+/// Folder that all commands and the agent share, and the only one that a wrapper mounts writable.
 pub const KUBERNETES: &str = "/etc/kubernetes";
 /// What bootkube did to this machine. See [`journal`].
 pub const JOURNAL: &str = "/etc/kubernetes/bootkube-journal.jsonl";

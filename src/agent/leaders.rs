@@ -110,7 +110,7 @@ impl Living {
             if self.known.iter().any(|known| known.pid == process.pid) {
                 continue;
             }
-            let Ok(end) = process.end() else { continue }; // it ended meanwhile; another pod event will tell
+            let Ok(end) = process.end() else { continue }; // it ended meanwhile; the next event of its pod shows that
             tell_end(end, process.clone(), self.ended.clone())?;
             self.known.push(process);
         }

@@ -36,7 +36,7 @@ pub struct Look<'s> {
 /// The same, and what it means for each pod and each workload: derived once a round.
 pub struct Seen<'s> {
     look: Look<'s>,
-    /// Every pod that the API tells of, the newest last.
+    /// Every pod that the API has shown, the newest last.
     pods: Vec<SeenPod<'s>>,
     workloads: BTreeMap<Id, Workload>,
     /// What the API says of [`orphans`](Self::orphans), as far as it was asked and answered.
