@@ -35,7 +35,7 @@ use crate::host::processes::{self, ContainerProcess};
 
 /// Elected components: name of the lease, and of the container.
 const COMPONENTS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
-/// A leader that lives renews its lease within this time. The rendered ones do so every 750 ms; the
+/// A leader that works renews its lease within this time. The rendered ones do so every 750 ms; the
 /// default is 2 s.
 const RENEWED_WITHIN: Duration = Duration::from_millis(2500);
 /// By how much the clock of a process's beginning may be wrong: the kernel gives the machine's own

@@ -189,7 +189,8 @@ fn unknown_stops_every_clock_and_moves_nothing() {
             assert_eq!(done, own, "{role:?} {disk:?}");
         }
     }
-    // Removal takes the API's word without a break; a silence of a second begins it anew.
+    // Removal needs the same answer of the API every second; a second of silence restarts its
+    // clock.
     let mut machine = Machine::with([("one", seen(Role::Leader, KEPT, Api::Gone, Parent::Healthy))]);
     assert_eq!(machine.run(60), []);
     machine.of("one").api = Api::Unknown;

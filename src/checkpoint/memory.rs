@@ -63,8 +63,8 @@ impl Memory {
         self.see_offer(offer.as_ref(), elapsed);
     }
 
-    /// Another pod, another revision, or a second without either starts anew: neither is this
-    /// urgent.
+    /// Another pod, another revision, or a second without an offer restarts the clock, because no
+    /// offer is urgent.
     fn see_offer(&mut self, offer: Option<&Offer>, elapsed: Duration) {
         let same = offer.is_some() && offer == self.offer.as_ref();
         if !same {

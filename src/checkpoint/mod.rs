@@ -72,7 +72,7 @@ impl fmt::Display for Revision {
     }
 }
 
-/// How a copy stands to the pod that it stands in for.
+/// How a copy relates to its pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Role {

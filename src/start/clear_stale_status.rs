@@ -38,7 +38,7 @@ use crate::{FIELD_MANAGER, NAMESPACE};
 const HEARTBEATS: &str = "kube-node-lease";
 /// How long a kubelet's lease is good. Kubelets renew theirs every ten seconds.
 const SILENCE: Duration = Duration::from_secs(40);
-/// Longer than a leader of ours holds its lease without renewing it.
+/// Longer than a rendered leader holds its lease without renewing it.
 const LEASE: Duration = Duration::from_secs(20);
 /// What only kubelet knows about a pod.
 const CONDITIONS: [&str; 3] = ["Ready", "ContainersReady", SERVING];
