@@ -66,8 +66,8 @@ impl Error {
         move |source| Self::Host { act, source }
     }
 
-    /// Whether the error says that the machine is not ready, if nothing was done before it. A
-    /// signal and a phase that timed out say no such thing.
+    /// Whether the error means that the machine is not ready, if nothing was done before it. A
+    /// signal, a phase that timed out and a refusal of this machine do not.
     pub fn is_unready(&self) -> bool {
         !matches!(self, Self::Interrupted { .. } | Self::Timeout { .. } | Self::Host { .. })
     }

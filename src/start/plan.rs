@@ -167,7 +167,7 @@ impl Plan {
         self.apiserver.port.or(self.access.server.port_or_known_default()).unwrap_or(443)
     }
 
-    /// Whether it listens at `address`. Where both have the wildcard, the listener counts as its.
+    /// Whether the bootstrap apiserver listens at `address`. A shared wildcard counts as its own.
     pub fn bootstrap_listens_at(&self, address: IpAddr) -> bool {
         match self.apiserver.bind_address.as_deref().map(str::parse::<IpAddr>) {
             Some(Ok(bound)) => bound == address || bound.is_unspecified() && address.is_unspecified(),
