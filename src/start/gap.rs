@@ -86,8 +86,7 @@ pub async fn put_back(placer: &Placer<'_>, client: &Client, node: &str) {
     }
 }
 
-/// The last complaint in the self-hosted apiserver's log. An API that has just come back has no
-/// logs until kubelet has found it again, so this tries several times.
+/// The last complaint in its log, for which an API that has just come back needs several tries.
 async fn complaint(apiserver: &BlockedApiserver<'_>) -> Option<String> {
     for _ in 0..COMPLAINT_TRIES {
         if let Some(said) = apiserver.last_complaint().await {

@@ -1,5 +1,4 @@
-//! The phases of a pivot, in the order of the table of phases; those from the wait for the control
-//! plane to the hand-over are in [`take_over`]. [`Phase::runs`] says which of them run.
+//! The phases of a pivot, in order, as [`Phase::runs`] says. [`take_over`] waits and hands over.
 
 use super::clear_stale_status;
 use super::error::Error;

@@ -80,8 +80,7 @@ async fn put_back(plan: &Plan, journal: &Journal, api: &Api, applied: &Applied, 
     }
 }
 
-/// The leaders need not wait for the self-hosted apiserver, because the bootstrap one serves both
-/// of each. None if they are not required by name: then they go last.
+/// Hands the leaders over while the bootstrap apiserver serves. None if not required by name.
 async fn early_leaders(placer: &Placer<'_>, api: &Api, applied: &Applied) -> Result<Option<Leaders>, Error> {
     let Placer { plan, progress, .. } = placer;
     if !has_named_leaders(plan) {
@@ -127,7 +126,7 @@ async fn hand_over_leaders(placer: &Placer<'_>, api: &Api, applied: &Applied) ->
     placer.remove_others().await?;
     let last = leaders(&api.client).await?;
     for (lease, leader) in LEADERS.into_iter().zip(before) {
-        // Only a component that this run created cannot have led before the bootstrap one.
+        // Only a component that this run created cannot have led before the bootstrap one, which created its pods.
         if let (Some(leader), true) = (leader, applied.has_created(lease)) {
             placer.progress.acts(format!("release the lease of {lease}"));
             let release = lease::release_lease(&api.client, lease, &leader.holder).await?;
@@ -138,7 +137,7 @@ async fn hand_over_leaders(placer: &Placer<'_>, api: &Api, applied: &Applied) ->
     Ok(last)
 }
 
-/// The act of releasing the lease that the bootstrap component called `lease` leaves behind.
+/// Releasing the lease that the bootstrap component called `lease` leaves behind.
 pub fn release_act(lease: &str) -> Act {
     Act::new(Verb::Release, format!("Lease {NAMESPACE}/{lease}"))
 }

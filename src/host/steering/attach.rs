@@ -93,8 +93,8 @@ pub fn check() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether `listener` has a connection from `client`. Other connections are skipped, because other
-/// processes may connect too.
+/// Whether `listener` has a connection from `client`. Other processes of the machine may connect
+/// too, and must not make the kernel look as if it did not steer.
 fn accepts(listener: &TcpListener, client: SocketAddr) -> io::Result<bool> {
     loop {
         match listener.accept() {

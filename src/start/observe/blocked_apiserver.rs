@@ -44,8 +44,7 @@ impl<'a> BlockedApiserver<'a> {
         }
     }
 
-    /// Waits until its log shows no other problem than the port, and returns its pod. Where the log
-    /// cannot be read, this assumes that there is no other problem.
+    /// Waits until its log shows only the problem of the port, or cannot be read. Returns its pod.
     pub async fn lacks_only_the_port(&self, progress: &Progress<'_>) -> Pod {
         loop {
             let why = match self.pod().await {
@@ -141,8 +140,7 @@ fn restarts(pod: &Pod) -> i32 {
     containers.map(|container| container.restart_count).max().unwrap_or(0)
 }
 
-/// The last complaint in the newest log on this machine; none if it cannot be read. The API has
-/// only the newest logs, which are about the port once another apiserver is back.
+/// The last complaint in the newest log here. By now the API's logs may be about the port only.
 pub fn complaint_here() -> Option<String> {
     complaint_in(Path::new(LOGS))
 }

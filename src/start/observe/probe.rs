@@ -44,8 +44,7 @@ struct Sample {
 }
 
 impl Target {
-    /// This machine's API at the address that its clients use, if `local` has that, else at
-    /// another.
+    /// This machine's API at its clients' address if `local` has that, else at `local`'s first.
     pub fn of(plan: &Plan, local: &[IpAddr]) -> Option<Self> {
         let host = connect::server_name(&plan.access).parse().ok();
         let named = host.filter(|host| local.contains(host));
