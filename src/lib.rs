@@ -57,11 +57,12 @@ mod undo;
 mod unpivot;
 pub mod yaml;
 
-/// Folder that all who change a machine share, and the only one that a wrapper mounts writable.
+/// Folder that all commands and the agent share, and the only one that a wrapper mounts writable.
 pub const KUBERNETES: &str = "/etc/kubernetes";
 /// What bootkube did to this machine. See [`journal`].
 pub const JOURNAL: &str = "/etc/kubernetes/bootkube-journal.jsonl";
-/// Folder on the machine with the files that bootstrap pods read while they live: v0.14's, so that its manifests work.
+/// Folder on the machine with the files that bootstrap pods read. It is v0.14's, so that the
+/// manifests of v0.14 work.
 pub const BOOTSTRAP_SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
 /// Folder with the keys of an etcd that is a static pod. Rendered manifests name it.
 pub const ETCD_KEYS: &str = "/etc/kubernetes/etcd";
@@ -76,5 +77,5 @@ pub const LOCAL_KUBECONFIG: &str = "kubeconfig-local";
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Field manager of everything that bootkube applies, and value of the label `app.kubernetes.io/managed-by`.
 pub const FIELD_MANAGER: &str = "bootkube";
-/// Where everything rendered lives unless the object says otherwise.
+/// Namespace of everything rendered, unless the object names another.
 pub const NAMESPACE: &str = "kube-system";

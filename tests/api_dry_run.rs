@@ -1,4 +1,4 @@
-//! `start --dry-run` and a real API: what is told, and that nothing of it is done.
+//! `start --dry-run` against a real API: what it reports, and that it does nothing of it.
 //!
 //! Tier: API.
 #![allow(clippy::unwrap_used)] // helpers of tests fail like tests

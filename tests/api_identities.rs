@@ -174,7 +174,8 @@ const CAN_I: &[(Who, &str, &str, bool)] = &[
     (Who::Agent, "update patch delete", "kube-system:daemonsets.apps=kube-apiserver", false),
     (Who::Agent, "get", "default:configmaps", false),
     (Who::Agent, "list patch update", "nodes", false),
-    // Which pods of its machine ask to be kept, and who owns them; what they refer to is for a Role there to allow.
+    // The agent may read which pods of its machine ask for a copy, and their owners. A Role of
+    // their namespace must allow what they refer to.
     (Who::Agent, "get list watch", "default:pods", true),
     (Who::Agent, "get", "default:daemonsets.apps=a", true),
     (Who::Agent, "get", "default:deployments.apps=a", true),

@@ -1,6 +1,7 @@
-//! Two real apiservers on one port, and a client that asks without a pause over connections that are new each time: as a user whom RBAC
-//! has to allow, since an administrator is believed by an apiserver that has not finished starting. Steered it sees nothing of the
-//! hand-over; left to the kernel it does, so this client is known to see failures.
+//! Two real apiservers on one port, and a client that sends requests without a pause, each over a
+//! new connection. It is a user whom RBAC must allow, because an apiserver that has not finished
+//! starting allows an administrator already. With steering the client sees nothing of the
+//! hand-over. Without it requests fail, which shows that this client sees failures.
 
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test, with its place")]
 
@@ -79,7 +80,7 @@ async fn left_to_the_kernel_requests_fail_while_a_second_apiserver_starts() {
     assert!(!failures.is_empty(), "the newcomer refuses, or does not answer yet");
 }
 
-/// Somebody who makes objects all the time, and a watch that goes on from where it was when its apiserver goes.
+/// A writer that creates objects all the time, and a watch that resumes where its apiserver ended.
 struct Writer {
     stop: watch::Sender<bool>,
     task: JoinHandle<BTreeSet<String>>,
@@ -104,7 +105,7 @@ impl Writer {
         Self { stop, task, seen }
     }
 
-    /// Waits until the watch has told everything that was written; how much that is.
+    /// Waits until the watch has shown everything that was written. Returns how much that is.
     async fn finish_and_be_seen(mut self) -> usize {
         self.stop.send_replace(true);
         let written = self.task.await.unwrap();
@@ -131,7 +132,7 @@ async fn write(maps: kube::Api<ConfigMap>, stopped: watch::Receiver<bool>) -> BT
     written
 }
 
-/// Several that ask until they are told to stop.
+/// Several tasks that send requests until they are stopped.
 struct Client {
     stop: watch::Sender<bool>,
     tasks: JoinSet<(usize, Vec<String>)>,

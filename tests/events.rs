@@ -45,7 +45,7 @@ fn written(told: &[Told]) -> Vec<Value> {
 /// A row of the phase table: name, start, duration, outcome, the last thing waited for, and what was in the way at the end.
 type Row = (String, f64, f64, Outcome, Option<String>, Option<[String; 3]>);
 
-/// The phase table as somebody makes it who knows nothing but the lines.
+/// The phase table, made from nothing but the lines.
 fn rebuilt(lines: &[Value]) -> Vec<Row> {
     let mut table: Vec<Row> = Vec::new();
     for line in lines {

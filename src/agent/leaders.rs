@@ -35,7 +35,7 @@ use crate::host::processes::{self, ContainerProcess};
 
 /// Elected components: name of the lease, and of the container.
 const COMPONENTS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
-/// A leader that lives renews its lease within this time. The rendered ones do so every 750 ms; the
+/// A leader that works renews its lease within this time. The rendered ones do so every 750 ms; the
 /// default is 2 s.
 const RENEWED_WITHIN: Duration = Duration::from_millis(2500);
 /// By how much the clock of a process's beginning may be wrong: the kernel gives the machine's own
@@ -110,7 +110,7 @@ impl Living {
             if self.known.iter().any(|known| known.pid == process.pid) {
                 continue;
             }
-            let Ok(end) = process.end() else { continue }; // it ended meanwhile; another pod event will tell
+            let Ok(end) = process.end() else { continue }; // it ended meanwhile; the next event of its pod shows that
             tell_end(end, process.clone(), self.ended.clone())?;
             self.known.push(process);
         }

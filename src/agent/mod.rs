@@ -35,7 +35,8 @@ use crate::handover::lock::{Lock, Locks, Name};
 use crate::handover::{self, Port};
 use crate::host::files;
 
-/// Between two looks whether another process stands in, where that cannot be watched.
+/// Time between two looks whether another process does the agent's work, where that cannot be
+/// watched.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// What the agent needs to know.
@@ -74,7 +75,7 @@ pub enum Error {
     Host {
         /// What was tried.
         act: &'static str,
-        /// The system's word.
+        /// The error of the system.
         #[source]
         source: std::io::Error,
     },

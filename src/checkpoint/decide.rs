@@ -6,16 +6,16 @@
 //!
 //! # Guarantees
 //! Whatever is seen:
-//! - An observation that failed is [`Unknown`](Api::Unknown). It starts nothing, stops nothing,
-//!   removes nothing, and stops the clocks; that of removal begins anew.
+//! - An observation that failed is [`Unknown`](Api::Unknown). It starts, stops and removes nothing.
+//!   It stops the clocks, and restarts that of removal.
 //! - A copy replaces the kept one only after its very pod, started with these very files, has been
 //!   healthy for [`Timing::soak`].
 //! - The copy of a pod that may share its machine with it ([`Role::Apiserver`], [`Role::Leader`])
 //!   goes when the pod has been healthy for a while; the leaders' before the apiserver's.
 //! - The copy of any other pod is started only where neither the API nor kubelet would start the
-//!   pod. It goes as soon as one of them says that the pod is theirs to run. It is not started
-//!   while the API's last word was that the pod has gone from here: another machine may run it.
-//!   That two never run counts more than that one does.
+//!   pod. It is stopped as soon as kubelet or the API has the pod, here or elsewhere. It is not
+//!   started if the last answer of the API was that this machine need not run the pod, because
+//!   another one may. Not to run two is more important than to run one.
 //! - The own copy is always active. It goes last, after every other one; a list that misses the own
 //!   pod for a while changes nothing.
 
@@ -255,7 +255,7 @@ impl<'a> Node<'a> {
     /// would start the pod.
     fn stands_in_alone(&self, memory: &Memory, seen: &Observed) -> Option<(Act, Why)> {
         let alone = (seen.api, seen.parent, seen.kubelet) == (Api::Unknown, Parent::Stopped, Kubelet::Lacks);
-        // By the API's last word another machine may have it.
+        // After this last answer of the API, another machine may run the pod.
         let sent_away = memory.sent_away.for_at_least(self.timing.start);
         let starts = alone && !sent_away && memory.stopped.for_at_least(self.timing.start);
         starts.then_some((Act::Activate, Why::Stopped))
@@ -294,7 +294,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Whether the copy of an exclusive pod makes way.
+/// Whether the copy of an exclusive pod must stop.
 fn yields(seen: &Observed) -> Option<(Act, Why)> {
     let runs = matches!(seen.parent, Parent::Healthy | Parent::Unhealthy);
     let kubelets = seen.kubelet == Kubelet::Lists || matches!(seen.api, Api::Here | Api::Elsewhere);

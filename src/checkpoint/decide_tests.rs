@@ -126,7 +126,7 @@ fn copies_of_the_control_plane_follow_the_tables_of_v0_14_where_these_were_right
     for role in [Role::Leader, Role::Apiserver] {
         for (disk, api, parent, expected) in &table {
             let done = first(seen(role, *disk, *api, *parent));
-            // Not v0.14's: nobody leads before there is an apiserver.
+            // Not v0.14's: without an apiserver there is no leader.
             let waits = (role, *api, *parent) == (Role::Leader, Unknown, Parent::Stopped);
             let at = |at| if waits { 10 } else { at };
             assert_eq!(
@@ -189,7 +189,8 @@ fn unknown_stops_every_clock_and_moves_nothing() {
             assert_eq!(done, own, "{role:?} {disk:?}");
         }
     }
-    // Removal takes the API's word without a break; a silence of a second begins it anew.
+    // Removal needs the same answer of the API every second; a second of silence restarts its
+    // clock.
     let mut machine = Machine::with([("one", seen(Role::Leader, KEPT, Api::Gone, Parent::Healthy))]);
     assert_eq!(machine.run(60), []);
     machine.of("one").api = Api::Unknown;

@@ -64,7 +64,8 @@ fn defect_of_v0_14_a_broken_pod_was_kept_in_place_of_the_good_one() {
 
 #[test]
 fn defect_of_v0_14_when_all_pods_of_a_deployment_were_deleted_its_copy_went_too() {
-    // To v0.14 no pod was no parent: grace, then removal, and nobody left to make a pod.
+    // v0.14 took a workload without pods for a removed one: after a grace period it removed the
+    // copy, and no controller manager was left to create a pod.
     let mut machine = Machine::with([("one", seen(Role::Leader, KEPT, Api::Wanted, Parent::Stopped))]);
     assert_eq!(machine.run(500), [(10, "one".to_owned(), Act::Activate)]);
 }

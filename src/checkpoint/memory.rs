@@ -36,8 +36,8 @@ pub struct Memory {
     pub stopped: Held,
     /// Nothing wants the pod on this machine.
     pub unwanted: Held,
-    /// The API's last word is that nothing wants the pod on this machine. Silence does not unsay
-    /// it.
+    /// The last answer of the API was that nothing wants the pod on this machine. This holds while
+    /// the API does not answer.
     pub sent_away: Held,
     /// The same pod is offered.
     pub offered: Held,
@@ -54,7 +54,8 @@ impl Memory {
         self.healthy.see(known.then_some(*parent == Parent::Healthy), elapsed);
         self.unhealthy.see(known.then_some(*parent != Parent::Healthy), elapsed);
         self.stopped.see(known.then_some(*parent == Parent::Stopped), elapsed);
-        // Of all things removal is the least urgent: it takes the API's word without a break.
+        // Removal is not urgent, so every round must confirm it: an API that does not answer
+        // restarts the clock.
         self.unwanted.see(Some(api.is_unwanted()), elapsed);
         let word = (*api != Api::Unknown).then_some(api.is_unwanted());
         self.sent_away.see(word, elapsed);
@@ -62,8 +63,8 @@ impl Memory {
         self.see_offer(offer.as_ref(), elapsed);
     }
 
-    /// Another pod, another revision, or a second without either starts anew: neither is this
-    /// urgent.
+    /// Another pod, another revision, or a second without an offer restarts the clock, because no
+    /// offer is urgent.
     fn see_offer(&mut self, offer: Option<&Offer>, elapsed: Duration) {
         let same = offer.is_some() && offer == self.offer.as_ref();
         if !same {

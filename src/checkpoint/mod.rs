@@ -6,8 +6,8 @@
 //! ```
 //!
 //! [`decide`] is the state machine: what was seen, and the time, in; what to do, out. [`parent`]
-//! reads pods and the objects that own them, [`copy`] turns a pod of the API into one that kubelet
-//! runs without it, [`store`] keeps copies on disk. All of it is synchronous and makes no
+//! reads pods and the objects that own them, and says which ask for a copy. [`copy`] turns a pod of the API into one that kubelet
+//! runs without it. [`store`] keeps copies on disk. All of it is synchronous and makes no
 //! connection: the agent looks, and the agent acts.
 //!
 //! A copy is kept of a *workload* of this machine, not of a pod: an edit replaces the pod, and the
@@ -31,7 +31,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// `true` on a pod that wants to be kept.
+/// Annotation, `true` on a pod that asks for a copy, and on the pod template of its workload.
 pub const CHECKPOINT: &str = "checkpointer.alpha.coreos.com/checkpoint";
 /// On a copy: the name of the pod that it was made from.
 pub const CHECKPOINT_OF: &str = "checkpointer.alpha.coreos.com/checkpoint-of";
@@ -72,7 +72,7 @@ impl fmt::Display for Revision {
     }
 }
 
-/// How a copy stands to the pod that it stands in for.
+/// How a copy relates to its pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Role {

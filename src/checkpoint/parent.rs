@@ -34,7 +34,7 @@ pub fn is_copy(pod: &Pod) -> bool {
     pod.annotations().contains_key(CHECKPOINT_OF)
 }
 
-/// Whether `pod` is one of the API's, on `node`, that asks to be kept and means to stay.
+/// Whether `pod` is one of the API's, on `node`, that asks for a copy and is not leaving.
 pub fn is_parent(pod: &Pod, node: &str) -> bool {
     asks(pod, node) && !is_leaving(pod)
 }

@@ -1,4 +1,5 @@
-//! Every object of some kinds, asked for once: what `recover` reads where an API is alive. One that is not, is told at once.
+//! Every object of some kinds, listed once: what `recover` reads where an API still answers. An API
+//! that does not answer is an error at once.
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};

@@ -1,4 +1,4 @@
-//! Reads a kubeconfig: where the API is and who we are.
+//! Reads a kubeconfig: where the API is, and the client's credentials for it.
 //!
 //! v0.14 wrote kubeconfigs whose only context has no name and which name no current one; both are read. What cannot work
 //! in an empty root or would weaken the connection is refused with its cure: credential plugins, plain http, unverified TLS.
@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use url::Url;
 
-/// Where the API is, and who we are to it.
+/// Where the API is, and the client's credentials for it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Access {
     /// URL of the API: https, without a path.

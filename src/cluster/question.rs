@@ -1,7 +1,9 @@
-//! Probes of one of several apiservers that share a port.
+//! Probes of one of several apiservers that share a port, for `handover` and through it for
+//! `unpivot`. Every other probe is in [`connect`].
 //!
-//! A probe has a connection of its own from a chosen address of this machine, by which a steering program can
-//! pick the listener. The apiserver that accepted the connection answers every request on it.
+//! A probe has a connection of its own from a chosen address of this machine, by which a steering
+//! program can pick the listener. The apiserver that accepted the connection answers every request
+//! on it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

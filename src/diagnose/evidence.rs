@@ -88,7 +88,7 @@ pub enum Life {
 pub struct End {
     /// Exit code of its process.
     pub exit_code: i32,
-    /// The runtime's word for it, such as `OOMKilled`.
+    /// The runtime's reason, such as `OOMKilled`.
     pub reason: String,
     /// How many ran before it.
     pub attempt: u32,

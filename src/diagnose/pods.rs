@@ -12,7 +12,7 @@ use super::log;
 use super::subject::Workload;
 use crate::cluster::pods::{condition, is_mirror, is_ready_pod};
 
-/// The scheduler's words where labels are what is missing.
+/// What the scheduler writes if labels are missing.
 const SELECTOR: &str = "didn't match Pod's node affinity/selector";
 /// Reasons of a waiting container that concern its image.
 const OF_IMAGES: [&str; 5] =

@@ -18,9 +18,9 @@ const SHORT: Duration = Duration::from_millis(500);
 /// The listeners on the port.
 ///
 /// # Guarantees
-/// `seats` is only as good as the last answers: it is changed by what an index answered, and
-/// answers count only while the same sockets listen. `aim` is `None` whenever the kernel may do
-/// something else than was asked last; [`find_out`](Self::find_out) settles that.
+/// `seats` has the last answer of each index. Answers count only while the same sockets listen.
+/// `aim` is `None` if it is not certain what the program in the kernel does; then
+/// [`find_out`](Self::find_out) finds out.
 #[derive(Default)]
 pub struct Group {
     /// The sockets.
@@ -31,7 +31,7 @@ pub struct Group {
     pub processes: Vec<ContainerProcess>,
     /// The listener behind each index, as far as is known.
     pub seats: Vec<Seated>,
-    /// Indices that have not answered since the listeners changed that they are ready.
+    /// Indices that have not answered that they are ready since the listeners changed.
     pub unready: BTreeSet<usize>,
     /// Where the program in the kernel sends connections.
     pub aim: Option<Aim>,
@@ -40,8 +40,8 @@ pub struct Group {
 }
 
 impl Group {
-    /// Takes in that other sockets listen now. The program in the kernel still holds for the
-    /// indices that were there before.
+    /// Takes over a change of the sockets that listen. The program in the kernel is still right for
+    /// the indices that were there before.
     pub fn meet(&mut self, listeners: Vec<Listener>, processes: Vec<ContainerProcess>) {
         self.processes = processes;
         tracing::info!(listeners = listeners.len(), processes = self.processes.len(), "listeners changed");

@@ -27,8 +27,8 @@ use crate::host::steering::Aim;
 const APISERVER: &str = "kube-apiserver";
 /// Between two rounds while something is about to change. Listeners cannot be watched.
 const BUSY: Duration = Duration::from_millis(50);
-/// Between two rounds at other times. The API tells of pods that come and go; this finds a process
-/// that crashed.
+/// Between two rounds at other times. The API's watch reports pods that come and go, and this finds
+/// a process that crashed.
 const IDLE: Duration = Duration::from_secs(1);
 /// Connections to try where the kernel spreads them at random: the newer of two apiservers accepts
 /// one of them, almost certainly.
@@ -45,10 +45,9 @@ const TRIES: usize = 16;
 ///   and do not disturb each other's questions.
 ///
 /// # Cancellation
-/// May be dropped at any time: the program in the kernel stays as it is, and connections stay where
-/// they go. A round is cancelled in the same way when the API has news. So each step changes what
-/// the guard believes only after the kernel has done it, and forgets its aim before it asks for
-/// another one.
+/// May be dropped at any time: the program in the kernel stays as it is, and so do connections. A
+/// round is cancelled in the same way when the watch has news. So each step updates the guard's
+/// state only after the kernel has changed, and the hand-over forgets `aim` before it begins.
 pub async fn guard(port: Port, client: &Client, node: &str, served: &watch::Sender<Option<String>>) {
     let pods: Objects<Pod> = Objects::namespaced(client, NAMESPACE);
     let scope =
@@ -68,7 +67,7 @@ pub async fn guard(port: Port, client: &Client, node: &str, served: &watch::Send
             });
             tokio::time::sleep(pause).await;
         };
-        // News are not kept waiting by an apiserver that does not answer.
+        // An apiserver that does not answer must not delay what the watch reports.
         tokio::select! {
             Some(pods) = changes.next() => guard.seen = pods,
             () = round => {}
@@ -79,7 +78,7 @@ pub async fn guard(port: Port, client: &Client, node: &str, served: &watch::Send
 struct Guard {
     port: Port,
     pods: Objects<Pod>,
-    /// The apiserver's pods on this machine, by the API's last word.
+    /// The apiserver's pods on this machine, as the watch last reported them.
     seen: Vec<Pod>,
     group: Group,
     /// The last problem, which is logged once.

@@ -8,11 +8,14 @@
 //! later rollout.
 //!
 //! ```text
-//! Port: ask each index ─► pod, ready? ─► decide (agent), or the order in which they came (unpivot) ─► Port: flip, and verify
+//! Port: ask each index ─► pod, ready? ─► guard: decide (agent, start), or unpivot::incoming ─► Port: flip, and verify
 //! ```
 //!
-//! Several processes may do so at once. A lock keeps their questions apart, and all come to the
-//! same decision.
+//! The agent and `start` may do so at once. A lock keeps their questions apart, and both come to
+//! the same decision. While `unpivot` steers, the agent has stepped down.
+//!
+//! Whether an answer counts as ready is decided where it is read (`cluster::question`). All three
+//! only compare it with `Readyz::Ready`.
 
 pub mod decide;
 mod group;

@@ -1,9 +1,9 @@
 //! The lock of a machine: of the commands that change it, one works at a time. Containers that
 //! share nothing but the folder share the lock.
 //!
-//! The lock is a file that only root can open (see [`lock_file`]), and its content is what the
-//! holder says of itself. The kernel releases the lock of a process that has died. The content that
-//! such a process leaves behind locks nothing.
+//! The lock is a file that only root can open (see [`lock_file`]). Its content names the holder.
+//! The kernel releases the lock of a process that has died. The content that such a process leaves
+//! behind locks nothing.
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};

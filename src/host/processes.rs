@@ -1,7 +1,7 @@
 //! Processes of containers: of which pod, since when, and which sockets they hold.
 //!
-//! A container is known by the file that kubelet gives it for its last words, whose path names pod
-//! and container. Needs the host's PID namespace; of what it cannot see it says nothing.
+//! A container is known by its termination-message file, whose path names pod and container. This
+//! needs the host's PID namespace; processes that it cannot see are left out.
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;

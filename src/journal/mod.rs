@@ -1,4 +1,4 @@
-//! What bootkube did to this machine, so that after a run that was cut off its files can be told
+//! What bootkube placed on this machine, so that after a run that was cut off its files can be told
 //! from foreign ones.
 //!
 //! ```text
@@ -11,9 +11,10 @@
 //! - A line is there whole or does not count.
 //! - It holds digests, never contents.
 //!
-//! The journal does not say whether the control plane runs; the cluster is asked each time. It says
-//! only what no look at the machine can: that a file which differs from today's assets was placed
-//! by an earlier run, and may be replaced or removed. `docs/journal.md` describes it for users.
+//! The journal does not say whether the control plane runs; bootkube asks the cluster each time. It
+//! says only what the machine does not show: that an earlier run placed a file that differs from
+//! today's assets, so that the file may be replaced or removed. `docs/journal.md` describes it for
+//! users.
 
 mod file;
 mod record;

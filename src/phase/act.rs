@@ -1,27 +1,27 @@
-//! What a command does to the machine or to the API, one act at a time: as a dry run foresees it and as events report it.
+//! One act of a command on the machine or the API, as a dry run foresees it and events report it.
 
 use std::path::Path;
 
 /// What is done. Its words are part of the interface: docs/dry-run.md has the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// A check of the machine fails, and the command ends.
+    /// A check of the machine failed, and the command ends.
     Fail,
     /// A file is written.
     Write,
     /// A file of an earlier run is replaced.
     Replace,
-    /// A file is there already, the same to the byte.
+    /// A file is there already and is the same to the byte.
     Keep,
-    /// A file is not what the assets have, and stays as it is.
+    /// A file differs from that of the assets, and stays as it is.
     Leave,
     /// A file or folder is removed.
     Remove,
     /// An object is created.
     Create,
-    /// An object is changed.
+    /// An existing object is changed.
     Change,
-    /// An object is there already, just so.
+    /// An object is there already, as its manifest says.
     Unchanged,
     /// A foreign file is in the way, or the API refuses an object.
     Refuse,
@@ -40,7 +40,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// As programs read it.
+    /// Its name in events and in the report of a dry run.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fail => "fail",
@@ -68,7 +68,7 @@ impl Verb {
 pub struct Act {
     /// What is done.
     pub verb: Verb,
-    /// To what: a check, a path or `Kind namespace/name`.
+    /// What it is done to: a check, a path or `Kind namespace/name`.
     pub what: String,
     /// The manifest of an object.
     pub file: Option<String>,

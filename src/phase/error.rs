@@ -1,5 +1,6 @@
-//! What can fail in every command that changes this machine. Each command has an error type of its own that wraps this one, and says
-//! itself what the user can do: that depends on what the command has already done.
+//! What can fail in every command that changes this machine. Each command wraps this in an error
+//! type of its own, which says what the user can do: that depends on what the command has already
+//! done.
 
 use std::io;
 use std::time::Duration;
@@ -7,10 +8,10 @@ use std::time::Duration;
 use crate::diagnose::{self, Blocker};
 use crate::{cluster, host, journal};
 
-/// Why a phase failed, or what surrounds the phases: the lock, the journal.
+/// Why a phase failed, or the lock or the journal around the phases.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The API refused something, or the way to it is wrong or lost.
+    /// The API refused something, or could not be reached.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
     /// A static pod or key could not be placed or removed.
@@ -22,12 +23,12 @@ pub enum Error {
     /// The journal could not be read or written.
     #[error(transparent)]
     Journal(#[from] journal::Error),
-    /// A signal came. The write that was under way was finished.
+    /// A signal came. bootkube finished the write that was under way.
     #[error("ended by {signal} in phase: {phase}")]
     Interrupted {
-        /// Its name.
+        /// Name of the signal.
         signal: &'static str,
-        /// Where it came.
+        /// The phase that it interrupted, or the wait for the lock.
         phase: &'static str,
     },
     /// This machine refused something else.
@@ -44,13 +45,13 @@ pub enum Error {
     /// A phase took too long.
     #[error("{phase}: not done after {} s: {}{}", after.as_secs(), if last.is_empty() { "nothing answered" } else { last }, in_the_way(blocker.as_deref()))]
     Timeout {
-        /// Its name.
+        /// Name of the phase.
         phase: &'static str,
-        /// How long it was given.
+        /// How long the phase may take.
         after: Duration,
         /// What it waited for last.
         last: String,
-        /// What kept it waiting, as far as that was seen.
+        /// What kept it waiting, if that was seen.
         blocker: Option<Box<Blocker>>,
     },
 }
@@ -65,13 +66,15 @@ impl Error {
         move |source| Self::Host { act, source }
     }
 
-    /// Whether it says that the machine is not ready, so long as nothing was done yet: a signal or a slow machine does not.
+    /// Whether the error means that the machine is not ready, if nothing was done before it. A
+    /// signal, a phase that timed out and a refusal of this machine do not.
     pub fn is_unready(&self) -> bool {
         !matches!(self, Self::Interrupted { .. } | Self::Timeout { .. } | Self::Host { .. })
     }
 }
 
-/// Lets `?` turn what a command's parts fail with into the error of the command, which has a variant `Phase`.
+/// Makes `?` turn the error of a command's parts into the error of the command, by its variant
+/// `Phase`.
 macro_rules! from_phase {
     ($error:ty: $($part:ty),+) => {
         $(impl From<$part> for $error {

@@ -1,7 +1,8 @@
-//! Looks from beside, while a phase lasts, at what is in its way, and says so when the answer changes.
+//! While a phase lasts, looks for what keeps it waiting, and reports that when it changes.
 //!
-//! The looking happens in a task of its own: a machine that is slow to be looked at must not slow the phase down. An answer is told when
-//! two looks in a row agree: what is mended within two seconds, such as a kubelet that restarts, is in nobody's way.
+//! Each look is a task of its own, because a slow machine may take long to look at, and must not
+//! slow the phase down. What a look finds is reported only when the next look finds it too, so that
+//! what passes within two seconds, such as a restart of kubelet, is not reported.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,12 +14,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::progress::Progress;
 use crate::diagnose::{self, Blocker, Subject, Verdict};
 
-/// A phase that lasts no longer needs no explanation.
+/// A phase that ends sooner needs no explanation.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// From one look to the next.
+/// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Does `work`, and as long as that lasts tells through `progress` what is in its way.
+/// Runs `work`, and meanwhile reports through `progress` what keeps it waiting.
 pub async fn beside<T>(
     subject: Option<&Arc<Subject>>,
     progress: &Progress<'_>,

@@ -1,4 +1,5 @@
-//! What every command asks of the machine: whether it may change it, and which sockets listen on a port.
+//! What every command asks the machine: whether this process is root, and which sockets listen on a
+//! port.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -7,10 +8,10 @@ use std::time::Duration;
 use super::error::Error;
 use crate::host::{addresses, sockets};
 
-/// Between two looks at what cannot be watched: a port, a process.
+/// Time between two looks at what cannot be watched: a port, a process.
 pub const PROBE: Duration = Duration::from_millis(50);
 
-/// Only root may write where kubelet reads.
+/// Refuses any user but root, because only root may write to kubelet's folder.
 pub fn check_root() -> Result<(), Error> {
     match rustix::process::geteuid().is_root() {
         true => Ok(()),

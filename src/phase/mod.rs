@@ -1,5 +1,6 @@
-//! What the commands that change this machine share. They hold its lock, record in the journal what they do, and work in phases: a
-//! phase has a name, a time and a progress, and while it lasts bootkube looks for what keeps it waiting.
+//! What the commands that change this machine share. They hold its lock, record what they do in the
+//! journal, and work in phases. A phase has a name, a time limit and a progress. While it lasts,
+//! bootkube looks for what keeps it waiting.
 
 mod act;
 mod error;

@@ -1,4 +1,4 @@
-//! What a phase says of itself while it lasts: what it waits for, what is in its way, what it does.
+//! What a phase reports while it lasts: what it waits for, what keeps it waiting, what it does.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,18 +10,18 @@ use crate::cluster::apply::{Item, Outcome};
 use crate::diagnose::{self, Blocker, Verdict};
 use crate::ui::{Basis, Event, PodLife, Sink};
 
-/// What the last wait ended with, until something is done about it: also in a later phase.
+/// What the last wait ended with. It is kept until the next act, which may be in a later phase.
 #[derive(Default)]
 pub struct LastChange(Mutex<Option<Change>>);
 
-/// A change in the world, as far as we know when it was.
+/// A change in the world, and since when, as far as that is known.
 struct Change {
     what: String,
     since: Instant,
     basis: Basis,
 }
 
-/// How a phase says what it is waiting for.
+/// How a phase reports what it does and what it waits for.
 pub struct Progress<'a> {
     phase: Phase,
     sink: &'a dyn Sink,
@@ -30,14 +30,14 @@ pub struct Progress<'a> {
     obstacles: Mutex<Obstacles>,
 }
 
-/// What is in the way of a phase.
+/// What keeps a phase waiting.
 #[derive(Default)]
 struct Obstacles {
-    /// As the last look has it.
+    /// The blocker that the last look found.
     blocker: Option<Blocker>,
-    /// What that could not see; told once.
+    /// What that look could not see; reported once.
     unseen: Vec<String>,
-    /// Objects that the API does not take yet, and why.
+    /// Objects that the API does not accept yet, and why.
     objects: BTreeMap<String, Blocker>,
 }
 
@@ -45,22 +45,22 @@ struct Obstacles {
 #[derive(Default)]
 struct Last {
     on: String,
-    /// When it was still so.
+    /// When a look last found it so.
     looked: Option<Instant>,
 }
 
 impl<'a> Progress<'a> {
-    /// That of `phase`, which has just begun. `change` is what the phase before waited for.
+    /// The progress of `phase`, which has just begun. `change` is what the last wait ended with.
     pub fn new(phase: Phase, sink: &'a dyn Sink, change: &'a LastChange) -> Self {
         Self { phase, sink, last: Mutex::default(), change, obstacles: Mutex::default() }
     }
 
-    /// Whose it is.
+    /// The phase.
     pub fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// Says what is waited for, once for each change.
+    /// Reports what the phase waits for, if that has changed.
     pub fn waiting(&self, on: impl Into<String>) {
         let on = on.into();
         let now = Last { on: on.clone(), looked: Some(Instant::now()) };
@@ -70,24 +70,24 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// What was said last.
+    /// What the phase waited for last.
     pub fn last(&self) -> String {
         lock(&self.last).on.clone()
     }
 
-    /// The API does not take `item` yet, and why.
+    /// The API does not accept `item` yet, because of `why`.
     pub fn waiting_for_object(&self, item: &Item, why: &str) {
         let label = item.label();
         self.waiting(format!("{label}: {why}"));
         lock(&self.obstacles).objects.insert(label, diagnose::objects::blocker(item, why));
     }
 
-    /// An object that is in the way, if one is.
+    /// An object that keeps the phase waiting, if one does.
     pub fn stuck(&self) -> Option<Blocker> {
         lock(&self.obstacles).objects.values().next().cloned()
     }
 
-    /// What a look found. Told when it differs from what was told last.
+    /// Keeps what a look found, and reports it if it differs from what was reported last.
     pub fn explained(&self, verdict: Verdict) {
         let mut obstacles = lock(&self.obstacles);
         let (blocker, unseen) = match verdict {
@@ -111,43 +111,43 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// What the last look found to be in the way.
+    /// What keeps the phase waiting, by the last look.
     pub fn blocker(&self) -> Option<Blocker> {
         lock(&self.obstacles).blocker.clone()
     }
 
-    /// A watch has just told of the `change` that was waited for.
+    /// A watch has just reported the `change` that the phase waited for.
     pub fn observed(&self, change: impl Into<String>) {
         let change = Change { what: change.into(), since: Instant::now(), basis: Basis::Arrival };
         *lock(&self.change.0) = Some(change);
     }
 
-    /// A look found the `change` that was waited for; the look before, which led to [`Self::waiting`], had not. Without one before
-    /// nothing was waited for.
+    /// A look found the `change` that the phase waited for. The look before, which called
+    /// [`Self::waiting`], did not. If there was no look before, the phase did not wait.
     pub fn found(&self, change: impl Into<String>) {
         let Some(since) = lock(&self.last).looked.take() else { return };
         *lock(&self.change.0) = Some(Change { what: change.into(), since, basis: Basis::LastLook });
     }
 
-    /// Something is done to the world now: `act`. Tells how long that came after the change that was waited for.
+    /// The phase acts now. Reports how long after the change that it waited for.
     pub fn acts(&self, act: impl Into<String>) {
         if let Some(Change { what: change, since, basis }) = lock(&self.change.0).take() {
             self.sink.tell(Event::Transition { change, act: act.into(), basis, took: since.elapsed() });
         }
     }
 
-    /// `act` was done, or what it is about was found to be as it should be.
+    /// `act` was done, or there was nothing to do.
     pub fn did(&self, act: Act) {
         let Act { verb, what, reason, .. } = act;
         self.sink.tell(Event::Act { phase: self.phase.name(), act: verb.name(), what, reason });
     }
 
-    /// A pod that is waited for got further.
+    /// A pod that the phase waits for got further.
     pub fn pod(&self, life: PodLife) {
         self.sink.tell(Event::Pod(life));
     }
 
-    /// What became of an object.
+    /// Reports what became of an object.
     pub fn object(&self, item: &Item, outcome: &Outcome, took: Duration) {
         let (name, reason) = match outcome {
             Outcome::Created => ("created", None),
@@ -161,12 +161,12 @@ impl<'a> Progress<'a> {
         self.sink.tell(Event::ObjectApplied { file, object, outcome: name, reason, took });
     }
 
-    /// Says what was done.
+    /// Reports what was done.
     pub fn info(&self, text: impl Into<String>) {
         self.sink.tell(Event::Info(text.into()));
     }
 
-    /// Says what is odd.
+    /// Reports what is odd.
     pub fn warn(&self, text: impl Into<String>) {
         self.sink.tell(Event::Warning(text.into()));
     }

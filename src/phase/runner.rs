@@ -1,5 +1,5 @@
-//! Runs phases one after the other: tells of them, notes them in the journal, times them, ends those that take too long and the one that
-//! a signal meets. Phases themselves only work.
+//! Runs phases one after the other. It reports and records each, measures how long it takes, and
+//! ends a phase that takes too long or that a signal meets.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,16 +20,16 @@ pub struct Runner<'a> {
     timeouts: &'a Timeouts,
     interrupts: Option<Interrupts>,
     journal: Option<&'a Journal>,
-    /// What is waited for, to find out why that lasts; unknown until there is a plan.
+    /// What the command waits for, by which to explain a long wait. Unknown until there is a plan.
     subject: Option<Arc<Subject>>,
     /// Finished phases.
     pub times: Vec<(&'static str, Duration)>,
-    /// What the last wait ended with, until it is acted upon.
+    /// What the last wait ended with, until the next act.
     change: LastChange,
 }
 
 impl<'a> Runner<'a> {
-    /// No phase has run; each may take as long as `timeouts` says.
+    /// No phase has run yet; each may take as long as `timeouts` says.
     pub fn new(sink: &'a dyn Sink, timeouts: &'a Timeouts) -> Self {
         let (interrupts, journal, subject) = (None, None, None);
         Self {
@@ -43,22 +43,22 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Ends a phase when somebody asks for it.
+    /// Ends the current phase when a signal comes.
     pub fn heed(&mut self, interrupts: Interrupts) {
         self.interrupts = Some(interrupts);
     }
 
-    /// Notes phases in `journal` from now on.
+    /// Records phases in `journal` from now on.
     pub fn note_in(&mut self, journal: &'a Journal) {
         self.journal = Some(journal);
     }
 
-    /// From now on, phases that last are looked into.
+    /// Looks from now on for what keeps a phase waiting.
     pub fn look_into(&mut self, subject: Subject) {
         self.subject = Some(Arc::new(subject));
     }
 
-    /// Runs one phase. If it takes too long, the error holds what it waited for last and what was in its way.
+    /// Runs one phase. If it takes too long, the error says what it waited for last and why.
     pub async fn phase<T, E: From<Error>>(
         &mut self,
         phase: Phase,
@@ -74,7 +74,7 @@ impl<'a> Runner<'a> {
         Ok(value)
     }
 
-    /// What is being written when a signal comes is written to its end: work is left only where it waits.
+    /// A signal ends a phase only where it waits, so a write that is under way is finished.
     async fn run<T, E: From<Error>>(
         &self,
         phase: Phase,
@@ -110,7 +110,7 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Why a phase took too long. One that was too short for looks is given one now.
+    /// Why a phase took too long. If it was too short for a look, this looks once.
     async fn too_late(&self, limit: Duration, progress: &Progress<'_>) -> Error {
         if let (Some(subject), None) = (&self.subject, progress.blocker()) {
             progress.explained(explain::look(subject, progress.stuck()).await);

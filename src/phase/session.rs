@@ -1,4 +1,5 @@
-//! What a command that changes this machine holds while it runs: the lock of the machine, and the journal.
+//! The lock of the machine and the journal, which a command that changes this machine holds while
+//! it runs.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,12 +14,13 @@ use crate::timestamp::rfc3339;
 use crate::ui::{Event, Sink};
 use crate::{JOURNAL, KUBERNETES};
 
-/// For a holder of the lock to end.
+/// How long the holder of the lock may take to end.
 const GRACE: Duration = Duration::from_millis(200);
-/// For a holder of the lock to say who it is: it has just come, and writes that to a disk that may be busy.
+/// How long a new holder of the lock may take to write who it is: its disk may be busy.
 const INTRODUCTION: Duration = Duration::from_secs(5);
 
-/// Waits for the lock of this machine as long as `patience` lasts. Who is not root can do no harm, and is told so by the checks.
+/// Waits up to `patience` for the lock of this machine. None for a user other than root, who cannot
+/// change the machine anyway: the checks say so.
 pub async fn lock(
     command: &str,
     patience: Duration,
@@ -52,7 +54,7 @@ pub async fn lock(
     }
 }
 
-/// How this process introduces itself.
+/// What this process writes into the lock's file, for others to name it.
 pub fn holder(command: &str) -> Result<Holder, Error> {
     let Identity { host, boot } = identity()?;
     let since = rfc3339(time::OffsetDateTime::now_utc());

@@ -1,7 +1,9 @@
-//! The list of phases: what each is called, which command it belongs to, when it runs and what it does.
+//! The list of phases: name, command, when each runs and what it does.
 //!
-//! The pivot, the dry run, `--phase-timeout` with its help, events, reports and the journal take names and order from here. Names
-//! are part of the interface: users write them after `--phase-timeout`, programs read them in events.
+//! The dry run, `--phase-timeout` with its help, events, reports and the journal take names and
+//! order from here. The commands themselves call the phases one by one (`start::pivot` and
+//! `start::take_over`, `unpivot`), in the same order. Names are part of the interface: users write
+//! them after `--phase-timeout`, programs read them in events.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use std::time::Duration;
 /// A phase. Declared in the order in which phases run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// `start` looks at the machine.
+    /// `start` looks at the machine, and changes nothing.
     Preflight,
     /// `start` removes what assets of an earlier run had placed.
     RemoveOrphans,
@@ -21,7 +23,7 @@ pub enum Phase {
     WaitForApi,
     /// `start` places the bootstrap controller manager and scheduler.
     PlaceOthers,
-    /// `start` takes back what an API that was away still says.
+    /// `start` corrects what the API still says of the time before it was away.
     ClearStaleStatus,
     /// `start` applies the manifests.
     ApplyObjects,
@@ -31,7 +33,7 @@ pub enum Phase {
     HandOver,
     /// `start` undoes a hand-over that failed.
     PutApiserverBack,
-    /// `start` looks at what there is now.
+    /// `start` verifies the result.
     Verify,
     /// `start` undoes what it did.
     TearDown,
@@ -47,7 +49,7 @@ pub enum Phase {
     RemoveAgent,
     /// `unpivot` removes the self-hosted workloads.
     HandOverToStatic,
-    /// `unpivot` looks at what there is now.
+    /// `unpivot` verifies the result.
     VerifyStatic,
 }
 
@@ -143,7 +145,7 @@ const TABLE: [Row; 20] = [
         "removes the copies that the agent kept, and waits until the leaders work"),
 ];
 
-/// Pods of a bootstrap that failed must have time to end, however short the user made the phases.
+/// Pods of a bootstrap that failed need time to end, however short a time the user gave phases.
 const TEAR_DOWN_AT_LEAST: Duration = Duration::from_secs(300);
 
 impl Phase {
@@ -156,7 +158,7 @@ impl Phase {
         &TABLE[self as usize]
     }
 
-    /// What users and programs call it.
+    /// Its name for users and programs.
     pub fn name(self) -> &'static str {
         self.row().name
     }
@@ -177,7 +179,7 @@ impl Phase {
         }
     }
 
-    /// The least time that it has, whatever the user says.
+    /// The least time that it gets, whatever the user says.
     pub fn at_least(self) -> Duration {
         match self {
             Self::TearDown => TEAR_DOWN_AT_LEAST,

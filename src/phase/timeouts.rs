@@ -1,4 +1,4 @@
-//! How long phases may take: one time for all, and others for those that are named.
+//! How long phases may take: one time for all, and others for phases that the user names.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::table::{Command, Phase, flag_name};
 
-/// For all objects together. What the API still refuses then is reported, and does not hold up the rest.
+/// For all objects together. What the API still refuses then is reported, and `start` goes on.
 const APPLY_DEADLINE: Duration = Duration::from_secs(300);
-/// A name that is less like a phase's is no typing error.
+/// A name less similar than this to a phase's name is not taken for a typing error.
 const LIKENESS: f64 = 0.7;
 
 /// Times by phase.
@@ -26,7 +26,8 @@ pub struct PhaseTimeout {
 }
 
 impl Timeouts {
-    /// Every phase may take `all`, but for those `named`. Where one is named twice the last counts.
+    /// Every phase may take `all`, except those in `named`. Of two entries for one phase the last
+    /// counts.
     pub fn new(all: Duration, named: impl IntoIterator<Item = PhaseTimeout>) -> Self {
         let named = named.into_iter().map(|PhaseTimeout { phase, limit }| (phase, limit));
         Self { all, named: named.collect() }
@@ -37,7 +38,7 @@ impl Timeouts {
         self.named.get(&phase).copied().unwrap_or(self.all).max(phase.at_least())
     }
 
-    /// How long objects may take: half of their phase, which also waits for the node.
+    /// How long applying the objects may take: half of their phase, which also waits for the node.
     pub fn of_objects(&self) -> Duration {
         match self.named.get(&Phase::ApplyObjects) {
             Some(limit) => *limit / 2,
@@ -77,7 +78,7 @@ fn nearest(word: &str) -> Option<String> {
     (likeness(&near) >= LIKENESS).then_some(near)
 }
 
-/// A time in which something can happen.
+/// A duration above zero.
 pub fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("no phase can end in no time; write one such as 20m".into()),

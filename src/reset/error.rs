@@ -1,4 +1,4 @@
-//! Why `reset` refuses to begin. Nothing was touched then.
+//! Why `reset` refuses to begin. It has touched nothing then.
 
 use crate::error::{ExitClass, Failure};
 use crate::finding::Findings;
@@ -12,7 +12,7 @@ pub enum Error {
     /// The asset directory cannot be used.
     #[error("{0}")]
     Assets(Findings),
-    /// The assets are not those of a bootstrap.
+    /// No pivot can be planned from the assets.
     #[error(transparent)]
     Plan(#[from] plan::Error),
     /// There is nothing to undo.
@@ -20,7 +20,7 @@ pub enum Error {
         "the bootstrap on this machine is complete: its control plane runs itself, and nothing of the bootstrap is left"
     )]
     Complete,
-    /// What can fail in every command.
+    /// An error that every command may have.
     #[error(transparent)]
     Phase(#[from] phase::Error),
 }
@@ -38,7 +38,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Of a reset that has begun.
+/// The error of a reset that has begun.
 impl From<undo::Error> for Failure {
     fn from(error: undo::Error) -> Self {
         let cure = "what was not removed yet stays; when the cause is gone, run `bootkube reset` again";

@@ -1,8 +1,9 @@
-//! `bootkube reset` undoes a bootstrap on this machine that did not come to its end. What it will remove is known, and shown, before it
-//! removes anything.
+//! `bootkube reset` undoes a bootstrap on this machine that did not come to its end. It shows what
+//! it will remove before it removes anything.
 //!
-//! A bootstrap that has come to its end is not undone: the control plane is self-hosted then, and needs etcd's pod and keys. Reset removes
-//! only what the bootstrap left behind. If the journal is lost, it removes only what can be recognised as bootkube's without it.
+//! It does not undo a bootstrap that has come to its end: then the control plane is self-hosted,
+//! and needs etcd's pod and keys. It only removes what the bootstrap left behind. If the journal is
+//! lost, it removes only what can be recognised as bootkube's without it.
 
 mod error;
 mod without_journal;
@@ -32,20 +33,21 @@ pub struct Marks {
     pub pod_manifest_path: PathBuf,
 }
 
-/// What there is to undo. It holds the lock of the machine, so no other command changes anything meanwhile.
+/// What `reset` will undo. It holds the lock of the machine, so no other command changes anything
+/// meanwhile.
 #[derive(Debug)]
 pub struct Reset {
     before: State,
-    /// What will go, in this order.
+    /// What is removed, in this order.
     pub removals: Vec<Removal>,
     /// Whether the control plane is self-hosted, so that only leftovers go.
     pub is_complete: bool,
-    /// What cannot be known, if the journal is lost.
+    /// What `reset` does not know, if the journal is lost.
     pub doubts: Option<Vec<Doubt>>,
     _lock: Lock,
 }
 
-/// Looks what there is to undo: as the journal says or, without one, by `marks`.
+/// Works out what to undo, from the journal or, if that is lost, by `marks`.
 pub fn look(marks: &Marks) -> Result<Reset, Error> {
     check_root()?;
     let lock = lock::take(Path::new(KUBERNETES), &session::holder("reset")?)?;
@@ -72,10 +74,10 @@ fn find_without_journal(marks: &Marks) -> Result<(State, Vec<Doubt>), Error> {
 }
 
 impl Reset {
-    /// Removes it. Returns what stays.
+    /// Removes it, and returns what stays.
     ///
     /// # Errors
-    /// Something could not be removed. It stays in the journal, and a reset that is run again goes on with it.
+    /// Something could not be removed. It stays in the journal, and the next reset goes on with it.
     pub async fn run(self, waiting: &dyn Fn(String)) -> Result<Vec<Left>, undo::Error> {
         let journal = session::begin(Command::Reset, &self.before, None)?;
         let result = undo::undo(&journal, &self.removals, cri::usual_socket(), waiting).await;

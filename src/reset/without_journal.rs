@@ -1,8 +1,11 @@
-//! What a bootstrap has left on a machine whose journal is lost: only what can be recognised as bootkube's without it.
+//! What a bootstrap left on a machine whose journal is lost: only what can be recognised as
+//! bootkube's without the journal.
 //!
-//! A static pod is recognised if it is the same to the byte as one of the assets, a folder of keys by bootkube's mark in it. A folder that
-//! any other static pod may read stays. Without a journal it is not certain whether the control plane became self-hosted, in which case it
-//! needs etcd. So etcd and its keys count as a leftover only beside the bootstrap apiserver's file, and if nothing points to another apiserver.
+//! A static pod is recognised if it is the same to the byte as one of the assets, and a folder of
+//! keys if it has bootkube's mark. A folder that any other static pod may read stays. Without a
+//! journal the control plane may be self-hosted, and then it needs etcd. So etcd and its keys count
+//! as left behind only beside the bootstrap apiserver's file, and if nothing points to another
+//! apiserver.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +21,7 @@ use crate::start::plan::{Placement, Plan};
 use crate::yaml;
 use crate::{BOOTSTRAP_SECRETS, ETCD_KEYS};
 
-/// Where things are on a machine.
+/// The folders of a machine that matter here.
 pub struct Places {
     /// Kubelet's static pods.
     pub manifests: PathBuf,
@@ -26,12 +29,12 @@ pub struct Places {
     pub secrets: PathBuf,
     /// What etcd reads.
     pub etcd_keys: PathBuf,
-    /// Copies that the agent of a control plane keeps that runs itself.
+    /// Copies, which only the agent of a self-hosted control plane keeps.
     pub copies: PathBuf,
 }
 
 impl Places {
-    /// Those of every machine, with static pods in `manifests`.
+    /// The usual folders, with static pods in `manifests`.
     pub fn with(manifests: &Path) -> Self {
         let copies = crate::checkpoint::store::Store::default().inactive;
         let (secrets, etcd_keys) = (BOOTSTRAP_SECRETS.into(), ETCD_KEYS.into());
@@ -39,7 +42,7 @@ impl Places {
     }
 }
 
-/// What cannot be known without a journal.
+/// A question that `reset` cannot answer without a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Doubt {
     /// Whether any static pod is bootkube's: there are no assets to compare it with.
@@ -48,10 +51,10 @@ pub enum Doubt {
     Stranger {
         /// Its file.
         pod: PathBuf,
-        /// What it may read.
+        /// The folder that it may read.
         keys: PathBuf,
     },
-    /// Whether a self-hosted control plane needs etcd.
+    /// Whether the control plane is self-hosted, and so needs etcd.
     Etcd,
 }
 
@@ -74,7 +77,7 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// What is known to be bootkube's by `plan`, where there are assets to make one from, and what is not known.
+/// What is recognised by `plan`, if there are assets to make one from, and what is not known.
 pub fn find(plan: Option<Plan>, places: &Places) -> Result<(State, Vec<Doubt>), Error> {
     let mut doubts = if plan.is_none() { vec![Doubt::NoAssets] } else { Vec::new() };
     let has_several = match &plan {
@@ -102,7 +105,8 @@ pub fn find(plan: Option<Plan>, places: &Places) -> Result<(State, Vec<Doubt>), 
     Ok((State::of(&lines.collect::<Vec<_>>()), doubts))
 }
 
-/// Static pods on the machine that are the same as those of `plan`, as it is where the kernel steers and where it does not.
+/// Static pods on the machine that are the same as those of `plan`, as planned for a kernel that
+/// steers or for one that does not.
 fn own_pods(mut plan: Plan) -> Vec<Thing> {
     let same = |plan: &Plan| {
         let all = plan.staying.iter().chain(plan.temporary());
@@ -118,7 +122,8 @@ fn own_pods(mut plan: Plan) -> Vec<Thing> {
 /// Static pods that may read `folder` and are none of `own`.
 ///
 /// # Errors
-/// The folder of static pods, or one of them, cannot be read: what it reads is unknown then, and no key may be removed.
+/// The folder of static pods, or one of them, cannot be read. Then the keys that it reads are
+/// unknown, and none may be removed.
 fn readers(folder: &Path, own: &[Thing], places: &Places) -> Result<Vec<PathBuf>, Error> {
     let entries = match places.manifests.read_dir() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -128,7 +133,7 @@ fn readers(folder: &Path, own: &[Thing], places: &Places) -> Result<Vec<PathBuf>
     for entry in entries {
         let path = entry.map_err(|error| unreadable(&places.manifests, error))?.path();
         if path.is_dir() || own.iter().any(|thing| thing.path == path) {
-            continue; // kubelet does not look into folders
+            continue; // kubelet ignores folders
         }
         let content = std::fs::read(&path).map_err(|error| unreadable(&path, error))?;
         if may_read(&String::from_utf8_lossy(&content), folder) {
@@ -143,7 +148,8 @@ fn unreadable(path: &Path, source: io::Error) -> Error {
     static_pods::Error::File(failed("read", path)(source)).into()
 }
 
-/// Whether a static pod mounts `folder`, a part of it, or a folder around it. One that cannot be parsed may do so.
+/// Whether a static pod mounts `folder`, a part of it, or a folder around it. True if the pod
+/// cannot be parsed.
 fn may_read(manifest: &str, folder: &Path) -> bool {
     let Ok(documents) = yaml::parse(manifest, "") else { return true };
     let volumes = documents.iter().flat_map(|pod| pod["spec"]["volumes"].as_array().into_iter().flatten());
@@ -155,7 +161,7 @@ fn may_read(manifest: &str, folder: &Path) -> bool {
     paths.into_iter().any(meets)
 }
 
-/// A folder of keys with as much as has to be known of it: whose data etcd's folder holds.
+/// A folder of keys, and the etcd CA by which the data in etcd's folder is known.
 fn key_folder(folder: &Path, role: Role) -> Thing {
     let authority = std::fs::read(folder.join(ETCD_AUTHORITY)).ok().filter(|_| role == Role::EtcdKeys);
     let files = authority.map(|authority| (ETCD_AUTHORITY.to_owned(), authority));

@@ -1,6 +1,6 @@
-//! The way back from `unpivot`: the static pods that it placed are the temporary control plane, whatever the assets have as one.
+//! The way back from `unpivot`: its static pods serve as the bootstrap control plane.
 //!
-//! `start` hands over to the self-hosted control plane, and removes them, and then their keys.
+//! `start` hands over to the self-hosted control plane, then removes them, and last their keys.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use crate::journal::{Journal, Role, State};
 use crate::undo::remove_folder;
 use crate::unpivot::{Placed, file_name, placed};
 
-/// Lets the static pods in `folder` that `unpivot` placed stand for the bootstrap ones of `plan`, if the apiserver is among them.
+/// Replaces the bootstrap pods of `plan` by those of `unpivot`, if the apiserver is among them.
 ///
 /// # Errors
-/// One of them is not what the journal (`before`) says was placed: `start` removes only what bootkube placed, to the byte.
+/// One of them is not what the journal (`before`) says: `start` removes only what bootkube placed.
 pub fn adopt(plan: &mut Plan, folder: &Path, before: &State) -> Result<(), Error> {
     let (apiserver, others): (Vec<_>, Vec<_>) =
         placed(folder)?.into_iter().partition(|placed| placed.component == Component::Apiserver);
@@ -37,7 +37,7 @@ fn as_placement(placed: Placed, folder: &Path) -> Placement {
     placement(&StaticPod { path: file_name(component), bytes: content, value }, folder, Role::ControlPlanePod)
 }
 
-/// Whether the keys of static pods of `unpivot` are on the machine, and no pod in `folder` that could read them. Then they are removed.
+/// Whether to remove the keys of `unpivot`: they are there, and no pod in `folder` can read them.
 pub fn has_unread_keys(folder: &Path) -> Result<bool, Error> {
     Ok(static_pods::is_ours(Path::new(CONTROL_PLANE_KEYS)) && placed(folder)?.is_empty())
 }

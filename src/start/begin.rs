@@ -1,11 +1,11 @@
-//! What surrounds the phases of `start`: the lock, the checks, the journal, and what a failure leaves on the machine.
+//! What surrounds the phases of `start`: lock, checks, journal, and what a failure leaves behind.
 //!
-//! Nothing is touched before the journal is begun. From then on every act is recorded in it, so whatever ends the command, running it again goes
-//! on.
+//! Nothing is touched before the journal is begun. From then on every act is recorded in it, so the
+//! command can be run again, whatever ended it.
 //!
 //! # Cancellation
-//! A signal ends a phase where it waits, never in the middle of a write ([`Runner`]). A process that is killed leaves at most one act that the
-//! journal has announced and not confirmed.
+//! A signal ends a phase where it waits, never in the middle of a write ([`Runner`]). A process
+//! that is killed leaves at most one act that the journal has announced and not confirmed.
 
 use std::io;
 use std::path::Path;
@@ -28,18 +28,17 @@ use crate::phase::{self, Phase, Progress, Runner, Situation, check_root, session
 use crate::ui::{Event, Sink};
 use crate::{JOURNAL, preflight, undo};
 
-/// Warning if the kernel refuses to steer.
+/// Warns if the kernel does not steer.
 const UNSTEERED: &str = "this machine does not steer connections, so a few may fail when the bootstrap apiserver goes, and more in every \
     later roll of the apiserver";
-/// For services of a machine that was switched on a moment ago.
+/// How long preflight waits for services of a machine that has just been switched on.
 const SETTLING: Duration = Duration::from_secs(15);
 /// Brings up the bootstrap control plane, applies everything, and hands over to what was applied.
 ///
-/// A machine that serves the API already, without a bootstrap pod, is past its pivot: then objects are applied and verified, and
-/// no bootstrap pod is placed.
+/// Where the API is served without a bootstrap pod, objects are only applied and verified.
 ///
 /// # Errors
-/// With what is left on the machine.
+/// The error says what is left on the machine.
 pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Failed> {
     let mut left = Left::Untouched;
     let result = run(options, sink, &mut left).await;
@@ -78,7 +77,7 @@ async fn run(options: &Options, sink: &dyn Sink, left: &mut Left) -> Result<Repo
     Ok(Report { times: runner.times, applied: count, changed, refused, node })
 }
 
-/// Ends the work if a check of the machine fails; tells what was not seen, and what the user does not mind.
+/// An error if a check of the machine failed. Reports what was not seen, and ignored failures.
 async fn preflight(
     layout: &Layout,
     lookup: &Lookup,
@@ -91,7 +90,7 @@ async fn preflight(
     Ok(preflight::Failed::among(&checks)?)
 }
 
-/// What will be done on this machine: with the static pods that are there, and `unsteered` if its kernel does not steer.
+/// The plan for this machine with its static pods. `unsteered` if the kernel does not steer.
 pub fn plan(
     layout: Layout,
     lookup: &Lookup,
@@ -108,7 +107,7 @@ pub fn plan(
     Ok(plan)
 }
 
-/// Looks at the machine before it is touched; says which phases will run.
+/// Looks at the machine before it is touched, and reports which phases will run.
 async fn examine(plan: &Plan, before: &State, sink: &dyn Sink) -> Result<Situation, Error> {
     check_root()?;
     let situation = situation(plan, before).await?;
@@ -132,15 +131,15 @@ pub async fn situation(plan: &Plan, before: &State) -> Result<Situation, Error> 
     })
 }
 
-/// Whether an apiserver other than the bootstrap one serves. If the journal has a bootstrap that was not handed over, it is the bootstrap one,
-/// which has not ended yet.
+/// Whether an apiserver other than the bootstrap one serves. If the journal has a bootstrap that
+/// was not handed over, the one that serves is the bootstrap one, which has not ended yet.
 async fn is_past(plan: &Plan, before: &State) -> Result<bool, Error> {
     let is_unfinished = !before.handed_over && !before.things.is_empty();
     let has_begun = is_unfinished || place::has_begun(plan, before);
     Ok(!has_begun && machine::is_served_by_another(plan).await?)
 }
 
-/// Says what the journal knows of the run before, if that did not succeed, and whether the assets are others now.
+/// Reports a run before that did not succeed, and whether the assets have changed since.
 fn resumed(before: &State, assets: &str, sink: &dyn Sink) {
     let Some(last) = before.last.as_ref().filter(|last| last.run.command == Command::Start) else { return };
     let phase = last.phase.as_deref().unwrap_or("the beginning");
@@ -158,7 +157,7 @@ fn resumed(before: &State, assets: &str, sink: &dyn Sink) {
     }
 }
 
-/// The pivot, and what is left to do when it has ended, well or not.
+/// The pivot, and what follows it whether it succeeded or not.
 async fn concluded(
     begun: &Begun<'_>,
     sink: &dyn Sink,
@@ -167,7 +166,7 @@ async fn concluded(
 ) -> Result<Applied, Error> {
     let Begun { journal, situation, .. } = *begun;
     if situation.is_past_pivot && !journal.state().handed_over {
-        journal.record(Record::HandedOver)?; // by a bootkube whose journal is lost
+        journal.record(Record::HandedOver)?; // by an earlier run whose journal is lost
     }
     let result = pivot(begun, runner).await;
     if let Err(failed) = &result {
@@ -185,19 +184,19 @@ async fn concluded(
     result
 }
 
-/// By what the journal says. Of a self-hosted control plane etcd's pod is no part of a bootstrap.
+/// By the journal. On a self-hosted control plane, etcd's pod is no part of a bootstrap.
 fn what_is_left(state: &State) -> Left {
     let is_of_bootstrap = state.things.values().any(|held| held.role.is_temporary() || !state.handed_over);
     if is_of_bootstrap { Left::Placed } else { Left::NothingPlaced }
 }
 
-/// Whether what was placed goes after this. A user who sends a signal means to go on.
+/// Whether to remove now what was placed. Not after a signal: then the user means to go on.
 fn is_torn_down(begun: &Begun<'_>, failed: &Error) -> bool {
     let is_interrupted = matches!(failed, Error::Phase(phase::Error::Interrupted { .. }));
     begun.options.on_failure == OnFailure::TearDown && !is_interrupted
 }
 
-/// Removes what was placed. Whether that worked; if not, the warning says why.
+/// Removes what was placed. Returns whether that worked; if not, a warning says why.
 async fn tear_down(begun: &Begun<'_>, sink: &dyn Sink) -> bool {
     let Begun { journal, options, .. } = *begun;
     let mut runner = Runner::new(sink, &options.timeouts);

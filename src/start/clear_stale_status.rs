@@ -1,16 +1,17 @@
-//! What an API that has just come back still says of the time before: after a power cut, or with the etcd of a machine that is gone.
+//! Corrects what an API that has just come back still says of the time before: after a power cut,
+//! or with the etcd of another machine.
 //!
-//! In such an API pods are Ready that do not run, and leases are held by processes that have ended. If `start` believed it, it would remove the
-//! bootstrap control plane and leave nothing. So before it waits for anything:
+//! Such an API has pods as Ready that do not run, and leases of processes that have ended. If
+//! `start` believed it, it would remove the bootstrap control plane too early. So before it waits:
 //!
-//! - Required pods on this machine are marked not Ready. Kubelet, which knows better, corrects that within ten seconds.
-//! - Pods of the control plane on a machine that is gone are deleted, so that their workloads create new ones. A machine is gone if it has no
-//!   Node, or if its kubelet does not renew its lease while `start` watches for as long as such a lease is good. Only workloads that bootkube
-//!   renders are touched: their pods keep no state, and their leaders are elected.
-//! - The lease of a leader of this machine that ran out is released, which spares the next leader the wait.
+//! - Required pods of this machine are marked not Ready. Kubelet corrects that within ten seconds.
+//! - Pods of workloads that bootkube renders are deleted on machines that are gone, so that new
+//!   ones are created: they keep no state. A machine is gone if it has no Node, or if its kubelet
+//!   does not renew its lease in the time for which that is good.
+//! - Leases that leaders of this machine let run out are released: the next need not wait for them.
 //!
-//! Times that other machines wrote are never compared with the clock of this one. A new cluster has none of this. Nodes stay: kubelet registers
-//! under its own name again.
+//! Times of other machines are never compared with the clock of this one. Nodes stay, because
+//! kubelet registers under its own name again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -33,11 +34,11 @@ use crate::handover::SERVING;
 use crate::phase::{Act, LEADERS, Progress, Verb, local_addresses};
 use crate::{FIELD_MANAGER, NAMESPACE};
 
-/// Where kubelets renew their leases.
+/// Namespace in which kubelets renew their leases.
 const HEARTBEATS: &str = "kube-node-lease";
-/// How long a kubelet's lease is good without being renewed; kubelets renew theirs every ten seconds.
+/// How long a kubelet's lease is good. Kubelets renew theirs every ten seconds.
 const SILENCE: Duration = Duration::from_secs(40);
-/// Longer than a leader of ours holds its lease without renewing it.
+/// Longer than a rendered leader holds its lease without renewing it.
 const LEASE: Duration = Duration::from_secs(20);
 /// What only kubelet knows about a pod.
 const CONDITIONS: [&str; 3] = ["Ready", "ContainersReady", SERVING];
@@ -49,9 +50,9 @@ const CONTROL_PLANE: [(&str, &str); 4] = [
     ("ReplicaSet", "kube-scheduler"),
 ];
 
-/// Something that the API should not be believed.
+/// What the API wrongly says.
 pub enum Stale {
-    /// A pod of this machine is Ready, by a kubelet that has not reported since.
+    /// A pod of this machine is Ready, but its kubelet has not reported since.
     Ready(Box<Pod>),
     /// A pod of the control plane is on a machine that is gone.
     Lost(Box<Pod>),
@@ -65,7 +66,7 @@ pub enum Stale {
 }
 
 impl Stale {
-    /// What is done about it.
+    /// The act that corrects it.
     pub fn act(&self) -> Act {
         let name = |pod: &Pod| format!("Pod {}/{}", pod.namespace().unwrap_or_default(), pod.name_any());
         match self {
@@ -77,7 +78,7 @@ impl Stale {
     }
 }
 
-/// Finds it, among the pods of `required` workloads. May take [`SILENCE`] if pods are on machines that do not report.
+/// Looks for it in pods of `required` workloads; takes up to [`SILENCE`] if nodes do not report.
 pub async fn find(
     client: &Client,
     required: &[Required],
@@ -107,7 +108,7 @@ pub async fn find(
     Ok(stale)
 }
 
-/// Clears it away.
+/// Corrects it.
 pub async fn clear(client: &Client, required: &[Required], progress: &Progress<'_>) -> Result<(), Error> {
     for stale in find(client, required, &|why| progress.waiting(why)).await? {
         match &stale {
@@ -145,7 +146,7 @@ fn is_ready(pod: &Pod) -> bool {
     pods::condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
 }
 
-/// Whether `pod` belongs to a workload that bootkube renders. A name that only begins the same does not.
+/// Whether `pod` belongs to a workload that bootkube renders. A common prefix is not enough.
 fn is_control_plane(pod: &Pod) -> bool {
     let hash = pod.labels().get("pod-template-hash").map(String::as_str).unwrap_or_default();
     let owns = |kind: &str, owner: &str| {
@@ -163,7 +164,7 @@ fn is_control_plane(pod: &Pod) -> bool {
             .any(|owner| owner.controller == Some(true) && owns(&owner.kind, &owner.name))
 }
 
-/// Those of the nodes `suspects` whose kubelets renew their leases while this watches, for [`SILENCE`] at most.
+/// The nodes among `suspects` whose kubelets renew their leases within [`SILENCE`].
 async fn alive(client: &Client, suspects: BTreeSet<String>, waiting: &dyn Fn(String)) -> BTreeSet<String> {
     let mut watched = Watched::default();
     if suspects.is_empty() {
@@ -192,7 +193,7 @@ async fn alive(client: &Client, suspects: BTreeSet<String>, waiting: &dyn Fn(Str
     watched.alive
 }
 
-/// Leases that were renewed since they were seen first: no clock is asked.
+/// Leases that were renewed since they were first seen. This compares no clocks.
 #[derive(Default)]
 struct Watched {
     first: BTreeMap<String, MicroTime>,
@@ -210,8 +211,7 @@ impl Watched {
     }
 }
 
-/// Leases that processes of this machine hold, by their identities, and have not renewed for long by the clock of this machine, which is
-/// theirs too.
+/// Leases of processes of this machine that ran out long ago. The clock of this machine wrote them.
 async fn held_leases(client: &Client, own: &BTreeSet<String>) -> Result<Vec<Stale>, Error> {
     let (now, mut held) = (Timestamp::now(), Vec::new());
     for lease in LEADERS {
@@ -223,7 +223,7 @@ async fn held_leases(client: &Client, own: &BTreeSet<String>) -> Result<Vec<Stal
     Ok(held)
 }
 
-/// An identity is the machine's name and an id of the process, with `_` between them.
+/// The identity of a leader is the machine's name and an id of the process, joined by `_`.
 fn has_ended(leader: &lease::Leader, own: &BTreeSet<String>, now: Timestamp) -> bool {
     let is_own = leader.holder.rsplit_once('_').is_some_and(|(machine, _)| own.contains(machine));
     is_own && leader.renewed.as_ref().is_none_or(|renewed| is_older(renewed.0, LEASE, now))
@@ -251,7 +251,7 @@ fn pods_beside(client: &Client, pod: &Pod) -> Objects<Pod> {
     Objects::namespaced(client, &pod.namespace().unwrap_or_default())
 }
 
-/// A pod that does not exist any more counts as cleared.
+/// A pod that does not exist any more counts as corrected.
 fn cleared(pod: &Pod, done: kube::Result<()>) -> Result<(), Error> {
     match done {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
@@ -262,7 +262,7 @@ fn cleared(pod: &Pod, done: kube::Result<()>) -> Result<(), Error> {
     }
 }
 
-/// A status in which nothing holds that only kubelet knows.
+/// The status of a pod without what only kubelet knows.
 fn unready(pod: &Pod) -> serde_json::Value {
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let holds = |kind: &&&str| pods::condition(pod, kind).is_some_and(|condition| condition.status == "True");

@@ -1,7 +1,8 @@
-//! Whether the bootstrap apiserver and the self-hosted one can listen at the same time, told from their manifests. Pure.
+//! Whether the manifests let both apiservers of a pivot listen at the same time. Pure.
 //!
-//! Assets of v0.14 and of its time do not know a shared port: their self-hosted apiserver ends again and again until the bootstrap one is
-//! gone. It runs as another user, too, and the kernel lets only processes of one user share a port.
+//! In assets of v0.14 and its time, the self-hosted apiserver ends again and again until the
+//! bootstrap one is gone. It also runs as another user, and the kernel lets only processes of one
+//! user share a port.
 
 use std::net::IpAddr;
 
@@ -12,19 +13,19 @@ use crate::assets::command::{container_words, containers, flag, is_on, runs};
 use crate::assets::object::Object;
 
 const APISERVER: &str = "kube-apiserver";
-/// Where an apiserver listens that is not told.
+/// Where an apiserver without `--secure-port` listens.
 const PORT: u16 = 6443;
 
 /// How an apiserver listens.
 struct Listener {
     port: u16,
-    /// None is every address.
+    /// None means every address.
     address: Option<String>,
     shares_port: bool,
     user: i64,
 }
 
-/// Why only one of both can listen at a time; none if they get along, or if no self-hosted one is among `objects`.
+/// Why only one of them can listen at a time. None if both can, or if `objects` have no apiserver.
 pub fn conflict(bootstrap: &Value, objects: &[Object]) -> Option<String> {
     let is_workload = |object: &&Object| {
         ["DaemonSet", "Deployment"].contains(&object.kind())
@@ -46,7 +47,7 @@ pub fn conflict(bootstrap: &Value, objects: &[Object]) -> Option<String> {
     }
 }
 
-/// How the apiserver in `pod` listens, if it does so on the machine's own network.
+/// How the apiserver in `pod` listens, if `pod` is on the host's network.
 fn listener(pod: &Value) -> Option<Listener> {
     let spec = &pod["spec"];
     let container = containers(pod).find(|container| runs(container_words(container), APISERVER))?;

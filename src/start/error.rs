@@ -1,4 +1,4 @@
-//! Why a pivot, or its dry run, did not come to its end, and what the user can do. That depends on what was placed before.
+//! Why a pivot or its dry run failed, and what the user can do, which depends on what was placed.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::finding::Findings;
 use crate::phase::{self, from_phase};
 use crate::{cluster, diagnose, handover, host, journal, preflight, undo, yaml};
 
-/// Why it failed.
+/// The reason.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The asset directory cannot be used.
@@ -35,7 +35,7 @@ pub enum Error {
     /// Checks of the machine failed.
     #[error(transparent)]
     Preflight(#[from] preflight::Failed),
-    /// The task that steers connections has ended without an error.
+    /// The task that steers connections ended, although it should go on for the whole hand-over.
     #[error(
         "the steering task ended unexpectedly: new connections may reach either apiserver; run the same command again"
     )]
@@ -43,18 +43,18 @@ pub enum Error {
     /// The port of the API cannot be handed over.
     #[error(transparent)]
     Handover(#[from] handover::Error),
-    /// No apiserver served on the port that the bootstrap apiserver had left.
+    /// No apiserver served on the port after the bootstrap apiserver had ended.
     #[error("the self-hosted apiserver did not serve within {} s after the bootstrap one had gone: {last}", after.as_secs())]
     NotTakenOver {
-        /// How long it was given.
+        /// How long `start` waited.
         after: Duration,
         /// What was seen last.
         last: String,
     },
-    /// Objects were refused that the control plane cannot come up without, or any at all under `--strict`.
+    /// The API refused objects that the control plane needs, or under `--strict` any object.
     #[error("refused by the API:\n{}", lines(.0))]
     Refused(Vec<Refused>),
-    /// What can fail in every command.
+    /// An error that every command may have.
     #[error(transparent)]
     Phase(#[from] phase::Error),
 }
@@ -74,12 +74,12 @@ pub struct Refused {
     pub file: String,
     /// `Kind namespace/name`.
     pub object: String,
-    /// In the API's words.
+    /// The API's message.
     pub reason: String,
 }
 
 impl Refused {
-    /// What became of `item`, if it was refused.
+    /// The problem with `item`, if the API refused it.
     pub fn of(item: &Item, outcome: &Outcome) -> Option<Self> {
         let reason = match outcome {
             Outcome::Created | Outcome::Configured | Outcome::Unchanged => return None,
@@ -113,24 +113,24 @@ pub enum Left {
     TornDown,
 }
 
-/// An error, and what it leaves.
+/// An error, and what `start` left on the machine.
 #[derive(Debug)]
 pub struct Failed {
-    /// What happened.
+    /// The error.
     pub error: Error,
     /// What is on the machine now.
     pub left: Left,
 }
 
 impl Failed {
-    /// Which exit code it has.
+    /// Its exit code.
     pub fn class(&self) -> ExitClass {
         self.error.class(self.left == Left::Untouched)
     }
 }
 
 impl Error {
-    /// Which exit code it has, if nothing was touched before it or if something was.
+    /// The exit code, which depends on whether anything was touched before.
     pub fn class(&self, is_untouched: bool) -> ExitClass {
         match self {
             Self::Assets(_) | Self::Plan(_) | Self::Yaml(_) => ExitClass::Configuration,
@@ -140,7 +140,7 @@ impl Error {
         }
     }
 
-    /// What the user can do after a dry run: it never touches anything.
+    /// What the user can do after a dry run, which never touches anything.
     pub fn of_dry_run(self) -> Failure {
         let class = match &self {
             Self::Phase(phase::Error::Journal(_)) => ExitClass::Preflight,
@@ -175,7 +175,7 @@ impl From<Failed> for Failure {
     }
 }
 
-/// Whether tearing down failed is only told: the failure before is the one that counts.
+/// A failure to tear down is only a warning, because the failure before it is the cause.
 pub fn told(error: &undo::Error) -> String {
     let cure = error.cure().map(|cure| format!("; {cure}")).unwrap_or_default();
     format!("not torn down: {}{cure}", crate::error::chain(error))

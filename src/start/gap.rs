@@ -1,8 +1,8 @@
-//! Handing the port over where only one apiserver can have it: the API of this machine is away for some seconds.
+//! The hand-over where only one apiserver can have the port, so that the API is away for seconds.
 //!
-//! An apiserver that would fail anyway is not worth a gap, so as far as its log tells it must lack nothing but the port. Its pod is deleted
-//! first, if it has failed: kubelet's back-off would be the length of the gap. If the self-hosted apiserver does not serve, the bootstrap one
-//! is put back.
+//! The gap must not be in vain, so before it the self-hosted apiserver's log must show no other
+//! problem than the port. If its pod has failed, it is deleted, because kubelet's back-off would
+//! prolong the gap. If the self-hosted apiserver does not serve, the bootstrap one is put back.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -17,15 +17,15 @@ use super::plan::Plan;
 use crate::error::chain;
 use crate::phase::{PROBE, sockets_on};
 
-/// For the self-hosted apiserver, from the moment in which the bootstrap one is taken away.
+/// How long the self-hosted apiserver may take once the bootstrap one is being removed.
 const LONGEST: Duration = Duration::from_secs(120);
-/// For the bootstrap apiserver that was put back. Longer than kubelet's pause after a pod's third failure.
+/// How long the bootstrap apiserver may take to return: more than kubelet's third back-off.
 const RETURN: Duration = Duration::from_secs(60);
 
-/// How often its log is asked for then, a quarter of a second apart.
+/// How often its log is asked for then, every quarter of a second.
 const COMPLAINT_TRIES: usize = 40;
 
-/// Takes the bootstrap apiserver away and waits until the self-hosted one on `node` serves. `why` they cannot listen both.
+/// Removes the bootstrap apiserver, and waits for the one on `node`. `why` both cannot listen.
 pub async fn hand_over(placer: &Placer<'_>, why: &str, client: &Client, node: &str) -> Result<(), Error> {
     let Placer { plan, progress, .. } = *placer;
     let apiserver = BlockedApiserver::new(client, node);
@@ -49,7 +49,7 @@ pub async fn hand_over(placer: &Placer<'_>, why: &str, client: &Client, node: &s
     Ok(())
 }
 
-/// Whether an apiserver serves on other sockets than `before`; if not, why.
+/// Whether an apiserver serves on other sockets than `before`. The error says why not.
 async fn served_by_another(plan: &Plan, before: &BTreeSet<u32>) -> Result<Result<(), String>, Error> {
     match sockets_on(plan.api_port())?.is_disjoint(before) {
         true => Ok(machine::serving(plan).await?.map(drop)),
@@ -57,8 +57,8 @@ async fn served_by_another(plan: &Plan, before: &BTreeSet<u32>) -> Result<Result
     }
 }
 
-/// After a hand-over that failed in the gap: puts the bootstrap apiserver back, unless the self-hosted one serves after all, and reports what
-/// that one complained of. What fails here is a warning: the failure before is the one that ends the command.
+/// After a failed hand-over: puts the bootstrap apiserver back unless the self-hosted one serves,
+/// and reports the log of that. A failure here is a warning: the first one is the cause.
 pub async fn put_back(placer: &Placer<'_>, client: &Client, node: &str) {
     let Placer { plan, progress, .. } = *placer;
     if matches!(machine::serving(plan).await, Ok(Ok(_))) {
@@ -86,7 +86,7 @@ pub async fn put_back(placer: &Placer<'_>, client: &Client, node: &str) {
     }
 }
 
-/// What the self-hosted apiserver complained of, as the API tells. Kubelet shows logs to an API that has just come back only when it has found it again.
+/// The last complaint in its log, for which an API that has just come back needs several tries.
 async fn complaint(apiserver: &BlockedApiserver<'_>) -> Option<String> {
     for _ in 0..COMPLAINT_TRIES {
         if let Some(said) = apiserver.last_complaint().await {

@@ -1,7 +1,7 @@
-//! Restarting kubelet, where that is allowed.
+//! Restarts kubelet, if the user allows it.
 //!
-//! A kubelet that found no API, or was refused by one that did not know its token yet, asks again after half a minute and more. Restarted it
-//! asks at once, and its pods keep running.
+//! A kubelet that found no API, or whose token the API did not know yet, retries after half a
+//! minute or more. After a restart it retries at once, and its pods keep running.
 
 use std::io;
 
@@ -14,10 +14,10 @@ use super::machine;
 use super::plan::Plan;
 use crate::phase::{Act, Progress, Verb};
 
-/// Type of the Secret that a joining kubelet's token is known by.
+/// Type of the Secret of a bootstrap token.
 pub const BOOTSTRAP_TOKEN: &str = "bootstrap.kubernetes.io/token";
 
-/// Runs `command` when the API is ready and `token_is_there`. That it fails is a warning: kubelet will ask by itself, later.
+/// Runs `command` once the API is ready and has the token. A failure is a warning.
 pub async fn restart(
     plan: &Plan,
     command: &str,
@@ -40,7 +40,7 @@ pub async fn restart(
     Ok(())
 }
 
-/// Restarting kubelet by `command`.
+/// The act of restarting kubelet by `command`.
 pub fn act(command: &str) -> Act {
     Act::new(Verb::Restart, "kubelet").because(command)
 }

@@ -1,4 +1,4 @@
-//! Which apiservers listen on the API's port of this machine, and whether they are ready. Nothing here changes the machine.
+//! Looks which apiservers listen on the API's port of this machine, and whether they are ready.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,9 +10,9 @@ use super::plan::Plan;
 use crate::cluster::connect::{self, Readyz};
 use crate::phase::{PROBE, Progress, local_addresses, on_port};
 
-/// Answered when an apiserver has done all it does at its start.
+/// The path that an apiserver answers when it has finished starting.
 pub const READY: &str = "/readyz";
-/// Answered, to an administrator, about two seconds before that: enough to apply objects to it.
+/// The path that it answers to an administrator about two seconds earlier: enough to apply objects.
 pub const USABLE: &str = "/api/v1/namespaces/kube-system";
 /// Addresses of this machine at which a socket listens on the API port.
 fn listening(plan: &Plan) -> Result<Vec<SocketAddr>, Error> {
@@ -23,12 +23,12 @@ fn listening(plan: &Plan) -> Result<Vec<SocketAddr>, Error> {
     Ok(local.into_iter().filter(reached).map(|address| SocketAddr::new(address, port)).collect())
 }
 
-/// An address of this machine at which the API is ready now; if there is none, why.
+/// An address of this machine where the API is ready now. The error says why there is none.
 pub async fn serving(plan: &Plan) -> Result<Result<SocketAddr, String>, Error> {
     ask(plan, &listening(plan)?, READY).await
 }
 
-/// Whether an apiserver other than the bootstrap one is ready. Where that one holds the wildcard, any counts.
+/// Whether another apiserver is ready. Where the bootstrap one has the wildcard, any one counts.
 pub async fn is_served_by_another(plan: &Plan) -> Result<bool, Error> {
     let bound = on_port(plan.api_port())?;
     let another = bound.iter().any(|address| !plan.bootstrap_listens_at(*address));
@@ -48,8 +48,8 @@ async fn ask(plan: &Plan, endpoints: &[SocketAddr], path: &str) -> Result<Result
     Ok(Err(reason))
 }
 
-/// Waits until the self-hosted apiserver itself is ready, asked where the bootstrap one does not listen. If both listen on every address
-/// it cannot be asked alone, and kubelet's probe has to do.
+/// Waits until the self-hosted apiserver is ready, asked where the bootstrap one does not listen.
+/// If both listen on every address it cannot be asked alone, and kubelet's probe must do.
 pub async fn wait_self_hosted(plan: &Plan, waiting: &dyn Fn(String)) -> Result<(), Error> {
     let bootstrap = bootstrap_listeners(plan)?;
     if bootstrap.iter().any(IpAddr::is_unspecified) {
@@ -66,7 +66,7 @@ pub async fn wait_self_hosted(plan: &Plan, waiting: &dyn Fn(String)) -> Result<(
     }
 }
 
-/// Waits until an apiserver of this machine answers for `path`, [`READY`] or [`USABLE`], and says where.
+/// Waits until an apiserver of this machine answers for `path`, [`READY`] or [`USABLE`].
 pub async fn wait_api(plan: &Plan, path: &str, progress: &Progress<'_>) -> Result<SocketAddr, Error> {
     loop {
         match ask(plan, &listening(plan)?, path).await? {
@@ -89,7 +89,7 @@ pub fn bootstrap_listeners(plan: &Plan) -> Result<Vec<IpAddr>, Error> {
 
 /// The API of this machine.
 pub struct Api {
-    /// Where it is.
+    /// The address that answers.
     pub endpoint: SocketAddr,
     /// An administrator's client.
     pub client: Client,

@@ -1,8 +1,8 @@
 //! The pivot: from a kubelet and a folder of assets to a control plane that runs itself.
 //!
-//! Everything is read, parsed and ordered before the machine is touched. The bootstrap control plane is removed only when the pods
-//! that replace it are known to be Ready; on any failure before that it stays, unless the user wants it gone, and `start` can be run
-//! again: what was done is in the [journal](crate::journal).
+//! Everything is read, parsed and ordered before the machine is touched. The bootstrap control
+//! plane is removed only when the pods that replace it are Ready. After a failure before that it
+//! stays, unless the user wants it removed, and the same command goes on (see [`crate::journal`]).
 
 mod adopt;
 mod begin;

@@ -1,4 +1,4 @@
-//! The manifests on their way into the cluster: applied, the node made a controller, and what the control plane needs waited for.
+//! Applies the manifests, makes the node a controller, and waits for what the control plane needs.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,22 +19,22 @@ use crate::cluster::wait::{Workloads, wait_for_workloads};
 use crate::cluster::{node, wait};
 use crate::phase::{Act, Progress, Verb, local_addresses};
 
-/// What came of applying.
+/// The outcome of applying.
 #[derive(Default)]
 pub struct Applied {
-    /// How many are as they should be.
+    /// How many objects are as their manifests say.
     pub count: usize,
-    /// Those that are not; first those that were tried: what is wrong with them is to be told.
+    /// Those that are not. Objects that were tried come first, because their errors are the cause.
     pub refused: Vec<Refused>,
     /// The node of this machine.
     pub node: String,
-    /// How many were made or changed by this run.
+    /// How many this run created or changed.
     pub changed: usize,
     /// Labels of objects that did not exist before.
     pub created: Vec<String>,
 }
 
-/// Applies every object, and makes this node a controller as soon as it appears: the control plane waits for its label.
+/// Applies every object, and labels this node once it appears: the control plane needs the label.
 pub async fn apply(
     plan: &Plan,
     options: &Apply,
@@ -104,7 +104,7 @@ impl Applied {
         applied
     }
 
-    /// Whether this run made the workload called `name` in kube-system.
+    /// Whether this run created the workload called `name` in kube-system.
     pub fn has_created(&self, name: &str) -> bool {
         let is_it = |label: &String| {
             ["DaemonSet", "Deployment"].iter().any(|kind| *label == format!("{kind} {NAMESPACE}/{name}"))
@@ -129,7 +129,7 @@ pub fn taint(plan: &Plan) -> Option<Taint> {
     Some(Taint { key, effect: "NoSchedule".to_owned(), ..Taint::default() })
 }
 
-/// Making the node of this machine a controller, if it `is_new` to it.
+/// The act of making this machine's node a controller, if it `is_new` to it.
 pub fn mark_act(plan: &Plan, is_new: bool) -> Act {
     let labels = plan.marks.labels.iter().map(|(key, value)| format!("{key}={value}"));
     let taint = plan.marks.taint.iter().map(|key| format!("taint {key}:NoSchedule"));
@@ -138,8 +138,7 @@ pub fn mark_act(plan: &Plan, is_new: bool) -> Act {
     Act::new(verb, "Node of this machine").because(marks.join(", "))
 }
 
-/// Waits until every required pod is Ready, by the pods of the objects that were applied. An object that is not there because it
-/// was refused is not waited for.
+/// Waits until every required pod is Ready, except those whose objects the API refused.
 pub async fn wait_required(
     required: &[Required],
     applied: &Applied,

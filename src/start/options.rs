@@ -1,4 +1,4 @@
-//! What `start` is asked to do, and what it reports.
+//! What `start` is asked to do, and what it returns.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::required::RequiredPod;
 use crate::phase::Timeouts;
 use crate::{journal, preflight};
 
-/// Patience of the checks with services that have had their time to come up.
+/// How long checks may wait for services that have had their time to come up.
 pub const SETTLED: Duration = Duration::ZERO;
 
 /// What `start` was asked to do.
@@ -18,13 +18,13 @@ pub struct Options {
     pub lookup: Lookup,
     /// How objects are applied.
     pub apply: Apply,
-    /// How long phases may take.
+    /// How long each phase may take.
     pub timeouts: Timeouts,
-    /// How long another command that changes this machine is waited for.
+    /// How long `start` waits for another command that changes this machine.
     pub wait_lock: Duration,
-    /// What becomes of what was placed when the pivot fails.
+    /// What `start` does with what it placed if the pivot fails.
     pub on_failure: OnFailure,
-    /// Whether the API is asked all the time, to see what its clients see.
+    /// Whether to ask the API all the time, to report what its clients see.
     pub probe: bool,
 }
 
@@ -37,7 +37,7 @@ pub struct Lookup {
     pub pod_manifest_path: PathBuf,
     /// Pods that must be Ready, in place of the default ones.
     pub required_pods: Option<Vec<RequiredPod>>,
-    /// Checks of the machine that stop nothing.
+    /// Checks that do not stop `start` if they fail.
     pub ignored: preflight::Ignored,
 }
 
@@ -46,24 +46,24 @@ pub struct Lookup {
 pub struct Apply {
     /// Whether the first refused object ends the work.
     pub strict: bool,
-    /// Whether fields of other managers are taken over.
+    /// Whether to take over fields of other managers.
     pub force_conflicts: bool,
-    /// What restarts kubelet, if that may be done.
+    /// The command that restarts kubelet, if the user allows it.
     pub restart_kubelet: Option<String>,
 }
 
-/// What becomes of what was placed when a pivot fails. One that a signal ends has not failed.
+/// What `start` does with what it placed if the pivot fails. A signal is no failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFailure {
-    /// It stays, so that it can be looked at, and the same command goes on.
+    /// It leaves everything in place to be looked at. The same command goes on.
     #[default]
     Keep,
-    /// It is removed; on a machine past its hand-over only what was there for the bootstrap.
+    /// It removes everything; after the hand-over, only what was there for the bootstrap.
     TearDown,
 }
 
 impl Lookup {
-    /// What the machine is looked at for, if the journal says `before`.
+    /// What preflight looks for, given what the journal said `before`.
     pub fn checks(&self, before: &journal::State, patience: Duration) -> preflight::CheckOptions {
         preflight::CheckOptions {
             asset_dir: self.asset_dir.clone(),
@@ -77,16 +77,16 @@ impl Lookup {
     }
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Debug)]
 pub struct Report {
     /// Phases and how long each took.
     pub times: Vec<(&'static str, Duration)>,
     /// How many objects were applied.
     pub applied: usize,
-    /// How many of those this run made or changed.
+    /// How many of those this run created or changed.
     pub changed: usize,
-    /// Objects that the API refused, or that were in conflict with another manager's.
+    /// Objects that the API refused, or that conflict with another manager.
     pub refused: Vec<Refused>,
     /// The node of this machine.
     pub node: String,

@@ -1,4 +1,4 @@
-//! The phases of a pivot, in order. Which of them run the table of phases says ([`Phase::runs`]), for a dry run too.
+//! The phases of a pivot, in order, as [`Phase::runs`] says. [`take_over`] waits and hands over.
 
 use super::clear_stale_status;
 use super::error::Error;
@@ -12,13 +12,13 @@ use super::traffic_switch;
 use crate::journal::Journal;
 use crate::phase::{Phase, Progress, Runner, Situation};
 
-/// What a pivot has before its first phase.
+/// What is known before the first phase.
 pub struct Begun<'a> {
-    /// What will be done.
+    /// What to do.
     pub plan: &'a Plan,
-    /// As the user wants it.
+    /// What the user asked for.
     pub options: &'a Options,
-    /// Where it is recorded.
+    /// Where acts are recorded.
     pub journal: &'a Journal,
     /// What decides which phases run.
     pub situation: Situation,

@@ -1,7 +1,7 @@
-//! What a pivot places on the machine and removes again: static pods and keys, each with a record in the journal before and after.
+//! Places and removes static pods and keys, each with a record in the journal before and after.
 //!
-//! A file that is there already is adopted if it is the same, replaced if the journal says that an earlier run placed it, and else refused
-//! and left alone. What will be done to a file is worked out by the same functions for a dry run and for the run itself.
+//! A file that is the same is adopted, one that an earlier run placed (the journal says so) is
+//! replaced, and any other is refused and stays. Dry run and run share these decisions.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use crate::undo::{remove_file, remove_folder};
 use crate::yaml;
 use crate::{BOOTSTRAP_SECRETS, CONTROL_PLANE_KEYS, ETCD_KEYS, LOCAL_KUBECONFIG};
 
-/// Refuses foreign files that are in the way, before anything is placed. `before` is what the journal says.
+/// Refuses foreign files before anything is placed. `before` is what the journal says.
 pub fn check(plan: &Plan, before: &State) -> Result<(), Error> {
     for pod in plan.staying.iter().chain(plan.temporary()) {
         look(pod, before)?;
@@ -33,7 +33,7 @@ pub fn check(plan: &Plan, before: &State) -> Result<(), Error> {
     Ok(())
 }
 
-/// What would be done about a static pod that stays: nothing to one that was changed or removed while etcd `is_running`.
+/// The act on a static pod that stays: none if it was changed or removed while etcd `is_running`.
 pub fn staying(
     pod: &Placement,
     before: &State,
@@ -45,7 +45,7 @@ pub fn staying(
     }
 }
 
-/// The act on a static pod of which `found` is on the machine; none is one that is left as it is.
+/// The act on a static pod whose file is `found` on the machine; none if it stays as it is.
 pub fn pod_act(path: &Path, found: Option<Found>) -> Act {
     let verb = match found {
         None => Verb::Leave,
@@ -67,12 +67,12 @@ pub fn key_acts(folder: &Path, content: &BTreeMap<String, Vec<u8>>) -> Vec<Act> 
     content.iter().map(|(name, bytes)| key_act(&folder.join(name), bytes)).collect()
 }
 
-/// What is where a pod belongs.
+/// The file at the path of a pod, if there is one.
 pub fn look(pod: &Placement, before: &State) -> Result<Found, static_pods::Error> {
     static_pods::look(&pod.path, &pod.content, |found| before.has_placed(&pod.path, found))
 }
 
-/// Static pods that stay whose file on the machine is neither the rendered one nor an earlier run's.
+/// Static pods that stay whose file is neither the rendered one nor one of an earlier run.
 pub fn changed_staying(plan: &Plan, before: &State) -> Result<Vec<PathBuf>, Error> {
     let mut changed = Vec::new();
     for pod in &plan.staying {
@@ -92,12 +92,12 @@ pub fn orphans(plan: &Plan, before: &State) -> Vec<PathBuf> {
     temporary.filter(|path| !planned(path)).cloned().collect()
 }
 
-/// Whether something of a bootstrap is in kubelet's folder.
+/// Whether kubelet's folder has a file of a bootstrap pod.
 pub fn has_begun(plan: &Plan, before: &State) -> bool {
     plan.temporary().any(|pod| pod.path.exists()) || orphans(plan, before).iter().any(|path| path.exists())
 }
 
-/// Places and removes what the plan has.
+/// Places and removes files by the plan.
 pub struct Placer<'a> {
     /// The plan.
     pub plan: &'a Plan,
@@ -108,8 +108,8 @@ pub struct Placer<'a> {
 }
 
 impl Placer<'_> {
-    /// etcd, if it is a static pod that stays: its keys, which it reads again when they are renewed, and the pod. While it `is_running`,
-    /// only a pod of an earlier run is replaced: one that was changed or removed is left as it is.
+    /// Places etcd's keys, which it reads again when they are renewed, and its pod if that stays
+    /// here. While etcd `is_running`, only a pod of an earlier run is replaced.
     pub fn etcd(&self, is_running: bool) -> Result<(), Error> {
         self.keys(Path::new(ETCD_KEYS), Role::EtcdKeys, &self.plan.etcd_keys)?;
         for pod in &self.plan.staying {
@@ -121,14 +121,14 @@ impl Placer<'_> {
         Ok(())
     }
 
-    /// The keys of the bootstrap pods, then the apiserver.
+    /// Places the keys of the bootstrap pods, then the apiserver.
     pub fn apiserver(&self) -> Result<(), Error> {
         self.keys(Path::new(BOOTSTRAP_SECRETS), Role::BootstrapSecrets, &self.plan.secrets)?;
         let pod = &self.plan.apiserver;
         self.pod(pod, look(pod, &self.journal.state())?)
     }
 
-    /// The other bootstrap pods, with a kubeconfig that leads to the bootstrap apiserver.
+    /// Places the other bootstrap pods, with a kubeconfig that leads to the bootstrap apiserver.
     pub fn others(&self, endpoint: SocketAddr) -> Result<(), Error> {
         let (path, content) = local_kubeconfig(self.plan, endpoint)?;
         self.key(&path, &content)?;
@@ -183,12 +183,12 @@ impl Placer<'_> {
         Ok(self.journal.record(Record::Placed { path, sha256 })?)
     }
 
-    /// Removes the bootstrap pods other than the apiserver and waits until they have let go of their ports.
+    /// Removes the bootstrap pods other than the apiserver, and waits until their ports are free.
     pub async fn remove_others(&self) -> Result<(), Error> {
         self.progress.acts("remove the other bootstrap pods");
         let mut ports = Vec::new();
         for pod in &self.plan.others {
-            // Static pods that `unpivot` placed share theirs with the self-hosted ones, which may begin to listen at any time.
+            // Self-hosted pods share the ports of those of `unpivot`, and may start to listen.
             ports
                 .extend(pod.port.map(|port| sockets_on(port).map(|before| (pod, port, before))).transpose()?);
             self.remove_pod(pod)?;
@@ -203,13 +203,13 @@ impl Placer<'_> {
         Ok(())
     }
 
-    /// Removes the bootstrap apiserver and waits until its listener is gone.
+    /// Removes the bootstrap apiserver, and waits until its listener is gone.
     pub async fn remove_apiserver(&self) -> Result<(), Error> {
         let before = bootstrap_listeners(self.plan)?.len();
         self.progress.acts("remove the bootstrap apiserver");
         self.remove_pod(&self.plan.apiserver)?;
         if before == 1 && self.plan.bootstrap_holds_wildcard() {
-            return Ok(()); // the self-hosted one takes the port at once, so the number of listeners says nothing
+            return Ok(()); // the self-hosted one may listen at once, so the number of listeners proves nothing
         }
         while before > 0 && bootstrap_listeners(self.plan)?.len() >= before {
             self.progress.waiting("the bootstrap apiserver has not ended yet");
@@ -249,7 +249,7 @@ impl Placer<'_> {
     }
 }
 
-/// The administrator's kubeconfig, leading to `endpoint` and verifying it under the name it had; and where it belongs.
+/// The administrator's kubeconfig, leading to `endpoint` under the same server name, and its path.
 pub fn local_kubeconfig(plan: &Plan, endpoint: SocketAddr) -> Result<(PathBuf, Vec<u8>), Error> {
     let text = String::from_utf8_lossy(&plan.kubeconfig);
     let mut documents = yaml::parse(&text, "auth/kubeconfig")?;

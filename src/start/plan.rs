@@ -18,13 +18,13 @@ use crate::cluster::kubeconfig::{self, Access};
 use crate::handover::SERVING;
 use crate::journal::{Role, Thing};
 
-/// Why no pivot can be made from the assets.
+/// Why no pivot can be planned from the assets.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No bootstrap pod is an apiserver.
+    /// None of the bootstrap pods is an apiserver.
     #[error("bootstrap-manifests/: no pod runs an apiserver; render the assets again")]
     NoApiserver,
-    /// Several bootstrap pods are.
+    /// More than one of the bootstrap pods is an apiserver.
     #[error("bootstrap-manifests/: more than one pod runs an apiserver; leave one")]
     ManyApiservers,
     /// The administrator's kubeconfig cannot be used.
@@ -34,44 +34,44 @@ pub enum Error {
 
 const USUAL_PORTS: [(&str, u16); 2] = [("kube-controller-manager", 10257), ("kube-scheduler", 10259)];
 
-/// A static pod to place, with what `start` must know of it.
+/// A static pod to place, and what `start` needs to know of it.
 pub struct Placement {
-    /// Where kubelet finds it.
+    /// Path of its file in kubelet's folder.
     pub path: PathBuf,
-    /// Its bytes, as they are in the asset directory.
+    /// Its bytes, as in the asset directory.
     pub content: Vec<u8>,
     /// `namespace/name` of the pod.
     pub pod: String,
-    /// Where it listens, if it says so or its program does so by itself.
+    /// The port that its manifest gives, or else the default of its program.
     pub port: Option<u16>,
-    /// `--bind-address`, if it says one.
+    /// `--bind-address`, if it is set.
     pub bind_address: Option<String>,
-    /// Whether it says `--permit-port-sharing`.
+    /// Whether `--permit-port-sharing` is set.
     pub shares_port: bool,
-    /// What it is for.
+    /// Its role in the journal.
     pub role: Role,
 }
 
 impl Placement {
-    /// As it is noted in the journal.
+    /// The same, as the journal records it.
     pub fn thing(&self) -> Thing {
         let file = Thing::file(&self.path, self.role, &self.content);
         Thing { pod: Some(self.pod.clone()), port: self.port, ..file }
     }
 }
 
-/// The label and, maybe, the taint that make a node a controller.
+/// The label, and perhaps the taint, that make a node a controller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeMarks {
-    /// Labels that the self-hosted apiserver selects.
+    /// Labels that the self-hosted apiserver's node selector names.
     pub labels: BTreeMap<String, String>,
     /// Key of a NoSchedule taint.
     pub taint: Option<String>,
 }
 
-/// What will be done, in order.
+/// Everything that `start` will do.
 pub struct Plan {
-    /// The administrator's way to the API.
+    /// How the administrator reaches the API.
     pub access: Access,
     /// The kubeconfig that `access` came from.
     pub kubeconfig: Vec<u8>,
@@ -85,15 +85,15 @@ pub struct Plan {
     pub apiserver: Placement,
     /// The other bootstrap pods.
     pub others: Vec<Placement>,
-    /// Objects in the order they are applied.
+    /// Objects, in the order in which they are applied.
     pub stages: Vec<Vec<Item>>,
-    /// What must be Ready before the bootstrap control plane goes.
+    /// Pods that must be Ready before the bootstrap control plane is removed.
     pub required: Vec<Required>,
     /// What makes this node a controller.
     pub marks: NodeMarks,
     /// Whether new connections can be steered from the bootstrap apiserver to the self-hosted one.
     pub is_steered: bool,
-    /// Why only one of the two can listen at a time, where that is so: assets of old.
+    /// Why only one of the two can listen at a time, if so, as in assets of v0.14.
     pub conflict: Option<String>,
 }
 
@@ -140,7 +140,7 @@ impl Plan {
         })
     }
 
-    /// What must be there before the bootstrap control plane goes. An apiserver that waits for the port cannot be Ready.
+    /// The required pods. An apiserver that waits for the port cannot be Ready.
     pub fn required_to_hand_over(&self) -> Vec<Required> {
         let required = self.required.iter().cloned();
         match self.conflict {
@@ -149,8 +149,8 @@ impl Plan {
         }
     }
 
-    /// For a machine whose kernel does not steer: the bootstrap apiserver binds this machine's address instead of all of them. Linux gives
-    /// a connection to the most specific listener, so no client reaches the self-hosted one before the bootstrap one is gone.
+    /// For a kernel that does not steer: the bootstrap apiserver binds this machine's address.
+    /// Linux prefers the more specific listener, so clients stay with it until it is gone.
     pub fn step_aside(&mut self) {
         self.is_steered = false;
         if self.apiserver.bind_address.as_deref() == Some(NODE_ADDRESS) {
@@ -167,7 +167,7 @@ impl Plan {
         self.apiserver.port.or(self.access.server.port_or_known_default()).unwrap_or(443)
     }
 
-    /// Whether the bootstrap apiserver is the one that listens at `address`. Where both hold the wildcard, it counts as its own.
+    /// Whether the bootstrap apiserver listens at `address`. A shared wildcard counts as its own.
     pub fn bootstrap_listens_at(&self, address: IpAddr) -> bool {
         match self.apiserver.bind_address.as_deref().map(str::parse::<IpAddr>) {
             Some(Ok(bound)) => bound == address || bound.is_unspecified() && address.is_unspecified(),
@@ -176,25 +176,25 @@ impl Plan {
         }
     }
 
-    /// Whether the bootstrap apiserver listens on every address, so that another one can do so only beside it.
+    /// Whether the bootstrap apiserver listens on every address; another one must share its port.
     pub fn bootstrap_holds_wildcard(&self) -> bool {
         self.bootstrap_listens_at(Ipv4Addr::UNSPECIFIED.into())
             || self.bootstrap_listens_at(Ipv6Addr::UNSPECIFIED.into())
     }
 
-    /// Every static pod that is temporary, the apiserver's first.
+    /// All temporary static pods, the apiserver first.
     pub fn temporary(&self) -> impl Iterator<Item = &Placement> {
         std::iter::once(&self.apiserver).chain(&self.others)
     }
 }
 
-/// Whether a self-hosted apiserver can listen beside `apiserver`, at every address.
+/// Whether a self-hosted apiserver can listen beside `apiserver`, on every address.
 fn shares_wildcard(apiserver: &Placement) -> bool {
     let bound = apiserver.bind_address.as_deref().map(str::parse::<IpAddr>);
     apiserver.shares_port && bound.is_none_or(|bound| bound.is_ok_and(|bound| bound.is_unspecified()))
 }
 
-/// Whether the self-hosted apiserver's pods wait for their turn.
+/// Whether the self-hosted apiserver's pods have the readiness gate of steering.
 fn has_gate(objects: &[Object]) -> bool {
     let is_apiserver = |object: &&Object| object.kind() == "DaemonSet" && object.name() == "kube-apiserver";
     let gates = objects.iter().filter(is_apiserver).flat_map(|object| {
@@ -218,7 +218,7 @@ fn bootstrap_pods(pods: &[StaticPod], folder: &Path) -> Result<(Placement, Vec<P
     }
 }
 
-/// What is to be known of a static pod that is placed in `folder`.
+/// What `start` needs to know of a static pod that is placed in `folder`.
 pub fn placement(pod: &StaticPod, folder: &Path, role: Role) -> Placement {
     let metadata = &pod.value["metadata"];
     let namespace = metadata["namespace"].as_str().unwrap_or("default"); // kubelet's
@@ -236,7 +236,7 @@ pub fn placement(pod: &StaticPod, folder: &Path, role: Role) -> Placement {
     }
 }
 
-/// Where the elected components listen that are not told: assets of old did not tell them.
+/// Default ports of the elected components, which assets of v0.14 do not set.
 fn usual_port(pod: &Value) -> Option<u16> {
     let runs =
         |program| command::containers(pod).any(|one| command::runs(command::container_words(one), program));
@@ -252,7 +252,7 @@ fn flag(pod: &Value, name: &str) -> Option<String> {
     command::flag(command::words(pod), name)
 }
 
-/// The label that the apiserver's manifest selects, and the taint that the recorded configuration asks for.
+/// The label that the apiserver's manifest selects, and the recorded configuration's taint.
 fn node_marks(objects: &[Object]) -> NodeMarks {
     let find = |kind: &str, name: &str| {
         objects

@@ -1,4 +1,4 @@
-//! Tests of the plan, and what other tests make plans from.
+//! Tests of the plan, and helpers with which other tests make plans.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ users: [{name: admin, user: {token: t}}]
 contexts: [{context: {cluster: local, user: admin}}]
 ";
 const CA: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=";
-/// A null among the words, as a template that had nothing to say left it.
+/// A null among the words, as an empty value in a template leaves it.
 const BOOTSTRAP: &str =
     "# as rendered\nspec: {hostNetwork: true, containers: [{command: [/hyperkube, apiserver,
     --secure-port=6443, --bind-address=0.0.0.0, null]}]}  \n";
@@ -19,7 +19,7 @@ fn pod(command: Value) -> Value {
     json!({"spec": {"containers": [{"name": "x", "command": command}]}})
 }
 
-/// An administrator's.
+/// An administrator's kubeconfig.
 pub fn kubeconfig() -> Vec<u8> {
     KUBECONFIG.replace("CA}", &format!("{CA}}}")).into_bytes()
 }
@@ -39,7 +39,7 @@ fn apiserver(kind: &str) -> Object {
     Object { value, file: "f".into(), document: 1 }
 }
 
-/// What a directory of old comes to.
+/// The plan of an asset directory of v0.14.
 fn plan(objects: Vec<Object>) -> Plan {
     let layout = Layout {
         kubeconfig: kubeconfig(),

@@ -1,7 +1,7 @@
-//! What `start` would do, in order, without doing it. Nothing is written, neither to the machine nor to the API.
+//! What `start` would do, in order. Nothing is written, neither to the machine nor to the API.
 //!
-//! The phases and what they do come from where `start` itself has them: the table of phases, [`place`], [`clear_stale_status`]. Objects are
-//! compared with a live API, if there is one, by a server-side dry run of each.
+//! The phases and their acts come from where `start` has them: the table of phases, [`place`],
+//! [`clear_stale_status`]. Objects are compared by server-side dry runs, if an API answers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -36,14 +36,14 @@ use crate::{BOOTSTRAP_SECRETS, CONTROL_PLANE_KEYS, ETCD_KEYS, JOURNAL, LOCAL_KUB
 
 /// Version of the JSON form. Fields may be added without a new one.
 const FORMAT: &str = "bootkube.dev/plan/v1";
-/// Said of a phase whose acts depend on an API that does not answer yet.
+/// The unknown of a phase whose acts depend on an API that does not answer yet.
 const UNFORESEEN: &str =
     "no API answers, so it cannot be seen whether one that comes back says anything stale";
 
 /// Everything that would be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preview {
-    /// Where the API answered that objects were compared with.
+    /// The address of the API with which objects were compared.
     pub api: Option<SocketAddr>,
     /// Phases, in order.
     pub steps: Vec<Step>,
@@ -52,15 +52,15 @@ pub struct Preview {
 /// A phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Which.
+    /// The phase.
     pub phase: Phase,
-    /// What it would do; nothing for one that only waits.
+    /// What it would do. A phase that only waits has no acts.
     pub acts: Vec<Act>,
     /// What cannot be foreseen.
     pub note: Option<&'static str>,
 }
 
-/// What is seen before the acts are worked out.
+/// What is known before acts are worked out.
 struct Seen {
     plan: Plan,
     before: State,
@@ -177,7 +177,7 @@ impl Seen {
         self.objects.iter().cloned().chain(restart.map(kubelet::act)).collect()
     }
 
-    /// Nothing, unless the leaders are handed over early: see [`Self::hand_over`].
+    /// The acts of handing over the leaders early, if that is done (see [`Self::hand_over`]).
     fn wait(&self, phase: Phase) -> Vec<Act> {
         match phase == Phase::WaitForControlPlane && self.hands_leaders_over_early() {
             true => self.remove_leaders(),
@@ -264,7 +264,7 @@ async fn foreseen_objects(
     Ok(acts)
 }
 
-/// Whether the node of this machine would be changed. One that has not registered yet would be.
+/// Whether the node of this machine would be changed, as one is that has not registered yet.
 async fn lacks_marks(plan: &Plan, client: Option<&Client>) -> Result<bool, Error> {
     let Some(client) = client else { return Ok(true) };
     let local = local_addresses()?;

@@ -12,37 +12,36 @@ use crate::cluster::pods;
 use crate::cluster::wait::{Progress, Workloads};
 use crate::cluster::workload::{self, Kind, Need, Proof, Wanted};
 
-/// What v0.14 asked for; those that the manifests contain are required.
+/// The default of v0.14. Those that the manifests contain are required.
 const DEFAULT: [&str; 4] = [CHECKPOINTER, APISERVER, "kube-scheduler", "kube-controller-manager"];
 const CHECKPOINTER: &str = "pod-checkpointer";
 const APISERVER: &str = "kube-apiserver";
 /// Kinds whose pods can be required.
 const WORKLOADS: [(&str, Kind); 2] = [("DaemonSet", Kind::DaemonSet), ("Deployment", Kind::Deployment)];
 
-/// Pods of a namespace by the beginning of their names.
+/// Pods of a namespace whose names begin alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Required {
     /// Namespace.
     pub namespace: String,
     /// Beginning of the name: that of the workload.
     pub prefix: String,
-    /// Kind of the workload, if the manifests hold it: then its own pods are the evidence.
+    /// Kind of the workload, if the manifests have it. Then only its own pods are evidence.
     pub workload: Option<Kind>,
     /// What those pods must be.
     evidence: Evidence,
 }
 
-/// What is asked of a pod.
+/// What a pod must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Evidence {
-    /// It serves.
+    /// Ready.
     Ready,
-    /// It was started. All that can be asked of an apiserver whose port is still taken: it ends again and again, and is Ready in between
-    /// if it has no probe.
+    /// Started. While its port is taken an apiserver ends over and over, Ready or not.
     Running,
 }
 
-/// What a user asks for: `namespace/name`, where the name is the beginning of the pods' names.
+/// What the user writes: `namespace/name`, where pods' names begin with `name`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequiredPod {
     namespace: String,
@@ -62,8 +61,8 @@ impl FromStr for RequiredPod {
     }
 }
 
-/// The pods asked for, or those of the default ones that the manifests contain. Where these hold no control plane it must be in etcd
-/// already, and its pods are known by their names: without them there is nothing to hand over to.
+/// The pods that the user names, or the default ones that the manifests contain. If these contain
+/// no control plane, it must be in etcd already, and its pods are known by name.
 pub fn resolve(asked: Option<&[RequiredPod]>, objects: &[Object]) -> Vec<Required> {
     match asked {
         Some(asked) => asked.iter().map(|pod| required(&pod.namespace, &pod.prefix, objects)).collect(),
@@ -93,7 +92,7 @@ impl fmt::Display for Required {
 }
 
 impl Required {
-    /// The same while the bootstrap apiserver has the port.
+    /// The same, while the bootstrap apiserver has the port.
     pub fn without_the_port(self) -> Self {
         match self.namespace == NAMESPACE && self.prefix == APISERVER {
             true => Self { evidence: Evidence::Running, ..self },
@@ -101,7 +100,7 @@ impl Required {
         }
     }
 
-    /// Whether it is as required on `node` (a DaemonSet) or anywhere; if not, why.
+    /// Whether it is as required on `node` (a DaemonSet) or anywhere. The error says why not.
     pub fn is_ready(&self, node: &str, seen: &Workloads) -> Result<(), String> {
         match self.workload {
             Some(kind) => match workload::is_proved(&self.wanted(kind, node), seen, self.proof()) {
@@ -112,7 +111,7 @@ impl Required {
         }
     }
 
-    /// Whether the workload itself is there. Without one to go by there is nothing to miss.
+    /// Whether the workload exists. If none is known, nothing is missing.
     pub fn is_there(&self, seen: &Workloads) -> bool {
         let Self { namespace, prefix, workload, .. } = self;
         match workload {
@@ -122,12 +121,12 @@ impl Required {
         }
     }
 
-    /// Whether `pod`, which is of its namespace, is called as its pods are.
+    /// Whether the name of `pod`, which is in its namespace, is one of its pods'.
     pub fn names(&self, pod: &Pod) -> bool {
         pod.name_any().starts_with(&self.prefix) && !pods::is_mirror(pod)
     }
 
-    /// Whether `label` (`Kind namespace/name`) names the workload.
+    /// Whether `label` (`Kind namespace/name`) is the workload's.
     pub fn is_object(&self, label: &str) -> bool {
         self.workload.is_some_and(|kind| label == format!("{kind:?} {self}"))
     }
@@ -147,7 +146,7 @@ impl Required {
         Wanted { kind, namespace: self.namespace.clone(), name: self.prefix.clone(), need }
     }
 
-    /// Without a workload to go by, any pod of that name which is no static pod.
+    /// If no workload is known: any pod of that name, except static ones.
     fn is_ready_by_name(&self, seen: &Workloads) -> Result<(), String> {
         let Self { namespace, prefix, .. } = self;
         let mut why = format!("no pod {namespace}/{prefix}… yet");

@@ -1,4 +1,4 @@
-//! What a pivot waits for, as the room that explains long waits has to know it.
+//! What a pivot waits for, in the form in which `diagnose` needs it.
 
 use super::options::{Lookup, SETTLED};
 use super::plan::Plan;
@@ -8,7 +8,7 @@ use crate::diagnose::{Subject, Workload};
 use crate::journal::State;
 use crate::preflight;
 
-/// What of the assets says something about the machine: there may be thousands of objects.
+/// Only objects that say something about the machine, because there may be thousands.
 pub fn relevant(layout: &Layout) -> Layout {
     let system = layout.objects.iter().filter(|object| object.namespace() == Some(NAMESPACE));
     Layout {
@@ -25,7 +25,7 @@ pub fn relevant(layout: &Layout) -> Layout {
 pub fn subject(layout: Layout, plan: &Plan, lookup: &Lookup, before: &State) -> Subject {
     let required = plan.required.iter();
     Subject {
-        // What the user does not mind may still be in the way.
+        // A check that the user ignores may still be what keeps the pivot waiting.
         checks: preflight::CheckOptions {
             ignored: preflight::Ignored::default(),
             ..lookup.checks(before, SETTLED)

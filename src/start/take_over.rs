@@ -1,4 +1,4 @@
-//! From the bootstrap control plane to the self-hosted one: leaders first, then the apiserver, then a look at what there is.
+//! From the bootstrap control plane to the self-hosted one: leaders first, then the apiserver.
 
 use std::path::Path;
 
@@ -18,10 +18,10 @@ use crate::journal::{Journal, Record};
 use crate::phase::{Act, LEADERS, PROBE, Phase, Progress, Runner, Verb};
 use crate::{CONTROL_PLANE_KEYS, NAMESPACE};
 
-/// Where new connections go in the end.
+/// The apiserver to which new connections finally go.
 pub const SELF_HOSTED: &str = "the self-hosted apiserver";
 
-/// From the first self-hosted pod to the last bootstrap one. All the while new connections go to an apiserver that is ready.
+/// Hands over. All the while, new connections go to an apiserver that is ready.
 pub async fn take_over(
     plan: &Plan,
     api: &Api,
@@ -69,7 +69,7 @@ pub async fn take_over(
     handed
 }
 
-/// After a gap in which no apiserver came up. Whether it works or not, the failure before is the one that is reported.
+/// Cleans up after a gap in which no apiserver served. The failure before it ends the command.
 async fn put_back(plan: &Plan, journal: &Journal, api: &Api, applied: &Applied, runner: &mut Runner<'_>) {
     let put_back = async |progress: &Progress| {
         gap::put_back(&Placer { plan, journal, progress }, &api.client, &applied.node).await;
@@ -80,8 +80,7 @@ async fn put_back(plan: &Plan, journal: &Journal, api: &Api, applied: &Applied, 
     }
 }
 
-/// The controller manager and the scheduler need not wait for the self-hosted apiserver: the bootstrap one serves both of each. None
-/// where they are not required by name; then they go last.
+/// Hands the leaders over while the bootstrap apiserver serves. None if not required by name.
 async fn early_leaders(placer: &Placer<'_>, api: &Api, applied: &Applied) -> Result<Option<Leaders>, Error> {
     let Placer { plan, progress, .. } = placer;
     if !has_named_leaders(plan) {
@@ -92,7 +91,7 @@ async fn early_leaders(placer: &Placer<'_>, api: &Api, applied: &Applied) -> Res
     hand_over_leaders(placer, api, applied).await.map(Some)
 }
 
-/// Whether both are required by name: then they are handed over before the apiserver is Ready.
+/// Whether both are required by name, and so handed over before the apiserver is Ready.
 pub fn has_named_leaders(plan: &Plan) -> bool {
     named_leaders(plan).count() >= LEADERS.len()
 }
@@ -105,7 +104,7 @@ fn named_leaders(plan: &Plan) -> impl Iterator<Item = &Required> {
     })
 }
 
-/// Does `work`, and `aside` as long as that takes. Of `aside` only a failure counts.
+/// Runs `work`, and `aside` meanwhile, of which only a failure counts.
 async fn beside<T>(
     aside: &mut (impl Future<Output = Result<(), Error>> + Unpin),
     work: impl Future<Output = Result<T, Error>>,
@@ -121,7 +120,7 @@ async fn beside<T>(
     }
 }
 
-/// Removes the bootstrap components that lead, so that the self-hosted ones can. Returns what the leases said when they had ended.
+/// Removes the bootstrap leaders, so that the self-hosted ones can lead. Returns the leases then.
 async fn hand_over_leaders(placer: &Placer<'_>, api: &Api, applied: &Applied) -> Result<Leaders, Error> {
     let before = leaders(&api.client).await?;
     placer.remove_others().await?;
@@ -153,7 +152,7 @@ pub fn release_act(lease: &str) -> Act {
     Act::new(Verb::Release, format!("Lease {NAMESPACE}/{lease}"))
 }
 
-/// Removes the bootstrap apiserver, once another one serves.
+/// Removes the bootstrap apiserver once another one serves.
 async fn hand_over_apiserver(
     placer: &Placer<'_>,
     served: &watch::Sender<Option<String>>,
@@ -165,12 +164,12 @@ async fn hand_over_apiserver(
         traffic_switch::steering(plan, SELF_HOSTED).into_iter().for_each(|act| progress.did(act));
     }
     machine::wait_self_hosted(plan, &|why| progress.waiting(why)).await?;
-    // From here on the cluster is its own, and nothing of it is undone.
+    // From here on the control plane is self-hosted, and nothing of it is undone.
     journal.record(Record::HandedOver)?;
     placer.remove_apiserver().await
 }
 
-/// Who leads, in the order of [`LEADERS`].
+/// The holders of the leases, in the order of [`LEADERS`].
 pub type Leaders = [Option<Leader>; 2];
 
 async fn leaders(client: &Client) -> Result<Leaders, Error> {
@@ -179,9 +178,9 @@ async fn leaders(client: &Client) -> Result<Leaders, Error> {
     Ok([manager, scheduler])
 }
 
-/// Asks the API of this machine, over a fresh connection, and waits until the elected components lead: a lease that still says what it
-/// said when the bootstrap control plane ended may be that of a dead leader. What the bootstrap pods read goes last, after their
-/// processes, also where an earlier run was interrupted before it.
+/// Asks the API over a fresh connection, and waits until the elected components lead. A lease that
+/// has not changed since the bootstrap control plane ended may be that of a dead leader. What the
+/// bootstrap pods read is removed last, also what an interrupted run left.
 pub async fn verify(placer: &Placer<'_>, folder: &Path, last: &Leaders) -> Result<(), Error> {
     let Placer { plan, progress, .. } = placer;
     progress.acts("remove what the bootstrap pods read");

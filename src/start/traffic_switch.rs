@@ -1,4 +1,4 @@
-//! How new connections get from the bootstrap apiserver to the self-hosted one, whose pod may be Ready only then.
+//! Moves new connections from the bootstrap apiserver to the self-hosted one.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
@@ -15,7 +15,7 @@ use crate::handover::{self, Port, SERVING};
 use crate::host::steering::Aim;
 use crate::phase::{Act, PROBE, Progress, Verb};
 
-/// Before the self-hosted apiserver listens, the kernel is told to leave connections with the bootstrap one.
+/// Steers new connections to the bootstrap apiserver before the self-hosted one listens.
 pub async fn hold(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
     if let Some(act) = steering(plan, "the bootstrap apiserver") {
         let port = Port::new(plan.api_port(), &plan.access)?;
@@ -25,13 +25,13 @@ pub async fn hold(plan: &Plan, progress: &Progress<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Steering new connections to `apiserver`, where this machine steers.
+/// The act of steering new connections to `apiserver`, if this machine steers.
 pub fn steering(plan: &Plan, apiserver: &str) -> Option<Act> {
     let what = format!("new connections to port {}", plan.api_port());
     plan.is_steered.then(|| Act::new(Verb::Steer, what).because(format!("to {apiserver}")))
 }
 
-/// Gives the self-hosted apiserver its connections as long as this is polled; `served` holds the pod that has them. Ends only in an error.
+/// Steers new connections to the self-hosted apiserver until dropped. `served` holds its pod.
 pub async fn introduce(
     plan: &Plan,
     client: &Client,
@@ -58,7 +58,7 @@ fn pods(client: &Client) -> Objects<Pod> {
     Objects::namespaced(client, NAMESPACE)
 }
 
-/// Apiservers of `node` whose gate is closed; none while the API does not answer.
+/// Apiservers of `node` whose gate is closed; none if the API does not answer.
 async fn gated_pods(client: &Client, node: &str) -> Vec<Pod> {
     let params =
         ListParams::default().labels("k8s-app=kube-apiserver").fields(&format!("spec.nodeName={node}"));

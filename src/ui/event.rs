@@ -175,8 +175,8 @@ pub struct Probed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
-    /// From the arrival of the watch event that told of the change. What the API took to send it is not in it: an object's own
-    /// timestamps are whole seconds.
+    /// From the arrival of the watch event with the change. The time that the API took to send it
+    /// is not included, because timestamps of objects are whole seconds.
     Arrival,
     /// From the last look that found it otherwise: the change came after that, so the time is an upper bound.
     LastLook,
@@ -195,7 +195,7 @@ pub struct End {
     pub error: Option<Problem>,
 }
 
-/// What a failure tells.
+/// What the report of a failure says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// Name of the exit code: general, configuration or preflight.

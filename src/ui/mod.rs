@@ -36,7 +36,7 @@ pub struct Told {
 
 /// An output that gets every event, in order.
 pub trait Output: Send + Sync {
-    /// Writes `told`. An output handles its own errors, since they must not stop the work.
+    /// Writes `told`. An output handles its own errors, because they must not stop the command.
     fn hear(&self, told: &Told);
 }
 

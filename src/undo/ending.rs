@@ -1,7 +1,8 @@
-//! Waits until pods have ended whose files are gone. Kubelet ends them only if it has once got its pods from an API; else they go on running,
-//! and the apiserver of a bootstrap that failed early would hold its port for good. So after a while the container runtime stops them.
+//! Waits until the pods have ended whose files are gone. A kubelet that never got its pods from an
+//! API does not end them, and then the apiserver of a bootstrap that failed early would keep its
+//! port. So after a while the container runtime stops them.
 //!
-//! Without a container runtime to ask, a pod counts as ended when fewer sockets listen on its port.
+//! Where no container runtime answers, a pod counts as ended when fewer sockets listen on its port.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -10,14 +11,14 @@ use super::error::Error;
 use crate::host::cri::{self, Sandbox};
 use crate::phase::{PROBE, on_port};
 
-/// A pod whose file has just come may only be starting: it is looked for at least so long.
+/// A pod whose file is new may not have started yet, so this looks for it at least so long.
 const STARTING: Duration = Duration::from_secs(3);
-/// Kubelet's own time to end them, in good order. Bootstrap pods have ten seconds from it.
+/// How long kubelet has to end them. It gives bootstrap pods a grace period of ten seconds.
 const ORDERLY: Duration = Duration::from_secs(12);
-/// Then something is wrong.
+/// After this the pods count as not ended, which is an error.
 const ENDING: Duration = Duration::from_secs(60);
 
-/// A pod whose file will go.
+/// A pod whose file is to be removed.
 pub struct Pod {
     /// `namespace/name`, if it is known.
     name: Option<String>,
@@ -27,7 +28,7 @@ pub struct Pod {
 }
 
 impl Pod {
-    /// As it is before its file goes.
+    /// The pod, looked at before its file is removed.
     pub fn now(name: Option<&str>, port: Option<u16>) -> Result<Self, Error> {
         Ok(Self { name: name.map(str::to_owned), port, listeners: listeners(port)? })
     }
@@ -37,21 +38,21 @@ fn listeners(port: Option<u16>) -> Result<usize, Error> {
     port.map_or(Ok(0), |port| Ok(on_port(port)?.len()))
 }
 
-/// Pods that are to end.
+/// Pods that must end.
 pub struct Ending {
-    /// Which.
+    /// The pods.
     pub pods: Vec<Pod>,
     runtime: Option<PathBuf>,
 }
 
-/// What has not ended yet.
+/// Pods that have not ended yet.
 struct Alive {
     pod: String,
     sandbox: Option<String>,
 }
 
 impl Ending {
-    /// None yet. `runtime` is the socket of the container runtime, if there is one.
+    /// No pod yet. `runtime` is the socket of the container runtime, if there is one.
     pub fn new(runtime: Option<PathBuf>) -> Self {
         Self { pods: Vec::new(), runtime }
     }
@@ -96,7 +97,7 @@ impl Ending {
         Ok(alive)
     }
 
-    /// Kubelet adds the node to the name.
+    /// Kubelet appends the node's name to the pod's.
     fn known(&self, sandbox: Sandbox) -> Option<Alive> {
         let name = format!("{}/{}", sandbox.namespace, sandbox.name);
         let is_it =

@@ -1,18 +1,18 @@
-//! Why something that was placed could not be removed.
+//! Why bootkube could not remove what it had placed.
 
 use crate::phase::{self, from_phase};
 use crate::{host, journal};
 
-/// What was not removed yet stays, and running the same command again goes on.
+/// Such an error. What is left stays in the journal, so the same command goes on with it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file of a pod is gone, and the pod is not.
+    /// The file of a pod was removed, but the pod did not end.
     #[error("{pod} still runs a minute after its file was removed")]
     StillRuns {
         /// Its `namespace/name`.
         pod: String,
     },
-    /// What can fail in every command.
+    /// An error that every command may have.
     #[error(transparent)]
     Phase(#[from] phase::Error),
 }
@@ -20,7 +20,7 @@ pub enum Error {
 from_phase!(Error: host::static_pods::Error, journal::Error);
 
 impl Error {
-    /// What the user can do about it, where that is something special.
+    /// What the user can do, beyond running the command again.
     pub fn cure(&self) -> Option<&'static str> {
         match self {
             Self::StillRuns { .. } => Some(

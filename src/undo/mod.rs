@@ -1,6 +1,8 @@
-//! Removes what the journal says was placed, and nothing else: pods first, and when they have ended the keys that they read.
+//! Removes what the journal says was placed, and nothing else: pods first, and after these have
+//! ended the keys that they read.
 //!
-//! A file that was changed since it was placed stays, and so do the keys that its pod reads. etcd's data is never touched.
+//! A file that was changed since it was placed stays, and so do the keys that its pod reads. etcd's
+//! data is never touched.
 
 mod ending;
 mod error;
@@ -21,7 +23,7 @@ use ending::{Ending, Pod};
 pub struct Removal {
     /// Where it is.
     pub path: PathBuf,
-    /// What for.
+    /// Its role in the journal.
     pub role: Role,
     /// `namespace/name` of a pod, if it is one.
     pod: Option<String>,
@@ -47,7 +49,7 @@ impl fmt::Display for Removal {
 /// Something that stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// It was changed since it was placed.
+    /// The user or another program changed it since it was placed.
     Changed(PathBuf),
     /// A changed pod reads it.
     Read(PathBuf),
@@ -64,8 +66,8 @@ impl fmt::Display for Left {
     }
 }
 
-/// What is to be removed, in that order. A self-hosted control plane needs etcd's pod and keys, and one that `unpivot` has turned into static
-/// pods needs those.
+/// What must be removed, in order. etcd's pod and keys stay where a self-hosted control plane needs
+/// them, or one that `unpivot` has turned into static pods.
 pub fn removals(state: &State) -> Vec<Removal> {
     let may_go = |role: Role| match role {
         Role::BootstrapPod | Role::BootstrapApiserver | Role::BootstrapSecrets => true,
@@ -80,12 +82,13 @@ pub fn removals(state: &State) -> Vec<Removal> {
             Removal { path, role: held.role, pod, port: held.port }
         })
         .collect();
-    removals.sort_by_key(|removal| removal.role); // stable: those of a role by path
+    removals.sort_by_key(|removal| removal.role); // the sort is stable: removals of one role stay in the order of their paths
     removals
 }
 
-/// Removes `removals`: pods, and when those have ended what they read; first what is temporary. Returns what stays. `runtime` is the
-/// socket of the container runtime, if there is one.
+/// Removes `removals`, temporary ones first: of each kind the pods, and when these have ended what
+/// they read. Returns what stays. `runtime` is the socket of the container runtime, if there is
+/// one.
 pub async fn undo(
     journal: &Journal,
     removals: &[Removal],
@@ -110,7 +113,8 @@ pub async fn undo(
     Ok(left)
 }
 
-/// Removes the files of pods and waits until the pods have ended: only then do they count as removed. Returns files that were changed.
+/// Removes the files of pods, and waits until the pods have ended: only then do they count as
+/// removed. Returns the files that stay because they were changed.
 async fn remove_pods(
     journal: &Journal,
     pods: &[&Removal],

@@ -6,7 +6,8 @@ use crate::host::static_pods;
 use crate::journal::{Journal, Record};
 use crate::phase::Error;
 
-/// Removes a static pod that holds `content`, or is what the journal says. Whether there was one.
+/// Removes a static pod that holds `content`, or is as the journal says. Returns whether there was
+/// one.
 pub fn remove_file(journal: &Journal, path: &Path, content: &[u8]) -> Result<bool, Error> {
     let state = journal.state();
     if !path.exists() && !state.things.contains_key(path) {
@@ -16,7 +17,8 @@ pub fn remove_file(journal: &Journal, path: &Path, content: &[u8]) -> Result<boo
     remove(journal, path, removing).map(|()| true)
 }
 
-/// Removes a folder of keys of ours, and what an interrupted removal left of it. Whether there was one.
+/// Removes a folder of keys of ours, and what an interrupted removal left of it. Returns whether
+/// there was one.
 pub fn remove_folder(journal: &Journal, folder: &Path) -> Result<bool, Error> {
     if !is_there(journal, folder) {
         static_pods::remove_key_folder(folder)?;

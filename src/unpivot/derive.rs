@@ -1,7 +1,8 @@
-//! The static pod that a workload becomes. Pure.
+//! The static pod that replaces a workload. Pure.
 //!
-//! It is the pod of the workload without what only the API can give, under the flags, ports and probes that it has: everything that watches
-//! the control plane goes on to find it. Its labels are those that kubeadm gives, so that no controller takes it for its own.
+//! It is the workload's pod without what needs the API. Flags, ports and probes stay, so monitoring
+//! still finds the control plane. Its labels are those that kubeadm gives, which no controller of
+//! ours selects.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,25 +24,25 @@ use crate::{CONTROL_PLANE_KEYS, FIELD_MANAGER, NAMESPACE};
 pub struct StaticPod {
     /// Which component.
     pub component: Component,
-    /// Where kubelet finds it.
+    /// Path of its manifest in kubelet's folder.
     pub path: PathBuf,
-    /// Its manifest.
+    /// Content of the manifest.
     pub content: Vec<u8>,
-    /// Whether it is there already: then it stays as it is.
+    /// Whether it is placed already. Then it stays as it is.
     pub is_placed: bool,
     /// Files below [`CONTROL_PLANE_KEYS`].
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
 impl StaticPod {
-    /// As the journal records it.
+    /// The same, as the journal records it.
     pub fn thing(&self) -> Thing {
         let pod = Some(format!("{NAMESPACE}/{}", self.component.name()));
         Thing { pod, ..Thing::file(&self.path, journal::Role::ControlPlanePod, &self.content) }
     }
 }
 
-/// What is `placed`, and what `workloads` become that are not.
+/// The static pods of `placed`, and one for each of the `workloads` that has none yet.
 pub fn static_pods(
     workloads: &[Workload],
     placed: Vec<placed::Placed>,
@@ -79,7 +80,7 @@ fn of(workload: &Workload, folder: &Path) -> Result<StaticPod, Error> {
         host_path.path = host_path.path.replace(&format!("/{revision}/"), "/");
     }
     for container in &mut spec.containers {
-        container.lifecycle = None; // it waited for the next pod of a roll, and there is none
+        container.lifecycle = None; // it only delays SIGTERM for the next pod of a rollout
     }
     let below = |(volume, folder): (String, copy::Folder)| {
         folder.files.into_iter().map(move |(path, file)| (format!("{name}/{volume}/{path}"), file.bytes))

@@ -1,11 +1,11 @@
-//! Why `unpivot` did not come to its end.
+//! Why `unpivot` failed.
 
 use crate::checkpoint::{copy, store};
 use crate::error::{ExitClass, Failure};
 use crate::phase::{self, from_phase};
 use crate::{cluster, handover, host, journal};
 
-/// Why a phase of it failed.
+/// Why a phase of `unpivot` failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The administrator's kubeconfig cannot be used.
@@ -17,7 +17,7 @@ pub enum Error {
         crate::NAMESPACE
     )]
     NotSelfHosted,
-    /// Other machines run a part of the control plane, and would lose it.
+    /// Other machines run a part of the control plane, which `unpivot` would take from them.
     #[error(
         "the control plane runs on other machines too ({}), and would be taken from them; make node {node} the only controller first:\n  \
          kubectl label node {} {label}-\n  \
@@ -27,12 +27,12 @@ pub enum Error {
     OtherControllers {
         /// The node of this machine.
         node: String,
-        /// Nodes of the others.
+        /// Nodes of the other machines.
         others: Vec<String>,
         /// Key of the label that makes a controller.
         label: String,
     },
-    /// A static pod of it could not read its keys.
+    /// A static pod would not be able to read its keys.
     #[error("{0} does not run as root, so it could not read keys in {keys}; set runAsUser: 0 in its pods first", keys = crate::CONTROL_PLANE_KEYS)]
     NotRootPod(&'static str),
     /// A component cannot be a static pod.
@@ -44,7 +44,7 @@ pub enum Error {
     /// The port of the API cannot be handed over.
     #[error(transparent)]
     Handover(#[from] handover::Error),
-    /// What can fail in every command.
+    /// An error that every command may have.
     #[error(transparent)]
     Phase(#[from] phase::Error),
 }
@@ -54,9 +54,9 @@ from_phase!(Error: cluster::Error, host::static_pods::Error, host::lock::Error, 
 /// An error, and whether the machine or the cluster was changed before it.
 #[derive(Debug)]
 pub struct Failed {
-    /// What happened.
+    /// The error.
     pub error: Error,
-    /// Whether something was changed.
+    /// Whether anything was changed before it.
     pub has_begun: bool,
 }
 

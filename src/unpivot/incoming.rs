@@ -1,4 +1,5 @@
-//! The static apiserver beside the self-hosted one: nobody reaches it before it is ready, and everybody from then on.
+//! The switch of new connections from the self-hosted apiserver to the static one: none reaches the
+//! static one before it is ready, and all do from then on.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,32 +14,33 @@ use crate::host::sockets::Listener;
 use crate::host::steering::{self, Aim};
 use crate::phase::{self, PROBE, Progress};
 
-/// Until connections that were on their way to the older one have arrived.
+/// How long a connection may take to arrive that the kernel gave to the older one.
 const ARRIVAL: Duration = Duration::from_millis(500);
-/// Connections that are dealt at random until each of two apiservers has taken one, almost certainly.
+/// How many connections are tried where the kernel picks a listener at random: each of two
+/// apiservers has then almost certainly taken one.
 const TRIES: usize = 16;
 
-/// How it comes in.
+/// Steers new connections to the static apiserver.
 pub struct Incoming<'a> {
     port: Port,
-    /// UIDs of the self-hosted pods. Whoever has none of these is the static one.
+    /// UIDs of the self-hosted pods. An apiserver of any other pod is the static one.
     own: &'a BTreeSet<String>,
     is_steered: bool,
 }
 
-/// Who listens, and which processes those are.
+/// The listeners on the port, and the processes that may hold them.
 struct Group {
     listeners: Vec<Listener>,
     processes: Vec<ContainerProcess>,
 }
 
 impl<'a> Incoming<'a> {
-    /// Nothing is steered yet.
+    /// Steers nothing yet.
     pub fn new(access: &Access, port: u16, own: &'a BTreeSet<String>) -> Result<Self, Error> {
         Ok(Self { port: Port::new(port, access)?, own, is_steered: steering::check().is_ok() })
     }
 
-    /// Before it is placed: connections stay where they are.
+    /// Called before the static apiserver is placed: connections stay with the self-hosted one.
     pub async fn hold(&self) -> Result<(), Error> {
         let listeners = self.port.listeners().await?;
         if self.is_steered && listeners.len() == 1 {
@@ -47,7 +49,7 @@ impl<'a> Incoming<'a> {
         Ok(())
     }
 
-    /// Waits until it is ready, and lets it have every new connection.
+    /// Waits until the static apiserver is ready, and gives it every new connection.
     pub async fn take_over(&self, progress: &Progress<'_>) -> Result<(), Error> {
         if !self.is_steered {
             progress.warn("this machine does not steer connections, so a few may fail when the self-hosted apiserver goes");
@@ -71,7 +73,7 @@ impl<'a> Incoming<'a> {
         }
     }
 
-    /// Waits until it is alone, and has no index but the first.
+    /// Waits until the static apiserver is the only listener, whose index is then 0.
     pub async fn settle(&self, progress: &Progress<'_>) -> Result<(), Error> {
         loop {
             let listeners = self.port.listeners().await?;
@@ -86,12 +88,12 @@ impl<'a> Incoming<'a> {
         }
     }
 
-    /// Asks each; steers to the static one if it is ready.
+    /// Asks each listener whether it is ready. Steers to the static one if that is.
     async fn steer(&self) -> Result<bool, Error> {
         let group = self.group().await?;
         let count = group.listeners.len() as u32;
         for index in 0..count {
-            // The older ones came first, and the one that starts last.
+            // The last index is the newest listener, unless one has closed.
             let aim = Aim { serving: 0, asked: index, starting: count.saturating_sub(1).max(1) };
             let answer = self.port.ask(&group.listeners, aim, index, |socket| group.holder(socket)).await?;
             let is_static = self.is_static(answer.seen.flatten(), &group, index);
@@ -105,7 +107,8 @@ impl<'a> Incoming<'a> {
         Ok(false)
     }
 
-    /// Where connections are dealt out it is enough that it was met, and ready.
+    /// Where the kernel does not steer, it is enough that the static apiserver took one connection
+    /// and was ready.
     async fn is_ready_unsteered(&self) -> Result<bool, Error> {
         let group = self.group().await?;
         let last = (group.listeners.len() as u32).saturating_sub(1);
@@ -126,7 +129,8 @@ impl<'a> Incoming<'a> {
         Ok(Group { listeners, processes })
     }
 
-    /// Whether a pod is no self-hosted one. Where processes cannot be seen it is the last of several listeners.
+    /// Whether `pod` is the static apiserver's. Where processes cannot be seen, the static one is
+    /// the last of several listeners.
     fn is_static(&self, pod: Option<String>, group: &Group, index: u32) -> bool {
         match pod {
             Some(pod) => !self.own.contains(&pod),
@@ -136,7 +140,7 @@ impl<'a> Incoming<'a> {
 }
 
 impl Group {
-    /// Pod whose process holds a socket.
+    /// UID of the pod whose process holds `socket`.
     fn holder(&self, socket: u32) -> Option<String> {
         let holds = |process: &&ContainerProcess| process.sockets().contains(&socket);
         self.processes.iter().find(holds).map(|process| process.pod.clone())

@@ -1,21 +1,21 @@
-//! The way out of self-hosting: the control plane of this machine becomes plain static pods, which need neither an agent nor the API to come
-//! back.
+//! The way out of self-hosting: the control plane of this machine becomes plain static pods, which
+//! come back without an agent and without the API.
 //!
 //! ```text
 //! agent steps down ─► static apiserver placed, asked, steered to ─► static leaders placed ─► agent goes
 //!   ─► self-hosted leaders go, leases let go ─► self-hosted apiserver goes ─► copies go
 //! ```
 //!
-//! As in a pivot, the older component goes only when the newer one has proved itself: the self-hosted apiserver is removed when the static one
-//! has answered `/readyz` itself and gets the new connections. Run again after an interruption, `unpivot` goes on: pods that are placed stay,
-//! workloads that are gone are gone. `start` leads back.
+//! As in a pivot, a component is removed only when its successor works. After an interruption
+//! `unpivot` goes on: it keeps the static pods that it has placed, and removes the workloads that
+//! are left. `start` leads back.
 //!
-//! The agent steps down first, since it would steer connections elsewhere. It is removed only when static pods are placed that need no agent:
-//! so at any time a power cut finds on disk the agent's copies, the static pods, or both.
+//! The agent steps down first, because it would steer connections to the self-hosted apiserver. It
+//! is removed only when the static pods are placed. So a power cut never leaves the disk without
+//! either.
 //!
-//! Only for a single controller: the workloads that are removed are those of the whole cluster. With others `unpivot` is refused, and nothing
-//! is touched.
-//! Secrets, accounts and roles stay in the API, so that `start` and `recover` find them.
+//! Only for a single controller, because the workloads that are removed are those of the whole
+//! cluster. Secrets, accounts and roles stay in the API, where `start` and `recover` find them.
 
 mod derive;
 mod error;
@@ -71,7 +71,7 @@ pub struct Options {
     pub timeout: Duration,
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Debug)]
 pub struct Report {
     /// Phases and how long each took.
@@ -88,19 +88,19 @@ struct Here {
     port: u16,
     /// What is self-hosted still.
     workloads: Vec<Workload>,
-    /// What there is to be instead of it, or is already.
+    /// The static pods that replace them, placed or not.
     pods: Vec<StaticPod>,
     /// UIDs of the pods of `workloads`.
     own: BTreeSet<String>,
-    /// What the journal says from before.
+    /// What the journal said before this run.
     before: journal::State,
 }
 
 /// Turns the control plane of this machine into static pods.
 ///
 /// # Cancellation
-/// It may end between any two steps: the copies of the agent or the static pods bring the control plane back, and running it again goes on.
-/// The agent takes its place again when this process ends, since the kernel drops the locks then.
+/// It may be dropped between any two steps, and the next run goes on. The agent works again when
+/// this process ends, because the kernel releases the locks then.
 pub async fn unpivot(options: &Options, sink: &dyn Sink) -> Result<Report, Failed> {
     let mut has_begun = false;
     let result = run(options, sink, &mut has_begun).await;
@@ -126,7 +126,8 @@ async fn run(options: &Options, sink: &dyn Sink, has_begun: &mut bool) -> Result
 }
 
 async fn turn(here: &Here, journal: &Journal, runner: &mut Runner<'_>) -> Result<(), Error> {
-    // Self-hosted or not, etcd belongs to the control plane from here on, also if an earlier journal was lost.
+    // Recorded always, because an earlier journal may be lost: etcd belongs to the control plane
+    // now.
     if !journal.state().handed_over {
         journal.record(Record::HandedOver)?;
     }
@@ -170,7 +171,7 @@ impl Here {
     }
 }
 
-/// Finds what is in the way before anything is changed.
+/// Looks for obstacles before anything is changed.
 fn check(pods: &[StaticPod], before: &journal::State) -> Result<(), Error> {
     for pod in pods.iter().filter(|pod| !pod.is_placed) {
         static_pods::look(&pod.path, &pod.content, |found| before.has_placed(&pod.path, found))?;
@@ -178,7 +179,7 @@ fn check(pods: &[StaticPod], before: &journal::State) -> Result<(), Error> {
     Ok(static_pods::check_key_folder(Path::new(CONTROL_PLANE_KEYS))?)
 }
 
-/// UIDs of the self-hosted pods on `node`; an error if other machines have some.
+/// UIDs of the self-hosted pods on `node`. An error if other machines run some.
 async fn own_pods(client: &Client, node: &str, workloads: &[Workload]) -> Result<BTreeSet<String>, Error> {
     let pods: Objects<Pod> = Objects::namespaced(client, NAMESPACE);
     let mut own = BTreeSet::new();
@@ -201,7 +202,7 @@ async fn own_pods(client: &Client, node: &str, workloads: &[Workload]) -> Result
     }
 }
 
-/// Key of the label by which the control plane finds its machines.
+/// Key of the label that the control plane's pods select nodes by.
 fn label(workloads: &[Workload]) -> String {
     let mut selectors =
         workloads.iter().filter_map(|workload| workload.template.spec.as_ref()?.node_selector.as_ref());
@@ -209,9 +210,9 @@ fn label(workloads: &[Workload]) -> String {
     first.map_or_else(|| CONTROL_PLANE_LABEL.to_owned(), Clone::clone)
 }
 
-/// Makes the agent of this machine wait until these locks are dropped, or this process ends. No copy may be active then: without the agent it
-/// would stay active, and it could not be told from a static pod. Only the agent stops a copy, and it may start one until the locks are held:
-/// so copies are looked at before, which spares a running agent the way back and forth, and again under the locks.
+/// Makes the agent of this machine wait until the locks are released, or this process ends. No copy
+/// may be active then: only the agent stops copies. It may start one until the locks are held, so
+/// this looks again once they are.
 async fn take_place(here: &Here, progress: &Progress<'_>) -> Result<(Lock, Lock), Error> {
     loop {
         while let Some(copy) = here.active_copy().await? {
@@ -236,7 +237,8 @@ async fn agents_locks(progress: &Progress<'_>) -> Result<(Lock, Lock), Error> {
 }
 
 impl Here {
-    /// A copy that is in kubelet's folder or still runs, the agent's own aside. None without an agent: only the agent starts and stops copies.
+    /// An active copy other than the agent's own: its file is in kubelet's folder, or its pod still
+    /// runs. Without an agent there is none, because only the agent starts and stops copies.
     async fn active_copy(&self) -> Result<Option<String>, Error> {
         let own = Id::new(NAMESPACE, AGENT);
         let listing = Store::default().list()?;
@@ -247,13 +249,13 @@ impl Here {
         if let Some(entry) = active.find(|entry| entry.id != own) {
             return Ok(Some(format!("the copy of {}", entry.id)));
         }
-        // Kubelet removes the mirror of one that has ended.
+        // The mirror pod of a copy that has ended stays until kubelet removes it.
         let mirrors = self.pods_here().await?.into_iter().filter(parent::is_copy);
         let mut mirrors = mirrors.filter(|pod| pod.labels().get(retire::APP).is_none_or(|app| app != AGENT));
         Ok(mirrors.next().map(|pod| format!("copy {}", pod.name_any())))
     }
 
-    /// Pods of the control plane's namespace on this machine.
+    /// Pods on this machine, in the control plane's namespace.
     async fn pods_here(&self) -> Result<Vec<Pod>, Error> {
         let pods: Objects<Pod> = Objects::namespaced(&self.client, NAMESPACE);
         let here = ListParams::default().fields(&format!("spec.nodeName={}", self.node));
@@ -261,25 +263,25 @@ impl Here {
     }
 }
 
-/// Removes the agent: from now on static pods stand that come back without it. Its copy starts no other one once its manifest is gone.
+/// Removes the agent. Its copy starts no other copy any more, because its manifest is gone.
 async fn remove_agent(here: &Here, progress: &Progress<'_>) -> Result<(), Error> {
     retire::remove_daemon_set(&here.client, AGENT).await?;
     Store::default().deactivate(&Id::new(NAMESPACE, AGENT))?;
     retire::end_agent(&here.client, AGENT, progress).await
 }
 
-/// The static apiserver, until new connections go to it.
+/// Places the static apiserver, and waits until new connections go to it.
 async fn bring_in(here: &Here, journal: &Journal, progress: &Progress<'_>) -> Result<(), Error> {
     let incoming = Incoming::new(&here.access, here.port, &here.own)?;
     incoming.hold().await?;
     place::place(journal, here.pod(Component::Apiserver))?;
     match here.workload(Component::Apiserver) {
-        None => Ok(()), // it is alone already
+        None => Ok(()), // the self-hosted one is gone already
         Some(_) => incoming.take_over(progress).await,
     }
 }
 
-/// They wait for their leases beside the self-hosted ones.
+/// Places the static leaders, which wait for their leases beside the self-hosted ones.
 async fn place_leaders(here: &Here, journal: &Journal, progress: &Progress<'_>) -> Result<(), Error> {
     for component in [Component::ControllerManager, Component::Scheduler] {
         place::place(journal, here.pod(component))?;
@@ -294,7 +296,7 @@ async fn place_leaders(here: &Here, journal: &Journal, progress: &Progress<'_>) 
 }
 
 impl Here {
-    /// Whether a process of the component is of no self-hosted pod. True where no process can be seen.
+    /// Whether a process of it belongs to no self-hosted pod. True where no process can be seen.
     fn runs_static(&self, component: Component) -> Result<bool, Error> {
         let found = processes::of_container(component.name())
             .map_err(phase::Error::host("look at the processes of this machine"))?;
@@ -302,7 +304,7 @@ impl Here {
     }
 }
 
-/// The self-hosted ones go, leaders first; each leaves its lease to the static one.
+/// Removes the self-hosted workloads, leaders first. Each leaves its lease to the static one.
 async fn hand_over(here: &Here, progress: &Progress<'_>) -> Result<(), Error> {
     for component in [Component::Scheduler, Component::ControllerManager] {
         let Some(workload) = here.workload(component) else { continue };
@@ -321,7 +323,7 @@ async fn hand_over(here: &Here, progress: &Progress<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The API answers, leaders lead, and nothing that was kept for a time without an API is left.
+/// Waits until the API answers, leaders lead, and the agent's copies are gone.
 async fn verify(here: &Here, progress: &Progress<'_>) -> Result<(), Error> {
     let store = Store::default();
     for entry in store.list()?.entries {

@@ -8,7 +8,7 @@ use crate::CONTROL_PLANE_KEYS;
 use crate::host::static_pods;
 use crate::journal::{Journal, Record, Role, Thing};
 
-/// Places `pods`, unless they are there already: those stay as they are, and the journal takes note of them.
+/// Places `pods`. Those that are there already stay as they are, and are recorded in the journal.
 pub fn place<'a>(journal: &Journal, pods: impl Iterator<Item = &'a StaticPod>) -> Result<(), Error> {
     place_in(journal, Path::new(CONTROL_PLANE_KEYS), pods)
 }

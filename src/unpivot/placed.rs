@@ -1,7 +1,7 @@
 //! The static pods in kubelet's folder that carry the mark of `unpivot`.
 //!
-//! The mark only says that such a pod is the control plane of this cluster. Whether a file is still what `unpivot` placed, and so may be
-//! replaced or removed, the journal says.
+//! The mark only says that such a pod belongs to the control plane of this cluster. The journal
+//! says whether a file is still what `unpivot` placed, and so may be replaced or removed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::phase::Error;
 use crate::recover::find::COMPONENTS;
 use crate::yaml;
 
-/// On a static pod that `unpivot` placed.
+/// Annotation of a static pod that `unpivot` placed.
 pub const UNPIVOTED: &str = "bootkube.dev/unpivoted";
 
 /// A static pod of ours in kubelet's folder.
@@ -24,13 +24,13 @@ pub struct Placed {
     pub component: Component,
     /// Its file.
     pub path: PathBuf,
-    /// What is in it.
+    /// The content of the file.
     pub content: Vec<u8>,
     /// The same, parsed.
     pub value: Value,
 }
 
-/// What a component's static pod is called, as kubeadm calls it.
+/// Name of a component's static pod, as in kubeadm.
 pub fn file_name(component: Component) -> String {
     format!("{}.yaml", component.name())
 }

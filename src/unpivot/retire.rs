@@ -1,5 +1,5 @@
-//! Removes workloads and their pods, whether or not a controller manager runs: it is one of those workloads, so garbage collection cannot be
-//! relied on.
+//! Removes workloads and their pods without garbage collection: the controller manager, which would
+//! do that, is one of the workloads and may be gone.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
@@ -18,7 +18,8 @@ use crate::recover::find::Workload;
 /// Label of a component's pods.
 pub const APP: &str = "k8s-app";
 
-/// Removes a component: the workload, what it made, and its disruption budget. How many pods that were.
+/// Removes a component: the workload, its ReplicaSets and pods, and its disruption budget. Returns
+/// how many pods it had.
 pub async fn workload(client: &Client, workload: &Workload, progress: &Progress<'_>) -> Result<usize, Error> {
     let name = workload.label.rsplit('/').next().unwrap_or(&workload.label);
     remove::<PodDisruptionBudget>(client, name).await?;
@@ -37,7 +38,7 @@ pub async fn remove_daemon_set(client: &Client, name: &str) -> Result<(), Error>
     remove::<DaemonSet>(client, name).await
 }
 
-/// Ends the agent's pods, and waits until its copy has ended too, whose manifest is gone.
+/// Ends the agent's pods, and waits until the agent's copy has ended, whose manifest is gone.
 pub async fn end_agent(client: &Client, name: &str, progress: &Progress<'_>) -> Result<(), Error> {
     let pods: Objects<Pod> = Objects::namespaced(client, NAMESPACE);
     let labels = ListParams::default().labels(&format!("{APP}={name}"));
@@ -50,7 +51,7 @@ pub async fn end_agent(client: &Client, name: &str, progress: &Progress<'_>) -> 
     }
 }
 
-/// The pods of a component, static ones aside.
+/// The pods of a component, without static ones.
 pub async fn pods_of(pods: &Objects<Pod>, workload: &Workload) -> Result<Vec<Pod>, Error> {
     list(pods, &selector(workload)).await
 }
@@ -66,7 +67,8 @@ async fn end_pods(client: &Client, workload: &Workload, progress: &Progress<'_>)
     end(&pods, &selector(workload), progress).await
 }
 
-/// Deletes pods until none is left: a controller that has not seen the removal yet may create another.
+/// Deletes pods until none is left, because a controller that has not seen yet that the workload is
+/// gone may create another.
 async fn end(pods: &Objects<Pod>, which: &ListParams, progress: &Progress<'_>) -> Result<usize, Error> {
     let mut ended = 0;
     loop {
@@ -118,7 +120,7 @@ async fn delete<K: Kind>(objects: &Objects<K>, name: &str, how: &DeleteParams) -
     asked("remove", name, attempt).await
 }
 
-/// Retries until the API answers: an apiserver that ends here closes its connections.
+/// Retries until the API answers, because an apiserver that ends closes its connections.
 pub async fn asked<T, F>(act: &'static str, object: &str, attempt: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Failure>>,

@@ -149,7 +149,7 @@ impl World {
             Event::Flaky(source, percent, seconds) => self.flaky[source as usize] = (percent, now + seconds),
             Event::Misses(which, seconds) => {
                 let pod = self.pod(which);
-                // Nothing tells two misses in a row from an absence.
+                // Two misses in a row could not be distinguished from an absence.
                 if pod.wanted && now > pod.missed_until + 2 {
                     pod.missed_until = now + seconds;
                 }
@@ -173,7 +173,7 @@ impl World {
         }
     }
 
-    /// Kubelet hears of what the API wants.
+    /// Kubelet receives what the API wants.
     fn kubelet_listens(&mut self) {
         let (now, api) = (self.now, self.api);
         for pod in self.pods.values_mut().filter(|_| api) {

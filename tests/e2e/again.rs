@@ -45,17 +45,17 @@ fn seconds(started: &Started) -> f64 {
     started.took.as_secs_f64()
 }
 
-/// Sends a signal as soon as `start` says that it is in `phase`.
+/// Sends a signal as soon as `start` reports that it is in `phase`.
 fn interrupt(world: &World, phase: &str, signal: &str) {
     assert!(!kill_in(world, phase, signal).success());
 }
 
-/// `start`, as soon as it says that it is in `phase`, and what it says.
+/// `start`, as soon as it reports that it is in `phase`, and its output.
 pub fn start_until(world: &World, phase: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
     run_until(world, &format!("bootkube start --asset-dir {ASSETS}"), phase)
 }
 
-/// A command that says what phase it is in, as soon as that is `phase`.
+/// A command that reports its phases, as soon as it is in `phase`.
 pub fn run_until(world: &World, command: &str, phase: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
     let script = format!("echo $$ >/run/start.pid; exec {command}");
     let mut child = world.n1().spawn(&["bash", "-c", &script]).unwrap();

@@ -7,12 +7,12 @@ use serde_json::Value;
 /// Users of the rendered kubeconfigs and of Kubernetes itself.
 const SYSTEM: [&str; 4] =
     ["system:apiserver", "system:kube-controller-manager", "system:kube-proxy", "system:kube-scheduler"];
-/// Programs that the administrator's kubeconfig is given to: ours, and the bootstrap pods that
-/// stand in for their own identities.
+/// Programs that use the administrator's kubeconfig: bootkube, and the bootstrap pods, which have
+/// no identity of their own.
 const ADMINISTRATORS: [&str; 3] = ["bootkube/", "kube-controller-manager/", "kube-scheduler/"];
 
-/// Requests that changed something, counted by user and program. Refused ones, as of a kubelet
-/// whose token does not exist yet, do not count.
+/// Requests that changed something, counted by user and program. Refused requests do not count,
+/// such as those of a kubelet whose token does not exist yet.
 pub fn writers(log: &str) -> BTreeMap<(String, String), usize> {
     let mut writers = BTreeMap::new();
     for line in log.lines() {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::power::Outage;
 use crate::world::{World, record};
 
-/// Boots of each kind, by turns.
+/// Boots of each kind, in turns.
 const ROUNDS: usize = 3;
 const OWN: &str = "kube-system-pod-checkpointer.json";
 /// Seconds from the start of kubelet, by the kernel's clock, until its apiserver is ready.
@@ -44,13 +44,13 @@ fn the_api_is_back_nearly_as_soon_as_an_apiserver_that_is_a_plain_static_pod() {
     record("boot", &json!({"alone": alone, "with agent": with_agent, "ratio": ratio}));
 }
 
-/// Switches the machine on; seconds until kubelet's apiserver is ready.
+/// Switches the machine on. Returns the seconds until kubelet's apiserver is ready.
 fn boot(world: &World) -> f64 {
     world.n1().power_on().unwrap();
     world.shell(MEASURE).trim().parse().unwrap()
 }
 
-/// On the disk of a machine that is off: the bootstrap apiserver takes the agent's place.
+/// Writes the bootstrap apiserver to the disk of a machine that is off, in place of the agent.
 fn leave_alone(world: &World) {
     on_disk(
         world,
@@ -68,7 +68,8 @@ fn put_back(world: &World) {
     );
 }
 
-/// Runs a script in /etc/kubernetes of a machine that is off; its absolute paths are the machine's.
+/// Runs a script in /etc/kubernetes of a machine that is off. Absolute paths in it are the
+/// machine's.
 fn on_disk(world: &World, script: &str) {
     let root = world.n1().path("/");
     let script = script.replace(" /", &format!(" {}", root.display()));
@@ -77,8 +78,8 @@ fn on_disk(world: &World, script: &str) {
     assert!(status.success(), "{script}");
 }
 
-/// The state of a machine that hung for ten minutes before it lost its power: leaders and kubelet
-/// are frozen, and their leases and conditions are old.
+/// The disk of a machine that hung for ten minutes before it lost power: leaders and kubelet are
+/// frozen, and their leases and conditions are old.
 pub fn grow_old(world: &World) {
     world.shell(
         "for one in kubelet kube-controller-manager kube-scheduler; do pkill -STOP -f \"^$one \"; done",

@@ -1,9 +1,9 @@
-//! What keeps a cluster from coming up: one cause after the other is made on one machine, and its
-//! message is read.
+//! What keeps a cluster from coming up. The test makes one cause after the other on one machine,
+//! and reads the message.
 //!
-//! Preflight finds most causes before anything is touched. `start` names these, with their check
-//! ignored, and the others while it waits, within 15 s of the cause. At the end every message is
-//! compared with every cause: none reads as that of another.
+//! Preflight finds most causes before anything is touched. With the check ignored `start` names
+//! these too, and it names the others while it waits, within 15 s of the cause. At the end every
+//! message is compared with every cause, so that no message can be read as that of another cause.
 
 use k8s_openapi::jiff::Timestamp;
 use lab::cluster::{ASSETS, CONFIG, MAY_RESTART_KUBELET};
@@ -17,14 +17,14 @@ const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// Where assets with a flaw are.
 const FLAWED: &str = "/opt/bootkube/flawed";
 const EVENTS: &str = "/run/events.jsonl";
-/// Seconds within which a cause is named: from the beginning of the wait or, where the cause comes
-/// later, from the time that the API has recorded for it. The time a busy machine needs to get
-/// there does not count.
+/// Seconds within which `start` names a cause. They begin with the wait or, if the cause comes
+/// later, at the time that the API has recorded for it. So the time that a busy machine needs to
+/// get there does not count.
 const PROMPT: f64 = 15.0;
-/// Nothing resolves it; the apiserver's certificate names it.
+/// A host name that does not resolve, but is in the apiserver's certificate.
 const NOWHERE: &str = "api.nowhere.test";
 
-/// Words of the message of each cause, in their order. No other cause's message has them all.
+/// Words in the message of each cause, in order. No message of another cause has them all.
 const CAUSES: [(&str, &[&str]); 17] = [
     ("image missing", &["image ", " is not on this machine"]),
     ("etcd down", &["etcd at https://", ":2399 does not answer"]),
@@ -59,7 +59,7 @@ const CAUSES: [(&str, &[&str]); 17] = [
 struct Told(Vec<(&'static str, String)>);
 
 impl Told {
-    /// Keeps a message, which must have the words of its cause.
+    /// Keeps a message. It must have the words of its cause.
     fn add(&mut self, cause: &'static str, message: String) {
         let (_, words) = CAUSES.iter().find(|(name, _)| *name == cause).unwrap();
         assert!(has_all(&message, words), "{cause}: {message}");
@@ -115,13 +115,13 @@ fn matrix(told: &Told) {
     }
 }
 
-/// Assets with a flaw that `script`, run among them, makes.
+/// Assets that `script`, run in their folder, has damaged.
 fn flawed(world: &World, script: &str) {
     world.shell(&format!("rm -rf {FLAWED} && cp -r {ASSETS} {FLAWED} && cd {FLAWED} && {script}"));
 }
 
-/// The message of a `start` that refuses to begin with this exit code; it must have touched
-/// nothing.
+/// The message of a `start` that refuses to begin with this exit code. It must not have touched
+/// anything.
 fn refused(world: &World, assets: &str, code: i32) -> String {
     refused_by(world, &["--asset-dir", assets], code)
 }
@@ -135,7 +135,7 @@ fn refused_by(world: &World, flags: &[&str], code: i32) -> String {
     said
 }
 
-/// The obstacle that `start`, with a check ignored, names in `phase`: as an event in good time, and
+/// The obstacle that `start` names in `phase` although a check is ignored: as an event in time, and
 /// in its message when the phase times out.
 fn blocked(world: &World, assets: &str, ignored: &str, phase: &str) -> String {
     let flags = ["--asset-dir", assets, "--ignore-preflight", ignored];
@@ -146,7 +146,7 @@ fn blocked_by(world: &World, flags: &[&str], phase: &str) -> String {
     blocked_since(world, flags, phase, "15s", || Timestamp::UNIX_EPOCH)
 }
 
-/// The same of a cause that comes only in the course of the phase: `moment` says when.
+/// The same for a cause that comes during the phase: `moment` says when.
 fn blocked_late(world: &World, flags: &[&str], phase: &str, moment: impl FnOnce() -> Timestamp) -> String {
     blocked_since(world, flags, phase, "40s", moment)
 }
@@ -184,14 +184,13 @@ fn time_of(text: &Value) -> Timestamp {
     text.as_str().unwrap().parse().unwrap()
 }
 
-/// Takes away what a failed start left, and waits until an apiserver that finds no etcd has given
-/// up.
+/// Removes what a failed start left, and waits until an apiserver that finds no etcd has ended.
 fn clean(world: &World) {
     world.shell(&format!("rm -rf {MANIFESTS}/bootstrap-* /etc/kubernetes/bootstrap-secrets"));
     world.shell("for n in $(seq 400); do ss -Hltn 'sport = :6443' | grep -q . || break; sleep 0.1; done");
 }
 
-/// The cure in the message about a pod of an earlier file. Process 1 starts kubelet again.
+/// Runs the command that the message names. Process 1 starts kubelet again.
 fn restart_kubelet(world: &World) {
     world.shell(RESTART_KUBELET);
     world.shell(HEALTHY);
@@ -257,7 +256,7 @@ fn seen_before(world: &World, checks: &mut Checks, told: &mut Told) {
 const NO_IMAGE: &str = "sed -i -E 's,image: .*,image: example.test/none:1\\n    imagePullPolicy: Never,; /imagePullPolicy: IfNot/d' \
     bootstrap-manifests/bootstrap-apiserver.yaml";
 
-/// The same with their checks ignored: `start` begins, waits and finds out.
+/// The same causes with their checks ignored: `start` begins, waits and finds them.
 fn seen_while_waiting(world: &World, checks: &mut Checks, told: &mut Told) {
     checks.that("a wait names an etcd that is down", || {
         flawed(world, "sed -i s/:2379/:2399/ bootstrap-manifests/bootstrap-apiserver.yaml");
@@ -285,8 +284,7 @@ fn seen_while_waiting(world: &World, checks: &mut Checks, told: &mut Told) {
     });
 }
 
-/// Causes that are there only when the API is. The bootstrap control plane stays from one to the
-/// next.
+/// Causes that exist only while the API does. The bootstrap control plane stays between them.
 fn seen_late(world: &World, checks: &mut Checks, told: &mut Told) {
     checks.that("kubelet's certificate request that is never approved is named, and the cure helps", || {
         flawed(world, "rm manifests/csr-approver-role-binding.yaml");

@@ -1,7 +1,7 @@
-//! Named sentences that hold or do not.
+//! Named sentences, each of which holds or does not.
 //!
-//! A sentence that fails takes no other with it. Only where later sentences build on it
-//! ([`Checks::need`]) are those not looked at, and the report says because of which.
+//! A sentence that fails does not keep the next ones from being checked. Only if they build on it
+//! ([`Checks::need`]) are they not looked at, and the report says because of which.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,24 +9,24 @@ use std::time::{Duration, Instant};
 
 use crate::world::World;
 
-/// What was looked at.
+/// The sentences checked so far.
 #[derive(Default)]
 pub struct Checks {
     failed: Vec<String>,
     not_looked_at: Vec<&'static str>,
-    /// The sentence on which all later ones build, and which does not hold.
+    /// A sentence on which all later ones build, and which does not hold.
     missing: Option<&'static str>,
     is_finished: bool,
 }
 
 impl Checks {
-    /// Looks whether `sentence` holds; `look` panics if it does not.
+    /// Checks that `sentence` holds; `look` panics if it does not.
     pub fn that(&mut self, sentence: &'static str, look: impl FnOnce()) {
         self.look(sentence, look);
     }
 
-    /// The same for a sentence on which all later ones build: if it does not hold, these are not
-    /// looked at.
+    /// The same for a sentence on which all later ones build: if it does not hold, they are not
+    /// checked.
     pub fn need<T>(&mut self, sentence: &'static str, act: impl FnOnce() -> T) -> Option<T> {
         let is_first = self.missing.is_none();
         let result = self.look(sentence, act);
@@ -74,8 +74,8 @@ impl Drop for Checks {
     }
 }
 
-/// A cluster on which sentences are checked one after the other. One that a failed sentence has
-/// left behind is not trusted: it is dumped and taken away, and the next sentence gets a new one.
+/// A cluster on which sentences are checked one after the other. After a failed sentence it may be
+/// damaged, so it is dumped and removed, and the next sentence gets a new one.
 pub struct Shared<F> {
     make: F,
     world: Option<World>,
@@ -88,12 +88,12 @@ impl<F: Fn(usize) -> World> Shared<F> {
         Self { make, world: None, made: 0 }
     }
 
-    /// Begins with a cluster that is there.
+    /// Begins with an existing cluster.
     pub fn with(world: World, make: F) -> Self {
         Self { make, world: Some(world), made: 1 }
     }
 
-    /// Looks whether `sentence` holds on the cluster.
+    /// Checks that `sentence` holds on the cluster.
     pub fn that(&mut self, checks: &mut Checks, sentence: &'static str, look: impl FnOnce(&World)) {
         let world = self.world.take().or_else(|| {
             self.made += 1;
@@ -102,18 +102,18 @@ impl<F: Fn(usize) -> World> Shared<F> {
         self.world = world.and_then(|world| {
             checks.look(sentence, || {
                 look(&world);
-                world // a panic drops it here, which makes the dump
+                world // after a panic it is dropped here, and dumped
             })
         });
     }
 }
 
-/// How many times slower a machine may be that has other things to do. What is promised in seconds
-/// is asserted where it is measured, not here.
+/// How many times slower a machine may be that does other work too. Promises in seconds are checked
+/// where they are measured, not here.
 const SLOWER: u64 = 3;
 
-/// Waits until `look` has no objection: about `seconds` on an otherwise idle machine. A panic is an
-/// objection too, since an API that changes hands may refuse a request.
+/// Waits until `look` has no objection: about `seconds` on an otherwise idle machine. A panic
+/// counts as an objection, because a request may fail while the control plane changes hands.
 pub fn eventually(seconds: u64, mut look: impl FnMut() -> Result<(), String>) {
     let deadline = Instant::now() + Duration::from_secs(seconds * SLOWER);
     let mut looked = || catch_unwind(AssertUnwindSafe(&mut look)).unwrap_or_else(|panic| Err(message(panic)));

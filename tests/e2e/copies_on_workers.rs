@@ -9,8 +9,8 @@ use serde_json::json;
 use crate::checks::{Checks, eventually};
 use crate::world::World;
 
-/// A pod of every machine but the controller, with everything that needs no Role: the Node
-/// authorizer allows it.
+/// A pod of every machine but the controller, with everything that the Node authorizer allows
+/// without a Role.
 const WEB: &str = r#"
 apiVersion: v1
 kind: Namespace
@@ -53,7 +53,7 @@ spec:
           command: [/bin/sh, -c, "grep xyzzy /word/word && grep blue /settings/colour && exec sleep 1000000"]
           volumeMounts: [{name: word, mountPath: /word}, {name: settings, mountPath: /settings}]
 "#;
-/// What is in kubelet's folder there when all is well.
+/// The files in kubelet's folder there when all is well.
 const WELL: &str = "kube-system-pod-checkpointer-worker.json\n";
 const KUBELET: &str = "kubectl --kubeconfig=/var/lib/kubelet/kubeconfig";
 
@@ -131,7 +131,7 @@ fn kept_and_ready(world: &World, worker: &Machine) -> Result<(), String> {
     (is_kept && are_ready).then_some(()).ok_or(format!("{list}\n{pods}"))
 }
 
-/// What kubelet's certificate can do, which is all that the agent has.
+/// What kubelet's certificate may do; the agent has no other.
 fn bounded(worker: &Machine) {
     for secret in ["kube-controller-manager", "kube-apiserver", "pod-checkpointer"] {
         let said = shell(worker, &format!("{KUBELET} -n kube-system get secret {secret} 2>&1 || true"));

@@ -40,7 +40,7 @@ fn a_dry_run_foresees_exactly_the_acts_of_the_run_that_follows() {
     checks.finish();
 }
 
-/// Whether no check of the machine fails: kubelet has only just started.
+/// Whether no check of the machine fails. Kubelet has just started, and may not be ready yet.
 fn is_ready(world: &World) -> Result<(), String> {
     let acts = foreseen(&dry_run(world));
     acts.into_iter().find(|(_, act, _)| act == "fail").map_or(Ok(()), |(.., check)| Err(check))

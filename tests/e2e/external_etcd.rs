@@ -104,7 +104,7 @@ fn second_machine(world: &World, checks: &mut Checks) {
     });
 }
 
-/// A Deployment without what a Deployment needs.
+/// A Deployment without the fields that a Deployment needs.
 const REFUSED: &str = "
 apiVersion: apps/v1
 kind: Deployment
@@ -112,7 +112,7 @@ metadata: {name: refused, namespace: default}
 spec: {template: {spec: {containers: [{name: none, image: none}]}}}
 ";
 
-/// Only /etc/kubernetes can be written to, and what is to hold the report.
+/// `start` from the image, with write access only to /etc/kubernetes and the folder of the report.
 const FROM_IMAGE: &str = "ctr -n k8s.io run --rm --net-host --read-only
     --mount type=bind,src=/opt/bootkube/assets,dst=/assets,options=rbind:ro
     --mount type=bind,src=/etc/kubernetes,dst=/etc/kubernetes,options=rbind:rw

@@ -1,6 +1,6 @@
-//! Faults of a machine while `start` works on it. `start` succeeds all the same; or it fails with
-//! an error that names the fault, and succeeds when it is run again without it. Either way the
-//! cluster is then the same as an undisturbed one.
+//! Faults of a machine while `start` works on it. Either `start` succeeds all the same, or it fails
+//! with an error that names the fault, and succeeds when it is run again without the fault. In both
+//! cases the cluster is then the same as an undisturbed one.
 
 use std::fmt;
 use std::process::Output;
@@ -13,7 +13,7 @@ use crate::world::World;
 /// A fault: a row of [`FAULTS`].
 pub struct Fault {
     name: &'static str,
-    /// The phase at whose beginning it happens; none: before start.
+    /// The phase at whose beginning the fault happens. None: before `start`.
     phase: Option<&'static str>,
     /// A script that causes it.
     cause: &'static str,
@@ -38,11 +38,11 @@ const WAIT_API: Option<&str> = Some("wait for the API");
 const WAIT_SELF_HOSTED: Option<&str> = Some("wait for the self-hosted control plane");
 const MOMENT: Duration = Duration::ZERO;
 const SECONDS_20: Duration = Duration::from_secs(20);
-/// Process 1 of a machine starts a service again unless its script is away.
+/// Process 1 of a machine restarts a service unless its script is missing.
 const KUBELET_GOES: &str = "mv /etc/lab/services/kubelet /root/kubelet.service; pkill -KILL -x kubelet";
 const KUBELET_COMES: &str = "mv /root/kubelet.service /etc/lab/services/kubelet";
 
-/// All of them.
+/// All faults.
 pub const FAULTS: &[Fault] = &[
     Fault {
         name: "kubelet is killed before it runs the bootstrap apiserver, and comes back after 20 s",
@@ -173,7 +173,7 @@ pub const FAULTS: &[Fault] = &[
     },
 ];
 
-/// Kubelet would go on watching the folder below.
+/// A running kubelet would watch the folder below the mount, so it is stopped meanwhile.
 const SMALL_DISK: &str = "
     mv /etc/lab/services/kubelet /root/kubelet.service; pkill -KILL -x kubelet
     cp -a /etc/kubernetes /root/kubernetes
@@ -184,7 +184,7 @@ const SMALL_DISK: &str = "
 ";
 /// The message of a write to a full disk.
 const FULL: &str = "No space left on device";
-/// Room for one write more.
+/// Makes room for one more write.
 const GROW: &str =
     "mount -o remount,size=$(($(df -k --output=size /etc/kubernetes | tail -1) + 4))k /etc/kubernetes";
 
@@ -224,8 +224,8 @@ fn disturbed(world: &World, fault: &Fault, phase: &str) -> Output {
     running.finish()
 }
 
-/// The disk grows by a page after every failure, so that `start` gets one write further each time,
-/// until it has written everything and waits for the agent, which has not.
+/// The disk grows by a page after every failure, so that each `start` gets one write further, until
+/// it has written everything. It then waits for the agent, which has not.
 fn at_each_write(world: &World, fault: &Fault) {
     let begun = Instant::now();
     loop {

@@ -48,8 +48,8 @@ fn waits_for_the_agent(world: &World) {
     unnoticed(&answered);
 }
 
-/// User nobody tries to hold every lock of bootkube while the apiserver is rolled out and `start`
-/// runs again.
+/// A process of user `nobody` tries to hold every lock of bootkube while the apiserver is rolled
+/// out and `start` runs again.
 fn nobody_interferes(world: &World) {
     let before = names(world);
     let shared = "/etc/kubernetes/checkpoint-secrets";
@@ -98,8 +98,8 @@ fn bad_edit(world: &World, name: &str, edit: &Value) {
     unnoticed(&answered);
 }
 
-/// Before the older one is told to end: the controller manager, which would delete its pod, is
-/// stopped meanwhile.
+/// The newer apiserver dies before kubelet ends the older one: the controller manager, which would
+/// delete the older pod, is stopped meanwhile.
 fn newer_dies(world: &World) {
     let before = names(world);
     let answered = with_traffic(world, "newer-dies", || {
@@ -183,8 +183,8 @@ fn etcd_servers(world: &World, value: &str) -> Value {
     json!([{"op": "replace", "path": path, "value": format!("--etcd-servers={value}")}])
 }
 
-/// Waits until the rollout is complete and one apiserver is left, Ready and none of `before`. The
-/// API may be away meanwhile.
+/// Waits until the rollout is complete, and one apiserver is left that is Ready and not among
+/// `before`. The API may be away meanwhile.
 fn settled(world: &World, before: &[String]) {
     let words =
         ["kubectl", "-n", "kube-system", "rollout", "status", "--timeout=1s", "daemonset/kube-apiserver"];
@@ -212,7 +212,7 @@ fn controller_manager(world: &World, signal: &str) {
     world.shell(&format!("pkill -{signal} -f '^kube-controller-manager '"));
 }
 
-/// `oldest` or `newest` of this machine: processes of its own PID namespace alone.
+/// `oldest` or `newest` process of this machine: `pgrep` is limited to its PID namespace.
 fn kill_apiserver(world: &World, which: &str) {
     let flag = if which == "oldest" { "-o" } else { "-n" };
     world.shell(&format!("pkill -KILL {flag} -f '^kube-apiserver '"));

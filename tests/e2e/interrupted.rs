@@ -143,13 +143,13 @@ fn what_was_placed_can_be_taken_away_again() {
     checks.finish();
 }
 
-/// A bootstrap that was cut off, and whose journal was removed.
+/// A bootstrap that was cut off, and whose journal is lost.
 fn without_journal(world: &World, before: &str) {
     let mut running = Running::start(world, &[]);
     assert!(running.reach(&Moment::Within("wait for the API".into(), Duration::ZERO)));
     running.signal(Signal::KILL);
     running.finish();
-    world.shell(&format!("rm {JOURNAL} /etc/kubernetes/bootkube.lock")); // who was killed leaves its name
+    world.shell(&format!("rm {JOURNAL} /etc/kubernetes/bootkube.lock")); // a killed command leaves its lock file
     let placed = files(world);
     let blind = world.shell("bootkube reset --yes");
     for words in
@@ -213,7 +213,7 @@ pub enum Cut {
     Container(Moment),
 }
 
-/// An undisturbed cluster.
+/// An undisturbed cluster, to compare with.
 pub struct Reference {
     /// The name of the lab, from which addresses derive.
     lab: &'static str,
@@ -223,7 +223,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Renders it in a `lab`; `start` starts it and returns the journal of that.
+    /// Renders a cluster in a `lab`, runs `start`, and returns the journal of that.
     fn make(lab: &'static str, start: impl FnOnce(&World) -> Vec<Value>) -> Self {
         let world = World::up(lab, 1, |_| json!({}));
         world.render_and_join();
@@ -234,7 +234,7 @@ impl Reference {
         Self { lab, assets, snapshot, journal }
     }
 
-    /// A new machine of the same name with the same assets, whose kubelet has joined.
+    /// A new machine of the same name with the same assets, and with a kubelet that has joined.
     pub fn world(&self) -> World {
         let world = World::up(self.lab, 1, |_| json!({}));
         copy(&self.assets, &world.n1().path(ASSETS));
@@ -242,7 +242,7 @@ impl Reference {
         world
     }
 
-    /// Waits until `world` is the same.
+    /// Waits until `world` equals it.
     pub fn compare(&self, world: &World) {
         eventually(90, || match Snapshot::of(world)?.difference(&self.snapshot) {
             None => Ok(()),
@@ -304,7 +304,7 @@ impl Reference {
     }
 }
 
-/// As a wrapper runs it: what it may write to is /etc/kubernetes.
+/// `start` in a container that can write only to /etc/kubernetes.
 const IN_CONTAINER: &str = "ctr -n k8s.io run --rm --net-host --read-only \
     --mount type=bind,src=/opt/bootkube/assets,dst=/assets,options=rbind:ro \
     --mount type=bind,src=/etc/kubernetes,dst=/etc/kubernetes,options=rbind:rw \
@@ -340,7 +340,7 @@ fn two_starts(world: &World) {
     }
 }
 
-/// Waits until the cluster does not change any more.
+/// Waits until the cluster has stopped changing.
 fn settled(world: &World) -> Snapshot {
     let mut last = Snapshot::of(world).unwrap();
     eventually(120, || {
@@ -378,7 +378,7 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
     assert!(copied.success());
 }
 
-/// The number of today, or `BOOTKUBE_SEED`.
+/// The number of the day, or `BOOTKUBE_SEED`.
 pub fn seed() -> u64 {
     let today = || u64::try_from(Timestamp::now().as_second() / 86_400).unwrap();
     let seed = std::env::var("BOOTKUBE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(today);
@@ -386,11 +386,11 @@ pub fn seed() -> u64 {
     seed
 }
 
-/// `count` of them, which a seed chooses: consecutive seeds choose others, and in time all.
+/// Chooses `count` of them by a seed. Consecutive seeds choose others, and in time all of them.
 pub fn sample<T>(cases: &[T], seed: u64, count: usize) -> impl Iterator<Item = &T> {
     let all = cases.len();
     let first = usize::try_from(seed).unwrap_or_default().wrapping_mul(count) % all;
-    // A stride that shares no factor with their number visits all of them.
+    // A stride that has no factor in common with their number reaches all of them.
     let stride = (all / 3 + 1..).find(|stride| gcd(*stride, all) == 1).unwrap_or(1);
     (0..count).map(move |index| &cases[(first + index) * stride % all])
 }

@@ -11,7 +11,7 @@ use crate::checks::eventually;
 use crate::client::client;
 use crate::world::World;
 
-/// For how long the agent's first certificate is valid: longer than `start` takes, shorter than the
+/// How long the agent's first certificate is valid: longer than `start` takes, and shorter than the
 /// rest of the test.
 const LEFT: Duration = Duration::from_secs(75);
 const AGENT: &str = "bootkube-agent";
@@ -46,7 +46,7 @@ pub fn has_another_certificate(world: &World, end: OffsetDateTime) {
     eventually(60, || {
         let kubeconfig = format!("{ASSETS}/auth/kubeconfig");
         let status = world.n1().exec(&["bootkube", "status", "--kubeconfig", &kubeconfig]).unwrap();
-        let status = String::from_utf8(status.stdout).unwrap(); // what else is not well after a power cut is not of interest
+        let status = String::from_utf8(status.stdout).unwrap(); // other findings after a power cut do not matter here
         let of_agent: Vec<&str> = status.lines().filter(|line| line.starts_with(AGENT)).collect();
         let sources = ["Secret pod-checkpointer", "by the agent itself"];
         let is_of =
@@ -96,7 +96,7 @@ spec:
 "#;
 
 /// A pod of another namespace is not kept while the agent may not read its Secret, and the agent's
-/// pod says how to allow that; then it is kept, and its copy goes with its Deployment.
+/// pod says how to allow that. Then it is kept, and its copy goes with its Deployment.
 pub fn keeps_other_namespaces(world: &World) {
     world.apply(PROD);
     let mut allow = String::new();

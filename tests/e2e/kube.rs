@@ -25,7 +25,7 @@ pub struct Pod {
     pub node: String,
     /// `Kind/name` of the workload at the end of its owners.
     pub owner: String,
-    /// Whether its condition says so.
+    /// Whether it is Ready.
     pub ready: bool,
     /// Command lines of its containers.
     pub words: Vec<String>,
@@ -126,7 +126,7 @@ impl Pod {
     }
 }
 
-/// kubectl on a machine, where the API may be away.
+/// kubectl on a machine. The API may be away.
 pub fn try_kubectl(machine: &Machine, words: &[&str]) -> Result<String, String> {
     let words = [&["kubectl", "--request-timeout=5s"], words].concat();
     let output = machine.exec(&words).map_err(|error| error.to_string())?;
@@ -136,7 +136,7 @@ pub fn try_kubectl(machine: &Machine, words: &[&str]) -> Result<String, String> 
     }
 }
 
-/// The end of the chain: a Deployment, where the owner is its ReplicaSet.
+/// The last owner in the chain: a Deployment, if the owner is its ReplicaSet.
 fn owner(object: &Value, sets: &Value) -> String {
     let owner = &object["metadata"]["ownerReferences"][0];
     let (kind, name) =

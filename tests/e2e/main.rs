@@ -1,8 +1,8 @@
-//! End to end: clusters on machines of the lab, made as a user makes them, and held against what a
-//! user is promised.
+//! End to end: clusters on machines of the lab, made as a user makes them, and checked against what
+//! bootkube promises.
 //!
-//! A cluster costs half a minute, so a test checks many sentences on it ([`checks`]); each is
-//! named, and a failure says which one does not hold. Two tests run at once, but those below
+//! A cluster costs half a minute, so a test checks many sentences on it ([`checks`]). Each has a
+//! name, and a failure names those that do not hold. Two tests run at once, but those below
 //! [`without_others`] run alone. Figures go to `target/e2e/`.
 
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test, with its place")]

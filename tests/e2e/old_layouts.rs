@@ -1,9 +1,8 @@
 //! Asset directories that other tools wrote: those of v0.14 and of Typhoon v1.15 pivot as they are,
 //! and those without a self-hosted control plane are refused before anything is touched. The trees
 //! are made here, with present images and flags.
-//!
-//! Their two apiservers cannot share the port, so each of these pivots has a gap, which is
-//! announced, ends by itself, and is undone where the self-hosted apiserver does not take the port.
+//! Their two apiservers cannot share the port, so each of these pivots has a gap. `start` announces
+//! it. If the self-hosted apiserver does not take the port, the bootstrap one is put back.
 
 mod pki;
 mod tree;
@@ -22,7 +21,7 @@ use tree::Tree;
 
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 const SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
-/// As wrappers started v0.14: with nothing but the directory.
+/// As wrappers called v0.14: with the directory as the only flag.
 const START: [&str; 4] = ["bootkube", "start", "--asset-dir", ASSETS];
 
 #[test]
@@ -47,7 +46,7 @@ fn a_directory_of_typhoon_v1_15_pivots_and_a_gap_that_does_not_end_is_undone() {
     let tree = typhoon::tree("n1", n1.ip());
     tree.write(&n1);
     world.cluster.start_etcd().unwrap();
-    // Its kubelets have a certificate, so there is nothing to ask a token for.
+    // Its kubelets have a certificate, so the API need not know a token.
     n1.write("/var/lib/kubelet/kubeconfig", &tree.0["auth/kubeconfig-kubelet"], 0o600).unwrap();
     world.cluster.join(&n1).unwrap();
     let mut checks = Checks::default();
@@ -67,7 +66,7 @@ fn a_directory_of_typhoon_v1_15_pivots_and_a_gap_that_does_not_end_is_undone() {
     checks.finish();
 }
 
-/// Runs `start`, while every file that it places is copied to /srv/seen.
+/// Runs `start`, and meanwhile copies every file that it places to /srv/seen.
 fn watched(world: &World, words: &[&str]) -> Started {
     const COPY: &str = "rm -rf /srv/seen /run/seen-enough; mkdir /srv/seen; until [ -e /run/seen-enough ]; do \
         cp -rn /etc/kubernetes/manifests /etc/kubernetes/bootstrap-secrets /srv/seen/ 2>/dev/null; sleep 0.1; done";
@@ -145,8 +144,8 @@ fn beside_manifests(world: &World) {
     }
 }
 
-/// The self-hosted apiserver misses a file that it reads after it has taken the port: no check can
-/// find that earlier.
+/// The self-hosted apiserver lacks a file that it reads only after it has taken the port, so no
+/// check can find that before.
 fn undone(world: &World, tree: &Tree) {
     let good = String::from_utf8(tree.0[typhoon::APISERVER].clone()).unwrap();
     let bad = good.replace("/secrets/etcd-client.crt", "/secrets/missing.crt");
@@ -165,8 +164,8 @@ fn undone(world: &World, tree: &Tree) {
     record("old-undone", &json!({"seconds": begun.elapsed().as_secs_f64()}));
 }
 
-/// Layouts that are not self-hosted: by which files each is recognised, and the reason that is
-/// given.
+/// Layouts that are not self-hosted: the files by which each is recognised, and the reason that
+/// `start` gives.
 fn refused(world: &World, checks: &mut Checks) {
     const AUTH: &str = "auth/kubeconfig";
     const POD: &str = "static-manifests/kube-apiserver.yaml";

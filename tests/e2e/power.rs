@@ -1,7 +1,7 @@
 //! What brings a self-hosted control plane back: after a power cut, after its pods were deleted,
 //! after a wrong edit.
 //!
-//! A power cut ends every process of the machine at once; nothing is done by hand after it.
+//! A power cut ends every process of the machine at once. After it the test does nothing by hand.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -126,7 +126,7 @@ fn bad_edits_are_survived_and_undone_and_copies_end_with_the_agent() {
 #[ignore = "takes a quarter of an hour: make soak"]
 fn ten_power_cuts_in_a_row_are_survived() {
     let world = World::alone("e2e-power-soak", 1, |_| json!({})).started();
-    // At once, after half a minute, and with conditions and leases of long ago.
+    // At once, after half a minute, and with conditions and leases that are ten minutes old.
     let figures: Vec<Value> =
         (0..10).map(|round| power_cut(&world, Duration::from_secs(round % 3 * 10))).collect();
     record("ten-power-cuts", &json!(figures));
@@ -153,14 +153,14 @@ fn a_power_cut_in_any_phase_of_start_is_survived_by_running_it_again() {
     checks.finish();
 }
 
-/// Cuts the power for `off`, and waits until the control plane is what it was, without a copy; how
-/// long that took.
+/// Cuts the power for `off`, and waits until the control plane is as before, without an active
+/// copy. Returns how long that took.
 fn power_cut(world: &World, off: Duration) -> Value {
     Outage::begin(world, off).end(world)
 }
 
-/// The same under load: of the administrator from the first answer on, of all clients once every
-/// pod is Ready and the copies go.
+/// The same with clients: the administrator from the first answer on, and all clients once every
+/// pod is Ready and the copies end.
 fn watched_power_cut(world: &World) -> (Value, Vec<Answered>) {
     let outage = Outage::begin(world, Duration::ZERO);
     let boot = Traffic::of_admin(world, "boot");
@@ -193,25 +193,25 @@ impl Outage {
         Self { cut, on, api: on.elapsed().as_secs_f64() }
     }
 
-    /// One that began at `cut`; the API answers again.
+    /// A power cut at `cut`, after which the API answers again.
     pub fn over(cut: Timestamp) -> Self {
         Self { cut, on: Instant::now(), api: 0.0 }
     }
 
-    /// Waits until all is as it was, without a copy; how long that took.
+    /// Waits until all is as before, without an active copy. Returns how long that took.
     pub fn end(self, world: &World) -> Value {
         let Self { cut, on, api } = self;
         eventually(120, || is_well(world, cut));
         let ready = on.elapsed().as_secs_f64();
         eventually(60, || no_copy(world));
-        // A process ends some seconds after its file is gone.
+        // A process ends some seconds after its file was removed.
         eventually(60, || world.apiservers(1));
         json!({"api": api, "ready": ready, "settled": on.elapsed().as_secs_f64()})
     }
 }
 
 /// Each workload of the control plane has a pod that is Ready and whose containers started after
-/// `since`: what the API reports of before is no evidence.
+/// `since`. What the API reports of earlier ones is no evidence.
 fn is_well(world: &World, since: Timestamp) -> Result<(), String> {
     let pods = world.try_kubectl(&["get", "pods", "-n", "kube-system", "-o", "json"])?;
     ready_since(&serde_json::from_str(&pods).map_err(|error| error.to_string())?, since, None)
@@ -252,7 +252,7 @@ fn private(world: &World) {
     assert!(count.trim().parse::<usize>().unwrap() > 10, "{count}");
 }
 
-/// Deletes the pods of workloads; seconds until all is well again.
+/// Deletes the pods of workloads. Returns the seconds until all is well again.
 fn deleted(world: &World, names: &[&str]) -> f64 {
     let selector = format!("k8s-app in ({})", names.join(","));
     let (begun, since) = (Instant::now(), Timestamp::now());
@@ -309,8 +309,8 @@ fn deleted_without_kubelet(world: &World) -> f64 {
     back(world, &["kube-apiserver"], begun, since)
 }
 
-/// A bad edit of the apiserver, and a power cut while it is there: what served before it serves
-/// after it, so that it can be undone.
+/// A bad edit of the apiserver, and a power cut before it is undone. What served before the power
+/// cut serves after it, so that the edit can be undone.
 fn survive(world: &World, edit: impl FnOnce(), undo: impl FnOnce()) {
     let before = copies(world)["kube-apiserver"]["kept"]["revision"].clone();
     edit();
@@ -330,8 +330,8 @@ fn survive(world: &World, edit: impl FnOnce(), undo: impl FnOnce()) {
     eventually(90, || no_copy(world));
 }
 
-/// The apiserver whose certificate no client trusts listens beside the copy, and kubelet's probes
-/// find it ready. Still all connections go to the copy.
+/// The apiserver with a certificate that no client trusts listens beside the copy, and kubelet's
+/// probes find it ready. Still all connections go to the copy.
 fn stays_believed(world: &World) {
     eventually(60, || world.apiservers(2));
     for _ in 0..40 {
@@ -353,7 +353,7 @@ fn undo(world: &World) {
     world.kubectl(&["-n", "kube-system", "rollout", "undo", APISERVER]);
 }
 
-/// Every key that was rendered, in the forms that a log could have it.
+/// Every key that was rendered, in each form in which a log could have it.
 fn no_secret_in_logs(world: &World) {
     let script = "
         cd /opt/bootkube/assets/tls && for key in $(find . -name '*.key'); do

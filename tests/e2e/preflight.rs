@@ -1,5 +1,5 @@
-//! Each obstacle is named on a machine that is otherwise ready; then `start`, and `status` of the
-//! cluster that it made.
+//! Preflight names each obstacle on a machine that is otherwise ready. Then `start` runs, and
+//! `status` of the cluster that it made.
 
 use std::process::Command;
 
@@ -95,7 +95,7 @@ fn failed(report: &Value) -> Vec<&str> {
     with_result(report, "fail")
 }
 
-/// What and why of a check's problems.
+/// Object and reason of a check's problems.
 fn problem(report: &Value, name: &str) -> String {
     let checks = report["checks"].as_array().unwrap();
     checks.iter().find(|check| check["name"] == name).unwrap()["problems"].to_string()
@@ -118,7 +118,7 @@ fn ready(world: &World) {
     });
 }
 
-/// As a wrapper runs it: /etc/kubernetes, the assets and the machine's network.
+/// bootkube in a container with /etc/kubernetes, the assets and the machine's network.
 fn from_image(world: &World) {
     let run = "ctr -n k8s.io run --rm --net-host --read-only \
         --mount type=bind,src=/opt/bootkube/assets,dst=/assets,options=rbind:ro \
@@ -130,8 +130,8 @@ fn from_image(world: &World) {
     assert_eq!(failed(&report), [] as [&str; 0]);
 }
 
-/// Certificates of another time. What expired is rendered again after this: all that follows,
-/// `start` and its success among it, is done with the same directory.
+/// Expired certificates, which are rendered again after this. Everything that follows, a successful
+/// `start` included, uses the same directory.
 fn of_another_time(world: &World) {
     const TOMORROW: &str = "/opt/bootkube/tomorrow";
     let config = String::from_utf8(world.n1().read(CONFIG).unwrap()).unwrap();
@@ -142,7 +142,7 @@ fn of_another_time(world: &World) {
         let (rendered, to) = (host.path().join("assets"), world.n1().path(folder));
         render_at(&config, &rendered, then);
         assert!(Command::new("cp").arg("-aT").args([rendered, to]).status().unwrap().success());
-        // Neither runs yet, and neither is waited for.
+        // Neither runs yet, and preflight does not wait for them.
         let words = ["bootkube", "start", "--asset-dir", folder, "--ignore-preflight=kubelet,etcd"];
         let output = world.n1().exec(&words).unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
@@ -197,7 +197,7 @@ pub const RESTART_KUBELET: &str = "
     until new=$(pidof kubelet) && [ \"$new\" != \"$old\" ]; do sleep 0.1; done
 ";
 
-/// Looks while kubelet runs with another value of a field.
+/// Runs preflight while kubelet has another value of a field.
 fn reconfigured(world: &World, field: &str, value: &Value, look: impl FnOnce()) {
     let good = world.n1().read(KUBELET).unwrap();
     let mut config: Value = serde_json::from_slice(&good).unwrap();

@@ -1,6 +1,6 @@
-//! A control plane is lost, and comes back from what is left of it: the etcd that kept running, a
-//! snapshot, or a snapshot in an empty etcd. Secrets are encrypted throughout, and the cluster's
-//! workload keeps running.
+//! A control plane is lost and comes back: from the etcd that kept running, from a snapshot, or
+//! from a snapshot in an empty etcd. Secrets are encrypted throughout, and the cluster's workload
+//! keeps running.
 
 use lab::Cache;
 use lab::cluster::{ASSETS, MAY_RESTART_KUBELET};
@@ -72,7 +72,7 @@ fn a_lost_control_plane_comes_back_from_etcd_or_a_snapshot_with_the_same_keys() 
 
 /// The lab's cluster with encryption at rest.
 fn configuration() -> Value {
-    // A merge patch replaces lists: these are the lab's volumes, and one more.
+    // A merge patch replaces lists, so this has the lab's volumes and one more.
     let volume = |name: &str, path: &str, kind: &str| {
         json!({
             "name": name, "hostPath": path, "mountPath": path, "pathType": kind, "readOnly": kind == "File",
@@ -112,8 +112,8 @@ fn save(world: &World) {
     ));
 }
 
-/// As with a mistyped `kubectl delete`; the API goes with it. The agent first, so that nothing
-/// keeps a copy alive.
+/// Deletes the control plane, as a mistyped `kubectl delete` could. The agent goes first, so that
+/// no copy stays.
 fn delete_control_plane(world: &World) {
     world.kubectl(&["-n", "kube-system", "delete", "daemonset", "pod-checkpointer"]);
     agent_gone(world);
@@ -129,7 +129,7 @@ fn delete_control_plane(world: &World) {
     });
 }
 
-/// The agent's own copy goes last, after a while; it is taken away at once here.
+/// The agent's own copy would end later by itself; the test removes it at once.
 fn agent_gone(world: &World) {
     eventually(60, || {
         world.shell(&format!("rm -f {AGENT_COPY}"));
@@ -147,14 +147,14 @@ fn agent_gone(world: &World) {
     });
 }
 
-/// Nothing is left but etcd, its keys and what the administrator kept.
+/// Leaves nothing but etcd, its keys and what the administrator kept.
 fn lose_machine(world: &World) {
     world.n1().power_cut().unwrap();
     let wipe = |path: &str| match std::fs::remove_dir_all(world.n1().path(path)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{path}: {error}"),
         _ => {}
     };
-    // kubectl of the lab reads auth/kubeconfig.
+    // The lab's kubectl reads auth/kubeconfig.
     for folder in ["tls", "manifests", "bootstrap-manifests", "controller-manifests"] {
         wipe(&format!("{ASSETS}/{folder}"));
     }
@@ -162,7 +162,7 @@ fn lose_machine(world: &World) {
         wipe(&format!("/etc/kubernetes/{folder}"));
     }
     wipe(RECOVERED);
-    // Kubelet has to ask for a certificate again.
+    // Kubelet must ask for a certificate again.
     wipe("/var/lib/kubelet/pki");
     std::fs::remove_file(world.n1().path("/var/lib/kubelet/kubeconfig")).unwrap();
     for entry in std::fs::read_dir(world.n1().path("/etc/kubernetes/manifests")).unwrap() {
@@ -174,7 +174,7 @@ fn lose_machine(world: &World) {
     world.n1().power_on().unwrap();
 }
 
-/// Nothing is left but a snapshot and etcd's keys.
+/// Leaves nothing but a snapshot and etcd's keys.
 fn empty_etcd(world: &World) {
     lose_etcd(world);
     eventually(60, || match world.shell("ss -Hltn sport = :2379").trim() {
@@ -196,7 +196,7 @@ fn lose_etcd(world: &World) {
 fn recover_and_start(world: &World, source: &str) -> Started {
     let options =
         format!("--recovery-dir={RECOVERED} --kubeconfig={KEPT}/kubeconfig --encryption-config={ENCRYPTION}");
-    // A static pod of etcd's may need a moment after a reboot.
+    // etcd's static pod may need a moment after a boot.
     eventually(60, || {
         let output =
             world.n1().exec(&["bash", "-c", &format!("bootkube recover {options} {source}")]).unwrap();
@@ -227,7 +227,7 @@ fn runs_itself(world: &World) {
     world.kubectl(&["delete", "namespace", "proof"]);
 }
 
-/// Which pod it is, and which container of it runs.
+/// UID of the pod, id of its container, and how often that was restarted.
 fn web(world: &World) -> [Value; 3] {
     let pod = world.get(&["pod", "web"]);
     let status = &pod["status"]["containerStatuses"][0];

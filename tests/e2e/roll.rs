@@ -37,7 +37,7 @@ pub fn check(world: &World, checks: &mut Checks) {
             let present = leader(world, SCHEDULER);
             (!present.is_empty() && present != former).then_some(()).ok_or(format!("{present:?} leads"))
         });
-        // It may let go of its lease some moments before it ends.
+        // The process may release its lease some moments before it ends.
         let seconds = led_after(world, SCHEDULER);
         record("next-leader", &json!({"seconds": seconds}));
         assert!(seconds <= 2.0, "{seconds:.2} s");
@@ -48,13 +48,13 @@ pub fn check(world: &World, checks: &mut Checks) {
     });
 }
 
-/// One rollout of the apiserver, for a flag. Seconds until kubectl calls it rolled out.
+/// Rolls the apiserver once, for a flag. Returns the seconds until kubectl calls it rolled out.
 pub fn roll_by_flag(world: &World) -> f64 {
     roll(world, &add_flag(), |pod| pod.words.iter().any(|word| word == FLAG))
 }
 
-/// Three rollouts of the apiserver, for a flag, the image and a Secret, in which no request fails.
-/// Their figures.
+/// Rolls the apiserver three times, for a flag, the image and a Secret. No request may fail.
+/// Returns the figures.
 pub fn unnoticed_rolls(world: &World) -> Value {
     let image = format!("{IMAGE}-again");
     world.shell(&format!("ctr -n k8s.io images tag {IMAGE} {image} >/dev/null"));
@@ -78,16 +78,15 @@ fn replace(path: &str, value: &str) -> Value {
     json!([{"op": "replace", "path": path, "value": value}])
 }
 
-/// A key more in the Secret, and the checksum of it in the template: as `bootkube render` and
-/// `start` do.
+/// Adds a key to the Secret, and its checksum to the template, as `bootkube render` and `start` do.
 fn changed_secret(world: &World) -> Value {
     let data = json!({"stringData": {"note": "another"}}).to_string();
     world.kubectl(&["-n", "kube-system", "patch", "secret", "kube-apiserver", "-p", &data]);
     replace("/spec/template/metadata/annotations/bootkube.dev~1checksum", "another")
 }
 
-/// Rolls the apiserver and waits until the older one is gone; seconds until kubectl calls it rolled
-/// out.
+/// Rolls the apiserver, and waits until the older one is gone. Returns the seconds until kubectl
+/// calls it rolled out.
 fn roll(world: &World, patch: &Value, is_new: impl Fn(&Pod) -> bool) -> f64 {
     let before: Vec<String> =
         world.pods_of("DaemonSet/kube-apiserver").into_iter().map(|pod| pod.name).collect();
@@ -99,7 +98,7 @@ fn roll(world: &World, patch: &Value, is_new: impl Fn(&Pod) -> bool) -> f64 {
     seconds
 }
 
-/// The older pod may need its grace period to end.
+/// Waits for the older pod to end, which may need its grace period.
 fn only_pod(world: &World, workload: &str, is_new: impl Fn(&Pod) -> bool) {
     eventually(40, || match world.pods_of(workload).as_slice() {
         [pod] if pod.ready && is_new(pod) => Ok(()),
@@ -107,16 +106,16 @@ fn only_pod(world: &World, workload: &str, is_new: impl Fn(&Pod) -> bool) {
     });
 }
 
-/// Holder of the lease; empty while no process leads.
+/// Holder of the lease; empty if no process leads.
 fn leader(world: &World, component: &str) -> String {
     let lease = world.get(&["lease", component, "-n", "kube-system"]);
     lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Seconds from the last end of a component's process, as the agent saw it, to the moment at which
-/// the present leader took over.
+/// Seconds from the last end of a component's process, as the agent saw it, until the present
+/// leader took over.
 fn led_after(world: &World, component: &str) -> f64 {
-    // Its pod and its copy: one of them works. Their logs come one after the other.
+    // Either the agent's pod works or its copy, so their logs are joined.
     let log = world.kubectl(&["-n", "kube-system", "logs", "-l", "k8s-app=pod-checkpointer", "--tail=-1"]);
     let is_end = |line: &&str| line.contains(" process ended ") && line.contains(component);
     let when = |line: &str| -> Timestamp { line.split_whitespace().next().unwrap().parse().unwrap() };

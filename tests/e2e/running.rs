@@ -1,5 +1,5 @@
-//! A `start` that is under way: watched from outside by its journal, and cut off where a test wants
-//! it to be.
+//! A `start` that is under way: the test follows its journal from outside, and ends it at a chosen
+//! point.
 
 use std::fs;
 use std::path::PathBuf;
@@ -27,16 +27,16 @@ pub enum Moment {
     Within(String, Duration),
 }
 
-/// A start.
+/// A running `start`.
 pub struct Running {
     child: Child,
     journal: PathBuf,
-    /// First line of the journal that an earlier one left.
+    /// First line of the journal of an earlier run.
     earlier: Option<String>,
 }
 
 impl Running {
-    /// Calls `words` on the first controller.
+    /// Runs `words` on the first controller.
     pub fn begin(world: &World, words: &[&str]) -> Self {
         let journal = world.n1().path(JOURNAL);
         let earlier =
@@ -49,7 +49,7 @@ impl Running {
         Self::begin(world, &[&["bootkube"], &lab::cluster::START[..], more].concat())
     }
 
-    /// Waits for `moment`; says whether it came before the end.
+    /// Waits for `moment`. Returns whether it came before the end.
     pub fn reach(&mut self, moment: &Moment) -> bool {
         let delay = match moment {
             Moment::After(delay) | Moment::Within(_, delay) => *delay,
@@ -70,17 +70,17 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// The lines of this start's journal; none while the journal is still that of an earlier one.
+    /// The lines of this run's journal; none while the journal is still that of an earlier run.
     fn lines(&self) -> String {
         let text = fs::read_to_string(&self.journal).unwrap_or_default();
         let is_earlier = text.lines().next() == self.earlier.as_deref();
         if is_earlier { String::new() } else { text }
     }
 
-    /// Sends it a signal at once; one that has ended takes none.
+    /// Sends it a signal. A process that has ended takes none.
     pub fn signal(&self, signal: Signal) {
         let children = format!("/proc/{0}/task/{0}/children", self.child.id());
-        let own = fs::read_to_string(children).unwrap_or_default(); // the other process is nsenter's, which waits for it
+        let own = fs::read_to_string(children).unwrap_or_default(); // the child itself is nsenter, which waits for the command
         if let Some(pid) = own.trim().parse().ok().and_then(Pid::from_raw) {
             kill_process(pid, signal).ok();
         }

@@ -1,6 +1,6 @@
-//! The state of a cluster that must not depend on how it was started: objects with their specs,
-//! data and labels, pods by their owner, and files of the first controller. Two clusters of the
-//! same assets can be compared.
+//! The part of a cluster's state that must not depend on how it was started: objects with their
+//! specs, data and labels, pods by their owner, and files of the first controller. So two clusters
+//! of the same assets can be compared.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
-/// Kinds that hold times or the present leader: events, leases, endpoints. Pods are compared by
-/// their owner, and certificate requests have random names.
+/// Kinds that are left out: events, leases and endpoints hold times or the present leader, pods are
+/// compared by their owner, and certificate requests have random names.
 const NOT_COMPARED: &str = "^(events|events.events.k8s.io|leases.coordination.k8s.io|endpoints|endpointslices.discovery.k8s.io|\
     pods|certificatesigningrequests.certificates.k8s.io|componentstatuses)$";
-/// Of an object's metadata, what differs between any two clusters.
+/// Metadata that differ between any two clusters.
 const PASSING: [&str; 5] = ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"];
 /// The folders that bootkube writes to, without its journal. Of copies only their presence is
 /// compared: they hold the name of their pod.
@@ -24,7 +24,7 @@ const FILES: &str = "cd /etc/kubernetes && find . ! -name 'bootkube-journal.json
 pub struct Snapshot(BTreeMap<String, Value>);
 
 impl Snapshot {
-    /// Of a cluster as it is now; an error if the API does not answer.
+    /// The state of a cluster now. An error if the API does not answer.
     pub fn of(world: &World) -> Result<Self, String> {
         let list =
             format!("kubectl api-resources --verbs=list -o name | grep -vE '{NOT_COMPARED}' | paste -sd,");
@@ -47,7 +47,7 @@ impl Snapshot {
         Ok(Self(all))
     }
 
-    /// Where `other` is not the same, in words; nothing if it is.
+    /// The differences from `other`, in words; empty if there are none.
     pub fn difference(&self, other: &Self) -> Option<String> {
         let names = self.0.keys().chain(other.0.keys()).collect::<std::collections::BTreeSet<_>>();
         let differs = |name: &&&String| self.0.get(**name) != other.0.get(**name);

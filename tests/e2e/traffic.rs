@@ -1,6 +1,6 @@
-//! Clients outside of the machines, forty requests a second each. The administrator is allowed by
-//! every apiserver. The scheduler's user is refused by an apiserver that has not finished its RBAC
-//! bootstrap; it asks over new connections, and over kept ones of HTTP/1 and HTTP/2, which repeat
+//! Clients outside of the machines, which send forty requests a second each. Every apiserver allows
+//! the administrator. An apiserver that has not read the RBAC objects yet refuses the scheduler's
+//! user. That user asks over new connections, and over kept ones of HTTP/1 and HTTP/2, which repeat
 //! what client-go repeats.
 
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +17,7 @@ type Client = (&'static str, &'static str, Connections);
 
 /// Requests a second of each client, towards all addresses together.
 const RATE: u32 = 40;
-/// The scheduler may get namespaces, because a ClusterRole says so.
+/// The scheduler may get namespaces, by a ClusterRole.
 const CLIENTS: [Client; 4] = [
     ("admin", "admin", Connections::Fresh),
     ("rbac", "scheduler", Connections::Fresh),
@@ -39,17 +39,18 @@ pub struct Answered {
 }
 
 impl Traffic {
-    /// Starts all clients; their files begin with `name`.
+    /// Starts all clients. The names of their files begin with `name`.
     pub fn start(world: &World, name: &str) -> Self {
         Self::towards(&[world.n1().ip().into()], world, name)
     }
 
-    /// The administrator alone, whose requests an overloaded apiserver does not queue.
+    /// Starts the administrator's client alone, whose requests an overloaded apiserver does not
+    /// queue.
     pub fn of_admin(world: &World, name: &str) -> Self {
         Self::of(&CLIENTS[..1], &[world.n1().ip().into()], world, name)
     }
 
-    /// All clients towards each of the first controller's addresses.
+    /// Starts all clients for each of the first controller's addresses.
     pub fn towards(addresses: &[IpAddr], world: &World, name: &str) -> Self {
         Self::of(&CLIENTS, addresses, world, name)
     }
@@ -94,12 +95,12 @@ impl Answered {
     }
 }
 
-/// For `record`.
+/// The counts, for `record`.
 pub fn figures(answered: &[Answered]) -> Value {
     answered.iter().map(|Answered { client, summary }| (client.clone(), json!(summary))).collect()
 }
 
-/// The first of those that failed after the first success.
+/// Prints the first requests that failed after the first success.
 pub fn tell_failed(client: &str, samples: &[Sample]) {
     let is_ok = |sample: &&Sample| sample.status == Some(200);
     let first = samples.iter().filter(is_ok).map(|sample| sample.at + sample.took).fold(f64::MAX, f64::min);
@@ -110,7 +111,7 @@ pub fn tell_failed(client: &str, samples: &[Sample]) {
     }
 }
 
-/// Of one of the users that `render` makes, towards an address of the first controller.
+/// Kubeconfig of a user that `render` makes, for an address of the first controller.
 pub fn kubeconfig(world: &World, user: &str, address: IpAddr) -> Vec<u8> {
     let data = |name: &str| {
         let pem = world.n1().read(&format!("{ASSETS}/tls/{name}")).unwrap();

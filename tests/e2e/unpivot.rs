@@ -1,4 +1,5 @@
-//! The way out of self-hosting and back, under requests all the while, with a power cut in between.
+//! The way out of self-hosting and back. Clients send requests all the while, and the power is cut
+//! in between.
 
 use serde_json::json;
 
@@ -87,8 +88,8 @@ fn unpivot_survives_a_power_cut_in_every_phase() {
     checks.finish();
 }
 
-/// The power is cut in `phase`; nothing is done by hand until the API answers, and then the same
-/// once more.
+/// The power is cut in `phase`. The test waits until the API answers, and runs the same command
+/// again.
 fn survives_power_cut(world: &World, phase: &str) {
     let (mut unpivot, _said) = run_until(world, UNPIVOT, phase);
     world.n1().power_cut().unwrap();

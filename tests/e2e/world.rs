@@ -13,8 +13,8 @@ use serde_json::Value;
 /// The binary under test, static as it is shipped.
 const BOOTKUBE: &str = env!("CARGO_BIN_EXE_bootkube");
 
-/// Machines, and what a user does on them. They are removed when it is dropped, after a dump if the
-/// test has failed.
+/// Machines, and what a user does on them. They are removed when this is dropped, after a dump if
+/// the test has failed.
 pub struct World {
     /// The cluster, not rendered yet.
     pub cluster: Cluster,
@@ -40,15 +40,16 @@ pub struct Started {
 }
 
 impl World {
-    /// New machines with bootkube, and a configuration that `changes` the lab's. Other worlds may
-    /// be up at the same time.
+    /// New machines with bootkube, and with the lab's configuration as `changes` has it. Other
+    /// worlds may be up at the same time.
     pub fn up(name: &str, machines: usize, changes: impl FnOnce(&Lab) -> Value) -> Self {
         let lock = turns();
         lock.lock_shared().unwrap();
         Self::make(lock, name, machines, changes)
     }
 
-    /// The same, for a test that measures times or counts failed requests: no other world is up.
+    /// The same, for a test that measures times or counts failed requests: no other world may be
+    /// up.
     pub fn alone(name: &str, machines: usize, changes: impl FnOnce(&Lab) -> Value) -> Self {
         let lock = turns();
         lock.lock().unwrap();
@@ -99,7 +100,7 @@ impl World {
 }
 
 impl Started {
-    /// Fails with all that it said unless it succeeded.
+    /// Fails with the whole output, unless the command succeeded.
     pub fn must_succeed(&self) {
         let Self { output, took } = self;
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -119,7 +120,8 @@ impl Started {
     }
 }
 
-/// Past the capture of the test harness: `tests/run.sh` makes a table of these lines.
+/// Writes past the capture of the test harness, because `tests/run.sh` makes a table of these
+/// lines.
 impl Drop for Turn {
     fn drop(&mut self) {
         let line = format!("e2e: world {} {:.1} s\n", self.name, self.begun.elapsed().as_secs_f64());
@@ -129,7 +131,7 @@ impl Drop for Turn {
     }
 }
 
-/// The lock by which a world that must be alone is alone, among all test programs of this checkout.
+/// The lock of a world that must be alone, for all test programs of this checkout.
 fn turns() -> File {
     let folder = lab::workspace().join("target/lab");
     fs::create_dir_all(&folder).unwrap();

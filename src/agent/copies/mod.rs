@@ -44,8 +44,8 @@ use crate::host::blocking;
 
 /// Between two rounds while something is amiss. The container runtime is not watched.
 const BUSY: Duration = Duration::from_secs(1);
-/// Between two rounds at other times. If a pod ends then, the API tells of it; if the API ends, its
-/// watches break off.
+/// Between two rounds at other times. The watch reports a pod that ends, and breaks if the API
+/// ends.
 const IDLE: Duration = Duration::from_secs(5);
 /// After a round, while news are gathered: one change brings many. The first causes a round at
 /// once, the others the next one.

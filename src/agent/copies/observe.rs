@@ -36,7 +36,7 @@ pub struct Look<'s> {
 /// The same, and what it means for each pod and each workload: derived once a round.
 pub struct Seen<'s> {
     look: Look<'s>,
-    /// Every pod that the API tells of, the newest last.
+    /// Every pod that the API has shown, the newest last.
     pods: Vec<SeenPod<'s>>,
     workloads: BTreeMap<Id, Workload>,
     /// What the API says of [`orphans`](Self::orphans), as far as it was asked and answered.
@@ -158,9 +158,9 @@ impl<'s> Seen<'s> {
         orphans.map(|(id, workload)| (id.clone(), workload.owner)).collect()
     }
 
-    /// What the runtime says of the healthiest pod. A static pod of another program that runs the
-    /// same component stands in for a stopped pod, as in a pivot that was cut off: kubelet brings
-    /// that one up, and of two apiservers that start at the same time one fails.
+    /// The state of the healthiest pod, by the runtime. A stopped pod counts as replaced where a
+    /// static pod of another program runs its component, as in a pivot that was cut off: kubelet
+    /// starts that one, and of two apiservers that start at the same time one fails.
     fn parent(&self, id: &Id, component: Option<&str>) -> Parent {
         let Some(local) = self.look.local else { return Parent::Unknown };
         let running = || local.iter().filter(|local| local.id == *id && !local.running.is_empty());

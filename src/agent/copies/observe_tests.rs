@@ -198,7 +198,7 @@ fn a_copy_is_wanted_for_as_long_as_its_daemon_set_is_there() {
     assert_eq!(case.look()[&id("gone")].api, Api::Gone);
 }
 
-/// A pod of another namespace on this machine, as a controller's or a worker's agent is told of it.
+/// A pod of another namespace on this machine, as a controller's or a worker's agent sees it.
 fn web(change: Value) -> Pod {
     let mut change = change;
     json_patch::merge(&mut change, &json!({"metadata": {"namespace": "prod"}}));

@@ -66,8 +66,8 @@ async fn word(client: &Client, node: &Node, id: &Id, owner: Owner) -> Result<Api
     })
 }
 
-/// The pods of a Deployment, on all machines. Its labels find those; its workload tells them from
-/// others with the same.
+/// The pods of a Deployment, on all machines. They are selected by its labels; those of other
+/// workloads with the same labels are left out.
 async fn pods_of(pods: &Objects<Pod>, deployment: &Deployment) -> Result<Vec<Pod>, kube::Error> {
     let labels = deployment.spec.iter().flat_map(|spec| spec.selector.match_labels.iter().flatten());
     let labels: Vec<String> = labels.map(|(key, value)| format!("{key}={value}")).collect();

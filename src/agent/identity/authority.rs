@@ -1,7 +1,6 @@
-//! The cluster's CA with its key, where this machine has them: among the files of the copy of the
-//! controller manager, which signs for kubelets with them. Where no copy is kept here the Secret of
-//! the controller manager is asked for, which the agent may read to make such a copy. Neither is
-//! kept in memory.
+//! The cluster's CA with its key, where this machine has them: in the copy of the controller
+//! manager, which signs for kubelets with them. If this machine keeps no such copy, the agent reads
+//! the controller manager's Secret, as it may to make the copy. Neither is kept in memory.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,14 +20,14 @@ use crate::pki::renew::Pair;
 
 /// The component that signs, its workload and its Secret.
 const SIGNER: &str = "kube-controller-manager";
-/// Its flags that name the CA and the CA's key.
+/// The signer's flags that name the CA and its key.
 const FLAGS: [&str; 2] = ["cluster-signing-cert-file", "cluster-signing-key-file"];
-/// The same in the rendered Secret.
+/// Names of both in the rendered Secret.
 const KEYS: [&str; 2] = ["ca.crt", "ca.key"];
-/// For the API's answer.
+/// How long the API may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The CA and its key; else why they are not to be had.
+/// The CA and its key. The error says why they cannot be had.
 pub async fn find(store: &Store, client: &Client) -> Result<Pair, String> {
     let copies = store.clone();
     let on_disk = match blocking::run(move || kept(&copies)).await {
@@ -49,7 +48,7 @@ fn kept(store: &Store) -> Result<Pair, String> {
     Ok(Pair { certificate: certificate?, key: key? })
 }
 
-/// Where the machine has the files that the flags of the signer name.
+/// Paths on the machine of the files that the signer's flags name.
 fn files(pod: &Pod) -> Option<[PathBuf; 2]> {
     let spec = pod.spec.as_ref()?;
     let container = parent::component(spec).filter(|component| component.program == SIGNER)?.container;
@@ -57,7 +56,7 @@ fn files(pod: &Pod) -> Option<[PathBuf; 2]> {
     Some([file(FLAGS[0])?, file(FLAGS[1])?])
 }
 
-/// The machine's name for a file of a container that is mounted from it.
+/// The machine's path of a file that is mounted into a container.
 fn on_machine(pod: &Pod, container: &Container, file: &Path) -> Option<PathBuf> {
     let mounts = container.volume_mounts.iter().flatten().filter(|mount| file.starts_with(&mount.mount_path));
     let mount = mounts.max_by_key(|mount| mount.mount_path.len())?;
@@ -67,8 +66,7 @@ fn on_machine(pod: &Pod, container: &Container, file: &Path) -> Option<PathBuf> 
     Some(Path::new(&folder.path).join(mount.sub_path.as_deref().unwrap_or_default()).join(below))
 }
 
-/// A file of a copy. Others of the machine are none of the agent's business, and it does not see
-/// them.
+/// Reads a file of a copy. Other files of the machine are not mounted into the agent's pod.
 fn read(secrets: &Path, file: &Path) -> Result<Vec<u8>, String> {
     if !file.starts_with(secrets) {
         return Err(format!("{} is outside of {}", file.display(), secrets.display()));

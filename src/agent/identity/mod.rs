@@ -33,24 +33,23 @@ use crate::host::blocking;
 use crate::pki::renew::{self, Pair, Term};
 use crate::pki::{examine, rfc3339};
 
-/// Between two looks at the kubeconfig, which kubelet exchanges within a minute or two, and at the
-/// clock.
+/// Time between two looks at the kubeconfig, which kubelet updates within a minute or two, and at
+/// the clock.
 const LOOK: Duration = Duration::from_secs(10);
 /// Between two attempts to issue a certificate.
 const RETRY: Duration = Duration::from_secs(60);
 /// The group of kubelets. They renew their certificates themselves, when a tenth to a third of the
 /// life is left.
 const KUBELETS: &str = "system:nodes";
-/// A certificate of kubelet's that has less than this part of its life before it is one that
-/// kubelet does not renew.
+/// If less than this part of its life is left, kubelet does not renew its certificate.
 const KUBELETS_LAST_PART: i32 = 10;
 const CURE: &str = "run bootkube render on the asset directory, then bootkube start, before it ends";
 
-/// Keeps the agent known to the API.
+/// Keeps the agent's credential valid.
 pub struct Keeper {
     file: PathBuf,
     store: Store,
-    /// As the kubeconfig had it last.
+    /// The kubeconfig as it was read last.
     read: Access,
     access: watch::Sender<Access>,
     standing: watch::Sender<Option<Standing>>,
@@ -59,7 +58,7 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Begins with what the kubeconfig at `file` holds.
+    /// Reads the kubeconfig at `file`.
     pub fn new(file: &Path, store: &Store) -> Result<Self, kubeconfig::Error> {
         let read = kubeconfig::read(file)?;
         let keeper = Self {
@@ -75,7 +74,7 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// The access of now.
+    /// The current access to the API.
     pub fn access(&self) -> Current {
         self.access.subscribe()
     }
@@ -107,7 +106,7 @@ impl Keeper {
         }
     }
 
-    /// Uses the kubeconfig of now, if it has changed.
+    /// Uses the new kubeconfig, if it has changed.
     async fn reread(&mut self) {
         let file = self.file.clone();
         let read = blocking::run(move || kubeconfig::read(&file)).await;
@@ -122,7 +121,7 @@ impl Keeper {
         }
     }
 
-    /// Issues a certificate, if one is due and has not just been refused.
+    /// Issues a certificate if one is due, unless an attempt failed a short time ago.
     async fn renew(&mut self, client: &Client) {
         let access = self.access.borrow().clone();
         let Identity::Certificate { certificate, key } = access.identity.clone() else { return };
@@ -168,14 +167,14 @@ impl Keeper {
         }
     }
 
-    /// No renewal is due. One may have been before, if the clock was wrong.
+    /// No renewal is due now. The clock may have been wrong when one was.
     fn settle(&mut self) {
         self.complaints.over(&"certificate");
         let issuer = self.standing.borrow().as_ref().map(|standing| standing.issuer);
         self.stand(issuer.unwrap_or(Issuer::Kubeconfig), None);
     }
 
-    /// Reports that no other certificate will follow.
+    /// Reports that the certificate will not be renewed.
     fn stick(&mut self, issuer: Issuer, term: Term, why: String) {
         let until = rfc3339(term.not_after);
         self.complaints.say(&"certificate", format!("the agent's client certificate ends at {until}: {why}"));

@@ -1,5 +1,5 @@
-//! The state of the agent's certificate: who issued it, until when it is valid, and whether another
-//! one follows. It stands in a condition of the agent's pod, where `bootkube status` reads it.
+//! The state of the agent's certificate: the issuer, when it expires, and whether it will be
+//! renewed. It is in a condition of the agent's pod, where `bootkube status` reads it.
 
 use std::fmt;
 
@@ -12,31 +12,31 @@ use crate::cluster::pods::condition;
 use crate::pki::renew::Term;
 use crate::pki::rfc3339;
 
-/// Condition of the agent's pod: its certificate holds, and another one follows it. Its message is
-/// a [`Standing`].
+/// Condition of the agent's pod: its certificate is valid and will be renewed. Its message is a
+/// [`Standing`].
 pub const IDENTITY: &str = "bootkube.dev/identity";
 const FROM: &str = "valid from ";
 const UNTIL: &str = " until ";
 
-/// Who issued a certificate.
+/// The issuer of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Issuer {
     /// `bootkube render`, or another program that wrote the kubeconfig.
     Kubeconfig,
     /// The agent, with the key of the cluster's CA.
     Agent,
-    /// The cluster's signer, for kubelet, which asks it again in time.
+    /// The cluster's signer, which kubelet asks again in time.
     Kubelet,
 }
 
 /// What is known of the certificate in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// How long it holds.
+    /// When it is valid.
     pub term: Term,
-    /// Who issued it.
+    /// The issuer.
     pub issuer: Issuer,
-    /// Why no other one follows it, and what to do.
+    /// Why it will not be renewed, and what to do.
     pub stuck: Option<String>,
 }
 
@@ -53,8 +53,8 @@ impl fmt::Display for Standing {
     }
 }
 
-/// What the condition of an agent's pod says of its certificate: from when until when, and the
-/// whole message. `None` without a condition, or with a message of another version.
+/// When the certificate is valid by the condition of the agent's pod, and that condition's whole
+/// message. `None` without a condition, or with a message of another version.
 pub fn told(pod: &Pod) -> Option<(Term, &str)> {
     let message = condition(pod, IDENTITY)?.message.as_deref()?;
     let (from, rest) = message.strip_prefix(FROM)?.split_once(UNTIL)?;
@@ -63,7 +63,7 @@ pub fn told(pod: &Pod) -> Option<(Term, &str)> {
     Some((Term { not_before: moment(from)?, not_after: moment(until)? }, message))
 }
 
-/// Whether an agent's pod says that another certificate follows the present one.
+/// Whether the agent's pod says that its certificate will be renewed.
 pub fn is_renewed(pod: &Pod) -> bool {
     gate::is_open(pod, IDENTITY)
 }

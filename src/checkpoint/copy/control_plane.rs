@@ -1,17 +1,17 @@
-//! What the copies of the control plane need to live beside the real ones, for as long as both do.
+//! What a copy of the control plane needs to run beside the real pod, for as long as both run.
 //!
 //! The apiserver's copy shares port and address with the pod, and new connections are steered to
 //! one of the two.
-//! - `--endpoint-reconciler-type=none`: both advertise this machine's address, and the copy's exit
-//!   would take it out of the `kubernetes` Service for up to ten seconds, on every return from a
-//!   power cut. What the power cut left in the Service is right: the apiserver that died had no
-//!   time to remove itself. After a clean shutdown it had, and pods find no API through the Service
-//!   until the real one is ready: seconds, unless an edit broke it.
-//! - No probes: kubelet's go to the shared port and may be answered by the other one. A broken edit
-//!   that listens and never gets ready would have kubelet kill the copy that serves.
+//! - `--endpoint-reconciler-type=none`: both advertise this machine's address. When the copy ends,
+//!   it would remove that from the `kubernetes` Service for up to ten seconds, after every power
+//!   cut. The apiserver that lost power could not remove the address, so the Service has it still.
+//!   An apiserver that was shut down did remove it. Then pods find no API through the Service until
+//!   the real apiserver is ready, which takes seconds unless an edit broke it.
+//! - No probes: kubelet's probes go to the shared port, where the other apiserver may answer. If
+//!   that listens and never becomes ready, kubelet would kill the copy that serves.
 //!
-//! The copies of the controller manager and the scheduler listen 200 above the real ones' ports
-//! (10457, 10459), where bootstrap pods do not either (10357, 10359): the real ones get Ready
+//! The copies of the controller manager and the scheduler listen 200 above the real ports (10457,
+//! 10459), which bootstrap pods (10357, 10359) do not use either. So the real ones become Ready
 //! beside them. The lease decides which one leads.
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, Probe};

@@ -1,4 +1,4 @@
-//! What the steps of making a copy share: what is read, and what is gathered.
+//! What the steps of making a copy share: their input and what they have gathered.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 
 use super::folder::Folder;
 
-/// What the pod refers to, by name, in its namespace. What is not in it does not exist.
+/// The objects that the pod names, in its namespace. What is missing here does not exist.
 #[derive(Clone, Default)]
 pub struct Sources {
     /// Secrets.
@@ -15,7 +15,7 @@ pub struct Sources {
     pub config_maps: BTreeMap<String, ConfigMap>,
 }
 
-/// Something that is not quite as it was in the pod.
+/// A difference between copy and pod that the user should know.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Note {
     /// A value of a Secret stands in the manifest, and in the mirror pod while the copy is active.
@@ -25,7 +25,7 @@ pub enum Note {
         /// The container.
         container: String,
     },
-    /// The token that is mounted unasked is not there.
+    /// The token that the API mounts by itself is missing.
     NoToken,
     /// The image was pulled with a Secret of the API. Kubelet may want to see it again
     /// (`imagePullCredentialsVerificationPolicy`).

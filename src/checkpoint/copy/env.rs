@@ -13,7 +13,7 @@ use super::draft::{Draft, Note, Sources};
 pub fn literal(draft: &mut Draft, spec: &mut PodSpec) {
     for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
         let mut result = Vec::new();
-        // First these: kubelet lets the variables of `env` stand above them.
+        // `envFrom` first, because kubelet lets `env` override it.
         for from in container.env_from.take().unwrap_or_default() {
             result.extend(whole(draft, container, &from));
         }
@@ -66,7 +66,7 @@ fn one(draft: &mut Draft, container: &Container, variable: EnvVar) -> Option<Env
     if let Some(value) = own {
         return Some(EnvVar { value: Some(escape(&value)), value_from: None, ..variable });
     }
-    // What is left is of this machine, or of a volume: kubelet knows it.
+    // Kubelet resolves the rest itself, from the machine or a volume.
     let Some(entry) = look_up(draft.sources, source) else { return Some(variable) };
     match entry.value {
         Some(bytes) => {
@@ -117,12 +117,12 @@ fn variable(draft: &mut Draft, container: &Container, name: &str, bytes: &[u8]) 
     }
 }
 
-/// Kubelet expands `$(NAME)` in literal values, and not in those that it looks up.
+/// A value that kubelet looked up becomes literal here, and only in literals it expands `$(NAME)`.
 fn escape(value: &str) -> String {
     value.replace('$', "$$")
 }
 
-/// What a pod says of itself that would be another in its copy.
+/// A field of the pod that would be different in its copy.
 pub fn identity(pod: &Pod, field: &str) -> Option<String> {
     match field {
         "metadata.name" => Some(pod.name_any()),
@@ -138,7 +138,7 @@ pub fn identity(pod: &Pod, field: &str) -> Option<String> {
     }
 }
 
-/// As kubelet writes labels and annotations into a file.
+/// The format in which kubelet writes labels and annotations into a file.
 pub fn pairs(pairs: &BTreeMap<String, String>) -> String {
     let line =
         |(key, value): (&String, &String)| format!("{key}={}", serde_json::Value::from(value.as_str()));

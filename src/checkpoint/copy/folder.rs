@@ -1,16 +1,16 @@
 //! The files of one volume, and the user that may read them.
 //!
-//! All lie below a folder that only root may enter; a container sees its own folder alone, because
-//! that is what is mounted. Kubelet does not change the owner of a folder of the host as it does
-//! for a Secret (`fsGroup`), so the files are made for the user that reads them:
+//! All are below a folder that only root may enter. A container sees only its own folder, because
+//! only that is mounted. Kubelet does not change the owner of a folder of the host as it does for a
+//! Secret (`fsGroup`), so the files belong to the user that reads them:
 //!
 //! - All containers that mount the volume run as root: 0600 root.
 //! - All run as one other user: 0600 of that user, and so is the folder.
 //! - They differ, or the user is unknown (it is the image's, and the runtime does not report it):
-//!   root's, with the mode that the pod asks for and the group of `fsGroup`, as kubelet would have
-//!   made them.
+//!   root, with the mode that the pod asks for and the group of `fsGroup`, as kubelet would have
+//!   it.
 //!
-//! A file that the pod wants to be executable stays so for its owner.
+//! If the pod wants a file to be executable, its owner may execute it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,7 +24,7 @@ pub struct Folder {
     pub owner: (u32, u32),
     /// Mode of the folder, and of folders in it.
     pub mode: u32,
-    /// Path below the folder, to file.
+    /// Files, by path below the folder.
     pub files: BTreeMap<String, File>,
 }
 
@@ -37,7 +37,7 @@ pub struct File {
     pub bytes: Vec<u8>,
 }
 
-/// Shows no content.
+/// Leaves out the content, which is secret.
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes, {:o}", self.bytes.len(), self.mode)
@@ -45,7 +45,7 @@ impl fmt::Debug for File {
 }
 
 impl Folder {
-    /// Everything that makes this folder differ from another.
+    /// Everything by which this folder differs from another, for the revision.
     pub(super) fn describe(&self, add: &mut impl FnMut(&[u8])) {
         let Self { owner, mode, files } = self;
         add(format!("{owner:?} {mode:o}").as_bytes());
@@ -61,7 +61,7 @@ impl Folder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     User(u32),
-    /// Several users, or an unknown one. The group is `fsGroup`.
+    /// Several users, or an unknown one. `fsGroup` is the group.
     Unknown {
         group: u32,
     },
@@ -85,7 +85,7 @@ impl Reader {
         one.and_then(|user| u32::try_from(user).ok()).map_or(unknown, Self::User)
     }
 
-    /// A folder of `files`, which are given with the mode that the pod asks for.
+    /// A folder of `files`, each of which has the mode that the pod asks for.
     pub(super) fn folder(self, files: BTreeMap<String, (u32, Vec<u8>)>) -> Folder {
         let (owner, mode) = match self {
             Self::User(user) => ((user, user), 0o700),
@@ -104,7 +104,7 @@ impl Reader {
     }
 }
 
-/// The user that a container runs as: as it says, or as the runtime reports.
+/// The user that a container runs as, by the pod or else by the runtime.
 fn user(pod: &Pod, spec: &PodSpec, container: &Container) -> Option<i64> {
     let own = container.security_context.as_ref().and_then(|context| context.run_as_user);
     let pods = || spec.security_context.as_ref().and_then(|context| context.run_as_user);

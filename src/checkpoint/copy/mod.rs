@@ -1,25 +1,26 @@
-//! From a pod of the API, and what it refers to, to a static pod that kubelet runs without it.
+//! Makes a static pod, which kubelet runs without the API, from a pod of the API and the objects
+//! that it names.
 //!
 //! Only what must change is changed. Kubelet refuses a static pod that names an object of the API,
 //! so:
 //!
 //! - Secrets, ConfigMaps and projected volumes become folders of this machine, mounted read-only.
 //!   Their files are 0600 and belong to the user that reads them (see `folder.rs`).
-//! - `env` and `envFrom` become literal values. **These stand in the manifest, which is 0600 root,
-//!   and, while the copy is active and the API answers, in its mirror pod, for every user that may
-//!   read pods.** A [`Note`] says which. No other way leads a value into the environment of a
-//!   static pod; a mounted Secret has no such leak.
-//! - What a pod says of itself (`metadata.name`, `metadata.uid`, annotations, the service account)
-//!   becomes the value of the pod that was copied; what it says of the machine (`status.hostIP`,
+//! - `env` and `envFrom` become literal values. **These stand in the manifest, which is 0600 root.
+//!   While the copy is active and the API answers, they are also in its mirror pod, for every user
+//!   that may read pods.** A [`Note`] names them. A static pod can have such a value in no other
+//!   way; a Secret that is mounted has no such leak.
+//! - What a pod reads of itself (`metadata.name`, `metadata.uid`, annotations, the service account)
+//!   becomes the value of the pod that was copied. What it reads of the machine (`status.hostIP`,
 //!   `spec.nodeName`, limits) is left to kubelet.
-//! - The service account and the token that is mounted unasked are dropped. A token that the pod
-//!   asks for is refused: the API issues it, and it expires.
+//! - The service account and the token that the API mounts by itself are dropped. A pod that asks
+//!   for a token is refused, because only the API can issue it, and it expires.
 //! - Image pull secrets are dropped, and `imagePullPolicy: Always` becomes `IfNotPresent`: the
-//!   image is on this machine, the registry may be as dark as the API.
-//! - `nodeSelector`, affinity, topology, gates and `nodeName` are dropped: kubelet without an API
-//!   knows no labels, and would refuse.
-//! - On the host network no port is declared, or kubelet would not admit the pod beside its copy;
-//!   probes name numbers.
+//!   image is on this machine, and the registry may be down like the API.
+//! - `nodeSelector`, affinity, topology, gates and `nodeName` are dropped, because kubelet without
+//!   an API knows no labels of its node, and would refuse the pod.
+//! - On the host network ports are not declared, because kubelet would not admit the pod beside its
+//!   copy. Probes get port numbers.
 //! - Hooks stay as they are: `preStop: sleep` of the apiserver delays SIGTERM until new connections
 //!   go to the other one.
 //!
@@ -55,19 +56,19 @@ pub const REVISION: &str = "bootkube.dev/checkpoint-revision";
 
 /// A static pod and the files that it mounts.
 pub struct Copy {
-    /// What it is of.
+    /// The workload.
     pub id: Id,
-    /// What it is made of. Part of the path of its files.
+    /// The revision: a digest of the pod template and the files. It is part of the files' path.
     pub revision: Revision,
     /// The static pod.
     pub pod: Pod,
     /// Folder of files for each volume that has one.
     pub folders: BTreeMap<String, Folder>,
-    /// What a person should know.
+    /// What a user should know.
     pub notes: Vec<Note>,
 }
 
-/// Shows names only.
+/// Shows names only, because content may be secret.
 impl fmt::Debug for Copy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let volumes: Vec<&String> = self.folders.keys().collect();
@@ -91,8 +92,8 @@ pub struct Unfit {
     pub problems: Vec<String>,
 }
 
-/// Makes a copy of `pod`. `files` is the folder below which the files of this workload will be, in
-/// one named by the revision.
+/// Makes a copy of `pod`. The files go below `files`, the folder of this workload, into a folder
+/// named by the revision.
 pub fn make(pod: &Pod, id: &Id, role: Role, sources: &Sources, files: &str) -> Result<Copy, Unfit> {
     let mut draft = Draft { pod, sources, folders: BTreeMap::new(), notes: Vec::new(), problems: Vec::new() };
     let mut spec = pod.spec.clone().unwrap_or_default();
@@ -117,8 +118,8 @@ pub fn make(pod: &Pod, id: &Id, role: Role, sources: &Sources, files: &str) -> R
     })
 }
 
-/// Name and labels stay, so that Services and policies select the copy too while it stands in for
-/// the pod. One more label lets rules leave copies out.
+/// Name and labels stay, so that Services and policies select the copy too while it runs instead of
+/// the pod. One more label lets rules exclude copies.
 fn metadata(pod: &Pod, id: &Id, revision: &Revision) -> ObjectMeta {
     let mut labels = pod.metadata.labels.clone().unwrap_or_default();
     labels.insert(COPY.to_owned(), "true".to_owned());
@@ -133,7 +134,7 @@ fn metadata(pod: &Pod, id: &Id, revision: &Revision) -> ObjectMeta {
     }
 }
 
-/// The same for pods of one template with the same files, whatever they are called.
+/// The revision. It is the same for pods of one template with the same files, whatever their names.
 fn revision(pod: &Pod, spec: &PodSpec, folders: &BTreeMap<String, Folder>) -> Revision {
     let mut digest = Sha256::new();
     let mut add = |bytes: &[u8]| {

@@ -1,4 +1,4 @@
-//! The objects that a pod names: what the agent must read, and no more.
+//! The objects that a pod names, which the agent must read for a copy.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ pub struct Needs {
     pub config_maps: BTreeSet<String>,
 }
 
-/// What a copy of `pod` is made of. Image pull secrets are not among it: nothing can be done with
+/// What a copy of `pod` is made of. Image pull secrets are left out, because a copy cannot use
 /// them.
 pub fn needs(pod: &Pod) -> Needs {
     let mut needs = Needs::default();

@@ -1,4 +1,4 @@
-//! Frees a pod from everything but volumes and environment that only an API can give.
+//! Removes from a pod what only an API can give, except volumes and environment.
 
 use k8s_openapi::api::core::v1::{Container, LifecycleHandler, PodSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::control_plane;
 use super::draft::{Draft, Note};
 
-/// Drops what kubelet refuses or cannot know, and refuses what the pod cannot live without.
+/// Drops what kubelet refuses or cannot know. Refuses the pod if it cannot run without that.
 pub fn detach(draft: &mut Draft, spec: &mut PodSpec) {
     refuse(draft, spec);
     if spec.image_pull_secrets.take().is_some_and(|secrets| !secrets.is_empty()) {
@@ -53,7 +53,7 @@ fn refuse(draft: &mut Draft, spec: &PodSpec) {
     }
 }
 
-/// Ports that probes and hooks name become numbers, so that none need be declared.
+/// Named ports of probes and hooks become numbers, because ports are not declared.
 fn number_ports(container: &mut Container) {
     let named = container.ports.clone().unwrap_or_default();
     let number = |port: &mut IntOrString| {

@@ -1,5 +1,4 @@
-//! What a copy is, field by field. That kubelet takes every one is shown by
-//! `tests/checkpoint_kubelet.rs`.
+//! What a copy is, field by field. `tests/checkpoint_kubelet.rs` shows that kubelet accepts each.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use serde_json::{Value, json};
@@ -157,7 +156,7 @@ fn files_belong_to_the_one_user_that_reads_them_and_else_are_as_the_pod_asks() {
         spec["securityContext"]["fsGroup"] = json!(2000);
     };
     assert_eq!(access(&grouped), ((0, 2000), 0o755, 0o640, 1));
-    // The image's user, which nobody tells.
+    // The image's user, which the runtime does not report.
     assert_eq!(access(&|spec| drop(spec["securityContext"].take())), ((0, 0), 0o755, 0o640, 1));
 }
 

@@ -1,5 +1,5 @@
-//! Volumes: those that the API fills become folders of this machine; those that it must attach are
-//! refused.
+//! Volumes: those that the API fills become folders of this machine, and those that it must attach
+//! are refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,17 +13,17 @@ use super::draft::{Draft, Note};
 use super::env;
 use super::folder::{Folder, Reader};
 
-/// What kubelet mounts with nothing but this machine, or a server of files.
+/// Volumes that kubelet mounts without the API: from this machine or from a file server.
 const LOCAL: [&str; 7] = ["emptyDir", "hostPath", "image", "downwardAPI", "nfs", "iscsi", "fc"];
 /// Mode of files of a volume that names none.
 const DEFAULT_MODE: i32 = 0o644;
-/// What the API appends to for the volume that it mounts unasked.
+/// The API gives this prefix to the volume with the token that it mounts by itself.
 const UNASKED: &str = "kube-api-access-";
 
-/// Path below a volume, to mode asked for and content.
+/// Path below a volume, to content and the mode that the pod asks for.
 type Files = BTreeMap<String, (u32, Vec<u8>)>;
 
-/// Gathers the files of every volume that the API fills. [`place`] then says where they are.
+/// Gathers the files of every volume that the API fills. [`place`] then mounts them.
 pub fn local(draft: &mut Draft, spec: &mut PodSpec) {
     let mut volumes = spec.volumes.take().unwrap_or_default();
     let unasked: BTreeSet<String> =
@@ -44,8 +44,7 @@ pub fn local(draft: &mut Draft, spec: &mut PodSpec) {
     }
     spec.volumes = (!volumes.is_empty()).then_some(volumes);
     let folders = &draft.folders;
-    // A part of what the revision is made of: where the files came from does not matter, and
-    // neither will their path.
+    // The revision depends on these files, not on where they came from or where they will be.
     place(spec, folders, "");
 }
 
@@ -74,15 +73,15 @@ fn drop_mounts(container: &mut Container, volumes: &BTreeSet<String>) {
     }
 }
 
-/// Whether this is the volume with a token that every pod gets that does not refuse it.
+/// Whether this is the volume with the token that every pod gets unless it opts out.
 pub fn is_unasked_token(volume: &Volume) -> bool {
     let sources = volume.projected.as_ref().and_then(|projected| projected.sources.as_ref());
     volume.name.starts_with(UNASKED)
         && sources.into_iter().flatten().any(|source| source.service_account_token.is_some())
 }
 
-/// The files of a volume that the API fills; `None` for one that kubelet mounts by itself, or that
-/// is refused.
+/// The files of a volume that the API fills. `None` for a volume that kubelet mounts by itself, or
+/// that is refused.
 fn files_of(draft: &mut Draft, volume: &Volume) -> Option<Files> {
     let mut files = Filling { draft, volume: &volume.name, mode: DEFAULT_MODE, files: Files::new() };
     if let Some(source) = &volume.secret {
@@ -125,7 +124,7 @@ fn check_local(draft: &mut Draft, volume: &Volume) {
     }
 }
 
-/// Whether kubelet fills these for a copy just as it does for its pod.
+/// Whether kubelet fills these for a copy as it does for its pod.
 fn is_kubelets(items: &[DownwardAPIVolumeFile]) -> bool {
     let own = |item: &DownwardAPIVolumeFile| {
         let field = item.field_ref.as_ref().map_or("", |field| field.field_path.as_str());
@@ -254,7 +253,7 @@ impl Filling<'_, '_> {
         }
     }
 
-    /// Checks the path although the API has: root writes the file.
+    /// Checks the path although the API did, because the agent writes the file as root.
     fn add(&mut self, path: &str, mode: Option<i32>, bytes: Vec<u8>) {
         if path.is_empty() || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return self.problem(&format!("`{path}` is not a path below the volume"));

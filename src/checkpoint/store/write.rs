@@ -29,7 +29,7 @@ pub fn folders(path: &Path, folders: &BTreeMap<String, Folder>) -> Result<(), Er
     let written = fill(&temporary, folders)
         .and_then(|()| fs::rename(&temporary, path).map_err(failed("rename into place", path)));
     if let Err(error) = written {
-        // The first failure is the one to tell; what stays is swept away later.
+        // The first failure is the one to report; what stays is swept away later.
         fs::remove_dir_all(&temporary).ok();
         return Err(error);
     }

@@ -1,5 +1,5 @@
-//! Pods and their containers, as the runtime has them: those of static pods, copies and controllers
-//! alike, whether or not an API is there.
+//! Pods and their containers in the container runtime: of static pods, copies and controllers
+//! alike, with or without an API.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,19 +14,19 @@ use super::messages::{
 };
 use super::rpc::ask;
 
-/// Kubelet's label on a container: the name of its pod.
+/// Kubelet's label on a container with the name of its pod.
 const POD_NAME: &str = "io.kubernetes.pod.name";
-/// Kubelet's annotation on a pod: where it has it from.
+/// Kubelet's annotation on a pod with its source: `file` or `api`.
 const SOURCE: &str = "kubernetes.io/config.source";
-/// The namespace of its pod.
+/// Kubelet's label with the namespace of the pod.
 const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
-/// The UID of its pod; of a static pod, the digest of its file.
+/// Kubelet's label with the UID of the pod; of a static pod, the digest of its file.
 const POD_UID: &str = "io.kubernetes.pod.uid";
 
-/// How far a container is.
+/// State of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Made, not started.
+    /// Created, but not started.
     Created,
     /// Its process runs.
     Running,
@@ -36,38 +36,38 @@ pub enum State {
     Unknown,
 }
 
-/// A pod as the runtime has it: the namespaces that its containers share.
+/// A pod sandbox in the runtime: the namespaces that the containers of a pod share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sandbox {
-    /// The runtime's name for it.
+    /// Its id in the runtime.
     pub id: String,
     /// Namespace of the pod.
     pub namespace: String,
-    /// Name of the pod; of a static one, with the node's name behind.
+    /// Name of the pod; of a static one, with the node's name appended.
     pub name: String,
     /// UID of the pod; of a static one, the digest of its file.
     pub uid: String,
     /// Whether containers can run in it.
     pub is_ready: bool,
-    /// When it was made.
+    /// When it was created.
     pub created: OffsetDateTime,
-    /// The pod's labels, and kubelet's.
+    /// Labels of the pod, and kubelet's own.
     pub labels: BTreeMap<String, String>,
-    /// The pod's annotations, and kubelet's: `kubernetes.io/config.source` is `file` for a static
-    /// pod.
+    /// Annotations of the pod, and kubelet's own. `kubernetes.io/config.source` is `file` for a
+    /// static pod.
     pub annotations: BTreeMap<String, String>,
 }
 
-/// A container, whether it runs or has ended. One that was restarted is there several times.
+/// A container that runs or has ended. After a restart the runtime has one for each run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
-    /// The runtime's name for it.
+    /// Its id in the runtime.
     pub id: String,
-    /// The runtime's name for its pod.
+    /// Id of its pod sandbox.
     pub sandbox: String,
     /// Its name in the pod.
     pub name: String,
-    /// How often it was started again: the newest of one name has the most.
+    /// How often it was restarted. Of containers of one name, the newest has the highest number.
     pub attempt: u32,
     /// Namespace of its pod.
     pub pod_namespace: String,
@@ -75,11 +75,11 @@ pub struct Container {
     pub pod_name: String,
     /// UID of its pod; of a static one, the digest of its file.
     pub pod_uid: String,
-    /// Its image, as the pod names it.
+    /// Its image, as the pod spec names it.
     pub image: String,
-    /// How far it is.
+    /// Its state.
     pub state: State,
-    /// When it was made.
+    /// When it was created.
     pub created: OffsetDateTime,
     /// Kubelet's labels.
     pub labels: BTreeMap<String, String>,
@@ -87,47 +87,47 @@ pub struct Container {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What the runtime knows about one container.
+/// The status of one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerStatus {
-    /// How far it is.
+    /// Its state.
     pub state: State,
     /// When its process started, if it did.
     pub started: Option<OffsetDateTime>,
     /// When its process ended, if it did.
     pub finished: Option<OffsetDateTime>,
-    /// What its process ended with; 0 until then.
+    /// Its exit code; 0 until it has ended.
     pub exit_code: i32,
-    /// Why it is so, in a word: `Error`, `OOMKilled`.
+    /// Why it is in this state, in a word: `Error`, `OOMKilled`.
     pub reason: String,
     /// Why, in a sentence.
     pub message: String,
-    /// The file that its output goes to, if it goes to one.
+    /// The file with its output, if there is one.
     pub log_path: Option<PathBuf>,
 }
 
-/// All pods that the runtime behind `socket` has, ready or not.
+/// All pod sandboxes of the runtime behind `socket`, ready or not.
 pub async fn sandboxes(socket: &Path) -> Result<Vec<Sandbox>, Error> {
     let found: PodSandboxes = ask(socket, "/runtime.v1.RuntimeService/ListPodSandbox", &Question {}).await?;
     Ok(found.sandboxes.into_iter().map(Sandbox::from).collect())
 }
 
-/// Stops a pod, by the runtime's name for it, with all that runs in it. One that has stopped
-/// already is fine.
+/// Stops a pod sandbox by its id, with every container in it. One that has stopped already is no
+/// error.
 pub async fn stop_sandbox(socket: &Path, id: &str) -> Result<(), Error> {
     let question = SandboxQuestion { id: id.to_owned() };
     let Question {} = ask(socket, "/runtime.v1.RuntimeService/StopPodSandbox", &question).await?;
     Ok(())
 }
 
-/// All containers that the runtime behind `socket` has, in any state.
+/// All containers of the runtime behind `socket`, in any state.
 pub async fn containers(socket: &Path) -> Result<Vec<Container>, Error> {
     let found: ListedContainers =
         ask(socket, "/runtime.v1.RuntimeService/ListContainers", &Question {}).await?;
     Ok(found.containers.into_iter().map(Container::from).collect())
 }
 
-/// What the runtime behind `socket` knows about the container `id`.
+/// The status of container `id` in the runtime behind `socket`.
 pub async fn container_status(socket: &Path, id: &str) -> Result<ContainerStatus, Error> {
     const METHOD: &str = "/runtime.v1.RuntimeService/ContainerStatus";
     let answer: ContainerAnswer = ask(socket, METHOD, &ContainerQuestion { id: id.to_owned() }).await?;
@@ -136,7 +136,7 @@ pub async fn container_status(socket: &Path, id: &str) -> Result<ContainerStatus
 }
 
 impl Sandbox {
-    /// Whether kubelet has the pod from a file.
+    /// Whether kubelet read the pod from a file.
     pub fn is_static(&self) -> bool {
         self.annotations.get(SOURCE).is_some_and(|source| source == "file")
     }
@@ -207,7 +207,7 @@ fn state_of(number: i32) -> State {
     }
 }
 
-/// A time in nanoseconds since 1970, as CRI counts.
+/// A time in nanoseconds since 1970, as in CRI.
 fn moment(nanoseconds: i64) -> OffsetDateTime {
     let since = Duration::from_nanos(nanoseconds.max(0).unsigned_abs());
     OffsetDateTime::UNIX_EPOCH + since

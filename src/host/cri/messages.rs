@@ -1,4 +1,4 @@
-//! The messages of CRI v1, as far as they are asked for: numbers of fields are those of its
+//! The messages of CRI v1, as far as bootkube uses them. Field numbers are those of its
 //! `api.proto`.
 
 use std::collections::BTreeMap;
@@ -23,13 +23,13 @@ impl fmt::Display for Version {
     }
 }
 
-/// Something a runtime says about itself.
+/// A condition in the runtime's status.
 #[derive(Clone, PartialEq, Message)]
 pub struct Condition {
     /// `RuntimeReady` or `NetworkReady`.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// Whether it holds.
+    /// Whether it is true.
     #[prost(bool, tag = "2")]
     pub holds: bool,
     /// Why not, in a word.
@@ -66,12 +66,11 @@ pub(super) struct Images {
     pub images: Vec<Image>,
 }
 
-/// A question that is its name alone, or whose fields need not be filled: all of them are asked
-/// for.
+/// A request whose fields all stay empty.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Question {}
 
-/// What a pod sandbox is called.
+/// The name of a pod sandbox.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct PodName {
     #[prost(string, tag = "1")]
@@ -112,7 +111,7 @@ pub(super) struct PodSandboxes {
     pub sandboxes: Vec<PodSandbox>,
 }
 
-/// What a container is called.
+/// The name of a container.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ContainerName {
     #[prost(string, tag = "1")]

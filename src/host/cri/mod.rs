@@ -1,10 +1,10 @@
-//! The container runtime, asked over its socket in the language kubelet speaks to it: CRI v1, a
-//! gRPC service.
+//! The container runtime, asked over its socket by the protocol that kubelet uses: CRI v1, a gRPC
+//! service.
 //!
-//! A question here is one message on a connection of its own (`rpc`). That needs HTTP/2 (`h2`) and
-//! protocol buffers (`prost`), but neither generated code nor a gRPC framework. Only what is asked
-//! for is declared (`messages`): fields that are unknown there are passed over. Nothing here
-//! changes what a runtime does, but for [`stop_sandbox`].
+//! A call is one message on a connection of its own (`rpc`). That needs HTTP/2 (`h2`) and protocol
+//! buffers (`prost`), but neither generated code nor a gRPC framework. Only the fields that
+//! bootkube uses are declared (`messages`); others are skipped. No call changes the state of the
+//! runtime, except [`stop_sandbox`].
 
 mod container;
 mod messages;
@@ -24,23 +24,23 @@ use rpc::ask;
 /// Where runtimes usually listen.
 pub const SOCKETS: [&str; 2] = ["/run/containerd/containerd.sock", "/run/crio/crio.sock"];
 
-/// The runtime's socket, if there is one where they usually are.
+/// The runtime's socket, if it is at one of the usual paths.
 pub fn usual_socket() -> Option<PathBuf> {
     SOCKETS.into_iter().map(PathBuf::from).find(|socket| socket.exists())
 }
 
-/// The runtime that answers at `socket`.
+/// Name and version of the runtime at `socket`.
 pub async fn version(socket: &Path) -> Result<Version, Error> {
     ask(socket, "/runtime.v1.RuntimeService/Version", &Question {}).await
 }
 
-/// What the runtime says about itself.
+/// The status of the runtime at `socket`.
 pub async fn conditions(socket: &Path) -> Result<Vec<Condition>, Error> {
     let status: Status = ask(socket, "/runtime.v1.RuntimeService/Status", &Question {}).await?;
     Ok(status.status.unwrap_or_default().conditions)
 }
 
-/// References of the images that are there, by tag and by digest.
+/// The images in the runtime, by tag and by digest.
 pub async fn images(socket: &Path) -> Result<Vec<String>, Error> {
     let found: Images = ask(socket, "/runtime.v1.ImageService/ListImages", &Question {}).await?;
     Ok(found.images.into_iter().flat_map(|image| image.tags.into_iter().chain(image.digests)).collect())

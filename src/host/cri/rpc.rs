@@ -1,7 +1,6 @@
-//! One question to a runtime: a gRPC call of one message each way, on a connection of its own.
+//! One call to a runtime: a message each way, on a connection of its own.
 //!
-//! No pool, no streams, no compression: a runtime answers these questions in milliseconds, and is
-//! asked every few seconds at most.
+//! No pool, no streams, no compression, because bootkube calls every few seconds at most.
 
 use std::io;
 use std::path::Path;
@@ -12,10 +11,10 @@ use tokio::net::UnixStream;
 
 use crate::grpc::{self, Answer};
 
-/// A runtime answers these questions in milliseconds.
+/// How long a call may take. A runtime answers within milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a runtime gave no answer.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No runtime listens at the socket, or this user may not connect.
@@ -23,7 +22,7 @@ pub enum Error {
     Connect {
         /// Path of the socket.
         socket: String,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// Something listens there but does not speak CRI.
@@ -31,20 +30,20 @@ pub enum Error {
     Transport {
         /// Path of the socket.
         socket: String,
-        /// What the protocol's library says.
+        /// The error of the HTTP/2 library.
         source: h2::Error,
     },
-    /// The runtime refuses.
+    /// The runtime refused the call.
     #[error("{socket} refuses {method}: {reason}")]
     Refused {
         /// Path of the socket.
         socket: String,
         /// Service and method.
         method: &'static str,
-        /// In its words.
+        /// The runtime's message.
         reason: String,
     },
-    /// The answer cannot be read.
+    /// The answer could not be decoded.
     #[error("{socket} answers {method} with something unreadable")]
     Malformed {
         /// Path of the socket.
@@ -52,7 +51,7 @@ pub enum Error {
         /// Service and method.
         method: &'static str,
     },
-    /// No answer in time.
+    /// The runtime did not answer in time.
     #[error("{socket} does not answer {method} within {} s", TIMEOUT.as_secs())]
     Silent {
         /// Path of the socket.
@@ -75,7 +74,7 @@ pub(super) async fn ask<A: Message + Default>(
     }
 }
 
-/// The bytes of the answer to one question.
+/// The bytes of the answer.
 async fn call(socket: &Path, name: &str, method: &'static str, question: &[u8]) -> Result<Vec<u8>, Error> {
     let socket_name = || name.to_owned();
     let stream = UnixStream::connect(socket)
@@ -85,7 +84,7 @@ async fn call(socket: &Path, name: &str, method: &'static str, question: &[u8]) 
     let (sender, connection) = h2::client::handshake(stream).await.map_err(transport)?;
     let uri = format!("http://localhost{method}").parse();
     let uri = uri.unwrap_or_else(|error| unreachable!("every method of ours is a path: {error}"));
-    // The connection works only while it is polled; it outlives the question, whose end drops it.
+    // The connection makes progress only while it is polled. It is dropped when the call ends.
     let answer = tokio::select! {
         answer = grpc::ask(sender, uri, question) => answer.map_err(transport)?,
         Err(source) = connection => return Err(transport(source)),

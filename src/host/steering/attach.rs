@@ -1,4 +1,4 @@
-//! The one place that speaks to the kernel in its own terms: no safe interface has
+//! The only file that calls the kernel through libc, because no safe interface has
 //! SO_ATTACH_REUSEPORT_CBPF.
 #![allow(unsafe_code)]
 
@@ -23,7 +23,7 @@ pub fn attach(address: IpAddr, port: u16, user: u32, program: &[Instruction]) ->
     let socket = shared(address)?;
     deafen(&socket, address)?;
     if user != rustix::process::geteuid().as_raw() {
-        rustix::fs::fchown(&socket, Some(Uid::from_raw(user)), None)?; // a group has one user; CAP_CHOWN
+        rustix::fs::fchown(&socket, Some(Uid::from_raw(user)), None)?; // a group has one user; needs CAP_CHOWN
     }
     socket.bind(&SocketAddr::new(address, port).into())?;
     socket.listen(1)?;
@@ -43,9 +43,9 @@ fn shared(address: IpAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// What comes in while this socket is one of the group is dropped, and sent again to one of the
-/// others: it has not the highest number of hops left. (A filter would do so too, but Linux 6.18
-/// wants CAP_NET_ADMIN for one.)
+/// Connections that arrive while this socket is in the group are dropped, because they do not have
+/// the highest hop limit. The client sends them again, to another listener. (A filter would drop
+/// them too, but Linux 6.18 wants CAP_NET_ADMIN for one.)
 fn deafen(socket: &Socket, address: IpAddr) -> io::Result<()> {
     const MOST_HOPS: libc::c_int = 255;
     set_option(socket, libc::IPPROTO_IP, libc::IP_MINTTL, &MOST_HOPS)?;
@@ -62,14 +62,13 @@ fn filter(instruction: &Instruction) -> libc::sock_filter {
 
 fn set_program(socket: &Socket, filters: &[libc::sock_filter]) -> io::Result<()> {
     let length = u16::try_from(filters.len()).map_err(io::Error::other)?;
-    // The kernel copies what this points to, `len` filters, before the call returns; `filters`
-    // outlives it.
+    // The kernel copies the `len` filters before the call returns, and `filters` lives longer.
     let program = libc::sock_fprog { len: length, filter: filters.as_ptr().cast_mut() };
     set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
 }
 
 fn set_option<T>(socket: &Socket, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
-    // SAFETY: the descriptor is open, and the kernel reads as many bytes of `value` as it has.
+    // SAFETY: the descriptor is open, and the kernel reads no more bytes than `value` has.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -82,7 +81,7 @@ fn set_option<T>(socket: &Socket, level: libc::c_int, name: libc::c_int, value: 
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Two listeners, each of which must get what is steered to it.
+/// Makes two listeners, and checks that each gets the connection that is steered to it.
 pub fn check() -> io::Result<()> {
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let one = listen(any, 0)?;
@@ -142,7 +141,8 @@ mod tests {
     use super::*;
     use crate::host::sockets;
 
-    /// Whose the connection from `source` to `destination` is: its index among `listeners`.
+    /// The index among `listeners` of the one that gets a connection from `source` to
+    /// `destination`.
     fn taker(listeners: &[TcpListener], source: IpAddr, destination: IpAddr) -> usize {
         let port = listeners[0].local_addr().unwrap().port();
         let client = Socket::new(Domain::for_address((source, 0).into()), Type::STREAM, None).unwrap();
@@ -162,7 +162,7 @@ mod tests {
         }
     }
 
-    /// As whom the tests run.
+    /// The user that runs the tests.
     const ROOT: u32 = 0;
 
     fn group(address: IpAddr, count: usize) -> Vec<TcpListener> {
@@ -209,7 +209,7 @@ mod tests {
         let mut listeners = group(Ipv6Addr::UNSPECIFIED.into(), 3);
         let port = listeners[0].local_addr().unwrap().port();
         steer(Ipv6Addr::UNSPECIFIED.into(), port, ROOT, Aim { serving: 0, asked: 1, starting: 1 }).unwrap();
-        drop(listeners.remove(0)); // [b, c], whom the kernel counts [c, b]
+        drop(listeners.remove(0)); // [b, c], which are [c, b] in the kernel's group
         assert_eq!(taker(&listeners, V4, V4), 1);
         assert_eq!(taker(&listeners, ASKING.into(), V4), 0);
     }

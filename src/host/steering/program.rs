@@ -1,25 +1,24 @@
-//! The program: classic BPF that looks at the addresses of a new connection and returns the index
-//! of a listener. Pure.
+//! The program: classic BPF that reads the addresses of a new connection and returns the index of a
+//! listener. Pure.
 //!
-//! An index that no listener has makes the kernel choose among those there are: with one listener,
-//! that one.
+//! For an index beyond the group, the kernel picks a listener itself; if there is only one, that
+//! one.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Connections from this address are questions of ours, see [`Aim::asked`]. It is a loopback
-/// address: no packet from elsewhere has it.
+/// bootkube asks the listeners from this address, see [`Aim::asked`]. It is a loopback address, so
+/// no packet from another machine has it.
 pub const ASKING: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 99);
 
-/// The listener for each kind of connection, by index.
+/// The index of the listener for each kind of connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Aim {
-    /// Gets everything else.
+    /// Gets every other connection.
     pub serving: u32,
     /// Gets connections from [`ASKING`].
     pub asked: u32,
-    /// Gets what an apiserver sends to itself, to `::1`. An apiserver that starts needs to reach
-    /// itself first, and exits when another apiserver refuses it. Other clients at `::1` cannot be
-    /// told from it.
+    /// Gets connections to `::1`. An apiserver that starts first connects to itself there, and
+    /// exits if another apiserver refuses it. Other clients at `::1` cannot be told from it.
     pub starting: u32,
 }
 
@@ -34,7 +33,7 @@ pub struct Instruction {
 
 /// Loads 32 bits.
 const LOAD: u16 = 0x20;
-/// Jumps by whether the loaded word equals the operand.
+/// Jumps depending on whether the loaded word equals the operand.
 const JUMP_IF_EQUAL: u16 = 0x15;
 /// Returns the operand.
 const RETURN: u16 = 0x06;
@@ -60,7 +59,7 @@ pub fn build(address: IpAddr, aim: Aim) -> Vec<Instruction> {
 fn ipv4(address: IpAddr, aim: Aim) -> Vec<Instruction> {
     let mut program = vec![load(IPV4_SOURCE), jump(ASKING.to_bits(), 0, 1), give(aim.asked)];
     if address.is_ipv4() {
-        // Without IPv6 an apiserver calls itself here.
+        // Without IPv6 an apiserver connects to itself here.
         program.extend([
             load(IPV4_DESTINATION),
             jump(Ipv4Addr::LOCALHOST.to_bits(), 0, 1),
@@ -74,7 +73,7 @@ fn ipv4(address: IpAddr, aim: Aim) -> Vec<Instruction> {
 fn ipv6(aim: Aim) -> Vec<Instruction> {
     let mut program = Vec::new();
     for (word, expected) in [0, 0, 0, 1].into_iter().enumerate() {
-        let past = 2 * (3 - word as u8) + 1; // over the words that are left, to the last instruction
+        let past = 2 * (3 - word as u8) + 1; // skips the other words, to the last instruction
         program.extend([load(IPV6_DESTINATION + 4 * word as u32), jump(expected, 0, past)]);
     }
     program.extend([give(aim.starting), give(aim.serving)]);
@@ -101,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// What the kernel does with a program, for a connection from `source` to `destination`.
+    /// The result of a program for a connection from `source` to `destination`.
     fn run(program: &[Instruction], source: IpAddr, destination: IpAddr) -> u32 {
         let word = |address: IpAddr, at: usize| match address {
             IpAddr::V4(address) => address.to_bits(),
@@ -151,7 +150,7 @@ mod tests {
         fn the_intended_listener_gets_every_connection(
             (is_dual, source, destination) in prop_oneof![
                 (any::<bool>(), v4(), v4()),
-                (Just(true), v6(), v6()), // who listens on IPv4 alone gets nothing else
+                (Just(true), v6(), v6()), // a listener on IPv4 alone gets only IPv4
             ],
             (serving, asked, starting) in (0..5_u32, 0..5_u32, 0..5_u32),
         ) {

@@ -1,4 +1,4 @@
-//! The self-hosted apiserver that waits for its port: its pod on this machine, what it complains of, and having it made anew.
+//! The self-hosted apiserver that waits for its port: its pod here, its log, a new pod for it.
 
 use std::fs;
 use std::path::Path;
@@ -16,18 +16,18 @@ use crate::cluster::wait::{self, Scope, wait_for};
 use crate::diagnose::log;
 use crate::phase::Progress;
 
-/// Between two looks at a log.
+/// Time between two looks at a log.
 const LOOK: Duration = Duration::from_millis(500);
-/// The log comes through kubelet, which may not let the apiserver in.
+/// How long a log may take: it comes through kubelet, which may not let the apiserver in.
 const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 const LOG_LINES: i64 = 30;
 const APISERVER: &str = "kube-apiserver";
 /// Where kubelet has the logs of this machine: NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log.
 const LOGS: &str = "/var/log/pods";
-/// The kernel's words for a port that somebody else has.
+/// The kernel's error for a port on which another process listens.
 const PORT_TAKEN: &str = "address already in use";
 
-/// The apiserver of a node, seen through another one.
+/// The self-hosted apiserver of a node, seen through the bootstrap one.
 pub struct BlockedApiserver<'a> {
     pods: Objects<Pod>,
     logs: Api<Pod>,
@@ -35,7 +35,7 @@ pub struct BlockedApiserver<'a> {
 }
 
 impl<'a> BlockedApiserver<'a> {
-    /// That of `node`.
+    /// The apiserver of `node`.
     pub fn new(client: &Client, node: &'a str) -> Self {
         Self {
             pods: Objects::namespaced(client, NAMESPACE),
@@ -44,8 +44,7 @@ impl<'a> BlockedApiserver<'a> {
         }
     }
 
-    /// Waits until it has no other trouble than that its port is taken, and returns its pod. Where its log is not to be had, that is
-    /// believed.
+    /// Waits until its log shows only the problem of the port, or cannot be read. Returns its pod.
     pub async fn lacks_only_the_port(&self, progress: &Progress<'_>) -> Pod {
         loop {
             let why = match self.pod().await {
@@ -61,7 +60,7 @@ impl<'a> BlockedApiserver<'a> {
         }
     }
 
-    /// Has a pod that has failed made anew, and waits until the new one was started. That it cannot be makes the gap longer, and is told.
+    /// Replaces a pod that has failed. A failure is a warning: it only prolongs the gap.
     pub async fn renew(&self, old: &Pod, progress: &Progress<'_>) {
         if restarts(old) == 0 {
             return;
@@ -97,7 +96,7 @@ impl<'a> BlockedApiserver<'a> {
         progress.observed("the new pod of the self-hosted apiserver was started");
     }
 
-    /// What it complained of last, now or before it was started last, other than the port.
+    /// The last complaint in its present or its previous log, other than the port.
     pub async fn last_complaint(&self) -> Option<String> {
         let pod = self.pod().await.ok()??;
         let complaint_of = async |is_previous| complaint(&self.log(&pod, is_previous).await);
@@ -107,7 +106,7 @@ impl<'a> BlockedApiserver<'a> {
         }
     }
 
-    /// Its pod, if it has one that stays.
+    /// Its pod, unless that is being deleted.
     async fn pod(&self) -> Result<Option<Pod>, kube::Error> {
         let found = self.pods.list(&ListParams::default().fields(&self.here())).await?;
         Ok(found.into_iter().find(is_apiserver))
@@ -117,7 +116,7 @@ impl<'a> BlockedApiserver<'a> {
         format!("spec.nodeName={}", self.node)
     }
 
-    /// The end of a pod's log; empty where it is not to be had.
+    /// The end of a pod's log; empty if it cannot be read.
     async fn log(&self, pod: &Pod, is_previous: bool) -> String {
         let params = LogParams { previous: is_previous, tail_lines: Some(LOG_LINES), ..LogParams::default() };
         let name = pod.name_any();
@@ -141,8 +140,7 @@ fn restarts(pod: &Pod) -> i32 {
     containers.map(|container| container.restart_count).max().unwrap_or(0)
 }
 
-/// What the apiserver of this machine that ran last complained of, from its log here; nothing where that is not to be seen. The API has the
-/// last one alone, and once another apiserver is back that is about the port.
+/// The last complaint in the newest log here. By now the API's logs may be about the port only.
 pub fn complaint_here() -> Option<String> {
     complaint_in(Path::new(LOGS))
 }
@@ -156,7 +154,7 @@ fn complaint_in(logs: &Path) -> Option<String> {
     complaint(&log::tail(&newest.path()).ok()?)
 }
 
-/// What an apiserver complained of last, if it has other troubles than its port.
+/// The last complaint in a log, unless the log says that the port is taken.
 fn complaint(log: &str) -> Option<String> {
     if log.contains(PORT_TAKEN) {
         return None;

@@ -1,6 +1,7 @@
-//! What is watched while a pivot runs, without a part in it: how many sockets listen on the API's port and, with `--probe`, what a client sees.
+//! What is watched during a pivot, without a part in it: the listeners on the API's port and, with
+//! `--probe`, what a client sees.
 //!
-//! Both run in tasks of their own: a pivot that writes to a slow disk must not look like a slow API.
+//! Both are tasks of their own, so that a slow disk does not look like a slow API.
 
 pub mod blocked_apiserver;
 pub mod pod_progress;
@@ -18,17 +19,17 @@ use crate::phase::{Error, local_addresses, on_port};
 use crate::ui::{Event, Sink};
 use probe::Target;
 
-/// Between two looks at the listeners.
+/// Time between two looks at the listeners.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// What to look at.
+/// What to observe.
 pub struct Observed {
     port: u16,
     probe: Option<Target>,
 }
 
 impl Observed {
-    /// The API of `plan`.
+    /// The API that `plan` leads to.
     pub fn of(plan: &Plan, is_probed: bool) -> Result<Self, Error> {
         let probe = match is_probed {
             true => Target::of(plan, &local_addresses()?),
@@ -38,7 +39,7 @@ impl Observed {
     }
 }
 
-/// Does `work`, and tells what is observed meanwhile.
+/// Runs `work`, and reports what is observed meanwhile.
 pub async fn beside<T>(observed: Observed, sink: &dyn Sink, work: impl Future<Output = T>) -> T {
     let Observed { port, probe } = observed;
     let (sender, mut told) = mpsc::unbounded_channel();
@@ -63,8 +64,8 @@ pub async fn beside<T>(observed: Observed, sink: &dyn Sink, work: impl Future<Ou
     result
 }
 
-/// Tells how many sockets listen on `port`, once for each change. The last look follows the end of the
-/// work: the bootstrap apiserver may end between the look before and that.
+/// Reports how many sockets listen on `port`, whenever that changes. The last look follows the end of
+/// the work, because the bootstrap apiserver may end between the look before and that.
 async fn count_listeners(port: u16, mut over: watch::Receiver<bool>, told: UnboundedSender<Event>) {
     let (mut last, mut is_over) = (None, false);
     loop {

@@ -1,4 +1,4 @@
-//! How far pods are, by what their own objects say. Timestamps there are whole seconds; nothing finer is made up.
+//! How far pods are, by their status. Its timestamps are whole seconds, and so are these figures.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use crate::cluster::pods::condition;
 use crate::phase::Progress;
 use crate::ui::PodLife;
 
-/// Tells of each pod when it gets further.
+/// Reports each pod that gets further.
 #[derive(Default)]
 pub struct PodProgress {
     told: BTreeMap<String, PodLife>,
 }
 
 impl PodProgress {
-    /// Looks at `pods` and tells which of them got further.
+    /// Looks at `pods`, and reports which of them got further.
     pub fn see<'a>(&mut self, pods: impl Iterator<Item = &'a Pod>, progress: &Progress<'_>) {
         for pod in pods {
             let life = life_of(pod);

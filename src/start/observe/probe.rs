@@ -1,8 +1,8 @@
-//! The built-in probe: what a client of this machine's API sees while the control plane changes hands under it.
+//! The built-in probe: what a client of this machine's API sees during the pivot.
 //!
-//! Twenty times a second a connection of its own, with a request that is never tried again: by turns `/readyz` as the administrator,
-//! and `/api` as a user whom RBAC must allow it. The first shows whether anybody answers; the second shows an apiserver that answers
-//! before it can tell who may do what, which administrators never notice.
+//! Twenty times a second it opens a connection for one request, and never retries: by turns
+//! `/readyz` as the administrator, and `/api` as a user whom RBAC must allow that. The second fails
+//! at an apiserver that answers before it knows the RBAC rules.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -16,18 +16,18 @@ use crate::cluster::connect::{self, Readyz};
 use crate::cluster::kubeconfig::Access;
 use crate::ui::{Event, Probed};
 
-/// Between two requests.
+/// Time between two requests.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// What takes longer is told although it succeeded.
+/// A slower answer is reported although it succeeded.
 pub const SLOW: Duration = Duration::from_millis(250);
-/// Whether it is ready, as it says itself.
+/// Asks the apiserver itself whether it is ready.
 const READY: &str = "/readyz";
-/// What RBAC lets everybody see who is authenticated.
+/// RBAC allows this to every authenticated user.
 const ALLOWED: &str = "/api";
-/// In whose name RBAC is put to the test. Nobody has given it anything.
+/// The user of that request, who has no other rights.
 const USER: &str = "bootkube-probe";
 
-/// Where requests go, and as whom.
+/// Where requests go, and as which user.
 #[derive(Clone)]
 pub struct Target {
     access: Access,
@@ -39,12 +39,12 @@ struct Sample {
     path: &'static str,
     began: Instant,
     took: Duration,
-    /// Why it failed.
+    /// Why it failed, if it did.
     error: Option<String>,
 }
 
 impl Target {
-    /// The API of this machine as others reach it: at the address in its URL if that is one of `local`, else at the likeliest of those.
+    /// This machine's API at its clients' address if `local` has that, else at `local`'s first.
     pub fn of(plan: &Plan, local: &[IpAddr]) -> Option<Self> {
         let host = connect::server_name(&plan.access).parse().ok();
         let named = host.filter(|host| local.contains(host));
@@ -69,7 +69,7 @@ impl Target {
     }
 }
 
-/// Asks until `over`; tells each request that failed or was slow, and at the end the sum.
+/// Sends requests until `over`. Reports each that failed or was slow, and at the end the sum.
 pub async fn run(target: Target, mut over: watch::Receiver<bool>, told: UnboundedSender<Event>) {
     let mut tally = Tally::default();
     let mut asked = JoinSet::new();
@@ -94,11 +94,11 @@ pub async fn run(target: Target, mut over: watch::Receiver<bool>, told: Unbounde
     told.send(Event::Probed(tally.sum(Instant::now()))).ok(); // the receiver ends with the pivot
 }
 
-/// What has been seen, from the moment on when the API said for the first time that it is ready: before, nothing was promised.
+/// What was seen since the API first said that it is ready; before, failures are expected.
 #[derive(Default)]
 struct Tally {
     sum: Probed,
-    /// When it was first ready, and when the last success came.
+    /// When it was first ready, and the last success.
     answered: Option<(Instant, Instant)>,
 }
 

@@ -1,4 +1,4 @@
-//! Other programs, run to their end; each line that one says is kept with the moment it was said.
+//! Runs other programs to their end, and keeps each line of their output with its time.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -8,16 +8,16 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 
-/// A line of standard output, and when it came.
+/// A line of standard output, and its time.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// When.
+    /// When it came.
     pub at: Instant,
-    /// What.
+    /// The line.
     pub text: String,
 }
 
-/// Runs a command that must succeed; its standard output.
+/// Runs a command that must succeed, and returns its standard output.
 pub fn run(command: &mut Command) -> Result<String> {
     let output = command.output().map_err(|source| Error::Start { command: describe(command), source })?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
@@ -30,8 +30,8 @@ pub fn run(command: &mut Command) -> Result<String> {
     }
 }
 
-/// Runs a command that must succeed, `log` taking its standard error; the lines of its standard
-/// output.
+/// Runs a command that must succeed, with its standard error going to `log`. Returns the lines of
+/// its standard output.
 pub fn listen(command: &mut Command, log: &Path) -> Result<Vec<Line>> {
     let errors = File::create(log).map_err(Error::file("make", log))?;
     let failed = |command: &Command, source| Error::Start { command: describe(command), source };
@@ -51,7 +51,7 @@ pub fn listen(command: &mut Command, log: &Path) -> Result<Vec<Line>> {
     Err(Error::Command { command: describe(command), status, said: tail(&said) })
 }
 
-/// The last words explain most.
+/// The end of the output usually has the cause.
 fn tail(said: &str) -> String {
     let lines: Vec<&str> = said.lines().collect();
     lines[lines.len().saturating_sub(10)..].join("\n")

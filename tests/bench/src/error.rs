@@ -34,7 +34,7 @@ impl Error {
         move |source| Self::File { act, path, source }
     }
 
-    /// Something was not as it is expected to be.
+    /// A state that the measurement does not expect.
     pub fn parse(what: impl Into<String>, reason: impl std::fmt::Display) -> Self {
         Self::Parse { what: what.into(), reason: reason.to_string() }
     }

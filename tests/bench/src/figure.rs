@@ -3,17 +3,17 @@
 
 use clap::builder::PossibleValuesParser;
 
-/// What a figure is held against.
+/// The limit of a figure.
 #[derive(Clone, Copy, Debug)]
 pub enum Bound {
-    /// No more than.
+    /// At most.
     AtMost(f64),
-    /// No less than.
+    /// At least.
     AtLeast(f64),
 }
 
 impl Bound {
-    /// Whether the figure holds.
+    /// Whether the figure is within the limit.
     pub fn is_met_by(self, value: f64) -> bool {
         match self {
             Self::AtMost(bound) => value <= bound,
@@ -34,13 +34,13 @@ impl std::fmt::Display for Bound {
 /// One figure.
 #[derive(Clone, Copy, Debug)]
 pub struct Figure {
-    /// In results.json.
+    /// Its name in results.json.
     pub name: &'static str,
-    /// What it says, for people.
+    /// Its description on the page.
     pub what: &'static str,
-    /// What is promised.
+    /// The goal.
     pub goal: Option<Bound>,
-    /// What would be better still.
+    /// A goal that would be better still.
     pub stretch: Option<Bound>,
     /// Digits after the point.
     pub digits: usize,
@@ -110,7 +110,7 @@ pub const FIGURES: [Figure; 23] = [
     figure("binary_mib", "size of the binary, static and stripped", 1).at_most(20.0).stretch(12.0),
 ];
 
-/// What `--only` takes.
+/// The names that `--only` takes.
 pub fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(FIGURES.map(|figure| figure.name))
 }

@@ -1,4 +1,4 @@
-//! On what and when it was measured.
+//! When and on what machine the figures were measured.
 
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -13,24 +13,24 @@ use crate::measure::Bench;
 pub struct Host {
     /// The day, in UTC.
     pub date: String,
-    /// What the processor calls itself.
+    /// The processor's model.
     pub processor: String,
-    /// How many of its threads we may use.
+    /// How many of its threads this process may use.
     pub cores: usize,
-    /// All of it, in MiB.
+    /// All memory, in MiB.
     pub memory_mib: u64,
-    /// Its release.
+    /// The kernel's release.
     pub kernel: String,
-    /// What else was going on: the load average of the last minute, before anything was measured.
+    /// Load average of the last minute before the measurements: what else the host did.
     pub load_before: f64,
-    /// Of the binary.
+    /// Version of the binary.
     pub bootkube: String,
     /// How often each figure was measured.
     pub repetitions: usize,
 }
 
 impl Host {
-    /// Looks around.
+    /// Looks at the host.
     pub fn detect(bench: &Bench) -> Result<Self> {
         let day = OffsetDateTime::now_utc().format(format_description!("[year]-[month]-[day]"));
         let cores = std::thread::available_parallelism().map_err(Error::file("count", "the processors"))?;

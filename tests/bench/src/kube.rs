@@ -1,5 +1,4 @@
-//! Questions to a cluster from outside of its machines: kubectl, and its watch until something is
-//! so.
+//! Asks a cluster from outside of its machines: kubectl, and a watch until a condition holds.
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
@@ -14,11 +13,11 @@ use serde_json::{Deserializer, Value};
 use crate::command;
 use crate::error::{Error, Result};
 
-/// A watch is silent for so long between two bursts of events.
+/// How long a watch is silent between two bursts of events.
 const SILENCE: Duration = Duration::from_millis(30);
-/// Until a watch that ended is made again.
+/// Time until a watch that ended is started again.
 const AGAIN: Duration = Duration::from_millis(100);
-/// For whatever is waited for.
+/// How long any wait may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// kubectl as administrator, on the host's side of the machines' network.
@@ -33,7 +32,7 @@ pub struct Kubectl {
 pub type Seen = BTreeMap<String, Value>;
 
 impl Kubectl {
-    /// With the kubeconfig at a path of `machine`, which must be there.
+    /// Uses the kubeconfig at a path of `machine`.
     pub fn of(lab: &Lab, machine: &Machine, inside: &str) -> Result<Self> {
         let kubeconfig = lab.folder().join("bench.kubeconfig");
         let text = machine.read(inside)?;
@@ -52,14 +51,14 @@ impl Kubectl {
         command::run(&mut self.command(words)?)
     }
 
-    /// What `get` finds.
+    /// The objects that `get` finds.
     pub fn get(&self, words: &[&str]) -> Result<Value> {
         let text = self.run(&[&["get", "-o", "json"], words].concat())?;
         serde_json::from_str(&text).map_err(|error| Error::parse(words.join(" "), error))
     }
 
-    /// Watches what `get` finds until `is_done` with it. When that became so; `None` if it was so
-    /// at the first look. A watch that ends, because an apiserver does, is made again.
+    /// Watches the objects that `get` finds until `is_done`. Returns when that became true; `None`
+    /// if it was true at the first look. Restarts a watch that an apiserver's end has ended.
     pub fn wait(&self, words: &[&str], is_done: impl Fn(&Seen) -> bool) -> Result<Option<Instant>> {
         let deadline = Instant::now() + PATIENCE;
         let mut first = true;
@@ -101,8 +100,8 @@ impl Watch {
         Ok(Self { child, events, seen: Seen::new() })
     }
 
-    /// Takes events until there is a silence; when the last one came. `None` when the watch or the
-    /// time is over.
+    /// Takes events until the watch is silent, and returns when the last one came. `None` if the
+    /// watch has ended or the time is over.
     fn burst(&mut self, deadline: Instant) -> Option<Instant> {
         let first = self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()?;
         let mut at = Instant::now();
@@ -129,12 +128,12 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.child.kill().ok(); // one that has ended is as good as killed
+        self.child.kill().ok(); // it may have ended already
         self.child.wait().ok();
     }
 }
 
-/// Until the output ends, in the middle of an event or not.
+/// Reads until the output ends, which may be inside an event.
 fn forward(output: ChildStdout, sender: &mpsc::Sender<Value>) {
     let events = Deserializer::from_reader(BufReader::new(output)).into_iter::<Value>();
     for event in events.map_while(Result::ok) {

@@ -1,7 +1,7 @@
-//! The figures that this project promises, measured in one run on machines of the lab and written
-//! down: results.json for programs, docs/benchmarks.md for people. A goal missed is a figure like
-//! any other; a measurement that could not be made fails the run, by name. What is measured, and
-//! how, is one file for each under `measure`.
+//! Measures the figures that this project promises, in one run on machines of the lab. It writes
+//! results.json for programs and docs/benchmarks.md for people. A goal missed is a figure like any
+//! other. A measurement that cannot be made fails the run, and is named. Each file under `measure`
+//! measures one thing.
 
 mod command;
 mod error;

@@ -1,5 +1,5 @@
-//! docs/benchmarks.md and its timeline: the figures of one whole run, with when and on what they
-//! were taken.
+//! docs/benchmarks.md and its timeline: the figures of one whole run, when they were taken, and on
+//! which host.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::results::Results;
 const PAGE: &str = "benchmarks.md";
 const TIMELINE: &str = "benchmarks.svg";
 
-/// Writes both, in place of those of the run before.
+/// Writes both, replacing those of the run before.
 pub fn write(results: &Results, host: &Host) -> Result<()> {
     let docs = lab::workspace().join("docs");
     write_file(&docs.join(TIMELINE), &plot::draw(&results.timeline)?)?;

@@ -8,17 +8,17 @@ use crate::error::{Error, Result};
 use crate::timeline::{Session, Slice, Span, Timeline};
 
 const WIDTH: u32 = 960;
-/// Of a row with one phase.
+/// Height of a row with one phase.
 const ROW: u32 = 22;
-/// Of a picture's caption and axis.
+/// Height of a picture's caption and axis.
 const FRAME: u32 = 90;
-/// Of the picture of requests.
+/// Height of the picture of requests.
 const REQUESTS: u32 = 320;
 const OURS: RGBColor = RGBColor(31, 119, 180);
 const THEIRS: RGBColor = RGBColor(140, 140, 140);
 const BAD: RGBColor = RGBColor(214, 39, 40);
 const SHADE: RGBColor = RGBColor(232, 240, 248);
-/// Of kubeadm's many phases those that take no time are left out.
+/// kubeadm has many phases; those that take no time are left out.
 const LEAST: f64 = 0.005;
 const FONT: &str = "sans-serif";
 

@@ -1,4 +1,4 @@
-//! What was measured, and what could not be.
+//! What was measured, and what could not be measured.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::timeline::Timeline;
 /// The figures of one run.
 #[derive(Debug, Default)]
 pub struct Results {
-    /// Names asked for; all of them when empty.
+    /// Names asked for; empty for all.
     only: Vec<String>,
     /// `None` for what bootkube does not have yet.
     values: BTreeMap<&'static str, Option<f64>>,
@@ -39,12 +39,12 @@ impl Results {
         self.values.insert(name, Some(value));
     }
 
-    /// Says that there is nothing to measure yet.
+    /// Notes a figure that does not exist yet.
     pub fn not_yet(&mut self, name: &'static str) {
         self.values.insert(name, None);
     }
 
-    /// Says why figures could not be measured.
+    /// Notes why figures could not be measured.
     pub fn fail(&mut self, names: &[&'static str], error: Error) {
         let names: Vec<_> = names.iter().copied().filter(|name| self.wants(name)).collect();
         eprintln!("bench: not measured: {}: {error}", names.join(", "));
@@ -61,7 +61,7 @@ impl Results {
         self.values.get(name).copied().flatten()
     }
 
-    /// A figure as people read it.
+    /// A figure as the page shows it.
     pub fn text(&self, figure: &Figure) -> String {
         match self.values.get(figure.name) {
             Some(Some(value)) => format!("{value:.*}", figure.digits),
@@ -75,14 +75,14 @@ impl Results {
         FIGURES.iter().filter(|figure| self.wants(figure.name))
     }
 
-    /// Writes everything, flat; null is what was not measured.
+    /// Writes all figures as a flat map. A figure that was not measured is null.
     pub fn write(&self, path: &Path, host: &Host) -> Result<()> {
         let mut all: Map<String, Value> = host.as_json();
         all.extend(self.figures().map(|figure| (figure.name.to_owned(), json!(self.get(figure.name)))));
         std::fs::write(path, format!("{:#}\n", Value::Object(all))).map_err(Error::file("write", path))
     }
 
-    /// On the terminal: every figure, its goal, and what is missing.
+    /// Prints every figure, its goal, and what is missing.
     pub fn tell(&self) {
         for figure in self.figures() {
             let goal = figure.goal.map(|goal| format!(" (goal {goal})")).unwrap_or_default();

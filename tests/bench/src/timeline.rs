@@ -1,4 +1,4 @@
-//! What happened when, for the plot: seconds since a beginning that all of one picture share.
+//! What happened when, for the plot: in seconds since a beginning that all of one picture share.
 
 use std::time::Instant;
 
@@ -6,14 +6,14 @@ use lab::probe::Sample;
 
 use crate::command::Line;
 
-/// Something that took its time.
+/// Something that took time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
-    /// What.
+    /// Its name.
     pub name: String,
-    /// From.
+    /// When it began.
     pub begin: f64,
-    /// Until.
+    /// When it ended.
     pub end: f64,
 }
 
@@ -60,7 +60,7 @@ pub fn phases_of_start(lines: &[Line], begun: Instant) -> Vec<Span> {
     lines.iter().filter_map(phase).collect()
 }
 
-/// Phases of kubeadm from its lines: `[name] what it does`. A phase ends when the next one speaks.
+/// Phases of kubeadm by its lines: `[name] what it does`. A phase ends where the next one begins.
 pub fn phases_of_kubeadm(lines: &[Line], begun: Instant) -> Vec<Span> {
     let mut phases: Vec<Span> = Vec::new();
     for line in lines {

@@ -1,5 +1,5 @@
-//! Certificates as `render` of v0.14 and Typhoon of its time made them: RSA, every one for servers
-//! and clients, few names.
+//! Certificates as `render` of v0.14 and Typhoon of its time made them: RSA, each for servers and
+//! clients, with few names.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use rcgen::{
     KeyUsagePurpose, PKCS_RSA_SHA256, SanType, SerialNumber,
 };
 
-/// What the self-hosted apiserver's secret holds.
+/// Keys of the self-hosted apiserver's Secret.
 pub const OF_APISERVER: [&str; 8] = [
     "apiserver.crt",
     "apiserver.key",
@@ -20,7 +20,7 @@ pub const OF_APISERVER: [&str; 8] = [
     "service-account.key",
     "service-account.pub",
 ];
-/// What the controller manager's does.
+/// Keys of the controller manager's Secret.
 pub const OF_MANAGER: [&str; 3] = ["ca.crt", "ca.key", "service-account.key"];
 
 /// Path under `tls/` to PEM.
@@ -29,12 +29,12 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 /// A name and an organisation.
 type Subject<'a> = (&'a str, &'a str);
 
-/// Whose certificates there are.
+/// The certificates to make.
 pub struct Subjects<'a> {
     pub ca: Subject<'a>,
     pub apiserver: Subject<'a>,
     pub admin: Subject<'a>,
-    /// Where kubelets have a certificate and no token.
+    /// Whether kubelets have a certificate instead of a token.
     pub kubelet: Option<Subject<'a>>,
 }
 
@@ -79,7 +79,7 @@ fn key() -> KeyPair {
     KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap()
 }
 
-/// Its serial number is zero, and it may sign certificates but no revocation lists.
+/// Serial number 0; may sign certificates, but no revocation lists.
 fn authority(subject: Subject<'_>) -> Authority {
     let mut params = params(subject, &[]);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,6 +1,5 @@
-//! What both old trees are made of: files by path, and the pods of a control plane as they were
-//! wired then, with the images and the flags of now. Their apiservers know nothing of a shared
-//! port.
+//! What both old trees consist of: files by path, and the pods of a control plane as they were
+//! then, with the images and flags of today. Their apiservers know no shared port.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +14,9 @@ use serde_json::{Value, json};
 
 use super::pki::Files;
 
-/// Where pods find their secrets.
+/// Folder in pods with their secrets.
 const SECRETS: &str = "/etc/kubernetes/secrets";
-/// Who the self-hosted control plane runs as.
+/// User of the self-hosted control plane.
 const NOBODY: i64 = 65534;
 
 /// Flags of the self-hosted scheduler.
@@ -66,7 +65,7 @@ impl Tree {
         }
     }
 
-    /// Writes it to where the lab looks for assets.
+    /// Writes it to the lab's folder of assets.
     pub fn write(&self, machine: &Machine) {
         for (path, content) in &self.0 {
             let path = format!("{ASSETS}/{path}");
@@ -174,7 +173,7 @@ pub fn group(name: &str) -> Value {
     json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": name})
 }
 
-/// A Secret of `tls/` files, and of `nulls` where a template had nothing to put.
+/// A Secret of `tls/` files, and of `nulls` where a template had no value.
 pub fn secret(name: &str, files: &Files, keys: &[&str], nulls: &[&str]) -> Value {
     let mut secret = object("v1", "Secret", name, &json!({"type": "Opaque"}));
     for key in keys {
@@ -186,7 +185,7 @@ pub fn secret(name: &str, files: &Files, keys: &[&str], nulls: &[&str]) -> Value
     secret
 }
 
-/// The labels and the node selector that all of a control plane had.
+/// The labels and the node selector of every control-plane pod.
 fn template(name: &str, spec: &Value) -> Value {
     let tolerations = json!([
         {"key": "CriticalAddonsOnly", "operator": "Exists"},
@@ -210,7 +209,7 @@ fn workload(kind: &str, name: &str, fields: &Value, spec: &Value) -> Value {
     object("apps/v1", kind, name, &rest)
 }
 
-/// The self-hosted apiserver: one at a time, on the port that the bootstrap one has.
+/// The self-hosted apiserver: one at a time, on the bootstrap apiserver's port.
 pub fn apiserver_set(etcd: &str, account: Option<&str>, ports: &Value) -> Value {
     let mut container = container("kube-apiserver", &apiserver(etcd, &["--anonymous-auth=false"]));
     container["ports"] = ports.clone();
@@ -232,8 +231,8 @@ fn secret_volumes(secret: &str) -> Value {
     ])
 }
 
-/// The self-hosted controller manager or scheduler, in the network of pods, without a probe of
-/// readiness. Only the former has secrets.
+/// The self-hosted controller manager or scheduler, on the pod network and without a readiness
+/// probe. Only the controller manager has secrets.
 pub fn elected(name: &str, flags: &[String], port: u16, replicas: u32, account: Option<&str>) -> Value {
     let mut container = container(name, flags);
     let healthz = json!({"scheme": "HTTPS", "path": "/healthz", "port": port});
@@ -256,7 +255,7 @@ pub fn elected(name: &str, flags: &[String], port: u16, replicas: u32, account: 
     workload("Deployment", name, &json!({"replicas": replicas}), &spec)
 }
 
-/// A budget that leaves one of an elected component.
+/// A disruption budget that leaves one pod of an elected component.
 pub fn disruption(name: &str) -> Value {
     let selector = json!({"matchLabels": {"k8s-app": name}});
     object(

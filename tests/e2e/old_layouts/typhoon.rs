@@ -1,6 +1,6 @@
-//! The tree of Typhoon v1.15: everything has a name and a service account, kubelets have a
-//! certificate, CoreDNS is in a folder of its own, and the network lies beside `manifests/`, where
-//! a wrapper did not move it from.
+//! The tree of Typhoon v1.15. Everything has a name and a service account, kubelets have a
+//! certificate, and CoreDNS is in a folder of its own. The network is beside `manifests/`, unless a
+//! wrapper moved it.
 
 use std::net::Ipv4Addr;
 
@@ -15,13 +15,13 @@ const SUBJECTS: Subjects<'_> = Subjects {
     admin: ("kubernetes-admin", "system:masters"),
     kubelet: Some(("kubelet", "system:nodes")),
 };
-/// Where the self-hosted apiserver is; what a test edits.
+/// Manifest of the self-hosted apiserver, which a test edits.
 pub const APISERVER: &str = "manifests/kube-apiserver.yaml";
-/// Its secret: aggregation is off, so three values are nothing.
+/// Its Secret. Aggregation is off, so three values are null.
 const NULLS: [&str; 3] = ["aggregation-ca.crt", "aggregation-client.crt", "aggregation-client.key"];
 const CHECKPOINTER: &str = "pod-checkpointer";
 
-/// For a machine of this address whose name, `host`, its API is known by.
+/// The tree for a machine of this address, whose API is known as `host`.
 pub fn tree(host: &str, ip: Ipv4Addr) -> Tree {
     let (server, etcd) = (format!("https://{host}:6443"), format!("https://{ip}:2379"));
     let files = pki::files(&SUBJECTS, host, ip.into());
@@ -117,8 +117,8 @@ fn put_checkpointer(tree: &mut Tree) {
     put("-cluster-role-binding", tree::binding(CHECKPOINTER, CHECKPOINTER, CHECKPOINTER));
 }
 
-/// As a network had it: a resource before its definition, several documents in a file, nulls, and a
-/// namespace on what has none.
+/// As networks had it: a resource before its definition, several documents in a file, nulls, and a
+/// namespace on objects that have none.
 fn put_network(tree: &mut Tree) {
     let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
     let names = json!({"kind": "IPPool", "plural": "ippools", "singular": "ippool"});

@@ -15,10 +15,10 @@ const SUBJECTS: Subjects<'_> = Subjects {
     kubelet: None,
 };
 const TOKEN: (&str, &str) = ("abc123", "0123456789abcdef");
-/// The group of those who join with the token.
+/// The group of kubelets that join with the token.
 const BOOTSTRAPPERS: &str = "system:bootstrappers";
 
-/// For a machine at `ip`, whose etcd is there too.
+/// The tree for a machine at `ip`, which also runs etcd.
 pub fn tree(ip: Ipv4Addr) -> Tree {
     let (host, etcd) = (ip.to_string(), format!("https://{ip}:2379"));
     let server = format!("https://{ip}:6443");
@@ -42,7 +42,7 @@ pub fn tree(ip: Ipv4Addr) -> Tree {
 
 fn put_control_plane(tree: &mut Tree, files: &pki::Files, etcd: &str) {
     let mut put = |file: &str, object| tree.put(&format!("manifests/{file}.yaml"), &object);
-    // It says its port, which on the machine's own network is the machine's.
+    // Its manifest names the port, which on the host's network is the machine's.
     let ports = json!([{"containerPort": 6443, "hostPort": 6443, "protocol": "TCP"}]);
     put("kube-apiserver", tree::apiserver_set(etcd, None, &ports));
     put("kube-apiserver-secret", tree::secret("kube-apiserver", files, &pki::OF_APISERVER, &[]));

@@ -1,5 +1,5 @@
-//! Three controllers, each a member of etcd, behind a load balancer: an edit, the loss of power of
-//! all and of one. The API outlives each of them, and none may need another one to come back.
+//! Three controllers, each with a member of etcd, behind a load balancer: an edit, a power cut of
+//! all, and the loss of one. The API survives each, and no machine needs another one to come back.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -83,7 +83,7 @@ struct Controllers {
 }
 
 impl Controllers {
-    /// `start` on the first; the others join, and are controllers by their label.
+    /// Runs `start` on the first one. The others join, and become controllers by their label.
     fn start(name: &str) -> Self {
         let world = World::alone(name, NAMES.len(), configuration);
         world.cluster.render().unwrap();
@@ -123,7 +123,7 @@ impl Controllers {
         serde_json::from_str(&text).map_err(|error| error.to_string())
     }
 
-    /// Looks at every machine until none has anything to object to.
+    /// Looks at every machine until there is no objection to any.
     fn all(&self, seconds: u64, look: impl Fn(&Machine) -> Result<(), String>) {
         eventually(seconds, || self.machines.iter().try_for_each(&look));
     }
@@ -137,7 +137,7 @@ impl Controllers {
         answers(machine)
     }
 
-    /// Says what it refused with.
+    /// Returns the message with which it refused.
     fn refuses_unpivot(&self) -> String {
         let n1 = &self.machines[0];
         let files = "find /etc/kubernetes -type f -printf '%p %i %T@\\n' | sort";
@@ -153,7 +153,7 @@ impl Controllers {
         said
     }
 
-    /// As the message of `unpivot` and docs/unpivot.md have it.
+    /// The commands of `unpivot`'s message and of docs/unpivot.md.
     fn leave_self_hosting(&self) {
         let said = self.refuses_unpivot();
         let cure: Vec<_> = said.lines().map(str::trim).filter(|line| line.starts_with("kubectl ")).collect();
@@ -202,7 +202,7 @@ impl Controllers {
         let words = ["-n", "kube-system", "rollout", "status", "--timeout=180s", apiserver];
         self.machines[0].run(&[&["kubectl"], &words[..]].concat()).unwrap();
         let seconds = begun.elapsed().as_secs_f64();
-        // The last of the older ones may need its grace period to end.
+        // The last older apiserver may need its grace period to end.
         self.all(40, has_one_apiserver);
         let summaries = self.finish(probers);
         let failed: Vec<_> = summaries.iter().filter(|(_, summary)| summary["failed"] != 0).collect();
@@ -223,7 +223,7 @@ impl Controllers {
         json!({"api on each": api, "ready": ready, "settled": on.elapsed().as_secs_f64()})
     }
 
-    /// No copy is left anywhere, and one apiserver on each machine.
+    /// No copy is active anywhere, and each machine has one apiserver.
     fn settle(&self) {
         self.all(90, has_no_copy);
         self.all(60, has_one_apiserver);
@@ -257,7 +257,7 @@ impl Controllers {
         json!(figures)
     }
 
-    /// The machine of the controller manager that leads loses its power for good.
+    /// The machine of the leading controller manager loses power for good.
     fn lose_the_leader(&self) -> (Machine, Value) {
         let name = self.leader(LEADERS[0]).unwrap();
         let led: Vec<_> = LEADERS.into_iter().filter(|it| self.leader(it).unwrap() == name).collect();
@@ -280,7 +280,7 @@ impl Controllers {
         for (whom, summary) in summaries.iter().filter(|(whom, _)| **whom != "balancer") {
             assert_eq!(summary["failed"], 0, "{whom}: {summary}");
         }
-        // A lease is good for 15 s, and looked at every 0.75 to 1.65 s.
+        // A lease is good for 15 s, and others look at it every 0.75 to 1.65 s.
         assert!(figures.values().all(|seconds| *seconds <= 20.0), "{figures:?}");
         let others = || self.machines.iter().filter(|machine| machine.is_on());
         others().for_each(|machine| has_no_copy(machine).unwrap());
@@ -304,15 +304,15 @@ impl Controllers {
         });
     }
 
-    /// Machine whose process holds a lease.
+    /// Machine whose process holds the lease.
     fn leader(&self, component: &str) -> Result<String, String> {
         let lease = self.get(&["lease", component, "-n", "kube-system"])?;
         let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
         Ok(holder.split('_').next().unwrap_or_default().to_owned())
     }
 
-    /// Requests of a user that RBAC has to allow, to a machine or the load balancer, over a new
-    /// connection each.
+    /// Requests of a user that RBAC must allow, to a machine or the load balancer, each over a new
+    /// connection.
     fn probe(&self, name: &str, whom: &'static str) -> (&'static str, Prober) {
         let folder = self.world.lab.folder();
         let kubeconfig = folder.join(format!("{name}-{whom}.kubeconfig"));
@@ -339,7 +339,7 @@ impl Controllers {
         probers.into_iter().map(finish).collect()
     }
 
-    /// Does something on all machines at once.
+    /// Does `act` on all machines at once.
     fn each(&self, act: impl Fn(&Machine) + Sync) {
         thread::scope(|scope| {
             for machine in &self.machines {
@@ -349,8 +349,8 @@ impl Controllers {
     }
 }
 
-/// As a user of several controllers has it: an address that outlives each of them, and a name for
-/// each.
+/// The configuration for several controllers: an address that survives the loss of any, and a name
+/// for each.
 fn configuration(lab: &Lab) -> Value {
     let addresses: Vec<_> = lab.machines().iter().map(|machine| machine.ip().to_string()).collect();
     let mut config = etcd::external(lab, &NAMES, etcd::PORT);

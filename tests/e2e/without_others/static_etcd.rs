@@ -113,7 +113,7 @@ fn node_is_marked(world: &World) {
     assert_eq!(node["spec"]["taints"], Value::Null);
 }
 
-/// What people run a cluster for.
+/// A user's workload.
 fn workloads(world: &World, checks: &mut Checks) {
     world.apply(WORKLOAD);
     checks.that("a Deployment behind a NodePort answers from outside", || {
@@ -168,7 +168,7 @@ fn second_machine(world: &World, checks: &mut Checks) {
 
 const WIDGET: &str = "widget.example.test/first\n";
 
-/// The wrong way round on purpose.
+/// The object comes before its definition on purpose: `start` must order them.
 const USER: &str = "
 apiVersion: example.test/v1
 kind: Widget

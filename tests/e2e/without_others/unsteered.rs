@@ -1,4 +1,4 @@
-//! A machine whose kernel does not steer connections: the pivot and a roll complete all the same,
+//! A machine whose kernel does not steer connections. The pivot and a roll complete all the same,
 //! and say which requests may fail.
 
 use std::thread;
@@ -65,7 +65,7 @@ fn roll(world: &World) {
     });
 }
 
-/// Its gate is open, and the condition says what that was worth.
+/// The gate is open, and the message of its condition says that requests may fail.
 fn announced(pod: &Value) -> Result<(), String> {
     let conditions = pod["status"]["conditions"].as_array().ok_or("no conditions")?;
     let gate =
@@ -95,7 +95,7 @@ fn profile() -> Value {
     })
 }
 
-/// `start`, from a thread whose children are refused the same.
+/// `start`, in a thread whose children are refused the same call.
 fn start_without_steering(world: &World) -> Started {
     let start = || {
         seccompiler::apply_filter(&filter()).unwrap();

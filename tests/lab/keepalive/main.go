@@ -76,7 +76,7 @@ func ask(client *rest.RESTClient, path string, interval time.Duration) {
 				writing.Lock()
 				defer writing.Unlock()
 				if err := out.Encode(sample); err != nil {
-					panic(err) // nobody would learn what was asked
+					panic(err) // without its output the program is of no use
 				}
 			})
 		}

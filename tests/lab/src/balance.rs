@@ -1,7 +1,6 @@
-//! A load balancer outside of all machines, as clusters of several controllers have one: haproxy,
-//! which asks every apiserver whether it is ready, and breaks off the connections to one that has
-//! not been for a while, as one is whose machine has lost its power. It knows nothing of a machine
-//! but its address.
+//! A load balancer outside of all machines, as clusters of several controllers have one. haproxy
+//! asks every apiserver whether it is ready, and closes the connections to one that has not been
+//! for a while, such as one whose machine has lost power. It knows only the address of a machine.
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -13,7 +12,7 @@ use crate::files;
 use crate::lab::Lab;
 use crate::machine::Machine;
 
-/// Serves until its standard input ends, as that of a test does which is killed.
+/// Serves until its standard input ends, which it does too when the test is killed.
 const SCRIPT: &str = "haproxy -db -f \"$0\" >>\"$0.log\" 2>&1 & cat; kill $!";
 const CONFIG: &str = "
 defaults
@@ -35,8 +34,8 @@ pub struct Balancer {
 }
 
 impl Balancer {
-    /// Listens at the lab's gateway, and sends connections to the same port of whichever of
-    /// `machines` is ready.
+    /// Listens at the lab's gateway, and sends connections to the same port of those of `machines`
+    /// that are ready.
     pub(crate) fn start(lab: &Lab, port: u16, machines: &[Machine]) -> Result<Self> {
         let file = lab.folder().join("balancer.cfg");
         files::write(&file, config(lab.gateway(), port, machines).as_bytes(), 0o600)?;
@@ -63,7 +62,7 @@ fn config(gateway: Ipv4Addr, port: u16, machines: &[Machine]) -> String {
     let mut text = CONFIG.to_owned();
     for machine in machines {
         let (name, ip) = (machine.name(), machine.ip());
-        writeln!(text, "  server {name} {ip}:{port}").unwrap_or_default(); // a String takes everything
+        writeln!(text, "  server {name} {ip}:{port}").unwrap_or_default(); // writing to a String cannot fail
     }
     text + &format!("frontend api\n  bind {gateway}:{port}\n  default_backend apiservers\n")
 }

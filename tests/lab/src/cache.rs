@@ -1,6 +1,6 @@
-//! Build results, found by the digest of their sources. An entry is complete or absent: it is made
-//! under another name, by one process at a time. No entry is ever deleted, since a running machine
-//! may use it.
+//! Build results, found by the digest of their sources. An entry is complete or absent: one process
+//! at a time makes it under another name, and renames it. No entry is ever deleted, because a
+//! running machine may use it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ pub(crate) fn lock(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Digest of named parts; a part moved into its neighbour changes it.
+/// A digest of named parts. It changes if content moves from one part to the next.
 #[derive(Clone, Debug, Default)]
 pub struct Fingerprint(Sha256);
 

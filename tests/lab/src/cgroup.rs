@@ -1,9 +1,9 @@
-//! The control groups of a lab and of its machines: by which its processes are found and ended,
+//! The control groups of a lab and of its machines, by which their processes are found and ended,
 //! whichever process started them.
 //!
-//! The lab's groups lie below the group of the process that made the lab, so that its limits hold;
-//! in a purely unified hierarchy they lie below the root, as those of a container runtime do,
-//! because a group that holds processes hands nothing down.
+//! The lab's groups are below the group of the process that made the lab, so that the limits of
+//! that hold. In a purely unified hierarchy they are below the root, like those of a container
+//! runtime, because there a group with processes cannot have children with controllers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ impl Member {
 }
 
 impl Group {
-    /// The group of this name below our own, in every hierarchy. Makes nothing yet.
+    /// The group of this name below this process's own, in every hierarchy. Makes nothing yet.
     pub(crate) fn below_ours(name: &str) -> Result<Self> {
         let mounts = files::read_text(Path::new("/proc/self/mounts"))?;
         let ours = files::read_text(Path::new("/proc/self/cgroup"))?;
@@ -103,7 +103,7 @@ fn hierarchies(mounts: &str) -> impl Iterator<Item = (PathBuf, String)> {
     })
 }
 
-/// Our group in a hierarchy, from /proc/self/cgroup: `4:memory:/group`.
+/// This process's group in a hierarchy, from /proc/self/cgroup: `4:memory:/group`.
 fn own_group(ours: &str, key: &str) -> Option<String> {
     ours.lines().find_map(|line| {
         let (_, rest) = line.split_once(':')?;
@@ -123,7 +123,7 @@ fn hand_down(parent: &Path) -> Result<()> {
     fs::write(&control, enable.join(" ")).map_err(Error::file("hand controllers down in", &control))
 }
 
-/// In a cpuset of version 1 nothing can run before it has processors and memory nodes.
+/// In a cpuset of version 1 no process can run until it has processors and memory nodes.
 fn inherit_cpuset(folder: &Path) -> Result<()> {
     let Some(parent) = folder.parent() else { return Ok(()) };
     for name in ["cpuset.cpus", "cpuset.mems"] {
@@ -150,7 +150,7 @@ fn groups_in(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// One that is gone already is as good as killed.
+/// A process that has ended already is no error.
 fn kill(pid: Pid) {
     kill_process(pid, Signal::KILL).ok();
 }

@@ -1,6 +1,5 @@
-//! A cluster on the lab's machines, made the way a user makes one: the binary renders, kubelet
-//! joins with the rendered token, `start` does the rest. Everything that a user would type is typed
-//! on the first machine.
+//! A cluster on the lab's machines, made as a user makes one: bootkube renders, kubelet joins with
+//! the rendered token, and `start` does the rest. Every command runs on the first machine.
 
 use std::path::Path;
 use std::process::Output;
@@ -15,9 +14,9 @@ use crate::quirks;
 
 /// Where assets are on a machine.
 pub const ASSETS: &str = "/opt/bootkube/assets";
-/// For `bootkube start`: the machine starts a kubelet that has ended again.
+/// For `bootkube start`. Process 1 starts a kubelet again that has ended.
 pub const MAY_RESTART_KUBELET: [&str; 2] = ["--restart-kubelet", "pkill -f ^kubelet"];
-/// `bootkube start` on a machine whose kubelet it may restart, after the program's name.
+/// `bootkube start`, which may restart kubelet, without the program's name.
 pub const START: [&str; 5] = ["start", "--asset-dir", ASSETS, MAY_RESTART_KUBELET[0], MAY_RESTART_KUBELET[1]];
 /// The image of the binary under test, on every machine.
 pub const IMAGE: &str = "quay.io/bootkube/bootkube:lab";
@@ -54,8 +53,8 @@ impl Cluster {
         self.lab.machine("n1")
     }
 
-    /// What a user writes for a machine without a CNI plugin of bootkube's, and what this host
-    /// needs beyond that.
+    /// The configuration of a user whose machine has no CNI plugin of bootkube's, and what this
+    /// host needs beyond that.
     fn config(&self) -> Result<Value> {
         let args: serde_json::Map<_, _> = quirks::kube_proxy_args()
             .iter()
@@ -122,7 +121,7 @@ impl Cluster {
         machine.start_kubelet(self.families()?)
     }
 
-    /// Those of the configuration that a user wrote.
+    /// The address families of the configuration.
     fn families(&self) -> Result<Families> {
         let controller = self.controller()?;
         let config: Value = serde_json::from_slice(&controller.read(CONFIG)?)
@@ -131,7 +130,7 @@ impl Cluster {
     }
 
     /// Runs `words`, a command that starts the cluster, on the first controller to its end,
-    /// whatever its status. What it says is kept for a dump.
+    /// whatever its status. Its output is kept for a dump.
     pub fn start_by(&self, words: &[&str]) -> Result<Output> {
         let controller = self.controller()?;
         let output = controller.exec(words)?;
@@ -146,7 +145,7 @@ impl Cluster {
     }
 }
 
-/// Every write, with who made it and through what.
+/// Every write, by user and client program.
 fn audit_policy() -> Value {
     json!({
         "apiVersion": "audit.k8s.io/v1",

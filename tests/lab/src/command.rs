@@ -1,4 +1,4 @@
-//! Other programs, run to their end. A command that fails is an error that carries its words.
+//! Runs other programs to their end. If a command fails, the error has its output.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -28,11 +28,11 @@ pub(crate) fn run_fed(
     let failed = |source| Error::Start { command: describe(command), source };
     let mut child = spawned.map_err(failed)?;
     let fed = child.stdin.take().map_or(Ok(()), |mut input| feed(&mut input));
-    check(command, &child.wait_with_output().map_err(failed)?)?; // its own words explain a broken pipe
+    check(command, &child.wait_with_output().map_err(failed)?)?; // its own message explains a broken pipe
     fed.map_err(failed)
 }
 
-/// Asks again every 50 ms, for what announces itself in no other way.
+/// Asks again every 50 ms, for what cannot be watched.
 pub(crate) fn wait_for(
     what: &str,
     seconds: u64,

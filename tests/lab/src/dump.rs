@@ -1,7 +1,6 @@
-//! The world at the time of a failure: what the cluster says of itself, what runs on each machine,
-//! and every log. A part that cannot be had does not keep the others from being written; its place
-//! says why. What a test wants to be in it, such as bootkube's own output, it puts into the
-//! machine's /var/log/lab.
+//! The state at the time of a failure: what the API says, what runs on each machine, and every log.
+//! A part that cannot be had does not stop the others; its file says why. A test can add files,
+//! such as bootkube's own output, by writing them to the machine's /var/log/lab.
 
 use std::path::Path;
 
@@ -61,7 +60,7 @@ fn answer(machine: &Machine, words: &[&str], file: &Path) -> Result<()> {
     files::write(file, &text, 0o600)
 }
 
-/// Copies what is there; a file that goes away meanwhile is left out.
+/// Copies what is there. A file that is removed meanwhile is left out.
 fn copy_files(from: &Path, to: &Path) -> Result<()> {
     if from.is_dir() {
         files::make_dir(to)?;

@@ -1,5 +1,4 @@
-//! What can go wrong in the lab: the act, the object, the path, and what the tool that was asked
-//! said itself.
+//! What can go wrong in the lab: the act, the object, the path, and the message of the tool.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;

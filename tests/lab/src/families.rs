@@ -1,5 +1,5 @@
-//! IPv4, IPv6 or both: what a cluster's nodes, pods and services have addresses of. Machines always
-//! have both. Pure.
+//! The address families of a cluster's nodes, pods and services: IPv4, IPv6 or both. Machines
+//! always have both. Pure.
 
 use std::net::IpAddr;
 
@@ -13,14 +13,14 @@ pub enum Families {
     /// The default.
     #[default]
     Ipv4,
-    /// That alone.
+    /// IPv6 alone.
     Ipv6,
     /// Both; IPv4 comes first.
     Dual,
 }
 
 impl Families {
-    /// Those of a configuration of bootkube's.
+    /// The families of a configuration of bootkube's.
     pub fn of(config: &Value) -> Self {
         let ranges = config["serviceCIDRs"].as_array().map_or(&[][..], Vec::as_slice);
         let is_ipv6 = |range: &Value| range.as_str().is_some_and(|range| range.contains(':'));
@@ -55,7 +55,7 @@ impl Families {
         self.choose("10.3.0.10", "fd00:3::a")[0]
     }
 
-    /// What is of each family, in order.
+    /// One value for each family, in order.
     pub(crate) fn choose<T>(self, ipv4: T, ipv6: T) -> Vec<T> {
         match self {
             Self::Ipv4 => vec![ipv4],

@@ -1,6 +1,5 @@
-//! Distance: a relay between a client and a server of a machine, through which everything that the
-//! client says comes later. It is a process of its own, because a test must not enter a namespace
-//! itself.
+//! Distance: a relay between a client and a server of a machine that delays everything the client
+//! sends. It is a process of its own, because a test must not enter a namespace itself.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -26,7 +25,7 @@ pub struct Options {
     pub milliseconds: u64,
 }
 
-/// Relays until standard input ends; says on standard output when it has begun.
+/// Relays until standard input ends. Prints a line when it listens.
 pub fn run(options: &Options) -> Result<()> {
     let failed = |source| Error::Start { command: format!("a relay at {}", options.listen), source };
     let listener = TcpListener::bind(options.listen).map_err(failed)?;
@@ -36,7 +35,7 @@ pub fn run(options: &Options) -> Result<()> {
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).map(drop).map_err(failed)
 }
 
-/// A connection that cannot be relayed is closed, as a server that is away would.
+/// A connection that cannot be relayed is closed, as if the server were away.
 fn relay(client: TcpStream, to: SocketAddr, delay: Duration) {
     let Ok(server) = TcpStream::connect(to) else { return };
     let (Ok(answers), Ok(listens)) = (server.try_clone(), client.try_clone()) else { return };
@@ -44,7 +43,7 @@ fn relay(client: TcpStream, to: SocketAddr, delay: Duration) {
     carry(answers, listens, Duration::ZERO);
 }
 
-/// Everything that `from` says reaches `to` after `delay`, its end included.
+/// Sends everything that `from` sends to `to` after `delay`, the end included.
 fn carry(from: TcpStream, to: TcpStream, delay: Duration) {
     let (sender, receiver) = channel();
     thread::spawn(move || listen(from, &sender));
@@ -89,7 +88,7 @@ impl Relay {
         if let Some(output) = child.stdout.take() {
             BufReader::new(output).read_line(&mut said).map_err(failed)?;
         }
-        let relay = Self { child }; // which is ended whatever it said
+        let relay = Self { child }; // dropping it ends the process, even if it printed something else
         match said.starts_with("listening") {
             true => Ok(relay),
             false => Err(failed(std::io::Error::other(format!("it said {said:?}")))),

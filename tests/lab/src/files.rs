@@ -1,5 +1,4 @@
-//! Files with errors that name them. Nothing here follows a symlink out of a machine on purpose, or
-//! knows what it writes.
+//! Files, with errors that name them.
 
 use std::fs;
 use std::io::Write;

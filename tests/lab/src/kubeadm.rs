@@ -1,6 +1,6 @@
 //! A cluster that kubeadm makes on a machine, for comparison: the same kubelet, images and network,
-//! everything else as kubeadm has it by default. What `bootkube render` writes before the clock
-//! runs, its phases write before the clock runs as well.
+//! and kubeadm's defaults for the rest. What `bootkube render` writes before the clock runs,
+//! kubeadm's phases write before it too.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ const CONFIG: &str = "/root/kubeadm.yaml";
 /// Certificates, kubeconfigs, and kubelet's configuration.
 const PREPARATIONS: [&[&str]; 3] = [&["certs", "all"], &["kubeconfig", "all"], &["kubelet-start"]];
 
-/// kubeadm on a machine that has seen no other cluster.
+/// kubeadm on a machine without another cluster.
 #[derive(Clone, Debug)]
 pub struct Kubeadm {
     machine: Machine,
@@ -21,11 +21,11 @@ pub struct Kubeadm {
 impl Kubeadm {
     /// Path of the administrator's kubeconfig on the machine.
     pub const ADMIN: &str = "/etc/kubernetes/admin.conf";
-    /// What is left to do when kubelet has been started.
+    /// What is left to do once kubelet runs.
     pub const INIT: [&str; 5] =
         ["kubeadm", "init", "--config", CONFIG, "--skip-phases=preflight,certs,kubeconfig,kubelet-start"];
 
-    /// Writes what kubelet and the control plane read.
+    /// Writes the files that kubelet and the control plane read.
     pub fn prepare(machine: &Machine) -> Result<Self> {
         let version = machine.run(&["kubeadm", "version", "-o", "short"])?;
         let documents = config(machine, version.trim()).map(|document| document.to_string());
@@ -36,7 +36,7 @@ impl Kubeadm {
         Ok(Self { machine: machine.clone() })
     }
 
-    /// Starts kubelet with what was prepared.
+    /// Starts kubelet with these files.
     pub fn start_kubelet(&self) -> Result<()> {
         let flags = [
             "kubelet".to_owned(),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::files;
 
-/// Where the API is, who answers there, and who asks.
+/// Where the API is, its CA, and the user.
 pub(crate) struct Kubeconfig {
     pub(crate) server: String,
     /// PEM.

@@ -48,7 +48,7 @@ impl Lab {
         Ok(lab)
     }
 
-    /// The state goes to disk before anything runs, so that whatever runs can be found.
+    /// Writes the state before anything runs, so that everything that runs can be found.
     fn switch_on(&self, parts: &Parts) -> Result<()> {
         let group = Group::below_ours(&format!("lab-{}", self.plan.id()))?;
         group.end()?;
@@ -62,7 +62,7 @@ impl Lab {
         State::update(&self.folder, |state| state.switch = Some(switch))
     }
 
-    /// A lab that was made before, by any process.
+    /// An existing lab, made by any process.
     pub fn open(folder: &Path) -> Result<Self> {
         let machines = State::load(folder)?.machines;
         let folder = folder.canonicalize().map_err(Error::file("find", folder))?;
@@ -97,8 +97,8 @@ impl Lab {
         output(self.command_outside(program)?.args(arguments))
     }
 
-    /// Starts asking an API server from outside of all machines; what is asked and answered goes to
-    /// `name` in the lab's folder.
+    /// Starts asking an API server from outside of all machines. Requests and answers go to `name`
+    /// in the lab's folder.
     pub fn probe_outside(&self, name: &str, options: &Options) -> Result<Prober> {
         let output = self.folder.join(format!("{name}.jsonl"));
         Prober::start(|program| self.command_outside(program), options, output)
@@ -136,7 +136,7 @@ fn clear(folder: &Path) -> Result<()> {
         State::load(folder)?.group.end()?;
         let (state, rest): (Vec<&PathBuf>, Vec<&PathBuf>) =
             present.partition(|path| path.ends_with("lab.json"));
-        // The state goes last: a folder that is half removed is still known as a lab's.
+        // The state is removed last, so that a folder that is half removed still counts as a lab's.
         return rest.into_iter().chain(state).try_for_each(|path| files::remove(path));
     }
     present.next().map_or(Ok(()), |_| Err(Error::NotALab { path: folder.to_path_buf() }))

@@ -56,8 +56,8 @@ fn routes_to_pods(act: &str, plan: &Plan, number: u8) -> String {
     format!("route {act} {pods} via {machine}\nroute {act} {pods6} via {machine6}\n")
 }
 
-/// Takes away what is left of a machine's cable: the kernel does so too, but later than a machine
-/// can be back.
+/// Removes what is left of a machine's cable. The kernel does so too, but the machine may be back
+/// before that.
 pub(crate) fn disconnect(switch: &Process, number: u8) -> Result<()> {
     if !is_connected(switch, number)? {
         return Ok(());

@@ -1,5 +1,5 @@
-//! A process that holds namespaces, known by number and start time, so that a number used again is
-//! not taken for it.
+//! A process that holds namespaces. It is known by number and start time, because a number may be
+//! used again.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -59,7 +59,7 @@ fn start_time(stat: &str) -> Option<u64> {
     after_name.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// What becomes of boot.sh.
+/// What boot.sh sets up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Machine,

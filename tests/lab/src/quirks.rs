@@ -1,5 +1,5 @@
-//! What is peculiar to the hosts that labs run on, and what follows for those who run in one. A
-//! user's machine needs none of this. Everything that depends on the host is detected.
+//! What is peculiar to the hosts that labs run on, and what a lab does about it. A user's machine
+//! needs none of this. Everything that depends on the host is detected.
 
 use std::fs;
 use std::path::Path;

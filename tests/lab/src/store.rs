@@ -1,5 +1,5 @@
 //! What every machine starts from: programs in /usr/local, and a containerd root into which all
-//! images were imported once. A new machine links it instead of importing 400 MB again.
+//! images were imported once. A new machine links its files, because importing 400 MB takes long.
 
 use std::fs;
 use std::path::{Path, PathBuf};

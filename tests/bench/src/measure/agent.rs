@@ -1,5 +1,5 @@
-//! The agent on a controller that has nothing to do: its memory, and the processor time it takes
-//! while nothing happens. Its pod and its copy count together.
+//! Memory and processor time of an agent on a controller on which nothing happens. Its pod and its
+//! copy count together.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,14 +18,14 @@ use crate::results::Results;
 pub const NAMES: [&str; 3] = ["agent_rss_mib", "agent_anonymous_mib", "agent_cpu_percent"];
 /// Its DaemonSet.
 const AGENT: &str = "pod-checkpointer";
-/// What a new cluster does is over after this.
+/// How long a new cluster is busy.
 const SETTLE: Duration = Duration::from_secs(30);
-/// Long enough for whatever the agent does every so often, as an hour would be.
+/// Long enough for everything that the agent does periodically, so an hour would show the same.
 const WINDOW: Duration = Duration::from_secs(120);
-/// In a second: what /proc counts processor time in, on every architecture of Linux that is in use.
+/// Ticks per second in which /proc counts processor time, on every architecture of Linux in use.
 const TICKS: f64 = 100.0;
 
-/// Takes the figures, once there is an agent.
+/// Takes the figures once there is an agent.
 pub fn measure(bench: &Bench, results: &mut Results) -> Result<()> {
     let measured = bench.on_machines(1, |lab| {
         let rendered = Rendered::on(lab, bench)?;
@@ -48,7 +48,7 @@ fn has_agent(manifests: &Path) -> Result<bool> {
     Ok(names.any(|name| name.to_string_lossy().starts_with(AGENT)))
 }
 
-/// In the order of [`NAMES`].
+/// The figures, in the order of [`NAMES`].
 fn idle(rendered: &Rendered, bench: &Bench) -> Result<[f64; 3]> {
     rendered.join()?;
     let ended = rendered.start(bench, &[])?.ended;
@@ -72,7 +72,7 @@ fn idle(rendered: &Rendered, bench: &Bench) -> Result<[f64; 3]> {
     Ok([mebibytes("VmRSS")?, mebibytes("RssAnon")?, percent])
 }
 
-/// Their numbers on the machine, from containerd, which knows a container by its pod's name.
+/// Process numbers on the machine, from containerd, which knows a container by its pod's name.
 fn processes(machine: &Machine) -> Result<Vec<String>> {
     let filter =
         format!("labels.\"io.kubernetes.pod.name\"~=^{AGENT},labels.\"io.cri-containerd.kind\"==container");

@@ -1,7 +1,7 @@
-//! Many objects through `start` on a machine that runs itself, against `kubectl apply
-//! --server-side` of the same files. In turns, on one machine, each time as new objects in a
-//! namespace of their own. Of `start` the phase that applies counts, with the cluster's own
-//! objects, which it applies as well.
+//! Many objects through `start` on a self-hosted control plane, against `kubectl apply
+//! --server-side` of the same files. They take turns on one machine, each time with new objects in
+//! a namespace of their own. Of `start` the phase that applies counts, which also applies the
+//! cluster's own objects.
 
 use std::path::Path;
 use std::time::Instant;
@@ -19,7 +19,7 @@ use crate::timeline::phases_of_start;
 pub const NAMES: [&str; 3] = ["apply_1000_objects_per_second", "apply_over_kubectl", "apply_10000_rss_mib"];
 const FEW: usize = 1_000;
 const MANY: usize = 10_000;
-/// As `start` calls it.
+/// The phase of `start` that applies.
 const PHASE: &str = "apply objects";
 /// kubectl's folder on the machine.
 const OBJECTS: &str = "/root/objects";
@@ -92,7 +92,7 @@ fn write_objects(rendered: &Rendered, folder: &str, namespace: &str, count: usiz
     })
 }
 
-/// As large as small objects are.
+/// About the size of a small object.
 fn object(namespace: &str, number: usize) -> String {
     let object = json!({
         "apiVersion": "v1",

@@ -1,5 +1,5 @@
-//! A cluster of bootkube's on machines of the lab, as measurements need it: without the lab's audit
-//! log, which no rival keeps.
+//! A cluster for measurements, on machines of the lab. It has no audit log, unlike the lab's,
+//! because a cluster of kubeadm has none.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::kube::{Kubectl, Seen, is_ready};
 /// The administrator's kubeconfig on the first controller.
 const ADMIN: [&str; 2] = [ASSETS, "auth/kubeconfig"];
 const COMPONENTS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
-/// Where GNU time writes, on the machine.
+/// File on the machine to which GNU time writes.
 const PEAK: &str = "/root/peak";
 
 /// A rendered cluster whose kubelet does not run yet.
@@ -28,9 +28,9 @@ pub struct Rendered {
     pub kubectl: Kubectl,
 }
 
-/// How a run of `start` went.
+/// The result of a run of `start`.
 pub struct Started {
-    /// What it said.
+    /// Its output.
     pub lines: Vec<Line>,
     /// When it ended.
     pub ended: Instant,
@@ -54,7 +54,7 @@ impl Rendered {
         Ok(self.cluster.join(&self.machine)?)
     }
 
-    /// Runs `start` to its end, which must be a good one.
+    /// Runs `start` to its end. It must succeed.
     pub fn start(&self, bench: &Bench, flags: &[&str]) -> Result<Started> {
         let mut command = self.machine.command("time")?;
         command.args(["--format=%M", "--output", PEAK, "bootkube", "start", "--asset-dir", ASSETS]);
@@ -72,14 +72,14 @@ fn peak_mib(machine: &Machine) -> Result<f64> {
     Ok(kibibytes / 1024.0)
 }
 
-/// `kubeadm init` to its end; its lines and when it ended.
+/// Runs `kubeadm init` to its end. Returns its lines and when it ended.
 pub fn init(machine: &Machine, log: &Path) -> Result<(Vec<Line>, Instant)> {
     let (program, arguments) = Kubeadm::INIT.split_first().unwrap_or((&"true", &[]));
     let lines = listen(machine.command(program)?.args(arguments), log)?;
     Ok((lines, Instant::now()))
 }
 
-/// Waits for Node and control plane; how long after `ended` they were Ready, if not before.
+/// Waits until Node and control plane are Ready. Returns how long after `ended` that was.
 pub fn wait_ready(kubectl: &Kubectl, ended: Instant) -> Result<Duration> {
     let nodes = kubectl.clone();
     let nodes = std::thread::spawn(move || {
@@ -91,7 +91,7 @@ pub fn wait_ready(kubectl: &Kubectl, ended: Instant) -> Result<Duration> {
     Ok(last - ended)
 }
 
-/// Each component has pods, and all of them are Ready.
+/// Whether each component has pods, and all of them are Ready.
 fn is_control_plane_ready(seen: &Seen) -> bool {
     COMPONENTS.iter().all(|component| {
         let mut pods = seen.iter().filter(|(name, _)| name.starts_with(component)).peekable();

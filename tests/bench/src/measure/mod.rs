@@ -1,5 +1,5 @@
-//! The measurements. Each makes its own machines, so that none stands on what another left, and
-//! yields several figures.
+//! The measurements. Each yields several figures, and makes its own machines, so that it does not
+//! depend on what another one left.
 
 mod agent;
 mod apply;
@@ -29,14 +29,14 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Works in target/bench.
+    /// Measures in target/bench.
     pub fn new(binary: PathBuf, repetitions: usize) -> Result<Self> {
         let folder = lab::workspace().join("target/bench");
         std::fs::create_dir_all(&folder).map_err(Error::file("make the folder", &folder))?;
         Ok(Self { binary, folder, repetitions })
     }
 
-    /// A file that a run leaves.
+    /// Path of a file that a run leaves.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -51,8 +51,8 @@ impl Bench {
         Command::new(&self.binary)
     }
 
-    /// Work on new machines, which are gone afterwards. If it fails, what there is to know about
-    /// them goes to target/bench/dump.
+    /// Runs `work` on new machines, which are removed afterwards. If it fails, their state is
+    /// dumped to target/bench/dump.
     fn on_machines<T>(&self, count: usize, work: impl FnOnce(&Lab) -> Result<T>) -> Result<T> {
         let lab = Guard::up("bench", count)?;
         let done = work(&lab);
@@ -79,7 +79,7 @@ const MEASUREMENTS: [Measurement; 7] = [
     Measurement { names: &unnoticed::NAMES, measure: unnoticed::measure },
 ];
 
-/// Takes every measurement that is wanted; one that fails does not keep the others from being made.
+/// Runs the measurements that are wanted. One that fails does not stop the others.
 pub fn all(bench: &Bench, results: &mut Results) {
     for Measurement { names, measure } in MEASUREMENTS {
         if !names.iter().any(|name| results.wants(name)) {
@@ -104,7 +104,7 @@ fn median(values: impl IntoIterator<Item = f64>) -> Result<f64> {
     }
 }
 
-/// The one whose value is nearest to the median: the one to show.
+/// The run whose value is nearest to the median, to be shown.
 fn typical<T>(runs: Vec<T>, value: impl Fn(&T) -> f64) -> Option<T> {
     let middle = median(runs.iter().map(&value)).ok()?;
     let distance = |run: &T| (value(run) - middle).abs();

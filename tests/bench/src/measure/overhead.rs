@@ -1,5 +1,5 @@
-//! How fast `start` acts on what it waited for, in its own words: the report that it writes. On
-//! machines of its own, because the other figures are those of a `start` without a report.
+//! How soon `start` acts after a change that it waited for, by its own report. It has machines of
+//! its own, because the other figures are those of a `start` without a report.
 
 use lab::Machine;
 use serde_json::Value;

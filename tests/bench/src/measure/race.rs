@@ -1,6 +1,6 @@
-//! `start` against `kubeadm init`: both from the moment before kubelet is started until the command
-//! has ended and Node and control plane are Ready. In turns, each time on new machines. Rendering,
-//! and kubeadm's phases that do the same, are done before.
+//! `start` against `kubeadm init`: both from just before kubelet is started until the command has
+//! ended and Node and control plane are Ready. They take turns, each time on new machines.
+//! Rendering, and the phases of kubeadm that do the same, come before.
 
 use std::time::Instant;
 
@@ -93,7 +93,7 @@ fn kubeadm(bench: &Bench) -> Result<Run> {
     })
 }
 
-/// What is left when the command has ended: to wait for Node and control plane.
+/// What is left when the command has ended: waiting for Node and control plane.
 fn finish(kubectl: &Kubectl, begun: Instant, ended: Instant, mut phases: Vec<Span>) -> Result<Run> {
     let exit = (ended - begun).as_secs_f64();
     let seconds = exit + wait_ready(kubectl, ended)?.as_secs_f64();

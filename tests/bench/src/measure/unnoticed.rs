@@ -1,6 +1,6 @@
-//! Pivots and rolls under load: two machines ask the API of the first, as administrator and as a
-//! user that RBAC has to allow, over fresh connections without a second try and over kept ones as
-//! client-go does, from before the pivot until after the last roll.
+//! Pivots and rolls under load. Two machines send requests to the API of the first one, as
+//! administrator and as a user that RBAC must allow: over new connections without a retry, and over
+//! kept ones as client-go does. They begin before the pivot and end after the last roll.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,11 +26,11 @@ pub const NAMES: [&str; 6] = [
     "roll_seconds",
     "roll_slowest_request_ms",
 ];
-/// Of each of the four clients that connect afresh.
+/// Requests a second of each of the four clients that connect anew.
 const FRESH_RATE: u32 = 55;
-/// All of them together make at least so many requests a second.
+/// The least rate of all of them together, in requests a second.
 const LEAST_RATE: u32 = 200;
-/// Of each of the four clients that keep their connection.
+/// Requests a second of each of the four clients that keep their connection.
 const KEPT_RATE: u32 = 20;
 /// Width of a slice in the plot, in seconds.
 const SLICE: f64 = 0.25;
@@ -45,8 +45,7 @@ struct Outcome {
     failures: Failures,
 }
 
-/// How often a client failed in the same way during the same act: what to look at when there are
-/// any.
+/// How often a client failed in the same way during the same act, to be looked at.
 type Failures = BTreeMap<(String, String), u64>;
 
 #[derive(Clone, Copy, Default)]
@@ -127,7 +126,7 @@ fn outcome(probers: Vec<(Connections, Prober)>, spans: Vec<Span>) -> Result<Outc
     Ok(Outcome { fresh, kept, roll_seconds, slowest_ms, session: session(&samples, spans), failures })
 }
 
-/// For each request that failed: during what, and how.
+/// The act and the error of each request that failed.
 fn failed_during(
     samples: &[Sample],
     spans: &[Span],
@@ -142,7 +141,7 @@ fn failed_during(
     })
 }
 
-/// When the first good answer was complete; never, if there was none.
+/// When the first good answer was complete. Never, if there was none.
 fn first_success(samples: &[Sample]) -> f64 {
     let good = samples.iter().filter(|sample| sample.status == Some(200));
     good.map(|sample| sample.at + sample.took).fold(f64::MAX, f64::min)
@@ -159,7 +158,7 @@ fn slowest_ms(samples: &[Sample], roll: &Span) -> f64 {
     during.map(|sample| sample.took * 1e3).fold(0.0, f64::max)
 }
 
-/// From the first answer on: before it nothing was promised.
+/// Counts from the first answer on, because nothing is promised before it.
 fn session(samples: &[Sample], spans: Vec<Span>) -> Session {
     let begun = first_success(samples);
     let since = |span: Span| Span { begin: (span.begin - begun).max(0.0), end: span.end - begun, ..span };
@@ -192,8 +191,8 @@ fn start_probers(lab: &Lab, controller: &Machine) -> Result<Vec<(Connections, Pr
     Ok(probers)
 }
 
-/// A kubeconfig on the host of one whose certificate was rendered. The scheduler may list nodes,
-/// because a ClusterRole says so.
+/// A kubeconfig on the host for a user whose certificate was rendered. The scheduler may list
+/// nodes, by a ClusterRole.
 fn identity(lab: &Lab, controller: &Machine, name: &str) -> Result<std::path::PathBuf> {
     let data = |file: &str| -> Result<String> {
         let pem = controller.read(&format!("{ASSETS}/tls/{file}"))?;

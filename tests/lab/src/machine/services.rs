@@ -102,7 +102,7 @@ pub(super) fn write_etcd(machine: &Machine, tls: &EtcdTls, members: &[Machine]) 
         format!("--peer-trusted-ca-file={ca}"),
         format!("--peer-cert-file={peer_certificate}"),
         format!("--peer-key-file={peer_key}"),
-        // A power cut here ends processes; what they wrote stays written.
+        // A power cut of the lab only ends processes. Everything that they wrote stays on the disk.
         "--unsafe-no-fsync".into(),
     ];
     write_service(machine, "etcd", &flags)
@@ -125,7 +125,7 @@ pub(super) fn start_all(machine: &Machine) -> Result<()> {
 
 /// Tells process 1 to run a service; one that runs goes on running.
 pub(super) fn start(machine: &Machine, name: &str) -> Result<()> {
-    machine.process()?; // without its reader the pipe would be a mere file of the disk
+    machine.process()?; // fails if process 1 does not run, which reads the pipe
     let pipe = machine.path("/run/lab/start");
     let opened = std::fs::OpenOptions::new().write(true).open(&pipe);
     opened.and_then(|mut pipe| writeln!(pipe, "{name}")).map_err(Error::file("write to", &pipe))

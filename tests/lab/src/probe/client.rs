@@ -66,7 +66,8 @@ impl Target {
     }
 }
 
-/// A whole answer that ends without a TLS farewell is an answer: Go does not always say goodbye.
+/// An answer counts as whole even if the connection ends without TLS's close_notify, which Go may
+/// leave out.
 fn read_to_end(stream: &mut impl Read, answer: &mut Vec<u8>) -> std::io::Result<()> {
     match stream.read_to_end(answer) {
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof && status(answer).is_some() => Ok(()),

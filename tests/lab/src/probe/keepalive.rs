@@ -1,6 +1,6 @@
-//! Requests over connections that are kept. client-go itself makes them, in the program of
-//! `tests/lab/keepalive`: what is tried again then needs no imitation. This module starts it, hands
-//! its samples on and ends it.
+//! Requests over kept connections. The program in `tests/lab/keepalive` sends them by client-go
+//! itself, so that retries need no imitation. This module starts it, passes its samples on and ends
+//! it.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -12,7 +12,7 @@ use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::programs;
 
-/// Between two looks at the clock and at the program.
+/// Time between two looks at the clock and at the program.
 const PROBE: Duration = Duration::from_millis(50);
 
 /// Asks until the end comes; every sample goes to `sender`.
@@ -24,7 +24,7 @@ pub(super) fn ask(options: &Options, end: &End, sender: Sender<Sample>) -> Resul
     while !end.has_come() && !reader.is_finished() {
         std::thread::sleep(PROBE);
     }
-    drop(child.stdin.take()); // it ends when this does
+    drop(child.stdin.take()); // it ends when its standard input ends
     let read = reader.join().map_err(|_| Error::Probe("the reader panicked".into()))?;
     let status = child.wait().map_err(failed)?;
     read.map_err(failed)?;

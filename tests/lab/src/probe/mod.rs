@@ -1,6 +1,6 @@
-//! Asks an API server at a steady rate, each time over a new TLS connection and without a second
-//! try or as client-go does, and says what happened: one JSON line for each request, and a summary
-//! as the last. What a client of a moving control plane sees.
+//! Sends requests to an API server at a steady rate, as a client of a moving control plane: each
+//! over a new TLS connection and without a retry, or as client-go does. It prints one JSON line for
+//! each request, and a summary as the last line.
 
 mod client;
 mod keepalive;
@@ -95,7 +95,7 @@ impl Sample {
     }
 }
 
-/// All requests. What failed before the first success is not counted: nothing was promised yet.
+/// All requests. Failures before the first success do not count, because nothing is promised then.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Answered with 200.
