@@ -59,7 +59,7 @@ pub mod yaml;
 
 /// Folder that all commands and the agent share, and the only one that a wrapper mounts writable.
 pub const KUBERNETES: &str = "/etc/kubernetes";
-/// What bootkube did to this machine. See [`journal`].
+/// What bootkube did to this machine. See `docs/journal.md`.
 pub const JOURNAL: &str = "/etc/kubernetes/bootkube-journal.jsonl";
 /// Folder on the machine with the files that bootstrap pods read. It is v0.14's, so that the
 /// manifests of v0.14 work.

@@ -20,7 +20,7 @@ pub enum Error {
         /// What the library said.
         source: rcgen::Error,
     },
-    /// The authority or its key is missing. [`Plan`](super::plan::Plan) reports that earlier, as a
+    /// The authority or its key is missing. `Plan` reports that earlier, as a
     /// finding.
     #[error("failed to sign certificate tls/{path}: its CA or the CA's key is not there")]
     Unsignable {

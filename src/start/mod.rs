@@ -2,7 +2,7 @@
 //!
 //! Everything is read, parsed and ordered before the machine is touched. The bootstrap control
 //! plane is removed only when the pods that replace it are Ready. After a failure before that it
-//! stays, unless the user wants it removed, and the same command goes on (see [`crate::journal`]).
+//! stays, unless the user wants it removed, and the same command goes on (see the room `journal`).
 
 mod adopt;
 mod begin;
