@@ -89,6 +89,20 @@ impl Journal {
         Ok(())
     }
 
+    /// Places `thing` by `act`, with a record before and one after it.
+    ///
+    /// # Errors
+    /// `act` fails, or a record cannot be written. Without the first record `act` does not begin.
+    pub fn place<E, F>(&self, thing: Thing, act: impl FnOnce() -> Result<(), F>) -> Result<(), E>
+    where
+        E: From<Error> + From<F>,
+    {
+        let Thing { path, sha256, .. } = thing.clone();
+        self.record(Record::Placing(thing))?;
+        act()?;
+        Ok(self.record(Record::Placed { path, sha256 })?)
+    }
+
     /// Notes that `thing` was found in place, if that is not known yet, or known in another role.
     pub fn adopt(&self, thing: Thing) -> Result<(), Error> {
         let held = self.state().things.remove(&thing.path).filter(|held| held.role == thing.role);

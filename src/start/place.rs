@@ -14,7 +14,7 @@ use super::machine::bootstrap_listeners;
 use super::plan::{Placement, Plan};
 use crate::cluster::connect;
 use crate::host::static_pods::{self, Found};
-use crate::journal::{Journal, Record, Role, State, Thing};
+use crate::journal::{Journal, Role, State, Thing};
 use crate::phase::{Act, PROBE, Progress, Verb, sockets_on};
 use crate::undo::{remove_file, remove_folder};
 use crate::yaml;
@@ -149,7 +149,7 @@ impl Placer<'_> {
                         "replaces {path}: an earlier run placed it, and the assets have changed"
                     ));
                 }
-                self.place(thing, || static_pods::place(&pod.path, &pod.content))?;
+                self.journal.place::<Error, _>(thing, || static_pods::place(&pod.path, &pod.content))?;
             }
         }
         self.progress.did(pod_act(&pod.path, Some(found)));
@@ -160,7 +160,9 @@ impl Placer<'_> {
         let (thing, acts) = (Thing::folder(folder, role, content), key_acts(folder, content));
         match static_pods::holds(folder, content) {
             true => self.journal.adopt(thing)?,
-            false => self.place(thing, || static_pods::write_key_folder(folder, content))?,
+            false => {
+                self.journal.place::<Error, _>(thing, || static_pods::write_key_folder(folder, content))?
+            }
         }
         acts.into_iter().for_each(|act| self.progress.did(act));
         Ok(())
@@ -170,17 +172,10 @@ impl Placer<'_> {
         let (thing, act) = (Thing::file(path, Role::BootstrapSecrets, content), key_act(path, content));
         match act.verb {
             Verb::Keep => self.journal.adopt(thing)?,
-            _ => self.place(thing, || static_pods::write_key(path, content))?,
+            _ => self.journal.place::<Error, _>(thing, || static_pods::write_key(path, content))?,
         }
         self.progress.did(act);
         Ok(())
-    }
-
-    fn place(&self, thing: Thing, act: impl FnOnce() -> Result<(), static_pods::Error>) -> Result<(), Error> {
-        let Thing { path, sha256, .. } = thing.clone();
-        self.journal.record(Record::Placing(thing))?;
-        act()?;
-        Ok(self.journal.record(Record::Placed { path, sha256 })?)
     }
 
     /// Removes the bootstrap pods other than the apiserver, and waits until their ports are free.

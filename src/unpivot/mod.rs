@@ -40,6 +40,7 @@ use crate::checkpoint::store::Store;
 use crate::checkpoint::{Id, parent};
 use crate::cluster::kubeconfig::{self, Access};
 use crate::cluster::objects::Objects;
+use crate::cluster::retry::persist;
 use crate::cluster::{connect, inventory, lease, node, pods};
 use crate::config::Component;
 use crate::config::defaults::CONTROL_PLANE_LABEL;
@@ -259,7 +260,7 @@ impl Here {
     async fn pods_here(&self) -> Result<Vec<Pod>, Error> {
         let pods: Objects<Pod> = Objects::namespaced(&self.client, NAMESPACE);
         let here = ListParams::default().fields(&format!("spec.nodeName={}", self.node));
-        retire::asked("list", "pods", async || Ok(pods.list(&here).await?)).await
+        Ok(persist("list", "pods", async || Ok(pods.list(&here).await?)).await?)
     }
 }
 

@@ -6,7 +6,7 @@ use super::derive::StaticPod;
 use super::error::Error;
 use crate::CONTROL_PLANE_KEYS;
 use crate::host::static_pods;
-use crate::journal::{Journal, Record, Role, Thing};
+use crate::journal::{Journal, Role, Thing};
 
 /// Places `pods`. Those that are there already stay as they are, and are recorded in the journal.
 pub fn place<'a>(journal: &Journal, pods: impl Iterator<Item = &'a StaticPod>) -> Result<(), Error> {
@@ -24,21 +24,10 @@ fn place_in<'a>(
             continue;
         }
         let folder = Thing::folder(keys, Role::ControlPlaneKeys, &pod.files);
-        recorded(journal, folder, || static_pods::write_key_folder(keys, &pod.files))?;
-        recorded(journal, pod.thing(), || static_pods::place(&pod.path, &pod.content))?;
+        journal.place::<Error, _>(folder, || static_pods::write_key_folder(keys, &pod.files))?;
+        journal.place::<Error, _>(pod.thing(), || static_pods::place(&pod.path, &pod.content))?;
     }
     Ok(())
-}
-
-fn recorded(
-    journal: &Journal,
-    thing: Thing,
-    act: impl FnOnce() -> Result<(), static_pods::Error>,
-) -> Result<(), Error> {
-    let Thing { path, sha256, .. } = thing.clone();
-    journal.record(Record::Placing(thing))?;
-    act()?;
-    Ok(journal.record(Record::Placed { path, sha256 })?)
 }
 
 #[cfg(test)]

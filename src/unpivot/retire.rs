@@ -1,5 +1,6 @@
 //! Removes workloads and their pods without garbage collection: the controller manager, which would
-//! do that, is one of the workloads and may be gone.
+//! do that, is one of the workloads and may be gone. Each request is retried, because an apiserver
+//! that ends closes its connections.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
@@ -10,8 +11,8 @@ use kube::{Client, Resource, ResourceExt as _};
 use super::error::Error;
 use crate::NAMESPACE;
 use crate::cluster::objects::{Kind, Objects};
-use crate::cluster::retry::{Expected, Failure, retrying};
-use crate::cluster::{self, pods};
+use crate::cluster::pods;
+use crate::cluster::retry::persist;
 use crate::phase::{PROBE, Progress};
 use crate::recover::find::Workload;
 
@@ -44,7 +45,7 @@ pub async fn end_agent(client: &Client, name: &str, progress: &Progress<'_>) -> 
     let labels = ListParams::default().labels(&format!("{APP}={name}"));
     end(&pods, &labels, progress).await?;
     loop {
-        let found = asked("list", "pods", async || Ok(pods.list(&labels).await?)).await?;
+        let found = persist("list", "pods", async || Ok(pods.list(&labels).await?)).await?;
         let Some(pod) = found.first() else { return Ok(()) };
         progress.waiting(format!("pod {} has not ended yet", pod.name_any()));
         tokio::time::sleep(PROBE * 2).await;
@@ -86,14 +87,14 @@ async fn end(pods: &Objects<Pod>, which: &ListParams, progress: &Progress<'_>) -
 }
 
 async fn list(pods: &Objects<Pod>, which: &ListParams) -> Result<Vec<Pod>, Error> {
-    let found = asked("list", "pods", async || Ok(pods.list(which).await?)).await?;
+    let found = persist("list", "pods", async || Ok(pods.list(which).await?)).await?;
     Ok(found.into_iter().filter(|pod| !pods::is_mirror(pod)).collect())
 }
 
 /// Removes the ReplicaSets of a Deployment, which would create its pods again.
 async fn replica_sets(client: &Client, deployment: &str) -> Result<(), Error> {
     let sets: Objects<ReplicaSet> = Objects::namespaced(client, NAMESPACE);
-    let sets = asked("list", "replicasets", async || Ok(sets.list(&ListParams::default()).await?)).await?;
+    let sets = persist("list", "replicasets", async || Ok(sets.list(&ListParams::default()).await?)).await?;
     let is_its = |set: &&ReplicaSet| {
         let mut owners = set.metadata.owner_references.iter().flatten();
         owners.any(|owner| owner.kind == "Deployment" && owner.name == deployment)
@@ -117,15 +118,5 @@ async fn delete<K: Kind>(objects: &Objects<K>, name: &str, how: &DeleteParams) -
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         done => Ok(done.map(drop)?),
     };
-    asked("remove", name, attempt).await
-}
-
-/// Retries until the API answers, because an apiserver that ends closes its connections.
-pub async fn asked<T, F>(act: &'static str, object: &str, attempt: impl FnMut() -> F) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Failure>>,
-{
-    let told = |reason: &str| tracing::debug!(act, object, reason, "tried again");
-    let done = retrying(&Expected::default(), attempt, told).await;
-    done.map_err(|reason| cluster::Error::Refused { act, object: object.to_owned(), reason }.into())
+    Ok(persist("remove", name, attempt).await?)
 }
