@@ -1,15 +1,23 @@
-//! The documents as people read them: lines and table cells stay short, links lead somewhere, and every page is
-//! in the book.
+//! The documents as people read them: lines and table cells stay short, links lead somewhere, every page is in the
+//! book, and every command is one that a test runs.
 
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test, with its place")]
 
+#[path = "support/blocks.rs"]
+mod blocks;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use blocks::{Block, Section, sections};
+use clap::error::ErrorKind;
 
 /// Characters of a line outside code, tables and links.
 const LINE: usize = 100;
 /// Characters of a table cell: a phrase, not a paragraph. The targets of links do not count.
 const CELL: usize = 120;
+/// Languages of blocks that are not for a shell.
+const LANGUAGES: [&str; 3] = ["json", "text", "yaml"];
 /// Words for people that were used of components, and verbs without a subject: the component is the subject.
 const WORDS: [&str; 6] = ["whoever", "somebody", "nobody", "is told", "are told", "who listens"];
 
@@ -119,13 +127,61 @@ fn sources(folders: &[PathBuf]) -> String {
         .collect()
 }
 
+/// A block in any other language would be a block that no test asks for.
+#[test]
+fn every_block_says_what_it_holds() {
+    let is_unknown = |block: &Block| !block.is_for_a_shell() && !LANGUAGES.contains(&block.language.as_str());
+    none(|page| {
+        let sections = sections(&page.text);
+        let unknown = sections.iter().flat_map(|section| &section.blocks).filter(|block| is_unknown(block));
+        unknown.map(|block| format!("{}: {:?}", block.line, block.language)).collect()
+    });
+}
+
+/// A test asks for the blocks below a heading by page and heading.
+#[test]
+fn every_block_for_a_shell_is_run_by_a_test_or_says_why_not() {
+    let tests = sources(&[root().join("tests/e2e")]);
+    let tests = tests.split_whitespace().collect::<Vec<_>>().join(" ");
+    none(|page| {
+        let name = page.name();
+        let is_run = |section: &Section| tests.contains(&format!("\"{name}\", \"{}\"", section.heading));
+        let unrun = |section: &Section| match is_run(section) {
+            true => Vec::new(),
+            false => section.blocks.iter().filter(|block| block.is_for_a_shell()).map(unexplained).collect(),
+        };
+        sections(&page.text).iter().flat_map(unrun).flatten().collect()
+    });
+}
+
+fn unexplained(block: &Block) -> Option<String> {
+    let explained = block.not_run.as_ref().is_some_and(|reason| !reason.is_empty());
+    (!explained).then(|| format!("{}: no test runs this block, and no comment says why", block.line))
+}
+
+#[test]
+fn every_command_of_ours_in_a_sentence_has_that_name_and_those_flags() {
+    none(|page| {
+        let sections = sections(&page.text);
+        let commands = sections.iter().flat_map(Section::code).filter(|code| code.starts_with("bootkube "));
+        commands.filter_map(|command| Some(format!("{command}: {}", refusal(command)?))).collect()
+    });
+}
+
+/// Why our command line does not know a command. A sentence may leave out what is required.
+fn refusal(command: &str) -> Option<ErrorKind> {
+    let parsed = bootkube::cli::command().try_get_matches_from(command.split(' '));
+    let unknown = [ErrorKind::InvalidSubcommand, ErrorKind::UnknownArgument];
+    parsed.err().map(|error| error.kind()).filter(|kind| unknown.contains(kind))
+}
+
 /// Fails with every place that `wrong` names, of every document.
 fn none(wrong: impl Fn(&Page) -> Vec<String>) {
     let places: Vec<String> = documents()
         .into_iter()
         .map(Page::read)
         .flat_map(|page| {
-            let name = page.path.strip_prefix(root()).unwrap().display().to_string();
+            let name = page.name();
             wrong(&page).into_iter().map(move |place| format!("{name}:{place}"))
         })
         .collect();
@@ -162,6 +218,11 @@ impl Page {
     fn read(path: PathBuf) -> Page {
         let text = std::fs::read_to_string(&path).unwrap();
         Page { path, text }
+    }
+
+    /// Its path in the project.
+    fn name(&self) -> String {
+        self.path.strip_prefix(root()).unwrap().display().to_string()
     }
 
     /// Every line outside code blocks.
