@@ -5,8 +5,8 @@
 //! reason.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
+use std::{fmt, fs, io};
 
 use serde_json::Value;
 
@@ -79,13 +79,39 @@ impl fmt::Debug for StaticPod {
 /// Reads the asset directory `dir`.
 pub fn load(dir: &Path) -> Result<Layout, Findings> {
     let mut loader = Loader { dir, layout: Layout::default(), findings: Vec::new() };
-    match dir.is_dir() {
-        true => loader.load(),
-        false => loader.find_about_directory("there is no such directory", RENDER),
+    match fs::read_dir(dir) {
+        Ok(_) => loader.load(),
+        Err(error) if is_missing(&error) => {
+            loader.find_about_directory("there is no such directory", RENDER);
+        }
+        Err(error) => loader.find_about_directory(&format!("it cannot be read: {error}"), readable(&error)),
     }
     match loader.findings.is_empty() {
         true => Ok(loader.layout),
         false => Err(Findings(loader.findings)),
+    }
+}
+
+/// Whether this user lacks the right to read `dir`, or a file in it.
+pub fn is_forbidden(dir: &Path) -> bool {
+    let is_denied = |error: &tree::Error| error.source.kind() == io::ErrorKind::PermissionDenied;
+    match tree::files(dir, "", Hidden::Skip) {
+        Ok(files) => files.iter().any(|file| tree::read(dir, file).is_err_and(|error| is_denied(&error))),
+        Err(error) => is_denied(&error),
+    }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// What makes a file or directory readable.
+fn readable(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "run bootkube as root (sudo): rendered files are readable by their owner alone"
+        }
+        _ => "make it readable, or render the directory again",
     }
 }
 
@@ -165,8 +191,9 @@ impl Loader<'_> {
         [MANIFESTS, "experimental/manifests"].map(str::to_owned).into_iter().chain(beside).collect()
     }
 
+    /// Whether there is such an entry. One that cannot be looked at is there, and reading it says why not.
     fn has(&self, name: &str) -> bool {
-        self.dir.join(name).exists()
+        self.dir.join(name).try_exists().unwrap_or(true)
     }
 
     fn warn(&mut self) {
@@ -183,8 +210,10 @@ impl Loader<'_> {
     }
 
     fn static_pods(&mut self, folder: &str) -> Vec<StaticPod> {
+        let seen = self.findings.len();
         let paths = self.files(folder);
-        if paths.is_empty() && self.dir.join(folder).is_dir() {
+        let is_read = self.findings.len() == seen;
+        if is_read && paths.is_empty() && self.dir.join(folder).is_dir() {
             self.find(folder, "", "there is no static pod in it", RENDER);
         }
         paths.into_iter().filter_map(|path| self.static_pod(folder, &path)).collect()
@@ -277,10 +306,10 @@ impl Loader<'_> {
 
     fn unreadable(&mut self, path: &str, error: &tree::Error) {
         let problem = match error.source.kind() {
-            std::io::ErrorKind::NotFound => "it is missing".to_owned(),
+            io::ErrorKind::NotFound => "it is missing".to_owned(),
             _ => format!("it cannot be read: {}", error.source),
         };
-        self.find(path, "", &problem, "make it readable, or render the directory again");
+        self.find(path, "", &problem, readable(&error.source));
     }
 
     fn find_about_directory(&mut self, problem: &str, cure: &str) {

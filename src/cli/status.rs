@@ -60,9 +60,12 @@ pub(super) fn run(args: StatusArgs) -> Result<(), Failure> {
     }
 }
 
-/// Where kubectl looks. Of several files in $KUBECONFIG, the first.
+/// Where kubectl looks. Of several files in $KUBECONFIG, the first. Reading one that this user may not look at says so.
 fn usual() -> Option<PathBuf> {
     let named = env::var_os("KUBECONFIG").and_then(|files| env::split_paths(&files).next());
     let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".kube/config"));
-    named.filter(|file| !file.as_os_str().is_empty()).or_else(home).filter(|file| file.exists())
+    named
+        .filter(|file| !file.as_os_str().is_empty())
+        .or_else(home)
+        .filter(|file| file.try_exists().unwrap_or(true))
 }
