@@ -11,7 +11,8 @@ use crate::JOURNAL;
 use crate::assets::load;
 use crate::error::{ExitClass, Failure, chain};
 use crate::journal::{self, State};
-use crate::preflight::{self, CheckOptions, Failed, Ignored};
+use crate::phase;
+use crate::preflight::{self, Check, CheckOptions, Failed, Ignored};
 
 /// Check whether this machine is ready for `start`, and report everything that is wrong. Changes nothing.
 ///
@@ -66,8 +67,14 @@ impl IgnoreArgs {
 
 pub(super) fn run(args: PreflightArgs) -> Result<(), Failure> {
     let PreflightArgs { asset_dir, pod_manifest_path, ignore, output } = args;
-    let layout =
-        load::load(&asset_dir).map_err(|findings| Failure::new(ExitClass::Configuration, &findings))?;
+    let layout = match load::load(&asset_dir) {
+        Ok(layout) => layout,
+        // Which files are missing cannot be said by a user who may not look.
+        Err(_) if phase::check_root().is_err() && load::is_forbidden(&asset_dir) => {
+            return report(&preflight::without_assets(), output);
+        }
+        Err(findings) => return Err(Failure::new(ExitClass::Configuration, &findings)),
+    };
     let (ignored, now) = (ignore.ignored(), OffsetDateTime::now_utc());
     let earlier = journal::read(Path::new(JOURNAL)).unwrap_or_else(|error| {
         output::warn(&[format!("it is not known what an earlier start placed: {}", chain(&error))]);
@@ -85,11 +92,16 @@ pub(super) fn run(args: PreflightArgs) -> Result<(), Failure> {
     let runtime = output::runtime()?;
     let checks = runtime.block_on(preflight::run(&layout, &options, |_| {}));
     let checks = checks.map_err(|error| Failure::new(ExitClass::Configuration, &error))?;
-    match output {
-        Form::Text => output::print(&preflight::to_text(&checks))?,
-        Form::Json => output::print(&format!("{:#}\n", preflight::to_json(&checks)))?,
+    report(&checks, output)
+}
+
+/// Prints what was found; an error if a check failed.
+fn report(checks: &[Check], form: Form) -> Result<(), Failure> {
+    match form {
+        Form::Text => output::print(&preflight::to_text(checks))?,
+        Form::Json => output::print(&format!("{:#}\n", preflight::to_json(checks)))?,
     }
-    Failed::among(&checks).map_err(|failed| not_ready(&failed, checks.len()))
+    Failed::among(checks).map_err(|failed| not_ready(&failed, checks.len()))
 }
 
 /// The report has already said why.

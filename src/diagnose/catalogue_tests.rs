@@ -33,6 +33,7 @@ fn of_static_pods() -> Vec<Blocker> {
     };
     vec![
         first(|pod| pod.started = None),
+        first(|pod| (pod.started, pod.lacks) = (None, Some("registry.k8s.io/pause:3.10".into()))),
         first(|pod| (pod.started, pod.lingers) = (None, true)),
         first(|pod| (pod.containers[0].life, pod.containers[0].has_image) = (Life::Missing, Some(false))),
         first(|pod| pod.containers[0].life = Life::Missing),
@@ -82,6 +83,10 @@ fn of_the_api() -> Vec<Blocker> {
     ]
 }
 
+/// As containerd 1.6 says it.
+const NO_SANDBOX: &str =
+    "failed to get sandbox image \"registry.k8s.io/pause:3.6\": failed to pull image: no route to host";
+
 /// What keeps a required pod from being Ready.
 fn of_pods() -> Vec<Blocker> {
     let of_pod = |node, status| blocker(|evidence| evidence.cluster = Some(cluster(vec![pod(node, status)])));
@@ -112,6 +117,7 @@ fn of_pods() -> Vec<Blocker> {
         of_pod(Some("n1"), crash),
         with_event(creating(), "FailedMount", name, "MountVolume.SetUp failed: secret \"s\" not found"),
         with_event(creating(), "FailedCreatePodSandBox", name, "cni plugin not initialized"),
+        with_event(creating(), "FailedCreatePodSandBox", name, NO_SANDBOX),
         with_event(on_node(unwell), "Unhealthy", name, "Readiness probe failed: connection refused"),
         with_event(Vec::new(), "FailedCreate", "kube-scheduler-1", "pods is forbidden: exceeded quota"),
     ]

@@ -21,7 +21,10 @@ pub fn blocker(pod: &StaticPod, serves: bool, now: OffsetDateTime) -> Option<Blo
         None if pod.lingers => {
             pod.placed.filter(|placed| now - *placed > GRACE).map(|_| still_runs_earlier(pod))
         }
-        None => pod.placed.filter(|placed| is_old(*placed)).map(|_| not_started(pod)),
+        None => pod.placed.filter(|placed| is_old(*placed)).map(|_| match &pod.lacks {
+            Some(image) => no_sandbox_image(pod, image),
+            None => not_started(pod),
+        }),
         Some(started) => {
             pod.containers.iter().find_map(|container| trouble(pod, container, serves, is_old(started), now))
         }
@@ -36,6 +39,26 @@ fn not_started(pod: &StaticPod) -> Blocker {
         format!(
             "make sure that kubelet runs with staticPodPath: {folder}, and look into its log (journalctl -u kubelet)"
         ),
+    )
+}
+
+/// Without its image the runtime makes no sandbox, and so starts no pod at all.
+fn no_sandbox_image(pod: &StaticPod, image: &str) -> Blocker {
+    Blocker::new(
+        format!("image {image} is not on this machine"),
+        format!(
+            "the container runtime makes the sandbox of every pod from it, that of the static pod {} too, and has not pulled it",
+            pod.name
+        ),
+        sandbox_cure(image),
+    )
+}
+
+/// What makes the image of sandboxes available.
+pub fn sandbox_cure(image: &str) -> String {
+    format!(
+        "import it (ctr -n k8s.io images import), let the machine reach its registry (crictl pull {image} shows the error), or name \
+         another one in the runtime's configuration"
     )
 }
 

@@ -15,7 +15,15 @@ const GROUND: [&str; 5] =
 /// Checks of what the apiserver depends on.
 const STORE: [&str; 2] = ["etcd", "certificate-validity"];
 /// Checks of what may explain the rest.
-const REST: [&str; 5] = ["server-names", "certificate-authorities", "certificate-keys", "clock", "space"];
+const REST: [&str; 7] = [
+    "server-names",
+    "certificate-authorities",
+    "certificate-keys",
+    "clock",
+    "space",
+    "forwarding",
+    "bridge-netfilter",
+];
 /// The check that the name of the API resolves, as kubelets need.
 const NAME: &str = "api-address";
 
@@ -42,7 +50,7 @@ fn failed(evidence: &Evidence, name: &str) -> Option<Blocker> {
     let Observed::Seen(checks) = &evidence.checks else { return None };
     match &checks.iter().find(|check| check.name == name)?.outcome {
         Outcome::Fail(problems) => problems.first().cloned(),
-        Outcome::Pass(_) | Outcome::Unknown(_) | Outcome::Ignored(_) => None,
+        Outcome::Pass(_) | Outcome::Warn(_) | Outcome::Unknown(_) | Outcome::Ignored(_) => None,
     }
 }
 

@@ -53,6 +53,8 @@ pub struct StaticPod {
     pub lingers: bool,
     /// When the runtime started its sandbox.
     pub started: Option<OffsetDateTime>,
+    /// The image of sandboxes, if the runtime is known to lack it.
+    pub lacks: Option<String>,
     /// Its containers, in the order of the manifest.
     pub containers: Vec<Container>,
 }

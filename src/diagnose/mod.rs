@@ -18,7 +18,6 @@ mod catalogue_tests;
 mod containers;
 mod decide;
 mod evidence;
-pub mod log;
 pub mod objects;
 mod observe;
 mod observe_api;

@@ -12,10 +12,11 @@ use time::OffsetDateTime;
 use super::blocker::Blocker;
 use super::evidence::{Cluster, Container, End, Evidence, Life, Observed, StaticPod};
 use super::subject::Subject;
-use super::{log, observe_api, pods};
+use super::{observe_api, pods};
 use crate::assets::command::containers;
 use crate::error::chain;
 use crate::host::cri::{self, Sandbox, State};
+use crate::host::log;
 use crate::preflight;
 
 /// File times and the runtime's times come from one clock, but are taken at different moments.
@@ -49,6 +50,8 @@ struct Runtime {
     sandboxes: Vec<Sandbox>,
     containers: Vec<cri::Container>,
     images: Vec<String>,
+    /// The image of sandboxes, if it says.
+    sandbox_image: Option<String>,
 }
 
 impl Runtime {
@@ -57,14 +60,24 @@ impl Runtime {
             Ok(place) => place,
             Err(why) => return Observed::Unknown(why),
         };
-        let asked =
-            futures::try_join!(cri::sandboxes(&socket), cri::containers(&socket), cri::images(&socket));
+        let asked = futures::try_join!(
+            cri::sandboxes(&socket),
+            cri::containers(&socket),
+            cri::images(&socket),
+            preflight::sandbox_image(&socket, &root)
+        );
         match asked {
-            Ok((sandboxes, containers, images)) => {
-                Observed::Seen(Self { socket, root, sandboxes, containers, images })
+            Ok((sandboxes, containers, images, sandbox_image)) => {
+                Observed::Seen(Self { socket, root, sandboxes, containers, images, sandbox_image })
             }
             Err(error) => Observed::Unknown(chain(&error)),
         }
+    }
+
+    /// The image of sandboxes, if it is not there.
+    fn lacks(&self) -> Option<String> {
+        let image = self.sandbox_image.as_ref()?;
+        (!self.images.contains(&preflight::full_reference(image))).then(|| image.clone())
     }
 
     /// Containers called `name` in a pod, the newest first.
@@ -154,6 +167,7 @@ async fn static_pod(
         placed,
         lingers,
         started: sandbox.map(|sandbox| sandbox.created),
+        lacks: runtime.lacks(),
         containers: found,
     }
 }

@@ -8,12 +8,11 @@ use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt as _};
 
 use super::evidence::{ApiState, Cluster};
-use super::log;
 use super::subject::Subject;
 use crate::cluster::connect::{self, Readyz};
 use crate::cluster::node::is_node_at;
 use crate::cluster::objects::{Kind, Objects};
-use crate::host::addresses;
+use crate::host::{addresses, log};
 use crate::preflight::probe_local_api;
 
 /// For all requests to the cluster of one observation.

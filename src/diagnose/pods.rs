@@ -6,11 +6,11 @@ use kube::ResourceExt as _;
 use time::{Duration, OffsetDateTime};
 
 use super::blocker::Blocker;
-use super::containers::{exits, quote};
+use super::containers::{exits, quote, sandbox_cure};
 use super::evidence::Cluster;
-use super::log;
 use super::subject::Workload;
 use crate::cluster::pods::{condition, is_mirror, is_ready_pod};
+use crate::host::log;
 
 /// What the scheduler writes if labels are missing.
 const SELECTOR: &str = "didn't match Pod's node affinity/selector";
@@ -165,6 +165,13 @@ fn waits(pod: &Pod, status: &ContainerStatus) -> Option<Blocker> {
 fn not_started(pod: &Pod, cluster: &Cluster, now: OffsetDateTime) -> Option<Blocker> {
     let event = last_event(&pod.name_any(), &OF_START, cluster, now)?;
     let said = event.message.clone().unwrap_or_default();
+    if let Some(image) = sandbox_image(&said) {
+        return Some(Blocker::new(
+            format!("image {image} is not on the machine of pod {}", pod.name_any()),
+            format!("the container runtime makes the sandbox of every pod from it; kubelet says {said}"),
+            sandbox_cure(image),
+        ));
+    }
     let cure = match said.to_ascii_lowercase().contains("cni") {
         true => "add a pod network to manifests/, or find out why the present one does not come up",
         false => "create what it names, or correct the volumes in its manifest",
@@ -175,6 +182,13 @@ fn not_started(pod: &Pod, cluster: &Cluster, now: OffsetDateTime) -> Option<Bloc
         format!("kubelet says {reason}: {said}"),
         cure,
     ))
+}
+
+/// The image of sandboxes, in containerd's words that it cannot be got.
+fn sandbox_image(said: &str) -> Option<&str> {
+    let (_, rest) = said.split_once("failed to get sandbox image ")?;
+    let image = rest.trim_start_matches(['\\', '"']);
+    image.split(['\\', '"']).next().filter(|image| !image.is_empty())
 }
 
 /// A container that runs, but whose probe fails for longer than programs take to start.

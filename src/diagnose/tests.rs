@@ -52,6 +52,7 @@ fn static_pod(name: &str, stays: bool) -> StaticPod {
         file: PathBuf::from(format!("/etc/kubernetes/manifests/{name}.yaml")),
         stays,
         lingers: false,
+        lacks: None,
         placed: Some(NOW - Duration::MINUTE),
         started: Some(NOW - Duration::MINUTE),
         containers: vec![container],

@@ -1,7 +1,7 @@
-//! The last lines of a container's log: what a program said before it exited.
+//! The last lines of a log: what a program said before it exited.
 //!
 //! Runtimes write each line as `time stream F text`, or in parts with `P`. Programs of Kubernetes put level, time and
-//! place before the message; etcd writes JSON. Only the message is kept.
+//! place before the message, etcd writes JSON, and containerd writes `time=… level=… msg=…`. Only the message is kept.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -67,10 +67,28 @@ fn message_of(line: &str) -> String {
         let level = text("level").filter(|level| ["fatal", "panic", "error"].contains(level));
         return [level, text("msg"), text("error")].into_iter().flatten().collect::<Vec<_>>().join(": ");
     }
+    if let Some(message) = of_containerd(line) {
+        return message;
+    }
     strip_klog_level(line)
         .and_then(|rest| rest.split_once("] "))
         .map_or(line, |(_, message)| message)
         .to_owned()
+}
+
+/// `time="…" level=fatal msg="failed to start" error="address in use"`: level, message and error.
+fn of_containerd(line: &str) -> Option<String> {
+    let rest = line.strip_prefix("time=")?;
+    let field = |name: &str| {
+        let (_, value) = rest.split_once(&format!(" {name}="))?;
+        match value.strip_prefix('"') {
+            Some(quoted) => quoted.split("\" ").next().map(|text| text.trim_end_matches('"')),
+            None => value.split(' ').next(),
+        }
+    };
+    let level = field("level").filter(|level| ["fatal", "panic", "error"].contains(level));
+    let parts = [level, Some(field("msg")?), field("error")];
+    Some(parts.into_iter().flatten().collect::<Vec<_>>().join(": "))
 }
 
 /// `E1121 17:30:00.123456       1 run.go:72] "command failed"`: the part behind the level.
@@ -105,6 +123,23 @@ mod tests {
         std::fs::write(&path, lines.join("\n")).unwrap();
         let told = last_lines(&path).unwrap();
         assert_eq!(told, ["\"command failed\" err=\"address in use\"", "fatal: discovery failed: no space"]);
+    }
+
+    #[test]
+    fn a_line_of_containerd_is_quoted_without_time_and_level_of_no_importance() {
+        let lines = [
+            r#"time="2026-01-01T00:00:00Z" level=info msg="starting containerd" revision= version=1.6.20"#,
+            r#"time="2026-01-01T00:00:01Z" level=error msg="failed to load cni" error="no network config""#,
+            r#"containerd: failed to load TOML: /etc/containerd/config.toml: line 3"#,
+        ];
+        let told = telling(lines.into_iter());
+        assert_eq!(
+            told,
+            [
+                "error: failed to load cni: no network config",
+                "containerd: failed to load TOML: /etc/containerd/config.toml: line 3"
+            ]
+        );
     }
 
     #[test]

@@ -36,13 +36,15 @@ impl Program {
         ours.is_some() && ours == identity(&self.root().join("."))
     }
 
-    /// Whether it has one of these variables in its environment.
-    pub fn has_variable(&self, names: &[&str]) -> bool {
+    /// The value of the first of these variables that is set in its environment, and not to nothing.
+    pub fn variable(&self, names: &[&str]) -> Option<String> {
         let environment = fs::read(self.folder().join("environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| {
-            let name = variable.split(|byte| *byte == b'=').next().unwrap_or_default();
-            names.iter().any(|wanted| wanted.as_bytes() == name)
-        })
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        let value = |name: &&str| {
+            let mut variables = environment.split('\0').filter_map(|variable| variable.split_once('='));
+            variables.find(|(found, value)| found == name && !value.is_empty()).map(|(_, value)| value)
+        };
+        names.iter().find_map(value).map(str::to_owned)
     }
 
     fn folder(&self) -> PathBuf {
@@ -96,6 +98,7 @@ mod tests {
         assert!(found.iter().any(|process| process.pid == std::process::id()), "{found:?}");
         let own = found.iter().find(|process| process.pid == std::process::id()).unwrap();
         assert!(own.name().starts_with("bootkube") && own.shares_our_files());
-        assert!(own.has_variable(&["PATH"]) && !own.has_variable(&["PAT", "PATH="]));
+        assert!(own.variable(&["NONE", "PATH"]).is_some_and(|path| path.contains("/bin")));
+        assert_eq!(own.variable(&["PAT", "PATH="]), None);
     }
 }

@@ -3,20 +3,28 @@
 use std::collections::BTreeMap;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::json;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
+use super::causes_tests::{
+    CAUSES, Change, etcd_answers, gone, good, in_fstab, kernel_has, layout, missing, options, pod, service,
+    set_at_boot, taken,
+};
 use super::checks::CHECKS;
-use super::facts::{ApiListener, Distrust, Etcd, Facts, Manifest};
+use super::facts::{ApiListener, Distrust, Etcd, Facts, Manifest, Runtime};
 use super::outcome::{Outcome, Problem};
 use super::report::to_text;
 use super::subject::Subject;
-use super::tests::{CAUSES, Change, etcd_answers, good, layout, missing, options, outcomes, pod, taken};
+use super::tests::outcomes;
 use super::{Check, facts::Registry};
+use crate::assets::object::Object;
 use crate::golden;
+use crate::host::systemd::{Service, Standing};
+use crate::yaml;
 
 /// Causes that are not in [`CAUSES`], since each shares its check and its place with one that is.
-const MORE: [Change; 12] = [
+const MORE: [Change; 18] = [
     |facts| etcd_answers(facts, Etcd::Sick("503 {\"health\":\"false\"}".into())),
     |facts| etcd_answers(facts, Etcd::Untrusted(Distrust::Expired)),
     |facts| etcd_answers(facts, Etcd::Untrusted(Distrust::NotYetValid)),
@@ -29,7 +37,65 @@ const MORE: [Change; 12] = [
     |facts| manifest(facts, "other.yaml", "metadata: {name: bootstrap-scheduler}"),
     |facts| manifest(facts, "own.yaml", "spec: {containers: [{command: [kube-apiserver]}]}"),
     |facts| facts.newest = Some(("/f".into(), datetime!(2026-06-02 0:00 UTC))),
+    |facts| (in_fstab(facts), facts.swap.active = Ok(vec!["/dev/sda2".into()])).0,
+    |facts| stands(facts, "kubelet", Standing::Stopped),
+    |facts| stands(facts, "kubelet", Standing::Missing),
+    |facts| stands(facts, "containerd", Standing::Failed("exit-code".into())),
+    |facts| stands(facts, "containerd", Standing::Masked),
+    |facts| stands(facts, "containerd", Standing::Broken("bad-setting".into())),
 ];
+
+/// A service that systemd knows not to run.
+fn stands(facts: &mut Facts, name: &str, standing: Standing) {
+    match name {
+        "kubelet" => gone(facts),
+        _ => facts.runtime = Runtime::Silent { socket: "/run/c.sock".into(), why: "refused".into() },
+    }
+    facts.services = vec![service(name, standing)];
+}
+
+/// What warns on a machine of a cluster with flannel, and what fails there.
+fn of_the_kernel() -> Vec<(&'static str, Outcome)> {
+    let mut layout = layout();
+    let mut apiserver = layout.bootstrap_manifests[0].value.clone();
+    let words = apiserver["spec"]["containers"][0]["command"].as_array_mut().unwrap();
+    words.push("--service-cluster-ip-range=10.3.0.0/24,fd00:3::/112".into());
+    layout.bootstrap_manifests[0].value = apiserver;
+    let template = pod("x", &["/opt/bin/flanneld"]).value;
+    let flannel = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "spec": {"template": template},
+        "metadata": {"name": "kube-flannel", "namespace": "kube-system"}});
+    let flannel = yaml::documents(&flannel.to_string(), "flannel.yaml").unwrap().remove(0);
+    layout.objects = Object::from_document(flannel, "flannel.yaml").unwrap();
+    let options = options();
+    let subject = Subject::new(&layout, &options).unwrap();
+    let changes: [Change; 9] = [
+        |facts| kernel_has(facts, "net.ipv6.conf.all.forwarding", Some("0")),
+        |facts| kernel_has(facts, "net.ipv6.conf.all.forwarding", None),
+        |facts| kernel_has(facts, "net.bridge.bridge-nf-call-iptables", None),
+        |facts| kernel_has(facts, "net.bridge.bridge-nf-call-ip6tables", Some("0")),
+        |facts| facts.kernel.bridges_at_boot = Some(false),
+        |facts| at_boot(facts, None),
+        |facts| at_boot(facts, Some("0")),
+        |facts| (kernel_has(facts, "net.ipv4.ip_forward", Some("0")), at_boot(facts, Some("0"))).1,
+        |facts| {
+            let forgotten = Service { starts_at_boot: false, ..service("kubelet", Standing::Runs) };
+            facts.services = vec![forgotten];
+        },
+    ];
+    let wanted =
+        || CHECKS.iter().filter(|check| ["kubelet", "forwarding", "bridge-netfilter"].contains(&check.name));
+    let all = changes.into_iter().flat_map(|change| {
+        let mut facts = good();
+        change(&mut facts);
+        wanted().map(|check| (check.name, (check.decide)(&subject, &facts))).collect::<Vec<_>>()
+    });
+    all.filter(|(_, outcome)| matches!(outcome, Outcome::Fail(_) | Outcome::Warn(_))).collect()
+}
+
+fn at_boot(facts: &mut Facts, value: Option<&str>) {
+    let setting = facts.kernel.settings.get_mut("net.ipv4.ip_forward").unwrap();
+    setting.at_boot = Some(value.map(set_at_boot));
+}
 
 fn manifest(facts: &mut Facts, name: &str, content: &str) {
     let path = format!("/etc/kubernetes/manifests/{name}").into();
@@ -140,15 +206,24 @@ fn golden_messages_of_every_check() {
     let order = |name: &str| CHECKS.iter().position(|check| check.name == name);
     all.sort_by_key(|(name, problem)| (order(name), problem.what.clone(), problem.why.clone()));
     all.dedup();
-    let text: String = all
-        .into_iter()
-        .map(|(name, problem)| to_text(&[Check { name, about: "", outcome: Outcome::Fail(vec![problem]) }]))
-        .collect();
+    let all =
+        all.into_iter().map(|(name, problem)| (name, Outcome::Fail(vec![problem]))).chain(of_the_kernel());
+    let text: String = all.map(|(name, outcome)| to_text(&[Check { name, about: "", outcome }])).collect();
     let text = text.replace(&format!("process {}", std::process::id()), "process 4711");
     let text = text.replace(&format!("process is {}", std::process::id()), "process is 4711");
     golden::check_file("messages/preflight.txt", &text);
-    let sources =
-        ["certificates", "etcd", "images", "kubelet/mod", "leftovers", "machine", "network", "ports"];
+    let sources = [
+        "certificates",
+        "etcd",
+        "images",
+        "kernel",
+        "kubelet/mod",
+        "leftovers",
+        "machine",
+        "network",
+        "ports",
+        "swap",
+    ];
     for source in sources {
         golden::assert_complete(&format!("src/preflight/{source}.rs"), &text);
     }

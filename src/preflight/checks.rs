@@ -6,7 +6,7 @@ use super::facts::Facts;
 use super::ignored::{ALL, Ignored};
 use super::outcome::{Check, Outcome};
 use super::subject::Subject;
-use super::{certificates, etcd, images, kubelet, leftovers, machine, network, ports};
+use super::{certificates, etcd, images, kernel, kubelet, leftovers, machine, network, ports, swap};
 
 /// A check by its name.
 pub(super) struct CheckSpec {
@@ -17,12 +17,16 @@ pub(super) struct CheckSpec {
     pub decide: fn(&Subject<'_>, &Facts) -> Outcome,
 }
 
+/// The first check: what the others find depends on it.
+const ROOT: &str = "root";
+
 /// Every check, in the order of the report: those that others depend on come first.
 #[rustfmt::skip]
-pub(super) const CHECKS: [CheckSpec; 22] = [
-    CheckSpec { name: "root", about: "bootkube runs as root", decide: machine::root },
+pub(super) const CHECKS: [CheckSpec; 25] = [
+    CheckSpec { name: ROOT, about: "bootkube runs as root", decide: machine::root },
     CheckSpec { name: "clock", about: "no file of the machine is from the future", decide: machine::clock },
     CheckSpec { name: "space", about: "there is room for manifests, keys and etcd's data", decide: machine::space },
+    CheckSpec { name: "swap", about: "swap is off and stays off, or kubelet takes it", decide: swap::swap },
     CheckSpec { name: "kubelet", about: "kubelet runs and is healthy", decide: kubelet::health },
     CheckSpec { name: "kubelet-static-pods", about: "kubelet takes static pods from the folder that start writes to", decide: kubelet::static_pods },
     CheckSpec { name: "kubelet-certificates", about: "kubelet starts static pods before it has a certificate", decide: kubelet::certificates },
@@ -32,6 +36,8 @@ pub(super) const CHECKS: [CheckSpec; 22] = [
     CheckSpec { name: "etcd", about: "etcd answers and accepts the rendered certificates", decide: etcd::etcd },
     CheckSpec { name: "api-address", about: "the host of the API's URL has an address", decide: network::api_address },
     CheckSpec { name: "networks", about: "pods and services have networks that this machine is not in", decide: network::networks },
+    CheckSpec { name: "forwarding", about: "the kernel forwards packets between pods and machines", decide: kernel::forwarding },
+    CheckSpec { name: "bridge-netfilter", about: "packets between pods on one bridge pass the rules of Services", decide: kernel::bridge_netfilter },
     CheckSpec { name: "certificate-validity", about: "every certificate is valid now", decide: certificates::validity },
     CheckSpec { name: "certificate-keys", about: "every certificate belongs to its key", decide: certificates::keys },
     CheckSpec { name: "certificate-authorities", about: "every certificate is signed by the CA that it is verified with", decide: certificates::authorities },
@@ -48,6 +54,18 @@ pub(super) const CHECKS: [CheckSpec; 22] = [
 pub(super) fn decide(subject: &Subject<'_>, facts: &Facts) -> Vec<Check> {
     let check = |CheckSpec { name, about, decide }: &CheckSpec| {
         let outcome = subject.options.ignored.apply(name, decide(subject, facts));
+        Check { name, about, outcome }
+    };
+    CHECKS.iter().map(check).collect()
+}
+
+/// The checks for a user who may not read the assets: without those, nothing but the user can be checked.
+pub(super) fn without_assets() -> Vec<Check> {
+    let check = |CheckSpec { name, about, .. }: &CheckSpec| {
+        let outcome = match *name {
+            ROOT => machine::not_root(),
+            _ => Outcome::Unknown(format!("this user may not read the assets, see {ROOT}")),
+        };
         Check { name, about, outcome }
     };
     CHECKS.iter().map(check).collect()

@@ -8,8 +8,11 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::host::cri::Condition;
+use crate::host::kernel::AtBoot;
 use crate::host::programs::Program;
 use crate::host::routes::Route;
+use crate::host::swap::Source;
+use crate::host::systemd::Service;
 
 /// Everything that was observed.
 pub struct Facts {
@@ -38,14 +41,25 @@ pub struct Facts {
     /// Why our folders of keys cannot be used, by path.
     pub key_folders: BTreeMap<PathBuf, Result<(), String>>,
     pub etcd_data: DataFolder,
-    /// Files that kubeadm leaves on a controller.
-    pub kubeadm: Vec<PathBuf>,
+    /// Files that kubeadm leaves on a controller; else why that cannot be seen.
+    pub kubeadm: Result<Vec<PathBuf>, String>,
+    pub swap: Swap,
+    pub kernel: Kernel,
+    /// What systemd says of kubelet and of container runtimes. Asked only once everything else was observed.
+    pub services: Vec<Service>,
+    /// The configuration at its usual place, where no kubelet can be seen.
+    pub at_rest: Option<Value>,
 }
 
 impl Facts {
     /// Whether this process sees the machine's own files, judged by the root of the running kubelet.
     pub fn sees_machine(&self) -> bool {
         self.kubelet.as_ref().is_some_and(|kubelet| kubelet.process.shares_our_files())
+    }
+
+    /// What systemd says of a service.
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.iter().find(|service| service.name == name)
     }
 }
 
@@ -93,6 +107,8 @@ pub enum Runtime {
     Answers {
         version: String,
         conditions: Vec<Condition>,
+        /// The image that pod sandboxes are made from, if that is known.
+        sandbox_image: Option<String>,
         /// References of its images; else why they cannot be listed.
         images: Result<Vec<String>, String>,
     },
@@ -104,7 +120,7 @@ pub enum Registry {
     Reached,
     /// It cannot be reached, and no mirror or proxy was found.
     Unreached(String),
-    /// It cannot be reached from here, but the runtime may use a mirror or a proxy.
+    /// It cannot be reached from here, but the runtime may use this mirror or proxy.
     Detour(String),
 }
 
@@ -182,6 +198,30 @@ pub struct Room {
 pub struct Manifest {
     pub path: PathBuf,
     pub content: Vec<u8>,
+}
+
+/// Swap of this machine.
+pub struct Swap {
+    /// Devices and files that are used now.
+    pub active: Result<Vec<String>, String>,
+    /// What turns swap on at the next boot.
+    pub at_boot: Result<Vec<Source>, String>,
+}
+
+/// What the network of pods needs of the kernel.
+pub struct Kernel {
+    /// By name, such as `net.ipv4.ip_forward`.
+    pub settings: BTreeMap<&'static str, Setting>,
+    /// Whether the module for bridges is there after the next boot, if that can be seen.
+    pub bridges_at_boot: Option<bool>,
+}
+
+/// A setting of the kernel.
+pub struct Setting {
+    /// Its value; `None` if the kernel does not have it.
+    pub now: Result<Option<String>, String>,
+    /// What the machine's files set it to at the next boot, if they can be seen.
+    pub at_boot: Option<Option<AtBoot>>,
 }
 
 /// The folder of etcd's data.

@@ -154,7 +154,11 @@ pub fn etcd_data(subject: &Subject<'_>, facts: &Facts) -> Outcome {
 }
 
 pub fn kubeadm(_: &Subject<'_>, facts: &Facts) -> Outcome {
-    let files: Vec<String> = facts.kubeadm.iter().map(|path| path.display().to_string()).collect();
+    let files = match &facts.kubeadm {
+        Ok(files) => files,
+        Err(why) => return Outcome::Unknown(why.clone()),
+    };
+    let files: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
     match files.is_empty() {
         true => Outcome::Pass("no trace of it".into()),
         false => Outcome::fail(

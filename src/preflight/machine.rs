@@ -13,12 +13,16 @@ const SLACK: Duration = Duration::minutes(5);
 pub fn root(_: &Subject<'_>, facts: &Facts) -> Outcome {
     match facts.is_root {
         true => Outcome::Pass("runs as root".into()),
-        false => Outcome::fail(
-            "bootkube does not run as root",
-            "only root can write to kubelet's folder of static pods",
-            "run it with sudo",
-        ),
+        false => not_root(),
     }
+}
+
+pub fn not_root() -> Outcome {
+    Outcome::fail(
+        "bootkube does not run as root",
+        "only root can read the assets and write to kubelet's folder of static pods",
+        "run it with sudo",
+    )
 }
 
 pub fn clock(subject: &Subject<'_>, facts: &Facts) -> Outcome {

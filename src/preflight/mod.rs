@@ -13,12 +13,16 @@
 
 #[cfg(test)]
 mod catalogue_tests;
+#[cfg(test)]
+mod causes_tests;
 mod certificates;
 mod checks;
+mod containerd;
 mod etcd;
 mod facts;
 mod ignored;
 mod images;
+mod kernel;
 mod kubelet;
 mod leftovers;
 mod local_api;
@@ -29,8 +33,10 @@ mod options;
 mod outcome;
 mod plain;
 mod ports;
+mod registries;
 mod report;
 mod subject;
+mod swap;
 #[cfg(test)]
 mod tests;
 
@@ -43,15 +49,25 @@ pub(crate) use kubelet::observe::locate_runtime;
 pub(crate) use local_api::probe_local_api;
 pub use options::CheckOptions;
 pub use outcome::{Check, Outcome, Problem};
-pub use report::{Failed, notes, to_json, to_text};
+pub(crate) use registries::sandbox_image;
+pub use report::{Failed, notes, to_json, to_text, warnings};
 use subject::Subject;
 pub(crate) use subject::full_reference;
 
 use crate::assets::load::Layout;
 use crate::cluster::kubeconfig;
+use crate::host::systemd;
 
 /// Between two observations of a machine whose services are still starting.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Services that systemd is asked about.
+const SERVICES: [&str; 3] = ["kubelet", "containerd", "crio"];
+
+/// Every check, for a user who may not read the assets.
+pub fn without_assets() -> Vec<Check> {
+    checks::without_assets()
+}
 
 /// Runs every check and returns what each found.
 ///
@@ -68,11 +84,14 @@ pub async fn run(
     let subject = Subject::new(layout, options)?;
     let begun = Instant::now();
     loop {
-        let facts = observe::observe(&subject).await;
+        let mut facts = observe::observe(&subject).await;
         let checks = decide(&subject, &facts);
         match checks.iter().find_map(|check| still_starting(check, &facts)) {
             Some(what) if begun.elapsed() < options.patience => waiting(what),
-            _ => return Ok(checks),
+            _ => {
+                facts.services = systemd::services(&SERVICES).await;
+                return Ok(decide(&subject, &facts));
+            }
         }
         tokio::time::sleep(RETRY_INTERVAL).await;
     }

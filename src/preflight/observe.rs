@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use futures::future::join_all;
 use time::OffsetDateTime;
 
 use super::etcd::probe_members;
-use super::facts::{ApiListener, DataFolder, Facts, Manifest, Registry, Room, Runtime, Taken, Volume};
-use super::kubelet::observe::{find_kubelet, health, runtime};
+use super::facts::{
+    ApiListener, DataFolder, Facts, Kernel, Manifest, Registry, Room, Runtime, Setting, Swap, Taken, Volume,
+};
+use super::kernel::SETTINGS;
+use super::kubelet::observe::{at_rest, find_kubelet, health, runtime};
 use super::local_api::probe_local_api;
-use super::plain;
-use super::subject::{Subject, registry};
+use super::registries::Machine;
+use super::subject::{Subject, full_reference, registry};
 use crate::cluster::connect::Readyz;
 use crate::error::chain;
 use crate::host::programs::{self, Program};
-use crate::host::{addresses, routes, sockets, static_pods};
+use crate::host::{addresses, kernel, routes, sockets, static_pods, swap};
 use crate::journal::digest;
 use crate::{BOOTSTRAP_SECRETS, CONTROL_PLANE_KEYS, ETCD_KEYS};
 
@@ -29,13 +31,14 @@ const KUBEADM: [&str; 3] = ["admin.conf", "super-admin.conf", "controller-manage
 const KUBERNETES_NEEDS: u64 = 16 << 20;
 /// etcd preallocates a log of 64 MiB twice, and grows to 2 GiB by default.
 const ETCD_NEEDS: u64 = 512 << 20;
-/// Environment variables that make a program use a proxy.
-const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+/// The module without which packets between pods on one bridge pass no rules.
+const BRIDGE_MODULE: &str = "br_netfilter";
 
 /// Everything, at once.
 pub async fn observe(subject: &Subject<'_>) -> Facts {
     let processes = programs::all().unwrap_or_default();
     let kubelet = find_kubelet(&processes, &subject.options.pod_manifest_path);
+    let root = kubelet.as_ref().map(|kubelet| kubelet.process.root());
     let local = addresses::local().unwrap_or_default();
     let ports = taken(subject, &processes);
     let (health, (runtime, registries), api, etcd, api_host) = futures::join!(
@@ -63,8 +66,31 @@ pub async fn observe(subject: &Subject<'_>) -> Facts {
         key_folders: key_folders(),
         etcd_data: etcd_data(subject),
         kubeadm: kubeadm(),
+        swap: observe_swap(root.as_deref().unwrap_or(Path::new("/"))),
+        kernel: observe_kernel(root.as_deref()),
+        services: Vec::new(),
+        at_rest: kubelet.is_none().then(at_rest).flatten(),
         kubelet,
     }
+}
+
+fn observe_swap(root: &Path) -> Swap {
+    Swap {
+        active: swap::active().map_err(|error| format!("/proc/swaps: {error}")),
+        at_boot: swap::at_boot(root).map_err(|error| format!("/etc/fstab: {error}")),
+    }
+}
+
+/// The kernel's settings, and what they will be: without a kubelet it is not known which files are the machine's.
+fn observe_kernel(root: Option<&Path>) -> Kernel {
+    let setting = |name: &'static str| {
+        let now = kernel::setting(name).map_err(|error| error.to_string());
+        let at_boot = root.map(|root| kernel::setting_at_boot(root, name));
+        (name, Setting { now, at_boot })
+    };
+    let comes_back =
+        |root| !kernel::is_loadable(BRIDGE_MODULE) || kernel::is_loaded_at_boot(root, BRIDGE_MODULE);
+    Kernel { settings: SETTINGS.map(setting).into(), bridges_at_boot: root.map(comes_back) }
 }
 
 fn taken(subject: &Subject<'_>, processes: &[Program]) -> io::Result<Vec<Taken>> {
@@ -89,44 +115,25 @@ async fn api_listener(subject: &Subject<'_>) -> ApiListener {
     }
 }
 
+/// The runtime, and the registries of images that it lacks.
 async fn runtime_and_registries(
     subject: &Subject<'_>,
     kubelet: Option<&Program>,
     processes: &[Program],
 ) -> (Runtime, BTreeMap<String, Registry>) {
-    let runtime = runtime(kubelet).await;
-    let Runtime::Answers { images: Ok(present), .. } = &runtime else { return (runtime, BTreeMap::new()) };
-    let images = subject.images();
-    let missing = images.iter().filter(|wanted| !wanted.never_pulled && !present.contains(&wanted.reference));
-    let hosts: BTreeMap<&str, ()> = missing.map(|wanted| (registry(&wanted.reference), ())).collect();
-    let root = kubelet.map_or_else(|| PathBuf::from("/"), Program::root);
-    let asked = hosts.keys().map(async |host| {
-        let reached = reach_registry(host).await;
-        let found = reached.map_or_else(|why| detour(&root, host, processes, why), |()| Registry::Reached);
-        ((*host).to_owned(), found)
-    });
-    let registries = join_all(asked).await.into_iter().collect();
+    let machine = Machine { root: kubelet.map_or_else(|| PathBuf::from("/"), Program::root), processes };
+    let mut runtime = runtime(kubelet).await;
+    let Runtime::Answers { images: Ok(present), sandbox_image, .. } = &mut runtime else {
+        return (runtime, BTreeMap::new());
+    };
+    if sandbox_image.is_none() {
+        *sandbox_image = machine.sandbox_image();
+    }
+    let wanted = subject.images().into_iter().filter(|wanted| !wanted.never_pulled);
+    let wanted = wanted.map(|wanted| wanted.reference).chain(sandbox_image.as_deref().map(full_reference));
+    let missing = wanted.filter(|reference| !present.contains(reference));
+    let registries = machine.reach(&missing.map(|reference| registry(&reference).to_owned()).collect()).await;
     (runtime, registries)
-}
-
-async fn reach_registry(host: &str) -> Result<(), String> {
-    let address = if host.contains(':') { host.to_owned() } else { format!("{host}:443") };
-    plain::reach(address).await.map_err(|error| error.to_string())
-}
-
-/// Whether the runtime may use a mirror or a proxy for a registry that cannot be reached.
-fn detour(root: &Path, host: &str, processes: &[Program], why: String) -> Registry {
-    let has = |path: &str| root.join(path).exists();
-    let config = fs::read_to_string(root.join("etc/containerd/config.toml")).unwrap_or_default();
-    let runtimes = || processes.iter().filter(|process| ["containerd", "crio"].contains(&process.name()));
-    let is_mirrored = ["etc/containerd/certs.d/_default", "etc/containers/registries.conf"].map(has);
-    let has_detour = is_mirrored.contains(&true)
-        || has(&format!("etc/containerd/certs.d/{host}"))
-        || config.contains("mirrors")
-        || config.contains("config_path")
-        || runtimes().any(|process| process.has_variable(&PROXY_VARIABLES))
-        || runtimes().next().is_none();
-    if has_detour { Registry::Detour(why) } else { Registry::Unreached(why) }
 }
 
 async fn resolve(subject: &Subject<'_>) -> Result<(), String> {
@@ -211,7 +218,14 @@ fn etcd_data(subject: &Subject<'_>) -> DataFolder {
     }
 }
 
-fn kubeadm() -> Vec<PathBuf> {
-    let paths = KUBEADM.into_iter().map(|name| Path::new(KUBERNETES).join(name));
-    paths.filter(|path| path.exists()).collect()
+fn kubeadm() -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    for path in KUBEADM.into_iter().map(|name| Path::new(KUBERNETES).join(name)) {
+        match path.try_exists() {
+            Ok(true) => found.push(path),
+            Ok(false) => {}
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        }
+    }
+    Ok(found)
 }

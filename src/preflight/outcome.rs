@@ -23,6 +23,8 @@ impl Problem {
 pub enum Outcome {
     /// The machine is fine in this respect.
     Pass(String),
+    /// The machine is ready, but something will go wrong later. Stops nothing.
+    Warn(Vec<Problem>),
     /// The machine is not ready.
     Fail(Vec<Problem>),
     /// It cannot be seen from here, and why. Stops nothing.
@@ -42,9 +44,16 @@ impl Outcome {
         if problems.is_empty() { Self::Pass(otherwise.into()) } else { Self::Fail(problems) }
     }
 
+    /// A pass with warnings, if there are any.
+    pub(super) fn from_warnings(warnings: Vec<Problem>, otherwise: impl Into<String>) -> Self {
+        if warnings.is_empty() { Self::Pass(otherwise.into()) } else { Self::Warn(warnings) }
+    }
+
+    /// The word for a person. For a program a warning is a pass that has warnings.
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Pass(_) => "pass",
+            Self::Warn(_) => "warning",
             Self::Fail(_) => "fail",
             Self::Unknown(_) => "unknown",
             Self::Ignored(_) => "ignored",
@@ -54,7 +63,14 @@ impl Outcome {
     pub(super) fn problems(&self) -> &[Problem] {
         match self {
             Self::Fail(problems) | Self::Ignored(problems) => problems,
-            Self::Pass(_) | Self::Unknown(_) => &[],
+            Self::Pass(_) | Self::Warn(_) | Self::Unknown(_) => &[],
+        }
+    }
+
+    pub(super) fn warnings(&self) -> &[Problem] {
+        match self {
+            Self::Warn(warnings) => warnings,
+            Self::Pass(_) | Self::Fail(_) | Self::Unknown(_) | Self::Ignored(_) => &[],
         }
     }
 }

@@ -42,7 +42,7 @@ pub fn to_text(checks: &[Check]) -> String {
         // Writing to a string cannot fail.
         let told = match outcome {
             Outcome::Pass(detail) | Outcome::Unknown(detail) => writeln!(text, "{head}  {detail}"),
-            Outcome::Fail(problems) | Outcome::Ignored(problems) => {
+            Outcome::Warn(problems) | Outcome::Fail(problems) | Outcome::Ignored(problems) => {
                 write_problems(&mut text, &head, problems)
             }
         };
@@ -65,6 +65,15 @@ pub fn notes(checks: &[Check]) -> Vec<String> {
     unknown.into_iter().chain(ignored).collect()
 }
 
+/// Lines for `start` about what will go wrong later.
+pub fn warnings(checks: &[Check]) -> Vec<String> {
+    let of = |check: &Check| {
+        let told = |warning: &Problem| format!("{}: {}; {}", check.name, warning.what, warning.cure);
+        check.outcome.warnings().iter().map(told).collect::<Vec<_>>()
+    };
+    checks.iter().flat_map(of).collect()
+}
+
 fn write_problems(text: &mut String, head: &str, problems: &[Problem]) -> fmt::Result {
     let indent = " ".repeat(11);
     problems.iter().try_for_each(|Problem { what, why, cure }| {
@@ -77,17 +86,16 @@ pub fn to_json(checks: &[Check]) -> Value {
     let check = |Check { name, about, outcome }: &Check| {
         let detail = match outcome {
             Outcome::Pass(detail) | Outcome::Unknown(detail) => detail.as_str(),
-            Outcome::Fail(_) | Outcome::Ignored(_) => "",
+            Outcome::Warn(_) | Outcome::Fail(_) | Outcome::Ignored(_) => "",
         };
-        let problems = outcome.problems().iter();
-        let problems =
-            problems.map(|Problem { what, why, cure }| json!({"what": what, "why": why, "do": cure}));
+        let result = if outcome.warnings().is_empty() { outcome.word() } else { "pass" };
         json!({
             "name": name,
             "about": about,
-            "result": outcome.word(),
+            "result": result,
             "detail": detail,
-            "problems": problems.collect::<Vec<_>>(),
+            "problems": outcome.problems().iter().map(to_object).collect::<Vec<_>>(),
+            "warnings": outcome.warnings().iter().map(to_object).collect::<Vec<_>>(),
         })
     };
     json!({
@@ -95,6 +103,10 @@ pub fn to_json(checks: &[Check]) -> Value {
         "ready": Failed::among(checks).is_ok(),
         "checks": checks.iter().map(check).collect::<Vec<_>>(),
     })
+}
+
+fn to_object(Problem { what, why, cure }: &Problem) -> Value {
+    json!({"what": what, "why": why, "do": cure})
 }
 
 #[cfg(test)]
@@ -119,6 +131,18 @@ mod tests {
         assert_eq!(lines.len(), 2 + 3 + 3);
         assert_eq!(lines[2], "fail     etcd                     the thing is broken");
         assert_eq!(&lines[3..5], ["           why: it says so", "           do:  mend it"]);
+    }
+
+    #[test]
+    fn a_warning_stops_nothing_and_is_a_pass_for_programs() {
+        let warning = Problem::new("the thing will break", "it says so", "mend it");
+        let checks = [Check { name: "clock", about: "", outcome: Outcome::Warn(vec![warning]) }];
+        assert!(to_text(&checks).starts_with("warning  clock                    the thing will break\n"));
+        let json = to_json(&checks);
+        assert_eq!((&json["ready"], &json["checks"][0]["result"]), (&true.into(), &"pass".into()));
+        assert_eq!(json["checks"][0]["warnings"][0]["do"], "mend it");
+        assert_eq!(warnings(&checks), ["clock: the thing will break; mend it"]);
+        assert_eq!(notes(&checks), [] as [&str; 0]);
     }
 
     #[test]

@@ -141,6 +141,11 @@ impl<'a> Subject<'a> {
         objects.map(|object| &object.value["spec"]["template"]).filter(|template| template.is_object())
     }
 
+    /// Whether flannel, which connects pods by a bridge, is among the workloads.
+    pub fn has_flannel(&self) -> bool {
+        self.templates().any(|template| runs(words(template), "flanneld"))
+    }
+
     /// Images of static pods and of the workloads in kube-system, each once.
     pub fn images(&self) -> BTreeSet<Wanted> {
         let pods = self.static_pods().map(|(pod, _)| &pod.value).chain(self.templates());

@@ -86,6 +86,7 @@ async fn preflight(
 ) -> Result<(), Error> {
     let look = lookup.checks(before, SETTLING);
     let checks = preflight::run(layout, &look, |what| progress.waiting(what)).await?;
+    preflight::warnings(&checks).into_iter().for_each(|warning| progress.warn(warning));
     preflight::notes(&checks).into_iter().for_each(|note| progress.info(note));
     Ok(preflight::Failed::among(&checks)?)
 }

@@ -256,6 +256,10 @@ fn seen_before(world: &World, checks: &mut Checks, told: &mut Told) {
 const NO_IMAGE: &str = "sed -i -E 's,image: .*,image: example.test/none:1\\n    imagePullPolicy: Never,; /imagePullPolicy: IfNot/d' \
     bootstrap-manifests/bootstrap-apiserver.yaml";
 
+/// The image that containerd makes sandboxes from.
+const PAUSE: &str = "image=$(sed -n 's/.*sandbox_image = \"\\(.*\\)\"/\\1/p' /etc/containerd/config.toml) && \
+    test -n \"$image\" && echo $image >/run/pause";
+
 /// The same causes with their checks ignored: `start` begins, waits and finds them.
 fn seen_while_waiting(world: &World, checks: &mut Checks, told: &mut Told) {
     checks.that("a wait names an etcd that is down", || {
@@ -273,6 +277,15 @@ fn seen_while_waiting(world: &World, checks: &mut Checks, told: &mut Told) {
         told.add("image missing", blocked(world, FLAWED, "images", "wait for the API"));
         clean(world);
         restart_kubelet(world);
+    });
+    checks.that("the image of sandboxes that is missing is named, before and while start waits", || {
+        let words = ["image registry.k8s.io/pause:", " is not on this machine", "the sandbox of every pod"];
+        world.shell(&format!("{PAUSE} && ctr -n k8s.io images tag $image kept.test/pause:1 && ctr -n k8s.io images rm --sync $image"));
+        let said = [refused(world, ASSETS, 4), blocked(world, ASSETS, "images", "wait for the API")];
+        world.shell("ctr -n k8s.io images tag kept.test/pause:1 $(cat /run/pause)");
+        clean(world);
+        restart_kubelet(world);
+        said.iter().for_each(|said| assert!(has_all(said, &words), "{said}"));
     });
     checks.that("a wait names the folder that kubelet watches", || {
         let elsewhere = ["--pod-manifest-path", "/etc/kubernetes/elsewhere"];

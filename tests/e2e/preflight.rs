@@ -125,7 +125,7 @@ fn from_image(world: &World) {
         --mount type=bind,src=/etc/kubernetes,dst=/etc/kubernetes,options=rbind:rw \
         quay.io/bootkube/bootkube:lab preflight /bootkube preflight --asset-dir=/assets -o json";
     let report: Value = serde_json::from_str(&world.shell(run)).unwrap();
-    let unknown = ["kubelet-static-pods", "kubelet-certificates", "container-runtime", "images"];
+    let unknown = ["swap", "kubelet-static-pods", "kubelet-certificates", "container-runtime", "images"];
     assert_eq!(with_result(&report, "unknown"), unknown, "{report:#}");
     assert_eq!(failed(&report), [] as [&str; 0]);
 }

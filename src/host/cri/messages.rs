@@ -47,9 +47,18 @@ pub(super) struct Conditions {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Status {
+pub(super) struct StatusQuestion {
+    #[prost(bool, tag = "1")]
+    pub verbose: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RawRuntimeStatus {
     #[prost(message, optional, tag = "1")]
     pub status: Option<Conditions>,
+    /// Only in the answer to a verbose question: JSON by topic.
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub info: BTreeMap<String, String>,
 }
 
 #[derive(Clone, PartialEq, Message)]

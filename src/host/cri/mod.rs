@@ -12,13 +12,15 @@ mod rpc;
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 pub use container::{
     Container, ContainerStatus, Sandbox, State, container_status, containers, sandboxes, stop_sandbox,
 };
 pub use messages::{Condition, Version};
 pub use rpc::Error;
 
-use messages::{Images, Question, Status};
+use messages::{Images, Question, RawRuntimeStatus, StatusQuestion};
 use rpc::ask;
 
 /// Where runtimes usually listen.
@@ -34,10 +36,27 @@ pub async fn version(socket: &Path) -> Result<Version, Error> {
     ask(socket, "/runtime.v1.RuntimeService/Version", &Question {}).await
 }
 
+/// The status of a runtime.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// What it can do.
+    pub conditions: Vec<Condition>,
+    /// The image that it makes pod sandboxes from, if it says. containerd 2 does not.
+    pub sandbox_image: Option<String>,
+}
+
 /// The status of the runtime at `socket`.
-pub async fn conditions(socket: &Path) -> Result<Vec<Condition>, Error> {
-    let status: Status = ask(socket, "/runtime.v1.RuntimeService/Status", &Question {}).await?;
-    Ok(status.status.unwrap_or_default().conditions)
+pub async fn status(socket: &Path) -> Result<Status, Error> {
+    let question = StatusQuestion { verbose: true };
+    let raw: RawRuntimeStatus = ask(socket, "/runtime.v1.RuntimeService/Status", &question).await?;
+    let sandbox_image = raw.info.get("config").and_then(|config| sandbox_image(config));
+    Ok(Status { conditions: raw.status.unwrap_or_default().conditions, sandbox_image })
+}
+
+/// From the runtime's own configuration, in which kubeadm looks for it, too.
+fn sandbox_image(config: &str) -> Option<String> {
+    let config: Value = serde_json::from_str(config).ok()?;
+    config["sandboxImage"].as_str().filter(|image| !image.is_empty()).map(str::to_owned)
 }
 
 /// The images in the runtime, by tag and by digest.
@@ -49,6 +68,15 @@ pub async fn images(socket: &Path) -> Result<Vec<String>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_image_of_sandboxes_is_in_the_runtimes_configuration() {
+        let told = r#"{"sandboxImage": "registry.k8s.io/pause:3.8", "registry": {"configPath": ""}}"#;
+        assert_eq!(sandbox_image(told).as_deref(), Some("registry.k8s.io/pause:3.8"));
+        for silent in [r#"{"sandboxImage": ""}"#, r#"{"containerd": {}}"#, "not JSON"] {
+            assert_eq!(sandbox_image(silent), None);
+        }
+    }
 
     #[tokio::test]
     async fn a_socket_without_a_listener_is_named() {

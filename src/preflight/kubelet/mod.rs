@@ -2,22 +2,29 @@
 
 pub mod observe;
 
+use std::path::Path;
+
 use super::facts::{Facts, Health, Kubelet, Runtime, StaticPodFolder};
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Problem};
 use super::subject::Subject;
+use crate::host::cri;
+use crate::host::systemd::{Service, Standing};
 
 /// The runtime's condition for running containers. `NetworkReady` is not checked: the CNI plugin may come
 /// with the cluster.
 const READY: &str = "RuntimeReady";
+/// What containerd says where its CRI plugin is turned off, as Docker's package leaves it.
+const NO_CRI: &str = "unknown service runtime.v1";
+const KUBELET: &str = "kubelet";
 const UNSEEN: &str = "kubelet's process cannot be seen from here";
 
 pub fn health(_: &Subject<'_>, facts: &Facts) -> Outcome {
     match &facts.health {
-        Health::Healthy => Outcome::Pass("it is healthy".into()),
+        Health::Healthy => up("it is healthy".into(), facts.service(KUBELET)),
         Health::Off => Outcome::Unknown("its health endpoint is turned off (healthzPort: 0)".into()),
         Health::Sick(why) => Outcome::fail(
             "kubelet is not healthy",
-            why,
+            because(why, facts.service(KUBELET)),
             "look into its log (journalctl -u kubelet) for the first error",
         ),
         Health::Silent(_) if facts.kubelet.as_ref().is_some_and(waits_for_certificate) => {
@@ -26,22 +33,68 @@ pub fn health(_: &Subject<'_>, facts: &Facts) -> Outcome {
         Health::Silent(why) if facts.kubelet_listens => {
             Outcome::Unknown(format!("a process listens on kubelet's port 10250, but {why}"))
         }
-        Health::Silent(why) => silent(facts.kubelet.as_ref(), why),
+        Health::Silent(why) => silent(facts.kubelet.as_ref(), facts.service(KUBELET), why),
     }
 }
 
-fn silent(kubelet: Option<&Kubelet>, why: &str) -> Outcome {
-    match kubelet {
-        Some(kubelet) => Outcome::fail(
+/// A service that works now. Whether it works after the next boot, too, is known where systemd runs it.
+fn up(detail: String, service: Option<&Service>) -> Outcome {
+    let forgotten = service.filter(|service| service.runs() && !service.starts_at_boot);
+    Outcome::from_warnings(forgotten.map(not_enabled).into_iter().collect(), detail)
+}
+
+fn not_enabled(service: &Service) -> Problem {
+    let name = &service.name;
+    Problem::new(
+        format!("{name} runs now, but systemd does not start it at the next boot"),
+        format!("{name}.service is not enabled, and no other unit wants it"),
+        format!("systemctl enable {name}"),
+    )
+}
+
+/// How it is known that a service does not work, and what systemd says of it.
+fn because(why: &str, service: Option<&Service>) -> String {
+    match service.and_then(Service::trouble) {
+        Some(trouble) => format!("{why}; {trouble}"),
+        None => why.to_owned(),
+    }
+}
+
+fn silent(kubelet: Option<&Kubelet>, service: Option<&Service>, why: &str) -> Outcome {
+    let why = because(why, service);
+    let standing = service.map(|service| &service.standing);
+    match (kubelet, standing) {
+        (_, Some(Standing::Failed(_) | Standing::Restarted(_))) => Outcome::fail(
+            "kubelet is not running: it ends soon after each start",
+            why,
+            "correct what its log names (journalctl -u kubelet); systemd then starts it again, or run systemctl restart kubelet",
+        ),
+        (Some(kubelet), _) => Outcome::fail(
             "kubelet has started but does not answer",
             format!("its process is {}, and {why}", kubelet.process.pid),
             "run this again in a few seconds; if it stays so, look into its log (journalctl -u kubelet)",
         ),
-        None => Outcome::fail(
-            "kubelet is not running",
-            why,
-            "start it (systemctl start kubelet): kubelet starts the pods of the control plane",
-        ),
+        (None, standing) => Outcome::fail("kubelet is not running", why, start(KUBELET, standing)),
+    }
+}
+
+/// What starts a service that does not run.
+fn start(name: &str, standing: Option<&Standing>) -> String {
+    match standing {
+        Some(Standing::Missing) => {
+            format!("install {name} with its unit, and start it (systemctl enable --now {name})")
+        }
+        Some(Standing::Masked) => format!("systemctl unmask {name}; systemctl enable --now {name}"),
+        Some(Standing::Broken(_)) => format!("correct its unit (systemctl status {name}), and start it"),
+        Some(Standing::Failed(_) | Standing::Restarted(_)) => {
+            format!("correct what its log names (journalctl -u {name}), then run systemctl restart {name}")
+        }
+        _ if name == KUBELET => {
+            "start it (systemctl start kubelet): kubelet starts the pods of the control plane".to_owned()
+        }
+        _ => {
+            format!("start it (systemctl start {name}); kubelet's containerRuntimeEndpoint names its socket")
+        }
     }
 }
 
@@ -93,16 +146,17 @@ fn waits_for_certificate(kubelet: &Kubelet) -> bool {
 
 pub fn runtime(_: &Subject<'_>, facts: &Facts) -> Outcome {
     match &facts.runtime {
-        Runtime::Unseen(why) => Outcome::Unknown(why.clone()),
-        Runtime::Silent { socket, why } => Outcome::fail(
-            format!("the container runtime does not answer at {}", socket.display()),
+        Runtime::Unseen(why) => unseen_runtime(facts, why),
+        Runtime::Silent { socket, why } if why.contains(NO_CRI) => Outcome::fail(
+            format!("the container runtime at {} does not offer CRI", socket.display()),
             why,
-            "start it (systemctl start containerd), and enable its CRI plugin; kubelet's containerRuntimeEndpoint names it",
+            "take cri out of disabled_plugins in /etc/containerd/config.toml, then run systemctl restart containerd",
         ),
+        Runtime::Silent { socket, why } => silent_runtime(socket, why, facts),
         Runtime::Answers { version, conditions, .. } => {
             let unready = conditions.iter().find(|condition| condition.name == READY && !condition.holds);
             match unready {
-                None => Outcome::Pass(version.clone()),
+                None => up(version.clone(), runtime_service(facts)),
                 Some(condition) => Outcome::fail(
                     format!("{version} is not ready to run containers"),
                     format!("it reports {} {}", condition.reason, condition.message),
@@ -111,4 +165,33 @@ pub fn runtime(_: &Subject<'_>, facts: &Facts) -> Outcome {
             }
         }
     }
+}
+
+/// A socket that is not there may be out of sight, or its runtime may not run: systemd knows.
+fn unseen_runtime(facts: &Facts, why: &str) -> Outcome {
+    match runtime_service(facts).filter(|service| service.trouble().is_some()) {
+        Some(service) if facts.is_root => silent_runtime(Path::new(socket_of(service)), why, facts),
+        _ => Outcome::Unknown(why.to_owned()),
+    }
+}
+
+/// The usual socket of a runtime.
+fn socket_of(service: &Service) -> &'static str {
+    cri::SOCKETS.into_iter().find(|socket| socket.contains(&service.name)).unwrap_or(cri::SOCKETS[0])
+}
+
+fn silent_runtime(socket: &Path, why: &str, facts: &Facts) -> Outcome {
+    let service = runtime_service(facts);
+    let name = service.map_or("containerd", |service| &service.name);
+    Outcome::fail(
+        format!("the container runtime does not answer at {}", socket.display()),
+        because(why, service),
+        start(name, service.map(|service| &service.standing)),
+    )
+}
+
+/// The service of the runtime: of those that the machine has, the first.
+fn runtime_service(facts: &Facts) -> Option<&Service> {
+    let services = ["containerd", "crio"].into_iter().filter_map(|name| facts.service(name));
+    services.into_iter().find(|service| service.standing != Standing::Missing)
 }

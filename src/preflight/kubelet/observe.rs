@@ -16,6 +16,8 @@ use crate::host::programs::{self, Program};
 use crate::yaml;
 
 const HEALTH_PORT: u16 = 10248;
+/// Where the packages of kubelet expect its configuration.
+const USUAL_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 
 impl Kubelet {
     /// A setting by its flag, which wins, or by its field in the configuration file.
@@ -68,8 +70,16 @@ fn has_credentials(process: &Program, path: &str) -> bool {
         .any(|user| inline.iter().any(|field| has(user, field)) || user["exec"].is_object() || has_file(user))
 }
 
+/// The configuration with which kubelet will start, where none runs.
+pub fn at_rest() -> Option<Value> {
+    parse(Path::new(USUAL_CONFIG)).ok()
+}
+
 /// The configuration file with the drop-ins of `--config-dir`, merged as kubelet does it.
 fn config(process: &Program) -> Result<Value, String> {
+    if let Err(error) = fs::metadata(process.root().join(".")) {
+        return Err(format!("the files of process {} cannot be seen: {error}", process.pid));
+    }
     let named = |name: &str| flag(process.words.iter().map(String::as_str), name);
     let mut config = match named("config") {
         Some(path) => parse(&within(process, &path))?,
@@ -156,7 +166,7 @@ pub fn locate_runtime() -> Result<(PathBuf, PathBuf), String> {
 fn socket(kubelet: Option<&Program>) -> Result<PathBuf, String> {
     let words = || kubelet.into_iter().flat_map(|kubelet| kubelet.words.iter().map(String::as_str));
     let endpoint = flag(words(), "container-runtime-endpoint").or_else(|| {
-        let config = config(kubelet?).ok()?;
+        let config = kubelet.map_or_else(at_rest, |kubelet| config(kubelet).ok())?;
         config["containerRuntimeEndpoint"].as_str().map(str::to_owned)
     });
     let path = endpoint.as_deref().map(|endpoint| endpoint.trim_start_matches("unix://"));
@@ -173,12 +183,13 @@ fn socket(kubelet: Option<&Program>) -> Result<PathBuf, String> {
 }
 
 async fn query_runtime(socket: PathBuf) -> Runtime {
-    let (version, conditions, images) =
-        futures::join!(cri::version(&socket), cri::conditions(&socket), cri::images(&socket));
-    match (version, conditions) {
-        (Ok(version), Ok(conditions)) => Runtime::Answers {
+    let (version, status, images) =
+        futures::join!(cri::version(&socket), cri::status(&socket), cri::images(&socket));
+    match (version, status) {
+        (Ok(version), Ok(cri::Status { conditions, sandbox_image })) => Runtime::Answers {
             version: version.to_string(),
             conditions,
+            sandbox_image,
             images: images.map_err(|error| chain(&error)),
         },
         (Err(error), _) | (_, Err(error)) if is_forbidden(&error) => Runtime::Unseen(chain(&error)),

@@ -13,7 +13,7 @@ use crate::cluster::objects::Objects;
 use crate::cluster::pods;
 use crate::cluster::retry::describe;
 use crate::cluster::wait::{self, Scope, wait_for};
-use crate::diagnose::log;
+use crate::host::log;
 use crate::phase::Progress;
 
 /// Time between two looks at a log.

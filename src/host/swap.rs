@@ -1,0 +1,235 @@
+//! Swap: what is on now, and what turns it on at the next boot.
+
+use std::path::Path;
+use std::{fs, io};
+
+const FSTAB: &str = "/etc/fstab";
+/// Turns off every line of fstab with the type `swap`. Run twice, it changes nothing more.
+const COMMENT_OUT: &str = r"sed -i '/\sswap\s/s/^[^#]/#&/' /etc/fstab";
+/// Services that make swap themselves.
+const SERVICES: [&str; 4] =
+    ["dphys-swapfile.service", "zram-config.service", "zram-swap.service", "zramswap.service"];
+/// Where the generator of zram devices is configured. The first file counts.
+const ZRAM: [&str; 3] = [
+    "/etc/systemd/zram-generator.conf",
+    "/usr/local/lib/systemd/zram-generator.conf",
+    "/usr/lib/systemd/zram-generator.conf",
+];
+const UNITS: &str = "/etc/systemd/system";
+
+/// Something that turns swap on at the next boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// What it is, with its file and line.
+    pub what: String,
+    /// The command that keeps it from doing so.
+    pub cure: String,
+}
+
+/// Devices and files that are used as swap now.
+pub fn active() -> io::Result<Vec<String>> {
+    match fs::read_to_string("/proc/swaps") {
+        Ok(table) => Ok(devices(&table)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()), // a kernel without swap
+        Err(error) => Err(error),
+    }
+}
+
+/// The first word of each line after the heading.
+fn devices(table: &str) -> Vec<String> {
+    let lines = table.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+    lines.map(|device| device.replace("\\040", " ")).collect()
+}
+
+/// What turns swap on at the next boot of the machine whose files are under `root`.
+pub fn at_boot(root: &Path) -> io::Result<Vec<Source>> {
+    let target = is_masked(root, "swap.target");
+    let mut found = Vec::new();
+    if !target {
+        found.extend(of_fstab(root)?);
+        found.extend(of_units(root));
+        found.extend(of_zram_generator(root));
+    }
+    found.extend(of_services(root));
+    Ok(found)
+}
+
+fn of_fstab(root: &Path) -> io::Result<Vec<Source>> {
+    let text = match fs::read_to_string(below(root, FSTAB)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text?,
+    };
+    let lines = text.lines().enumerate().filter_map(|(index, line)| Some((index + 1, swap_of(line)?)));
+    let counts = lines.filter(|(_, device)| !is_masked(root, &unit(device)));
+    let source = |(line, device)| Source {
+        what: format!("line {line} of {FSTAB} ({device})"),
+        cure: COMMENT_OUT.to_owned(),
+    };
+    Ok(counts.map(source).collect())
+}
+
+/// The device of a line of fstab that systemd takes for swap and turns on.
+fn swap_of(line: &str) -> Option<&str> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let is_swap = !line.trim_start().starts_with('#') && fields.get(2) == Some(&"swap");
+    let is_manual = fields.get(3).is_some_and(|options| options.split(',').any(|option| option == "noauto"));
+    fields.first().copied().filter(|_| is_swap && !is_manual)
+}
+
+/// The unit that systemd makes of a device of fstab.
+fn unit(device: &str) -> String {
+    let links = [
+        ("UUID=", "/dev/disk/by-uuid/"),
+        ("LABEL=", "/dev/disk/by-label/"),
+        ("PARTUUID=", "/dev/disk/by-partuuid/"),
+        ("PARTLABEL=", "/dev/disk/by-partlabel/"),
+    ];
+    let link = links.iter().find_map(|(tag, folder)| {
+        Some(format!("{folder}{}", device.strip_prefix(tag)?.trim_matches(['"', '\''])))
+    });
+    let path = link.unwrap_or_else(|| device.to_owned());
+    let escape = |byte: u8| match byte {
+        b'/' => "-".to_owned(),
+        b':' | b'_' | b'.' => char::from(byte).to_string(),
+        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        _ => format!("\\x{byte:02x}"),
+    };
+    format!("{}.swap", path.trim_matches('/').bytes().map(escape).collect::<String>())
+}
+
+/// A masked unit is a link to /dev/null, or an empty file.
+fn is_masked(root: &Path, unit: &str) -> bool {
+    let path = below(root, UNITS).join(unit);
+    let is_null = fs::read_link(&path).is_ok_and(|target| target == Path::new("/dev/null"));
+    is_null || fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() == 0)
+}
+
+/// Units of swap that another unit wants.
+fn of_units(root: &Path) -> Vec<Source> {
+    let units = wanted(root).into_iter().filter(|unit| unit.ends_with(".swap") && !is_masked(root, unit));
+    units.map(|unit| of_unit(&unit)).collect()
+}
+
+fn of_services(root: &Path) -> Vec<Source> {
+    let services = wanted(root).into_iter().filter(|unit| SERVICES.contains(&unit.as_str()));
+    services.map(|unit| of_unit(&unit)).collect()
+}
+
+fn of_unit(unit: &str) -> Source {
+    Source { what: format!("unit {unit}"), cure: format!("systemctl disable --now '{unit}'") }
+}
+
+/// Units that are enabled: each has a link in a folder of the unit that wants it.
+fn wanted(root: &Path) -> Vec<String> {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+    let folders = entries(&below(root, UNITS)).map(|entry| entry.path()).filter(|path| {
+        path.extension().is_some_and(|extension| extension == "wants" || extension == "requires")
+    });
+    let mut units: Vec<String> =
+        folders.flat_map(|folder| entries(&folder).map(name).collect::<Vec<_>>()).collect();
+    units.sort();
+    units.dedup();
+    units
+}
+
+/// Devices of compressed memory, which a generator makes of its configuration.
+fn of_zram_generator(root: &Path) -> Option<Source> {
+    let read = |file: &str| Some((file.to_owned(), fs::read_to_string(below(root, file)).ok()?));
+    let (file, text) = ZRAM.into_iter().find_map(read)?;
+    let makes_device = text.lines().any(|line| line.trim_start().starts_with("[zram"));
+    makes_device.then(|| Source { what: file, cure: format!(": > {}", ZRAM[0]) })
+}
+
+/// A file of the machine as this process sees it.
+fn below(root: &Path, file: &str) -> std::path::PathBuf {
+    root.join(file.trim_start_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+
+    use super::*;
+
+    const LINES: &str = "# swap was on\n\
+        UUID=11-aa / ext4 defaults 0 1\n\
+        UUID=22-bb none swap sw 0 0\n\
+        /swap.img\tswap\tswap\tnofail,pri=5\n\
+        /dev/sdb1 none swap noauto 0 0\n\
+        /dev/sdc1 /mnt/swap ext4 defaults 0 2\n\
+        #/dev/sdd1 none swap sw 0 0\n";
+
+    /// A machine with these files.
+    fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (file, text) in files {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    fn found(root: &Path) -> Vec<String> {
+        at_boot(root).unwrap().into_iter().map(|source| source.what).collect()
+    }
+
+    #[test]
+    fn what_is_on_is_read_without_its_heading() {
+        let heading = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
+        assert_eq!(devices(heading), [] as [&str; 0]);
+        let table = format!("{heading}/dev/zram0  partition 1 0 100\n/swap\\040file file 1 0 -2\n");
+        assert_eq!(devices(&table), ["/dev/zram0", "/swap file"]);
+        active().unwrap();
+    }
+
+    #[test]
+    fn lines_of_fstab_that_turn_swap_on_are_found_and_their_cure_turns_them_off() {
+        let root = machine(&[("etc/fstab", LINES)]);
+        let expected = ["line 3 of /etc/fstab (UUID=22-bb)", "line 4 of /etc/fstab (/swap.img)"];
+        assert_eq!(found(root.path()), expected);
+        let fstab = root.path().join("etc/fstab");
+        let cure = COMMENT_OUT.replace(FSTAB, &fstab.display().to_string());
+        for _ in 0..2 {
+            assert!(Command::new("sh").args(["-c", &cure]).status().unwrap().success());
+            assert_eq!(found(root.path()), [] as [&str; 0]);
+        }
+        let after = fs::read_to_string(fstab).unwrap();
+        assert_eq!(after.lines().filter(|line| line.starts_with('#')).count(), 5, "{after}");
+        assert!(after.contains("\nUUID=11-aa / ext4") && after.contains("\n/dev/sdc1 /mnt/swap ext4"));
+        assert!(!after.contains("##"), "{after}");
+    }
+
+    #[test]
+    fn a_masked_unit_or_target_keeps_swap_off() {
+        let root = machine(&[("etc/fstab", LINES), ("etc/systemd/system/x", "")]);
+        let units = root.path().join("etc/systemd/system");
+        symlink("/dev/null", units.join(r"dev-disk-by\x2duuid-22\x2dbb.swap")).unwrap();
+        assert_eq!(found(root.path()), ["line 4 of /etc/fstab (/swap.img)"]);
+        symlink("/dev/null", units.join("swap.target")).unwrap();
+        assert_eq!(found(root.path()), [] as [&str; 0]);
+        assert_eq!(unit("/dev/sda2"), "dev-sda2.swap");
+    }
+
+    #[test]
+    fn units_services_and_zram_that_make_swap_are_found() {
+        let root = machine(&[
+            ("etc/systemd/system/swap.target.wants/dev-vdb.swap", "[Swap]\nWhat=/dev/vdb\n"),
+            ("etc/systemd/system/multi-user.target.wants/zramswap.service", ""),
+            ("etc/systemd/system/multi-user.target.wants/ssh.service", ""),
+            ("etc/systemd/system/idle.swap", "[Swap]\nWhat=/dev/vdc\n"),
+            ("usr/lib/systemd/zram-generator.conf", "[zram0]\n"),
+        ]);
+        let expected = ["unit dev-vdb.swap", "/usr/lib/systemd/zram-generator.conf", "unit zramswap.service"];
+        assert_eq!(found(root.path()), expected);
+        fs::write(root.path().join("etc/systemd/zram-generator.conf"), "").unwrap();
+        assert_eq!(found(root.path()), ["unit dev-vdb.swap", "unit zramswap.service"]);
+    }
+
+    #[test]
+    fn a_machine_without_fstab_has_no_swap() {
+        assert_eq!(found(machine(&[]).path()), [] as [&str; 0]);
+    }
+}
