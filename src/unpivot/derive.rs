@@ -85,12 +85,23 @@ fn of(workload: &Workload, folder: &Path) -> Result<StaticPod, Error> {
     let below = |(volume, folder): (String, copy::Folder)| {
         folder.files.into_iter().map(move |(path, file)| (format!("{name}/{volume}/{path}"), file.bytes))
     };
+    spec.priority = spec.priority_class_name.as_deref().and_then(priority);
     let files = folders.into_iter().flat_map(below).collect();
     let pod = Pod { metadata: identity(name), spec: Some(spec), status: None };
     let value =
         serde_json::to_value(pod).unwrap_or_else(|error| unreachable!("a pod has string keys: {error}"));
     let (path, content) = (folder.join(placed::file_name(*component)), yaml::write(&value).into_bytes());
     Ok(StaticPod { component: *component, path, content, is_placed: false, files })
+}
+
+/// The number of a class that every cluster has. At the shutdown of its machine kubelet ends pods by
+/// it, and for a static pod no API derives it from the class.
+fn priority(class: &str) -> Option<i32> {
+    match class {
+        "system-node-critical" => Some(2_000_001_000),
+        "system-cluster-critical" => Some(2_000_000_000),
+        _ => None,
+    }
 }
 
 fn identity(name: &str) -> ObjectMeta {
@@ -119,6 +130,7 @@ mod tests {
             "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "kube-apiserver", "namespace": "kube-system"},
             "spec": {"template": {"metadata": {"labels": {"k8s-app": "kube-apiserver"}}, "spec": {
                 "serviceAccountName": "kube-apiserver", "hostNetwork": true, "securityContext": {"runAsUser": user},
+                "priorityClassName": "system-node-critical",
                 "readinessGates": [{"conditionType": "bootkube.dev/serving"}],
                 "containers": [{"name": "kube-apiserver", "image": "i", "command": ["kube-apiserver", "--secure-port=6443"],
                     "lifecycle": {"preStop": {"sleep": {"seconds": 4}}},
@@ -149,6 +161,7 @@ mod tests {
         }
         assert_eq!(spec["containers"][0]["readinessProbe"]["httpGet"]["port"], 6443);
         assert!(spec["containers"][0].get("lifecycle").is_none());
+        assert_eq!(spec["priority"], 2_000_001_000, "or it would end first at a shutdown");
         assert_eq!(value["metadata"]["labels"]["component"], "kube-apiserver");
     }
 
