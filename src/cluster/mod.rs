@@ -28,7 +28,7 @@ pub mod objects;
 pub mod pods;
 pub mod preview;
 pub mod question;
-mod raw;
+pub mod raw;
 pub mod retry;
 pub mod wait;
 pub mod workload;

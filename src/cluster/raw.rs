@@ -1,4 +1,5 @@
-//! One request whose status code and `Retry-After` matter: the client's own calls return neither.
+//! Requests of whose answers more matters than the object: the client's own calls return neither the
+//! status code nor a header.
 
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use kube::Client;
 use kube::client::Body;
 use kube::core::Status;
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 
 use super::retry::Failure;
 
@@ -30,6 +33,30 @@ pub(super) async fn send(
     Err(Failure::Api { status: status.boxed(), retry_after })
 }
 
+/// The apiserver's present moment, by the `Date` of an answer: by this clock it dates objects.
+pub async fn clock(client: &Client) -> Option<OffsetDateTime> {
+    let request = http::Request::get("/version").body(Body::empty()).ok()?;
+    let answer = client.send(request).await.ok()?;
+    date(answer.headers().get(http::header::DATE)?.to_str().ok()?)
+}
+
+fn date(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc2822).ok()
+}
+
 pub(super) fn malformed(error: impl std::error::Error) -> Failure {
     Failure::Malformed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn the_date_of_an_answer_is_read() {
+        assert_eq!(date("Thu, 01 Jan 2026 00:10:00 GMT"), Some(datetime!(2026-01-01 0:10 UTC)));
+        assert_eq!(date("yesterday"), None);
+    }
 }

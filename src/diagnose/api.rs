@@ -29,14 +29,22 @@ pub fn blocker(api: &ApiState) -> Option<Blocker> {
     }
 }
 
+/// Whether the answer stays as it is however long one waits. One that begins to listen is not ready
+/// for some seconds.
+pub fn is_for_good(api: &ApiState) -> bool {
+    match &api.answer {
+        Some((_, Readyz::NotReady { status, .. })) => [401, 403].contains(status),
+        Some((_, Readyz::Unreachable(why))) => why.contains(DISTRUST),
+        _ => false,
+    }
+}
+
 fn unready(endpoint: &str, lines: &[String]) -> Blocker {
     let cure = match lines.iter().any(|line| line.starts_with(ETCD)) {
         true => {
             "make sure that etcd is healthy and has a leader: it answers the apiserver too late or not at all"
         }
-        false => {
-            "wait up to a minute; if it stays so, look into the apiserver's log (crictl logs, or /var/log/pods)"
-        }
+        false => "look into the apiserver's log (crictl logs, or /var/log/pods) if it stays so for a minute",
     };
     Blocker::new(
         format!("the apiserver at {endpoint} is not ready"),
@@ -49,11 +57,11 @@ fn distrusted(endpoint: &str, why: &str) -> Blocker {
     let (what, cure) = match () {
         () if why.contains("NotValidForName") || why.contains("not valid for name") => (
             format!("the certificate of the apiserver at {endpoint} does not name the host of the API's URL"),
-            "name the host in apiServerAltNames and render again, or correct the server in auth/kubeconfig",
+            "name the host in apiServerAltNames and render again, or correct the server in auth/kubeconfig; then run the same command again",
         ),
         () if why.contains("xpired") => (
             format!("the certificate of the apiserver at {endpoint} has expired"),
-            "run bootkube render again, which renews it, or correct this machine's clock",
+            "correct this machine's clock, or run bootkube render, which renews it, and then the same command again",
         ),
         () => (
             format!("the apiserver at {endpoint} does not belong to this cluster"),

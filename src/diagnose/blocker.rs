@@ -1,6 +1,7 @@
 //! What keeps a wait from ending.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::preflight;
 
@@ -21,7 +22,12 @@ impl fmt::Display for Below<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Something is in the way.
-    Blocked(Blocker),
+    Blocked {
+        /// What it is.
+        blocker: Blocker,
+        /// How long it must be seen before it counts: what is only starting passes by itself.
+        least: Duration,
+    },
     /// Nothing is seen to be in the way.
     Unexplained {
         /// What could not be observed, and why.
@@ -29,12 +35,22 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// How long it must be seen before it counts.
+    pub fn least(&self) -> Duration {
+        match self {
+            Self::Blocked { least, .. } => *least,
+            Self::Unexplained { .. } => Duration::ZERO,
+        }
+    }
+}
+
 #[cfg(test)]
 impl Verdict {
     /// What is in the way, if anything is.
     pub fn blocker(self) -> Option<Blocker> {
         match self {
-            Self::Blocked(blocker) => Some(blocker),
+            Self::Blocked { blocker, .. } => Some(blocker),
             Self::Unexplained { .. } => None,
         }
     }

@@ -8,10 +8,10 @@ use time::Duration;
 use super::blocker::{Below, Blocker};
 use super::decide::decide;
 use super::evidence::{Evidence, Life};
-use super::objects;
 use super::tests::{
-    api, cluster, daemon_set, end, event, healthy, pod, request, static_pods, unscheduled, waiting,
+    api, binding, cluster, daemon_set, end, event, healthy, pod, request, static_pods, unscheduled, waiting,
 };
+use super::{Brought, Refusal, Underway, objects};
 use crate::cluster::apply::Item;
 use crate::cluster::connect::Readyz;
 use crate::cluster::crd;
@@ -77,6 +77,12 @@ fn of_the_api() -> Vec<Blocker> {
         answers(distrust("UnknownIssuer")),
         unregistered(|evidence| evidence.api.at_url = Some(Readyz::Unreachable("timed out".into()))),
         requested(json!({})),
+        blocker(|evidence| {
+            let cluster = evidence.cluster.as_mut().expect("its API answers");
+            cluster.has_node = false;
+            cluster.requests.push(request(json!({})));
+            cluster.bindings.push(binding());
+        }),
         requested(is("Denied")),
         requested(is("Failed")),
         requested(is("Approved")),
@@ -112,12 +118,23 @@ fn of_pods() -> Vec<Blocker> {
         }),
         of_pod(None, unscheduled("0/1: 1 node(s) didn't match Pod's node affinity/selector.")),
         of_pod(None, unscheduled("0/1 nodes are available: 1 Insufficient cpu.")),
+        of_pod(None, unscheduled("0/1: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }.")),
         of_pod(Some("n1"), waiting("ErrImagePull", "not found")),
         of_pod(Some("n1"), waiting("CreateContainerConfigError", "secret \"s\" not found")),
         of_pod(Some("n1"), crash),
         with_event(creating(), "FailedMount", name, "MountVolume.SetUp failed: secret \"s\" not found"),
         with_event(creating(), "FailedCreatePodSandBox", name, "cni plugin not initialized"),
         with_event(creating(), "FailedCreatePodSandBox", name, NO_SANDBOX),
+        blocker(|evidence| {
+            let said = "container runtime network not ready: cni plugin not initialized";
+            let mut cluster = cluster(creating());
+            cluster.events.push(event("NetworkNotReady", name, said, Duration::seconds(5)));
+            evidence.cluster = Some(cluster);
+            let volumes = json!([{"hostPath": {"path": "/etc/cni/net.d"}}]);
+            let value = json!({"kind": "DaemonSet", "metadata": {"name": "flannel", "namespace": "kube-system"},
+                "spec": {"template": {"spec": {"volumes": volumes}}}});
+            evidence.underway.objects.push(Brought::of(&Item { file: "f".into(), value }));
+        }),
         with_event(on_node(unwell), "Unhealthy", name, "Readiness probe failed: connection refused"),
         with_event(Vec::new(), "FailedCreate", "kube-scheduler-1", "pods is forbidden: exceeded quota"),
     ]
@@ -139,7 +156,18 @@ fn of_objects() -> Vec<Blocker> {
         ("Toy", "conflict: .spec is owned by manager \"kubectl\" (--force-conflicts takes over)"),
         ("Toy", "spec.size: Required value"),
     ];
-    reasons.map(|(kind, why)| objects::blocker(&item(kind), why)).into()
+    let refusal = |kind: &str, why: &str| Refusal {
+        item: item(kind),
+        why: why.to_owned(),
+        lasted: std::time::Duration::from_secs(60),
+    };
+    let of = |underway: &Underway, (kind, why)| objects::blocker(&refusal(kind, why), underway).expect(why);
+    let hook = json!({"kind": "Service", "metadata": {"name": "hook", "namespace": "policy"}});
+    let hook = Brought::of(&Item { file: "f".into(), value: hook });
+    let ours = "Internal error: failed calling webhook \"w\": failed to call webhook: \
+                Post \"https://hook.policy.svc:443/toys\": no endpoints available";
+    let late = of(&Underway { objects: vec![hook], ..Underway::default() }, ("Toy", ours));
+    reasons.map(|reason| of(&Underway::default(), reason)).into_iter().chain([late]).collect()
 }
 
 #[test]

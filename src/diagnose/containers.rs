@@ -1,4 +1,5 @@
-//! What keeps a static pod from running, by what the container runtime knows of it. Pure, and needs no API.
+//! What keeps a static pod from running, by what the container runtime knows of it. Pure, and needs
+//! no API.
 
 use time::{Duration, OffsetDateTime};
 
@@ -7,19 +8,20 @@ use super::evidence::{Container, End, Life, Observed, StaticPod};
 
 /// Kubelet starts a pod from a file, and its containers, within a few seconds.
 const PROMPT: Duration = Duration::seconds(8);
-/// A pod has a grace period of 10 s; two observations, 2 s apart, must agree after it.
-const GRACE: Duration = Duration::seconds(8);
+/// Between two looks, which must agree after the grace period of a pod.
+const LOOK: Duration = Duration::seconds(2);
 /// A container that has run this long is past the cause of its last exit.
 const STEADY: Duration = Duration::seconds(20);
 /// What a program says when the disk is full.
 const FULL: &str = "no space left on device";
 
-/// What is wrong with `pod`. `serves` is whether the API is ready, so that an earlier exit no longer matters.
+/// What is wrong with `pod`. `serves` is whether the API is ready, so that an earlier exit no longer
+/// matters.
 pub fn blocker(pod: &StaticPod, serves: bool, now: OffsetDateTime) -> Option<Blocker> {
     let is_old = |since: OffsetDateTime| now - since > PROMPT;
     match pod.started {
         None if pod.lingers => {
-            pod.placed.filter(|placed| now - *placed > GRACE).map(|_| still_runs_earlier(pod))
+            pod.placed.filter(|placed| now - *placed > pod.grace - LOOK).map(|_| still_runs_earlier(pod))
         }
         None => pod.placed.filter(|placed| is_old(*placed)).map(|_| match &pod.lacks {
             Some(image) => no_sandbox_image(pod, image),
@@ -62,8 +64,8 @@ pub fn sandbox_cure(image: &str) -> String {
     )
 }
 
-/// Kubelet ends pods only after each of its sources has answered once, the API among them, and it runs one pod
-/// of a name.
+/// Kubelet ends pods only after each of its sources has answered once, the API among them, and it
+/// runs one pod of a name.
 fn still_runs_earlier(pod: &StaticPod) -> Blocker {
     Blocker::new(
         format!("kubelet still runs an earlier version of the static pod {}", pod.name),
@@ -90,7 +92,8 @@ fn trouble(
         Life::Ended(_) => None,
         Life::Running(since) => {
             let is_steady = now - *since > STEADY;
-            let end = container.before.as_ref().filter(|end| end.exit_code != 0)?;
+            // The first exit may have been for want of something that was only starting.
+            let end = container.before.as_ref().filter(|end| end.exit_code != 0 && end.attempt > 0)?;
             (!serves && !is_steady).then(|| crash(&pod.name, &container.name, end))
         }
     }
@@ -131,8 +134,8 @@ fn crash(pod: &str, container: &str, end: &End) -> Blocker {
     exits(pod, container, &how, &said, &whole)
 }
 
-/// That `container` of `pod` does not stay up: how it exited, what it logged, and where the whole log is. A full
-/// disk is a cause of its own.
+/// That `container` of `pod` does not stay up: how it exited, what it logged, and where the whole
+/// log is. A full disk is a cause of its own.
 pub fn exits(pod: &str, container: &str, how: &str, said: &str, whole: &str) -> Blocker {
     if said.to_ascii_lowercase().contains(FULL) {
         return Blocker::new(

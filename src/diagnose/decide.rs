@@ -1,17 +1,23 @@
 //! From the evidence to what is in the way: the deepest cause first. Pure.
 //!
-//! kubelet needs the runtime, static pods need kubelet, the apiserver needs etcd, and the state of the cluster
-//! needs the apiserver. What may be harmless, such as a name that a certificate lacks, comes last.
+//! kubelet needs the runtime, static pods need kubelet, the apiserver needs etcd, and the state of
+//! the cluster needs the apiserver. What may be harmless, such as a name that a certificate lacks,
+//! comes last. What the command itself is about to mend is not in the way.
+
+use std::time::Duration;
 
 use super::blocker::{Blocker, Verdict};
 use super::evidence::{Evidence, Observed, StaticPod};
-use super::{api, containers, pods, requests};
+use super::underway::Underway;
+use super::{api, containers, objects, pods, requests};
 use crate::cluster::connect::Readyz;
 use crate::preflight::{Check, Outcome};
 
+/// The check that kubelet runs.
+const KUBELET: &str = "kubelet";
 /// Checks of what everything else depends on.
 const GROUND: [&str; 5] =
-    ["container-runtime", "kubelet", "kubelet-certificates", "kubelet-static-pods", "ports"];
+    ["container-runtime", KUBELET, "kubelet-certificates", "kubelet-static-pods", "ports"];
 /// Checks of what the apiserver depends on.
 const STORE: [&str; 2] = ["etcd", "certificate-validity"];
 /// Checks of what may explain the rest.
@@ -27,22 +33,53 @@ const REST: [&str; 7] = [
 /// The check that the name of the API resolves, as kubelets need.
 const NAME: &str = "api-address";
 
+/// Services that another program may be restarting at this moment.
+const RESTARTED: [&str; 2] = [KUBELET, "container-runtime"];
+/// How long such a restart takes.
+const RESTART: Duration = Duration::from_secs(4);
+/// How long an apiserver that has just begun to listen takes to be ready.
+const STARTING: Duration = Duration::from_secs(15);
+
 /// What is in the way.
 pub fn decide(evidence: &Evidence) -> Verdict {
     let checks = |names: &[&str]| names.iter().find_map(|name| failed(evidence, name));
-    let blocker = checks(&GROUND)
-        .or_else(|| static_pod(evidence, |pod| pod.stays))
-        .or_else(|| checks(&STORE))
-        .or_else(|| static_pod(evidence, |pod| !pod.stays))
-        .or_else(|| api::blocker(&evidence.api))
-        .or_else(|| evidence.stuck.clone())
-        .or_else(|| unregistered(evidence))
-        .or_else(|| pods::blocker(evidence.cluster.as_ref()?, evidence.now))
-        .or_else(|| checks(&REST));
-    match blocker {
-        Some(blocker) => Verdict::Blocked(blocker),
+    let deep = ground(evidence)
+        .or_else(|| static_pod(evidence, |pod| pod.stays).map(at_once))
+        .or_else(|| checks(&STORE).map(at_once))
+        .or_else(|| static_pod(evidence, |pod| !pod.stays).map(at_once))
+        .or_else(|| Some((api::blocker(&evidence.api)?, starting(evidence))));
+    let found = deep.or_else(|| {
+        refused(&evidence.underway)
+            .or_else(|| unregistered(evidence))
+            .or_else(|| pods::blocker(evidence.cluster.as_ref()?, &evidence.underway))
+            .or_else(|| checks(&REST))
+            .map(at_once)
+    });
+    match found {
+        Some((blocker, least)) => Verdict::Blocked { blocker, least },
         None => Verdict::Unexplained { unseen: unseen(evidence) },
     }
+}
+
+fn at_once(blocker: Blocker) -> (Blocker, Duration) {
+    (blocker, Duration::ZERO)
+}
+
+/// What is wrong with that on which everything else depends. A kubelet that the command itself
+/// restarts is not in the way.
+fn ground(evidence: &Evidence) -> Option<(Blocker, Duration)> {
+    let is_meant = |name: &&str| *name != KUBELET || !evidence.underway.restarts_kubelet();
+    let least = |name: &str| if RESTARTED.contains(&name) { RESTART } else { Duration::ZERO };
+    GROUND.into_iter().filter(is_meant).find_map(|name| Some((failed(evidence, name)?, least(name))))
+}
+
+fn starting(evidence: &Evidence) -> Duration {
+    if api::is_for_good(&evidence.api) { Duration::ZERO } else { STARTING }
+}
+
+/// The first object that the API does not accept.
+fn refused(underway: &Underway) -> Option<Blocker> {
+    underway.refused.iter().find_map(|refusal| objects::blocker(refusal, underway))
 }
 
 /// The first problem that the check called `name` found.
@@ -65,7 +102,7 @@ fn unregistered(evidence: &Evidence) -> Option<Blocker> {
     let cluster = evidence.cluster.as_ref().filter(|cluster| !cluster.has_node)?;
     failed(evidence, NAME)
         .or_else(|| api::away_from_its_url(&evidence.api))
-        .or_else(|| requests::blocker(&cluster.requests, evidence.now))
+        .or_else(|| requests::blocker(cluster, &evidence.underway))
 }
 
 /// What could not be observed, of what could explain the wait.

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use time::OffsetDateTime;
 
-use super::blocker::Blocker;
 use super::subject::Workload;
+use super::underway::Underway;
 use crate::cluster::connect::Readyz;
 use crate::preflight::Check;
 
@@ -24,7 +25,7 @@ pub enum Observed<T> {
 
 /// Everything that was observed.
 pub struct Evidence {
-    /// When.
+    /// When, on this machine's clock, which the runtime uses too.
     pub now: OffsetDateTime,
     /// What the checks of the machine found; else why they cannot be made.
     pub checks: Observed<Vec<Check>>,
@@ -34,8 +35,8 @@ pub struct Evidence {
     pub api: ApiState,
     /// The cluster, if its API answers.
     pub cluster: Option<Cluster>,
-    /// What the waiting phase itself knows to be in its way.
-    pub stuck: Option<Blocker>,
+    /// What the command that waits is about to do.
+    pub underway: Underway,
 }
 
 /// A static pod of the assets.
@@ -49,6 +50,8 @@ pub struct StaticPod {
     pub stays: bool,
     /// When the file was last changed.
     pub placed: Option<OffsetDateTime>,
+    /// How long its containers may take to end.
+    pub grace: time::Duration,
     /// Whether the runtime still has the pod of an earlier file of that name.
     pub lingers: bool,
     /// When the runtime started its sandbox.
@@ -114,12 +117,16 @@ pub struct ApiState {
 }
 
 /// What the API reports.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Cluster {
+    /// The apiserver's present moment. Its machine's clock may differ from this one's.
+    pub now: OffsetDateTime,
     /// Whether this machine's node has registered.
     pub has_node: bool,
     /// Certificate requests of kubelets, where this machine has no node yet.
     pub requests: Vec<CertificateSigningRequest>,
+    /// Bindings that may let them be approved, in the same case.
+    pub bindings: Vec<ClusterRoleBinding>,
     /// Pods of the namespaces that required workloads are in.
     pub pods: Vec<Pod>,
     /// DaemonSets there.
@@ -130,4 +137,21 @@ pub struct Cluster {
     pub required: Vec<Workload>,
     /// Last lines of containers that ended, by pod and container.
     pub lines: BTreeMap<(String, String), Vec<String>>,
+}
+
+impl Cluster {
+    /// A cluster in which nothing was found.
+    pub fn at(now: OffsetDateTime) -> Self {
+        Self {
+            now,
+            has_node: false,
+            requests: Vec::new(),
+            bindings: Vec::new(),
+            pods: Vec::new(),
+            daemon_sets: Vec::new(),
+            events: Vec::new(),
+            required: Vec::new(),
+            lines: BTreeMap::new(),
+        }
+    }
 }

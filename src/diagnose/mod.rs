@@ -5,8 +5,11 @@
 //! Evidence ─ decide, pure: the deepest cause first ─► Verdict               blocked (what, why, what to do), or unexplained
 //! ```
 //!
-//! A crashing apiserver may have a cause below it (its etcd), and an unready pod may have one more (its
-//! apiserver), so the decision follows the order in which these depend on each other.
+//! A crashing apiserver may have a cause below it (its etcd), and an unready pod may have one more
+//! (its apiserver), so the decision follows the order in which these depend on each other.
+//!
+//! What passes by itself is not in the way: what the command is about to mend ([`Underway`]), and
+//! what components report once while they start ([`trouble`]).
 //!
 //! Nothing here waits, retries or changes anything. What cannot be seen does not count as wrong:
 //! bootkube's container usually sees only /etc/kubernetes and the network of the machine.
@@ -21,16 +24,21 @@ mod evidence;
 pub mod objects;
 mod observe;
 mod observe_api;
+#[cfg(test)]
+mod passing_tests;
 mod pods;
 mod requests;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod trouble;
+mod underway;
 
 pub use blocker::{Below, Blocker, Verdict};
 pub use subject::{Subject, Workload};
+pub use underway::{Brought, Refusal, Restart, Underway};
 
-/// Observes once, and decides. `stuck` is what the waiting phase itself knows to be in its way.
-pub async fn diagnose(subject: &Subject, stuck: Option<Blocker>) -> Verdict {
-    decide::decide(&observe::observe(subject, stuck).await)
+/// Observes once, and decides. What the command that waits is about to mend is not in its way.
+pub async fn diagnose(subject: &Subject, underway: Underway) -> Verdict {
+    decide::decide(&observe::observe(subject, underway).await)
 }

@@ -1,5 +1,5 @@
-//! Observes the machine: its checks, and its static pods as the runtime knows them. Nothing here judges, and
-//! nothing is changed.
+//! Observes the machine: its checks, and its static pods as the runtime knows them. Nothing here
+//! judges, and nothing is changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,9 @@ use kube::ResourceExt as _;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::blocker::Blocker;
 use super::evidence::{Cluster, Container, End, Evidence, Life, Observed, StaticPod};
 use super::subject::Subject;
+use super::underway::Underway;
 use super::{observe_api, pods};
 use crate::assets::command::containers;
 use crate::error::chain;
@@ -21,16 +21,18 @@ use crate::preflight;
 
 /// File times and the runtime's times come from one clock, but are taken at different moments.
 const SLACK: time::Duration = time::Duration::seconds(2);
+/// Kubernetes' default of terminationGracePeriodSeconds.
+const GRACE: i64 = 30;
 
 /// Everything, at once.
-pub async fn observe(subject: &Subject, stuck: Option<Blocker>) -> Evidence {
+pub async fn observe(subject: &Subject, underway: Underway) -> Evidence {
     let runtime = Runtime::query().await;
     let (checks, static_pods, (api, mut cluster)) =
         futures::join!(checks(subject), static_pods(subject, &runtime), observe_api::observe_api(subject));
     if let Some(cluster) = &mut cluster {
         last_words(subject, cluster, &runtime, api.answer.as_ref().map(|(endpoint, _)| endpoint)).await;
     }
-    Evidence { now: OffsetDateTime::now_utc(), checks, static_pods, api, cluster, stuck }
+    Evidence { now: OffsetDateTime::now_utc(), checks, static_pods, api, cluster, underway }
 }
 
 async fn checks(subject: &Subject) -> Observed<Vec<preflight::Check>> {
@@ -91,8 +93,8 @@ impl Runtime {
         found
     }
 
-    /// Whether a sandbox belongs to the present file: it is newer, or it runs, or a container was started since.
-    /// Any other is left over from an earlier file.
+    /// Whether a sandbox belongs to the present file: it is newer, or it runs, or a container was
+    /// started since. Any other is left over from an earlier file.
     fn is_of_file(&self, sandbox: &Sandbox, placed: Option<OffsetDateTime>) -> bool {
         let Some(placed) = placed else { return true };
         let mut containers = self.containers.iter().filter(|container| container.sandbox == sandbox.id);
@@ -165,6 +167,9 @@ async fn static_pod(
         file,
         stays,
         placed,
+        grace: time::Duration::seconds(
+            pod["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(GRACE),
+        ),
         lingers,
         started: sandbox.map(|sandbox| sandbox.created),
         lacks: runtime.lacks(),

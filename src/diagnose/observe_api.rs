@@ -12,6 +12,7 @@ use super::subject::Subject;
 use crate::cluster::connect::{self, Readyz};
 use crate::cluster::node::is_node_at;
 use crate::cluster::objects::{Kind, Objects};
+use crate::cluster::raw;
 use crate::host::{addresses, log};
 use crate::preflight::probe_local_api;
 
@@ -43,15 +44,17 @@ fn client(subject: &Subject, endpoint: &str) -> Option<Client> {
     connect::connect(&subject.access, Some(endpoint.parse().ok()?)).ok()
 }
 
-/// Whether this machine has a node, and what is in the namespaces of the required workloads. Lists that fail are
-/// left empty.
+/// Whether this machine has a node, and what is in the namespaces of the required workloads. Lists
+/// that fail are left empty.
 async fn observe_cluster(subject: &Subject, client: &Client) -> Option<Cluster> {
     let local = addresses::local().unwrap_or_default();
+    let now = raw::clock(client).await?;
     let nodes = Objects::<Node>::all(client).list(&ListParams::default()).await.ok()?;
     let has_node = nodes.iter().any(|node| is_node_at(&local, node));
-    let mut cluster = Cluster { has_node, required: subject.required.clone(), ..Cluster::default() };
+    let mut cluster = Cluster { has_node, required: subject.required.clone(), ..Cluster::at(now) };
     if !has_node {
         cluster.requests = listed(Objects::all(client), &ListParams::default()).await;
+        cluster.bindings = listed(Objects::all(client), &ListParams::default()).await;
     }
     let mut namespaces: Vec<&str> =
         subject.required.iter().map(|workload| workload.namespace.as_str()).collect();

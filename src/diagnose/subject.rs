@@ -1,5 +1,6 @@
 //! What a wait is for, worked out from the assets.
 
+use super::underway::Brought;
 use crate::assets::load::Layout;
 use crate::cluster::kubeconfig::Access;
 use crate::preflight::CheckOptions;
@@ -16,6 +17,8 @@ pub struct Subject {
     pub api_port: u16,
     /// Workloads that must come up.
     pub required: Vec<Workload>,
+    /// The objects of the assets, none of them applied yet.
+    pub objects: Vec<Brought>,
 }
 
 /// A workload by namespace and name.

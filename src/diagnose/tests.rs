@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use serde_json::{Value, json};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
 use super::decide::decide;
 use super::evidence::{ApiState, Cluster, Container, End, Evidence, Life, Observed, StaticPod};
-use super::{Blocker, Verdict, Workload};
+use super::underway::APPROVES;
+use super::{Blocker, Underway, Verdict, Workload};
 use crate::cluster::connect::Readyz;
 use crate::preflight::{Check, Outcome, Problem};
 
@@ -26,7 +28,7 @@ pub(super) fn healthy() -> Evidence {
         static_pods: Observed::Seen(pods.map(|(name, stays)| static_pod(name, stays)).into()),
         api: api(Some(Readyz::Ready)),
         cluster: Some(cluster(Vec::new())),
-        stuck: None,
+        underway: Underway::default(),
     }
 }
 
@@ -51,6 +53,7 @@ fn static_pod(name: &str, stays: bool) -> StaticPod {
         name: name.into(),
         file: PathBuf::from(format!("/etc/kubernetes/manifests/{name}.yaml")),
         stays,
+        grace: Duration::seconds(10),
         lingers: false,
         lacks: None,
         placed: Some(NOW - Duration::MINUTE),
@@ -72,13 +75,14 @@ pub(super) fn end(line: &str) -> End {
 pub(super) fn cluster(pods: Vec<Value>) -> Cluster {
     let required = Workload { namespace: "kube-system".into(), name: "kube-scheduler".into() };
     let pods = pods.into_iter().map(|pod| serde_json::from_value(pod).unwrap());
-    Cluster { has_node: true, pods: pods.collect(), required: vec![required], ..Cluster::default() }
+    Cluster { has_node: true, pods: pods.collect(), required: vec![required], ..Cluster::at(NOW) }
 }
 
 /// A required pod with this status.
 pub(super) fn pod(node: Option<&str>, status: Value) -> Value {
     json!({
-        "metadata": {"name": "kube-scheduler-1-x", "namespace": "kube-system", "uid": "u"},
+        "metadata": {"name": "kube-scheduler-1-x", "namespace": "kube-system", "uid": "u",
+            "creationTimestamp": "2026-01-01T00:09:30Z"},
         "spec": {"nodeName": node, "nodeSelector": {"role": "none"}, "containers": []},
         "status": status,
     })
@@ -96,7 +100,8 @@ pub(super) fn unscheduled(message: &str) -> Value {
 /// A DaemonSet for which no node qualifies.
 pub(super) fn daemon_set() -> DaemonSet {
     serde_json::from_value(json!({
-        "metadata": {"name": "kube-scheduler", "namespace": "kube-system", "generation": 1},
+        "metadata": {"name": "kube-scheduler", "namespace": "kube-system", "generation": 1,
+            "creationTimestamp": "2026-01-01T00:09:30Z"},
         "spec": {"selector": {}, "template": {"spec": {"nodeSelector": {"role": "none"}, "containers": []}}},
         "status": {"observedGeneration": 1, "desiredNumberScheduled": 0, "currentNumberScheduled": 0,
             "numberMisscheduled": 0, "numberReady": 0},
@@ -109,21 +114,48 @@ pub(super) fn request(status: Value) -> CertificateSigningRequest {
     serde_json::from_value(json!({
         "metadata": {"name": "csr-1", "creationTimestamp": "2026-01-01T00:09:00Z"},
         "spec": {"signerName": "kubernetes.io/kube-apiserver-client-kubelet", "request": "",
-            "username": "system:bootstrap:abcdef"},
+            "username": "system:bootstrap:abcdef", "groups": ["system:bootstrappers"]},
         "status": status,
     }))
     .unwrap()
 }
 
-/// A warning about the object called `name`.
-pub(super) fn event(reason: &str, name: &str, message: &str, age: Duration) -> Event {
-    let at = OffsetDateTime::from_unix_timestamp((NOW - age).unix_timestamp()).unwrap();
-    serde_json::from_value(json!({"metadata": {}, "reason": reason, "message": message, "type": "Warning",
-        "lastTimestamp": crate::pki::rfc3339(at), "involvedObject": {"name": name}}))
+/// A binding, a minute old, that lets the request be approved.
+pub(super) fn binding() -> ClusterRoleBinding {
+    serde_json::from_value(json!({
+        "metadata": {"name": "kubelet-bootstrap-approver", "creationTimestamp": "2026-01-01T00:09:00Z"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": APPROVES},
+        "subjects": [{"kind": "Group", "name": "system:bootstrappers"}],
+    }))
     .unwrap()
 }
 
-fn fail(evidence: &mut Evidence, name: &'static str) {
+/// A warning about the object called `name`, reported three times until `age` ago, ten seconds long.
+pub(super) fn event(reason: &str, name: &str, message: &str, age: Duration) -> Event {
+    reported(reason, name, message, (age + Duration::seconds(10), age), 3)
+}
+
+/// A warning that was reported `count` times, for the first and the last time so long ago. The
+/// clock of the component is five minutes ahead of the apiserver's.
+pub(super) fn reported(
+    reason: &str,
+    name: &str,
+    message: &str,
+    ago: (Duration, Duration),
+    count: i32,
+) -> Event {
+    let (first, last) = ago;
+    let ahead = NOW + Duration::minutes(5);
+    serde_json::from_value(json!({
+        "metadata": {"name": "e", "creationTimestamp": crate::pki::rfc3339(NOW - first)},
+        "reason": reason, "message": message, "type": "Warning", "count": count,
+        "firstTimestamp": crate::pki::rfc3339(ahead - first), "lastTimestamp": crate::pki::rfc3339(ahead - last),
+        "involvedObject": {"name": name},
+    }))
+    .unwrap()
+}
+
+pub(super) fn fail(evidence: &mut Evidence, name: &'static str) {
     let Observed::Seen(checks) = &mut evidence.checks else { unreachable!("it is") };
     let outcome =
         Outcome::Fail(vec![Problem::new(format!("the check {name} fails"), "so it says", "mend it")]);
@@ -135,7 +167,7 @@ pub(super) fn static_pods(evidence: &mut Evidence) -> &mut Vec<StaticPod> {
     pods
 }
 
-fn blocker(evidence: &Evidence) -> Blocker {
+pub(super) fn blocker(evidence: &Evidence) -> Blocker {
     decide(evidence).blocker().unwrap_or_else(|| panic!("nothing is in the way: {:?}", decide(evidence)))
 }
 
@@ -288,6 +320,10 @@ fn events_say_why_a_pod_has_no_container_or_is_not_made_while_they_are_new() {
     let mount = with(creating(), event("FailedMount", "kube-scheduler-1-x", new)).unwrap();
     assert_eq!(mount.what, "pod kube-scheduler-1-x cannot be started");
     assert_eq!(with(creating(), event("FailedMount", "kube-scheduler-1-x", Duration::HOUR)), None);
+    let mut started = waiting("", "");
+    started["containerStatuses"][0]["state"] = json!({"running": {"startedAt": "2026-01-01T00:09:50Z"}});
+    let started = vec![pod(Some("n1"), started)];
+    assert_eq!(with(started, event("FailedMount", "kube-scheduler-1-x", new)), None, "it has passed");
     let refused = with(Vec::new(), event("FailedCreate", "kube-scheduler-1", new)).unwrap();
     assert_eq!(refused.what, "no pod of kube-system/kube-scheduler can be created");
     assert_eq!(with(Vec::new(), event("FailedCreate", "coredns-1", new)), None, "nothing waits for it");

@@ -1,18 +1,31 @@
 //! What a phase reports while it lasts: what it waits for, what keeps it waiting, what it does.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::act::Act;
 use super::table::Phase;
 use crate::cluster::apply::{Item, Outcome};
-use crate::diagnose::{self, Blocker, Verdict};
+use crate::diagnose::{Blocker, Brought, Refusal, Restart, Underway, Verdict};
 use crate::ui::{Basis, Event, PodLife, Sink};
 
-/// What the last wait ended with. It is kept until the next act, which may be in a later phase.
+/// What outlasts a phase.
 #[derive(Default)]
-pub struct LastChange(Mutex<Option<Change>>);
+pub struct Lasting {
+    /// What the last wait ended with. It is kept until the next act, which may be in a later phase.
+    change: Mutex<Option<Change>>,
+    /// The restart of kubelet, if the command has begun one.
+    restart: Mutex<Option<KubeletRestart>>,
+}
+
+/// A restart of kubelet.
+#[derive(Clone, Copy)]
+enum KubeletRestart {
+    Begun,
+    Done(Instant),
+}
 
 /// A change in the world, and since when, as far as that is known.
 struct Change {
@@ -26,7 +39,7 @@ pub struct Progress<'a> {
     phase: Phase,
     sink: &'a dyn Sink,
     last: Mutex<Last>,
-    change: &'a LastChange,
+    lasting: &'a Lasting,
     obstacles: Mutex<Obstacles>,
 }
 
@@ -37,8 +50,17 @@ struct Obstacles {
     blocker: Option<Blocker>,
     /// What that look could not see; reported once.
     unseen: Vec<String>,
-    /// Objects that the API does not accept yet, and why.
-    objects: BTreeMap<String, Blocker>,
+    /// Objects that the API does not accept yet.
+    refused: BTreeMap<String, Refused>,
+    /// Labels of objects that were applied, or refused for good.
+    done: BTreeSet<String>,
+}
+
+/// An object that the API does not accept yet.
+struct Refused {
+    item: Item,
+    why: String,
+    since: Instant,
 }
 
 /// What was waited for last.
@@ -50,9 +72,9 @@ struct Last {
 }
 
 impl<'a> Progress<'a> {
-    /// The progress of `phase`, which has just begun. `change` is what the last wait ended with.
-    pub fn new(phase: Phase, sink: &'a dyn Sink, change: &'a LastChange) -> Self {
-        Self { phase, sink, last: Mutex::default(), change, obstacles: Mutex::default() }
+    /// The progress of `phase`, which has just begun.
+    pub fn new(phase: Phase, sink: &'a dyn Sink, lasting: &'a Lasting) -> Self {
+        Self { phase, sink, last: Mutex::default(), lasting, obstacles: Mutex::default() }
     }
 
     /// The phase.
@@ -79,19 +101,53 @@ impl<'a> Progress<'a> {
     pub fn waiting_for_object(&self, item: &Item, why: &str) {
         let label = item.label();
         self.waiting(format!("{label}: {why}"));
-        lock(&self.obstacles).objects.insert(label, diagnose::objects::blocker(item, why));
+        let mut obstacles = lock(&self.obstacles);
+        let before = obstacles.refused.remove(&label).map(|before| before.since);
+        let since = before.unwrap_or_else(Instant::now);
+        obstacles.refused.insert(label, Refused { item: item.clone(), why: why.to_owned(), since });
     }
 
-    /// An object that keeps the phase waiting, if one does.
-    pub fn stuck(&self) -> Option<Blocker> {
-        lock(&self.obstacles).objects.values().next().cloned()
+    /// The command restarts kubelet now.
+    pub fn restarts_kubelet(&self) {
+        *lock(&self.lasting.restart) = Some(KubeletRestart::Begun);
+    }
+
+    /// The restart of kubelet has succeeded, or not.
+    pub fn restarted_kubelet(&self, is_done: bool) {
+        *lock(&self.lasting.restart) = is_done.then(|| KubeletRestart::Done(Instant::now()));
+    }
+
+    /// What the command is about to do, in view of the `objects` of its assets.
+    pub fn underway(&self, objects: &[Brought]) -> Underway {
+        let obstacles = lock(&self.obstacles);
+        let is_done = |label: &String| match self.phase.cmp(&Phase::ApplyObjects) {
+            Ordering::Less => false,
+            Ordering::Equal => obstacles.done.contains(label),
+            Ordering::Greater => true,
+        };
+        let brought = objects.iter().map(|object| object.with(is_done(&object.label)));
+        let refusal = |Refused { item, why, since }: &Refused| Refusal {
+            item: item.clone(),
+            why: why.clone(),
+            lasted: since.elapsed(),
+        };
+        Underway {
+            objects: brought.collect(),
+            marks_node: self.phase <= Phase::ApplyObjects,
+            restart: match *lock(&self.lasting.restart) {
+                None => Restart::No,
+                Some(KubeletRestart::Begun) => Restart::Begun,
+                Some(KubeletRestart::Done(at)) => Restart::Done(at.elapsed()),
+            },
+            refused: obstacles.refused.values().map(refusal).collect(),
+        }
     }
 
     /// Keeps what a look found, and reports it if it differs from what was reported last.
     pub fn explained(&self, verdict: Verdict) {
         let mut obstacles = lock(&self.obstacles);
         let (blocker, unseen) = match verdict {
-            Verdict::Blocked(blocker) => (Some(blocker), Vec::new()),
+            Verdict::Blocked { blocker, least: _ } => (Some(blocker), Vec::new()),
             Verdict::Unexplained { unseen } => (None, unseen),
         };
         let what = |blocker: &Option<Blocker>| blocker.as_ref().map(|blocker| blocker.what.clone());
@@ -119,19 +175,19 @@ impl<'a> Progress<'a> {
     /// A watch has just reported the `change` that the phase waited for.
     pub fn observed(&self, change: impl Into<String>) {
         let change = Change { what: change.into(), since: Instant::now(), basis: Basis::Arrival };
-        *lock(&self.change.0) = Some(change);
+        *lock(&self.lasting.change) = Some(change);
     }
 
     /// A look found the `change` that the phase waited for. The look before, which called
     /// [`Self::waiting`], did not. If there was no look before, the phase did not wait.
     pub fn found(&self, change: impl Into<String>) {
         let Some(since) = lock(&self.last).looked.take() else { return };
-        *lock(&self.change.0) = Some(Change { what: change.into(), since, basis: Basis::LastLook });
+        *lock(&self.lasting.change) = Some(Change { what: change.into(), since, basis: Basis::LastLook });
     }
 
     /// The phase acts now. Reports how long after the change that it waited for.
     pub fn acts(&self, act: impl Into<String>) {
-        if let Some(Change { what: change, since, basis }) = lock(&self.change.0).take() {
+        if let Some(Change { what: change, since, basis }) = lock(&self.lasting.change).take() {
             self.sink.tell(Event::Transition { change, act: act.into(), basis, took: since.elapsed() });
         }
     }
@@ -157,7 +213,10 @@ impl<'a> Progress<'a> {
             Outcome::Skipped => ("skipped", None),
         };
         let (file, object) = (item.file.clone(), item.label());
-        lock(&self.obstacles).objects.remove(&object);
+        let mut obstacles = lock(&self.obstacles);
+        obstacles.refused.remove(&object);
+        obstacles.done.insert(object.clone());
+        drop(obstacles);
         self.sink.tell(Event::ObjectApplied { file, object, outcome: name, reason, took });
     }
 
@@ -174,4 +233,50 @@ impl<'a> Progress<'a> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    struct Nowhere;
+    impl Sink for Nowhere {
+        fn tell(&self, _: Event) {}
+    }
+
+    #[test]
+    fn what_is_still_to_come_follows_from_the_phase_and_from_what_was_applied() {
+        let metadata = json!({"name": "web", "namespace": "shop"});
+        let item = Item { file: "f".into(), value: json!({"kind": "Secret", "metadata": metadata}) };
+        let objects = [Brought::of(&item)];
+        let (lasting, missing) = (Lasting::default(), "secret \"web\" not found");
+        let comes =
+            |progress: &Progress<'_>| progress.underway(&objects).brings_what_is_named("shop", missing);
+        let before = Progress::new(Phase::WaitForApi, &Nowhere, &lasting);
+        assert!(comes(&before) && before.underway(&objects).marks_node);
+        let apply = Progress::new(Phase::ApplyObjects, &Nowhere, &lasting);
+        assert!(comes(&apply));
+        apply.waiting_for_object(&item, "namespaces \"shop\" not found");
+        assert_eq!(apply.underway(&objects).refused.len(), 1);
+        apply.object(&item, &Outcome::Created, Duration::ZERO);
+        assert!(!comes(&apply) && apply.underway(&objects).refused.is_empty());
+        let after = Progress::new(Phase::WaitForControlPlane, &Nowhere, &lasting);
+        assert!(!comes(&after) && !after.underway(&objects).marks_node);
+    }
+
+    #[test]
+    fn a_restart_of_kubelet_is_known_to_the_phases_after_it() {
+        let lasting = Lasting::default();
+        let apply = Progress::new(Phase::ApplyObjects, &Nowhere, &lasting);
+        assert!(!apply.underway(&[]).restarts_kubelet());
+        apply.restarts_kubelet();
+        assert_eq!(apply.underway(&[]).restart, Restart::Begun);
+        apply.restarted_kubelet(true);
+        let wait = Progress::new(Phase::WaitForControlPlane, &Nowhere, &lasting);
+        assert!(wait.underway(&[]).restarts_kubelet());
+        apply.restarted_kubelet(false);
+        assert!(!wait.underway(&[]).restarts_kubelet(), "the command failed, so kubelet is as it was");
+    }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::error::Error;
 use super::explain;
-use super::progress::{LastChange, Progress};
+use super::progress::{Lasting, Progress};
 use super::table::Phase;
 use super::timeouts::Timeouts;
 use crate::diagnose::Subject;
@@ -24,23 +24,15 @@ pub struct Runner<'a> {
     subject: Option<Arc<Subject>>,
     /// Finished phases.
     pub times: Vec<(&'static str, Duration)>,
-    /// What the last wait ended with, until the next act.
-    change: LastChange,
+    /// What outlasts a phase.
+    lasting: Lasting,
 }
 
 impl<'a> Runner<'a> {
     /// No phase has run yet; each may take as long as `timeouts` says.
     pub fn new(sink: &'a dyn Sink, timeouts: &'a Timeouts) -> Self {
         let (interrupts, journal, subject) = (None, None, None);
-        Self {
-            sink,
-            timeouts,
-            interrupts,
-            journal,
-            subject,
-            times: Vec::new(),
-            change: LastChange::default(),
-        }
+        Self { sink, timeouts, interrupts, journal, subject, times: Vec::new(), lasting: Lasting::default() }
     }
 
     /// Ends the current phase when a signal comes.
@@ -54,7 +46,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Looks from now on for what keeps a phase waiting.
-    pub fn look_into(&mut self, subject: Subject) {
+    pub fn explain_by(&mut self, subject: Subject) {
         self.subject = Some(Arc::new(subject));
     }
 
@@ -81,7 +73,7 @@ impl<'a> Runner<'a> {
         work: impl AsyncFnOnce(&Progress) -> Result<T, E>,
     ) -> Result<T, E> {
         self.note(|phase| Record::PhaseStarted { phase }, phase)?;
-        let progress = Progress::new(phase, self.sink, &self.change);
+        let progress = Progress::new(phase, self.sink, &self.lasting);
         let limit = self.timeouts.of(phase);
         let work = explain::beside(self.subject.as_ref(), &progress, work(&progress));
         let result = tokio::select! {
@@ -113,7 +105,7 @@ impl<'a> Runner<'a> {
     /// Why a phase took too long. If it was too short for a look, this looks once.
     async fn too_late(&self, limit: Duration, progress: &Progress<'_>) -> Error {
         if let (Some(subject), None) = (&self.subject, progress.blocker()) {
-            progress.explained(explain::look(subject, progress.stuck()).await);
+            progress.explained(explain::look(subject, progress).await);
         }
         let blocker = progress.blocker().map(Box::new);
         Error::Timeout { phase: progress.phase().name(), after: limit, last: progress.last(), blocker }
@@ -174,9 +166,9 @@ mod tests {
         let timeouts = Timeouts::new(Duration::from_secs(1), []);
         let mut runner = Runner::new(&sink, &timeouts);
         let wait = async |progress: &Progress| -> Result<(), Error> {
-            progress.waiting("nobody listens");
+            progress.waiting("the port has no listener");
             tokio::time::sleep(Duration::from_millis(20)).await;
-            progress.found("somebody listens");
+            progress.found("the port has a listener");
             progress.found("this was so at the first look, and not waited for");
             Ok(())
         };
@@ -194,7 +186,7 @@ mod tests {
         let [Event::Transition { change, act, basis: Basis::LastLook, took }] = told[..] else {
             panic!("{told:?}")
         };
-        assert_eq!((change.as_str(), act.as_str()), ("somebody listens", "place"));
+        assert_eq!((change.as_str(), act.as_str()), ("the port has a listener", "place"));
         assert!((20..1000).contains(&took.as_millis()), "{took:?}");
     }
 
@@ -203,7 +195,10 @@ mod tests {
         let sink = Recorder(Mutex::default());
         let timeouts = Timeouts::new(Duration::from_millis(20), []);
         let mut runner = Runner::new(&sink, &timeouts);
-        let blocked = |what: &str, why: &str| Verdict::Blocked(Blocker::new(what, why, "mend it"));
+        let blocked = |what: &str, why: &str| Verdict::Blocked {
+            blocker: Blocker::new(what, why, "mend it"),
+            least: Duration::ZERO,
+        };
         let result: Result<(), Error> = runner
             .phase(Phase::WaitForApi, async |progress| {
                 progress.explained(blocked("etcd is away", "refused 1 time"));

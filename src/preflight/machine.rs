@@ -31,7 +31,7 @@ pub fn clock(subject: &Subject<'_>, facts: &Facts) -> Outcome {
         Some((path, changed)) if is_behind(subject, facts) => Outcome::fail(
             "this machine's clock is behind",
             format!("it says {now}, but {} was changed at {}", path.display(), rfc3339(*changed)),
-            "set the clock (timedatectl set-ntp true), then run this again",
+            "set the clock (timedatectl set-ntp true)",
         ),
         _ => Outcome::Pass(format!("it says {now}")),
     }

@@ -65,7 +65,7 @@ async fn run(options: &Options, sink: &dyn Sink, left: &mut Left) -> Result<Repo
     let known = subject::relevant(&layout);
     let unsteered = |error| sink.tell(Event::Warning(format!("{UNSTEERED}: {error}")));
     let plan = plan(layout, lookup, &before, unsteered)?;
-    runner.look_into(subject::subject(known, &plan, lookup, &before));
+    runner.explain_by(subject::subject(known, &plan, lookup, &before));
     let situation = examine(&plan, &before, sink).await?;
     resumed(&before, &assets, sink);
     let journal = session::begin(Command::Start, &before, Some(assets))?;

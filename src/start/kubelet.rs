@@ -30,7 +30,10 @@ pub async fn restart(
     }
     machine::wait_api(plan, machine::READY, progress).await?;
     progress.acts("restart kubelet");
-    match run(command).await {
+    progress.restarts_kubelet();
+    let restarted = run(command).await;
+    progress.restarted_kubelet(restarted.is_ok());
+    match restarted {
         Ok(()) => {
             progress.info("kubelet was restarted");
             progress.did(act(command));

@@ -2,9 +2,10 @@
 
 use super::options::{Lookup, SETTLED};
 use super::plan::Plan;
+use super::required::Required;
 use crate::NAMESPACE;
 use crate::assets::load::Layout;
-use crate::diagnose::{Subject, Workload};
+use crate::diagnose::{Brought, Subject, Workload};
 use crate::journal::State;
 use crate::preflight;
 
@@ -23,7 +24,7 @@ pub fn relevant(layout: &Layout) -> Layout {
 
 /// What a pivot by `plan` waits for.
 pub fn subject(layout: Layout, plan: &Plan, lookup: &Lookup, before: &State) -> Subject {
-    let required = plan.required.iter();
+    let named = |pod: &Required| Workload { namespace: pod.namespace.clone(), name: pod.prefix.clone() };
     Subject {
         // A check that the user ignores may still be what keeps the pivot waiting.
         checks: preflight::CheckOptions {
@@ -33,8 +34,7 @@ pub fn subject(layout: Layout, plan: &Plan, lookup: &Lookup, before: &State) -> 
         layout,
         access: plan.access.clone(),
         api_port: plan.api_port(),
-        required: required
-            .map(|required| Workload { namespace: required.namespace.clone(), name: required.prefix.clone() })
-            .collect(),
+        required: plan.required.iter().map(named).collect(),
+        objects: plan.stages.iter().flatten().map(Brought::of).collect(),
     }
 }

@@ -72,7 +72,7 @@ fn silent(kubelet: Option<&Kubelet>, service: Option<&Service>, why: &str) -> Ou
         (Some(kubelet), _) => Outcome::fail(
             "kubelet has started but does not answer",
             format!("its process is {}, and {why}", kubelet.process.pid),
-            "run this again in a few seconds; if it stays so, look into its log (journalctl -u kubelet)",
+            "look into its log (journalctl -u kubelet) if it stays so for half a minute",
         ),
         (None, standing) => Outcome::fail("kubelet is not running", why, start(KUBELET, standing)),
     }
