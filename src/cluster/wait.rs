@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures::stream::{BoxStream, StreamExt as _};
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::NamespaceResourceScope;
 use kube::runtime::WatchStreamExt as _;
@@ -175,6 +175,8 @@ pub async fn wait_for<K: Kind, T>(
 pub struct Workloads {
     /// DaemonSets.
     pub daemon_sets: Watched<DaemonSet>,
+    /// Their templates, earlier ones too.
+    pub revisions: Watched<ControllerRevision>,
     /// Deployments.
     pub deployments: Watched<Deployment>,
     /// ReplicaSets of the Deployments.
@@ -185,6 +187,7 @@ pub struct Workloads {
 
 enum Change {
     DaemonSet(Event<DaemonSet>),
+    Revision(Event<ControllerRevision>),
     Deployment(Event<Deployment>),
     ReplicaSet(Event<ReplicaSet>),
     Pod(Event<Pod>),
@@ -194,6 +197,7 @@ impl Workloads {
     fn take(&mut self, change: Change) {
         match change {
             Change::DaemonSet(event) => self.daemon_sets.take(event),
+            Change::Revision(event) => self.revisions.take(event),
             Change::Deployment(event) => self.deployments.take(event),
             Change::ReplicaSet(event) => self.replica_sets.take(event),
             Change::Pod(event) => self.pods.take(event),
@@ -201,8 +205,8 @@ impl Workloads {
     }
 
     fn is_complete(&self) -> bool {
-        let Self { daemon_sets, deployments, replica_sets, pods } = self;
-        daemon_sets.is_complete && deployments.is_complete && replica_sets.is_complete && pods.is_complete
+        let are_sets = self.daemon_sets.is_complete && self.revisions.is_complete;
+        are_sets && self.deployments.is_complete && self.replica_sets.is_complete && self.pods.is_complete
     }
 }
 
@@ -231,6 +235,7 @@ fn changes(client: &Client, namespace: &str) -> BoxStream<'static, watcher::Resu
     }
     let streams = [
         of(client, namespace, Change::DaemonSet),
+        of(client, namespace, Change::Revision),
         of(client, namespace, Change::Deployment),
         of(client, namespace, Change::ReplicaSet),
         of(client, namespace, Change::Pod),

@@ -5,7 +5,7 @@
 //! its generation, pods of its present template are Ready and not terminating, and no older pod of a Deployment
 //! can have answered for them. Those pods are returned, so that a hand-over can examine them further.
 
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, DeploymentStatus, ReplicaSet};
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, DeploymentStatus, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
@@ -15,6 +15,8 @@ use super::wait::{Progress, Watched, Workloads};
 /// Counts the templates of a DaemonSet; on the set and, as a label, on its pods.
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 const POD_TEMPLATE_GENERATION: &str = "pod-template-generation";
+/// Names a template of a DaemonSet: a label of its pods and of the revision that holds the template.
+const REVISION_HASH: &str = "controller-revision-hash";
 /// Counts the templates of a Deployment; on it and on its ReplicaSets.
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
@@ -126,12 +128,29 @@ fn replicas(deployment: &Deployment) -> i32 {
     deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
 }
 
-/// Whether `pod` has the present template of `set`.
-pub fn is_of_present_template(set: &DaemonSet, pod: &Pod) -> bool {
+/// Whether `pod` has the present template of `set`. After an edit was undone, a pod that never made way has it, too,
+/// although it was created at an earlier generation: its hash is that of the newest revision.
+fn is_of_present_template(set: &DaemonSet, pod: &Pod, revisions: &Watched<ControllerRevision>) -> bool {
     match (set.annotations().get(TEMPLATE_GENERATION), pod.labels().get(POD_TEMPLATE_GENERATION)) {
-        (Some(present), Some(of_pod)) => present == of_pod,
+        (Some(present), Some(of_pod)) if present != of_pod => {
+            // The status comes after the revision. Where it misses a pod, the revision may be yet to arrive.
+            let hash = present_hash(set, revisions).filter(|_| has_updated_all(set));
+            hash.is_some() && hash == pod.labels().get(REVISION_HASH)
+        }
         _ => true, // without either, the status decides
     }
+}
+
+fn present_hash<'a>(set: &DaemonSet, revisions: &'a Watched<ControllerRevision>) -> Option<&'a String> {
+    let uid = set.uid()?;
+    let is_ours = |one: &&ControllerRevision| one.owner_references().iter().any(|owner| owner.uid == uid);
+    revisions.iter().filter(is_ours).max_by_key(|one| one.revision)?.labels().get(REVISION_HASH)
+}
+
+fn has_updated_all(set: &DaemonSet) -> bool {
+    set.status
+        .as_ref()
+        .is_some_and(|status| status.updated_number_scheduled.unwrap_or(0) >= status.desired_number_scheduled)
 }
 
 /// The ReplicaSet that holds the present template of `deployment`.
@@ -184,7 +203,8 @@ fn daemon_set_pods<'a>(wanted: &Wanted, seen: &'a Workloads) -> Result<Found<'a>
     let status = set.status.as_ref().ok_or("its controller has not seen it yet")?;
     caught_up(set.metadata.generation, status.observed_generation)?;
     let uid = set.uid().unwrap_or_default();
-    let pods = seen.pods.iter().filter(|pod| is_pod_of(&uid, pod) && is_of_present_template(set, pod));
+    let is_present = |pod: &Pod| is_of_present_template(set, pod, &seen.revisions);
+    let pods = seen.pods.iter().filter(|pod| is_pod_of(&uid, pod) && is_present(pod));
     Ok(Found {
         asked: usize::try_from(status.desired_number_scheduled).unwrap_or(0),
         claim: is_daemon_set_rolled_out(set),

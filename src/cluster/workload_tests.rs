@@ -62,6 +62,7 @@ fn world(set: Option<DaemonSet>, deployment: Option<Deployment>, pods: Vec<Pod>)
         daemon_sets: set.into_iter().collect(),
         deployments: deployment.into_iter().collect(),
         replica_sets: [replica_set("rs1", "1"), replica_set("rs2", "2")].into_iter().collect(),
+        revisions: Watched::default(),
         pods: pods.into_iter().collect(),
     }
 }
@@ -130,6 +131,31 @@ fn pods_of_an_older_template_prove_nothing() {
     assert_eq!(why(&api(Need::One), &seen), "DaemonSet n/api: 0 of 1 pods are there");
     let seen = world(None, Some(deployment(2, 1, 1, 1)), vec![pod("old", "rs1", "", "n1", "True")]);
     assert_eq!(why(&kcm(Need::One), &seen), "Deployment n/kcm: 0 of 1 pods are there");
+}
+
+fn revision(hash: &str, number: i64) -> ControllerRevision {
+    serde_json::from_value(json!({"metadata": {"name": hash, "namespace": "n",
+        "labels": {"controller-revision-hash": hash},
+        "ownerReferences": [{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "api", "uid": "ds"}]},
+        "revision": number}))
+    .unwrap()
+}
+
+#[test]
+fn after_an_edit_was_undone_the_pod_that_never_made_way_is_of_the_present_template() {
+    let mut kept = pod("kept", "ds", "1", "n1", "True");
+    kept.labels_mut().insert("controller-revision-hash".into(), "good".into());
+    let seen = |updated, revisions: &[ControllerRevision]| Workloads {
+        revisions: revisions.iter().cloned().collect(),
+        ..world(Some(daemon_set(2, 1, updated, 1)), None, vec![kept.clone()])
+    };
+    let undone = [revision("good", 3), revision("bad", 2)];
+    assert_eq!(names(&api(Need::OnNode("n1".into())), &seen(1, &undone)), ["kept"]);
+    let edited = [revision("good", 1), revision("bad", 2)];
+    let expected = "DaemonSet n/api: no pod on node n1 yet";
+    assert_eq!(why(&api(Need::OnNode("n1".into())), &seen(0, &edited)), expected);
+    // The revision of an edit has not arrived yet.
+    assert_eq!(why(&api(Need::OnNode("n1".into())), &seen(0, &undone[..1])), expected);
 }
 
 #[test]
