@@ -1,7 +1,7 @@
 //! The failure of a command: an exit code, a message, sometimes a hint.
 //!
-//! Every room has an error type of its own, which says what failed, on what, and why. A command turns it into a
-//! [`Failure`], and `main.rs` alone prints that.
+//! Every room has an error type of its own, which says what failed, on what, and why. A command
+//! turns it into a [`Failure`], and `main.rs` alone prints that.
 
 use std::fmt;
 

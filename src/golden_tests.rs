@@ -1,4 +1,5 @@
-//! Golden files: what users read is compared with what was recorded, so that a change of words is seen in review.
+//! Golden files: what users read is compared with what was recorded, so that a change of words is
+//! seen in review.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,8 +8,9 @@ use std::{env, fs};
 /// Calls whose arguments are the sentences of a message: what, why, what to do.
 const CALLS: [&str; 3] = ["Blocker::new(", "Problem::new(", "Outcome::fail("];
 
-/// Compares `files` (name and content) with the folder `tests/golden/FOLDER`, or records them there if
-/// UPDATE_GOLDEN is set. Recording fails the test, so that `make golden` is followed by a look at the difference.
+/// Compares `files` (name and content) with the folder `tests/golden/FOLDER`, or records them there
+/// if UPDATE_GOLDEN is set. Recording fails the test, so that `make golden` is followed by a look
+/// at the difference.
 #[allow(dead_code, reason = "tests/help.rs includes this file and uses it")]
 pub(crate) fn check_folder(folder: &str, files: &[(String, String)]) {
     let root = root().join(folder);

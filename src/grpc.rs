@@ -1,5 +1,5 @@
-//! A unary gRPC call on an HTTP/2 connection, which is all that the container runtime and etcd need: without
-//! generated code and without a framework.
+//! A unary gRPC call on an HTTP/2 connection, which is all that the container runtime and etcd
+//! need: without generated code and without a framework.
 
 use h2::client::SendRequest;
 use http::{HeaderMap, Request, Uri};

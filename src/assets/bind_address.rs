@@ -1,17 +1,19 @@
-//! The address on which the bootstrap apiserver listens, set in its manifest by flags as Kubernetes reads them.
+//! The address on which the bootstrap apiserver listens, set in its manifest by flags as Kubernetes
+//! reads them.
 
 use serde_json::{Value, json};
 
 use super::command::{container_words, runs};
 use crate::yaml;
 
-/// What kubelet replaces by this machine's address, where the container has a variable of this name.
+/// What kubelet replaces by this machine's address, where the container has a variable of this
+/// name.
 pub const NODE_ADDRESS: &str = "$(HOST_IP)";
 const VARIABLE: &str = "HOST_IP";
 const FLAG: &str = "--bind-address";
 
-/// `manifest` with the apiserver bound to [`NODE_ADDRESS`], whichever way it named an address before, or none. None if `manifest` has no
-/// apiserver.
+/// `manifest` with the apiserver bound to [`NODE_ADDRESS`], whichever way it named an address
+/// before, or none. None if `manifest` has no apiserver.
 pub fn set(manifest: &[u8]) -> Option<Vec<u8>> {
     let mut pod = yaml::parse(&String::from_utf8_lossy(manifest), "").ok()?.into_iter().next()?;
     let containers = pod["spec"]["containers"].as_array_mut()?;
@@ -21,7 +23,8 @@ pub fn set(manifest: &[u8]) -> Option<Vec<u8>> {
     Some(yaml::write(&pod).into_bytes())
 }
 
-/// Removes every occurrence, since the last one counts, and adds one. The value of the last word of `command` may be the first of `args`.
+/// Removes every occurrence, since the last one counts, and adds one. The value of the last word of
+/// `command` may be the first of `args`.
 fn set_flag(container: &mut Value) {
     let (mut last, mut is_value) = ("command", false);
     for list in ["command", "args"] {

@@ -191,7 +191,8 @@ impl Loader<'_> {
         [MANIFESTS, "experimental/manifests"].map(str::to_owned).into_iter().chain(beside).collect()
     }
 
-    /// Whether there is such an entry. One that cannot be looked at is there, and reading it says why not.
+    /// Whether there is such an entry. One that cannot be looked at is there, and reading it says
+    /// why not.
     fn has(&self, name: &str) -> bool {
         self.dir.join(name).try_exists().unwrap_or(true)
     }

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! [`decide`] is the state machine: what was seen, and the time, in; what to do, out. [`parent`]
-//! reads pods and the objects that own them, and says which ask for a copy. [`copy`] turns a pod of the API into one that kubelet
-//! runs without it. [`store`] keeps copies on disk. All of it is synchronous and makes no
-//! connection: the agent looks, and the agent acts.
+//! reads pods and the objects that own them, and says which ask for a copy. [`copy`] turns a pod of
+//! the API into one that kubelet runs without it. [`store`] keeps copies on disk. All of it is
+//! synchronous and makes no connection: the agent looks, and the agent acts.
 //!
 //! A copy is kept of a *workload* of this machine, not of a pod: an edit replaces the pod, and the
 //! copy of the last good one must stay.

@@ -1,10 +1,10 @@
 //! Server-side apply of many objects at once.
 //!
-//! Every object is tried on its own until it is accepted, refused for good, or the deadline passes. An object
-//! that waits for another (a namespace, a definition) holds no place among the requests in flight, so order
-//! decides speed and never success. A definition counts as applied when its resources can be listed. Fields
-//! owned by another manager are left alone and reported unless `force_conflicts` is set. Nothing is ever
-//! deleted.
+//! Every object is tried on its own until it is accepted, refused for good, or the deadline passes.
+//! An object that waits for another (a namespace, a definition) holds no place among the requests
+//! in flight, so order decides speed and never success. A definition counts as applied when its
+//! resources can be listed. Fields owned by another manager are left alone and reported unless
+//! `force_conflicts` is set. Nothing is ever deleted.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -73,7 +73,8 @@ pub struct Observer<'a> {
     pub waiting: &'a (dyn Fn(&Item, &str) + Sync),
 }
 
-/// Applies the stages one after the other, the objects of each at once. Outcomes are in the order of the input.
+/// Applies the stages one after the other, the objects of each at once. Outcomes are in the order
+/// of the input.
 pub async fn apply_all(
     client: &Client,
     stages: &[Vec<Item>],
@@ -135,7 +136,8 @@ impl<'a> Applier<'a> {
         let mut next = items.iter().enumerate();
         let mut trying = FuturesUnordered::new();
         loop {
-            // A permit is held during a request only, so objects that wait for a retry do not delay a first try.
+            // A permit is held during a request only, so objects that wait for a retry do not delay
+            // a first try.
             let (index, outcome) = tokio::select! {
                 Ok(permit) = self.permits.acquire(), if next.len() > 0 && !stop.is_set() => {
                     let tried = next.next();
@@ -158,8 +160,8 @@ impl<'a> Applier<'a> {
     /// Applies one object.
     ///
     /// # Cancellation
-    /// Once `stop` is set, a request that is in flight still ends, since the API may carry it out, but no other
-    /// follows it.
+    /// Once `stop` is set, a request that is in flight still ends, since the API may carry it out,
+    /// but no other follows it.
     async fn item(
         &self,
         item: &Item,
@@ -239,9 +241,9 @@ impl<'a> Applier<'a> {
         })
     }
 
-    /// The revision of the store. The answer to an apply does not say whether it changed anything, but an object
-    /// whose version is not newer than this was not changed. It costs one request for all objects, and versions of
-    /// one cluster can be compared (Kubernetes KEP-5504).
+    /// The revision of the store. The answer to an apply does not say whether it changed anything,
+    /// but an object whose version is not newer than this was not changed. It costs one request for
+    /// all objects, and versions of one cluster can be compared (Kubernetes KEP-5504).
     async fn revision(&self) -> Result<Option<u64>, Failure> {
         let namespaces = Request::new(Namespace::url_path(&(), None));
         let request = namespaces.list(&ListParams::default().limit(1)).map_err(malformed)?;
@@ -272,7 +274,8 @@ impl CancelFlag {
     }
 
     async fn wait(&self) {
-        // The sender lives as long as `self`, so this ends with the flag set and never with an error.
+        // The sender lives as long as `self`, so this ends with the flag set and never with an
+        // error.
         if self.0.subscribe().wait_for(|is_set| *is_set).await.is_err() {
             std::future::pending().await
         }

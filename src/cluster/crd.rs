@@ -1,7 +1,8 @@
 //! Custom resource definitions: when their resources are served.
 //!
-//! A definition becomes Established shortly after it is stored, and the API serves its resources shortly after
-//! that. The first is watched. The second cannot be watched, so a list is tried every 50 ms.
+//! A definition becomes Established shortly after it is stored, and the API serves its resources
+//! shortly after that. The first is watched. The second cannot be watched, so a list is tried every
+//! 50 ms.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! An [`Access`] that changes while it is in use: its certificate is renewed, or the kubeconfig is replaced.
-//! What was built from it is built again at its next use.
+//! An [`Access`] that changes while it is in use: its certificate is renewed, or the kubeconfig is
+//! replaced. What was built from it is built again at its next use.
 
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -55,8 +55,8 @@ impl<T: Clone> Made<T> {
 
 /// A client that uses the credentials which are current when a request begins.
 ///
-/// Older connections are not reused, only left to end: the API checks the certificate of a connection at every
-/// request, and would refuse later ones.
+/// Older connections are not reused, only left to end: the API checks the certificate of a
+/// connection at every request, and would refuse later ones.
 pub fn client(access: Current) -> Result<Client, Error> {
     let made = Made::new(access, |access| connect(access, None))?;
     let namespace = made.get().default_namespace().to_owned();

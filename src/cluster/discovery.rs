@@ -1,8 +1,8 @@
 //! From `apiVersion` and `kind` to where the API keeps such objects.
 //!
-//! Each group version is listed on its own, once. An APIService whose server is down then affects only its own
-//! objects, where one request for everything would fail or hang. A kind that is not in the cache is listed again,
-//! since its definition may just have become Established.
+//! Each group version is listed on its own, once. An APIService whose server is down then affects
+//! only its own objects, where one request for everything would fail or hang. A kind that is not in
+//! the cache is listed again, since its definition may just have become Established.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +28,8 @@ pub struct Discovery {
     groups: Mutex<HashMap<String, Arc<Slot>>>,
 }
 
-/// What a group version serves. Locked while it is listed, so that many objects of one kind cause one request.
+/// What a group version serves. Locked while it is listed, so that many objects of one kind cause
+/// one request.
 type Slot = tokio::sync::Mutex<Option<Vec<APIResource>>>;
 
 impl Discovery {

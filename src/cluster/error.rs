@@ -7,7 +7,8 @@ use crate::error::chain;
 /// What went wrong between this program and the API.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The credentials make no connection: a key that does not belong to its certificate, a name that is none.
+    /// The credentials make no connection: a key that does not belong to its certificate, a name
+    /// that is none.
     #[error("cannot set up a connection to {server} with the given credentials")]
     Setup {
         /// URL of the API.

@@ -74,8 +74,8 @@ impl Identity {
 ///
 /// - without the fields that only the API sets, which an exported object still has;
 /// - with a namespace if and only if its kind is namespaced, since the API refuses a stray one;
-/// - with `""` for null in a Secret or ConfigMap. v0.14 wrote `data: {ca.key: null}`, which the API stores as an
-///   empty text, so that each further apply of the null would look like a change.
+/// - with `""` for null in a Secret or ConfigMap. v0.14 wrote `data: {ca.key: null}`, which the API
+///   stores as an empty text, so that each further apply of the null would look like a change.
 pub(super) fn normalised(value: &Value, target: &Target, namespace: Option<&str>) -> Value {
     let mut value = value.clone();
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {

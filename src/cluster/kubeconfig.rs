@@ -1,8 +1,9 @@
 //! Reads a kubeconfig: where the API is, and the client's credentials for it.
 //!
-//! v0.14 wrote kubeconfigs whose only context has no name and which name no current one; both are read. What cannot work
-//! in an empty root or would weaken the connection is refused with its cure: credential plugins, plain http, unverified TLS.
-//! Messages name the file and the field and never quote a value: a misplaced one may be a key.
+//! v0.14 wrote kubeconfigs whose only context has no name and which name no current one; both are
+//! read. What cannot work in an empty root or would weaken the connection is refused with its cure:
+//! credential plugins, plain http, unverified TLS. Messages name the file and the field and never
+//! quote a value: a misplaced one may be a key.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -103,7 +104,8 @@ pub fn read(file: &Path) -> Result<Access, Error> {
     parse(&bytes, file)
 }
 
-/// The access described by `bytes`, the content of `file`, beside which relative paths are looked up.
+/// The access described by `bytes`, the content of `file`, beside which relative paths are looked
+/// up.
 pub fn parse(bytes: &[u8], file: &Path) -> Result<Access, Error> {
     let root = document(bytes, file)?;
     let root = Field { file, path: String::new(), value: &root };

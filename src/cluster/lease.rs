@@ -1,9 +1,9 @@
 //! Leases: who leads, and releasing a lease on behalf of a process that has ended.
 //!
-//! The lease of a controller manager that was killed lasts for 15 s and more. Once the process has ended, its
-//! lease can be released for it, as client-go does on a clean exit, and the next one leads within a second.
-//! Only a lease of the expected holder is released, by a write that fails if the lease has changed since it was
-//! read.
+//! The lease of a controller manager that was killed lasts for 15 s and more. Once the process has
+//! ended, its lease can be released for it, as client-go does on a clean exit, and the next one
+//! leads within a second. Only a lease of the expected holder is released, by a write that fails if
+//! the lease has changed since it was read.
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;

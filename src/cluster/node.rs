@@ -1,8 +1,8 @@
 //! Nodes: which one is this machine, and what must be written on it.
 //!
-//! A kubelet may not label its node as a controller, so bootkube does. Labels and taints of others stay. To the
-//! API taints are one list, which an apply would own as a whole, so the list is read, added to and written back
-//! on condition that it has not changed.
+//! A kubelet may not label its node as a controller, so bootkube does. Labels and taints of others
+//! stay. To the API taints are one list, which an apply would own as a whole, so the list is read,
+//! added to and written back on condition that it has not changed.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

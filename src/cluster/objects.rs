@@ -1,5 +1,6 @@
-//! Objects of one kind. An answer is parsed as a bare object first and as its own type after that: the code that
-//! parses a pod is large, and would otherwise be generated once for each way in which one arrives.
+//! Objects of one kind. An answer is parsed as a bare object first and as its own type after that:
+//! the code that parses a pod is large, and would otherwise be generated once for each way in which
+//! one arrives.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -63,7 +64,8 @@ impl<K: Kind> Objects<K> {
     }
 }
 
-/// An object of any kind without its `managedFields`, which are half of every answer and most of its memory.
+/// An object of any kind without its `managedFields`, which are half of every answer and most of
+/// its memory.
 #[derive(Clone, Debug)]
 pub struct Bare {
     metadata: ObjectMeta,

@@ -1,8 +1,8 @@
 //! Pods: is this one ready, and if not, why not.
 //!
-//! The answer names what a user can act on: the label or taint that keeps it off every node, the image that cannot
-//! be pulled, the message of a container that exited. A mirror pod is kubelet's report of a static pod, and never
-//! evidence for a workload.
+//! The answer names what a user can act on: the label or taint that keeps it off every node, the
+//! image that cannot be pulled, the message of a container that exited. A mirror pod is kubelet's
+//! report of a static pod, and never evidence for a workload.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 

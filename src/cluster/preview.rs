@@ -1,6 +1,8 @@
-//! What applying would do: a server-side dry run of every object, compared with the object in the cluster.
+//! What applying would do: a server-side dry run of every object, compared with the object in the
+//! cluster.
 //!
-//! Contents of Secrets never leave this module. As in `kubectl diff`, only whether one changes is shown.
+//! Contents of Secrets never leave this module. As in `kubectl diff`, only whether one changes is
+//! shown.
 
 use futures::StreamExt as _;
 use http::StatusCode;
@@ -43,7 +45,8 @@ pub enum Foreseen {
     },
 }
 
-/// What applying `items` would do, in their order. Namespaces and kinds that other items create count as there.
+/// What applying `items` would do, in their order. Namespaces and kinds that other items create
+/// count as there.
 pub async fn foresee(client: &Client, items: &[&Item], force_conflicts: bool) -> Vec<Foreseen> {
     let params = PatchParams::apply(FIELD_MANAGER).dry_run();
     let foreseer = Foreseer {

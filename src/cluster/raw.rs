@@ -1,5 +1,5 @@
-//! Requests of whose answers more matters than the object: the client's own calls return neither the
-//! status code nor a header.
+//! Requests of whose answers more matters than the object: the client's own calls return neither
+//! the status code nor a header.
 
 use std::time::Duration;
 

@@ -15,8 +15,8 @@ const STEADY: Duration = Duration::seconds(20);
 /// What a program says when the disk is full.
 const FULL: &str = "no space left on device";
 
-/// What is wrong with `pod`. `serves` is whether the API is ready, so that an earlier exit no longer
-/// matters.
+/// What is wrong with `pod`. `serves` is whether the API is ready, so that an earlier exit no
+/// longer matters.
 pub fn blocker(pod: &StaticPod, serves: bool, now: OffsetDateTime) -> Option<Blocker> {
     let is_old = |since: OffsetDateTime| now - since > PROMPT;
     match pod.started {

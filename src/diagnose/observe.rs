@@ -218,7 +218,8 @@ async fn container_of(container: &Value, sandbox: Option<&Sandbox>, runtime: &Ru
     Container { name: name.to_owned(), image: image.to_owned(), has_image, life, before }
 }
 
-/// Adds the last log lines of containers that ended: from this machine's files, else through the API.
+/// Adds the last log lines of containers that ended: from this machine's files, else through the
+/// API.
 async fn last_words(
     subject: &Subject,
     cluster: &mut Cluster,

@@ -1,4 +1,5 @@
-//! Settings of the kernel: what they are now, and what the machine's files make of them at the next boot.
+//! Settings of the kernel: what they are now, and what the machine's files make of them at the next
+//! boot.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ const ALIASES: [(&str, &str); 2] = [
     ("net.ipv4.conf.*.forwarding", "net.ipv4.ip_forward"),
 ];
 
-/// The present value of a setting such as `net.ipv4.ip_forward`; `None` if the kernel does not have it.
+/// The present value of a setting such as `net.ipv4.ip_forward`; `None` if the kernel does not have
+/// it.
 pub fn setting(name: &str) -> io::Result<Option<String>> {
     match fs::read_to_string(Path::new("/proc/sys").join(name.replace('.', "/"))) {
         Ok(value) => Ok(Some(value.trim().to_owned())),
@@ -61,8 +63,8 @@ pub fn is_loadable(module: &str) -> bool {
     Path::new("/sys/module").join(module).join("initstate").exists()
 }
 
-/// The lines of every `*.conf` in `folders` that is not a comment, with its file on the machine, in the order in which
-/// systemd reads them.
+/// The lines of every `*.conf` in `folders` that is not a comment, with its file on the machine, in
+/// the order in which systemd reads them.
 fn lines(root: &Path, folders: &[&str]) -> Vec<(PathBuf, String)> {
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
     for folder in folders {

@@ -1,7 +1,8 @@
 //! The last lines of a log: what a program said before it exited.
 //!
-//! Runtimes write each line as `time stream F text`, or in parts with `P`. Programs of Kubernetes put level, time and
-//! place before the message, etcd writes JSON, and containerd writes `time=… level=… msg=…`. Only the message is kept.
+//! Runtimes write each line as `time stream F text`, or in parts with `P`. Programs of Kubernetes
+//! put level, time and place before the message, etcd writes JSON, and containerd writes `time=…
+//! level=… msg=…`. Only the message is kept.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};

@@ -151,7 +151,8 @@ pub enum Role {
     StayingPod,
     /// What that reads.
     EtcdKeys,
-    /// A static pod of the control plane that `unpivot` placed. `start` removes it in its hand-over, `reset` never.
+    /// A static pod of the control plane that `unpivot` placed. `start` removes it in its
+    /// hand-over, `reset` never.
     ControlPlanePod,
     /// What those read.
     ControlPlaneKeys,

@@ -1,8 +1,8 @@
 //! While a phase lasts, looks for what keeps it waiting, and reports that when it changes.
 //!
 //! Each look is a task of its own, because a slow machine may take long to look at, and must not
-//! slow the phase down. What a look finds is reported only when the next look finds it too, and only
-//! if it has lasted as long as its cause asks for. So what passes by itself is not reported.
+//! slow the phase down. What a look finds is reported only when the next look finds it too, and
+//! only if it has lasted as long as its cause asks for. So what passes by itself is not reported.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Certificates that can be seen: the administrator's own, those in Secrets of kube-system, the one that each agent
-//! reports to use, and etcd's on this machine.
+//! Certificates that can be seen: the administrator's own, those in Secrets of kube-system, the one
+//! that each agent reports to use, and etcd's on this machine.
 
 use std::fs;
 use std::path::Path;
@@ -97,7 +97,8 @@ pub(super) fn certificates(
     found
 }
 
-/// What the agents say of theirs. The one in their Secret is where each begins; what counts is whether each has another one after it.
+/// What the agents say of theirs. The one in their Secret is where each begins; what counts is
+/// whether each has another one after it.
 fn of_agents(found: &mut Vec<Certificate>, agents: &[&Pod]) {
     let told: Vec<_> = agents.iter().filter_map(|pod| Some((pod, standing::told(pod)?))).collect();
     let are_renewed = !told.is_empty() && told.iter().all(|(pod, _)| standing::is_renewed(pod));

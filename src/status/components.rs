@@ -28,8 +28,8 @@ const AGENT: &str = "pod-checkpointer";
 const AGENT_COMMAND: [&str; 2] = ["bootkube", "agent"];
 /// Prefix of the names of temporary static pods.
 const BOOTSTRAP: &str = "bootstrap-";
-/// A lease that has not been renewed for this long has no living holder, even if two clocks differ a little.
-/// Holders renew every 2 s.
+/// A lease that has not been renewed for this long has no living holder, even if two clocks differ
+/// a little. Holders renew every 2 s.
 const STALE: Duration = Duration::minutes(1);
 
 /// One pod of the control plane.
@@ -47,7 +47,8 @@ pub struct Component {
     pub image: String,
     /// Whether it is Ready; if not, why.
     pub ready: Result<(), String>,
-    /// Whether it leads; `None` for those that have no leader, and where two on one node cannot be told apart.
+    /// Whether it leads; `None` for those that have no leader, and where two on one node cannot be
+    /// told apart.
     pub leads: Option<bool>,
 }
 

@@ -1,5 +1,5 @@
-//! Output for a person. On a terminal, finished phases stay and the running one counts its seconds. In a pipe, every
-//! change is a line.
+//! Output for a person. On a terminal, finished phases stay and the running one counts its seconds.
+//! In a pipe, every change is a line.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! The events. Names and fields here are those of the events file (`docs/events.md`): renaming or removing one changes
-//! its version, adding one does not.
+//! The events. Names and fields here are those of the events file (`docs/events.md`): renaming or
+//! removing one changes its version, adding one does not.
 
 use std::time::Duration;
 
@@ -156,7 +156,8 @@ pub struct PodLife {
     pub ready: Option<OffsetDateTime>,
 }
 
-/// What a probe saw from the moment on when the API first said that it is ready: before, nothing was promised.
+/// What a probe saw from the moment on when the API first said that it is ready: before, nothing
+/// was promised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Probed {
     /// Answered with success.
@@ -178,7 +179,8 @@ pub enum Basis {
     /// From the arrival of the watch event with the change. The time that the API took to send it
     /// is not included, because timestamps of objects are whole seconds.
     Arrival,
-    /// From the last look that found it otherwise: the change came after that, so the time is an upper bound.
+    /// From the last look that found it otherwise: the change came after that, so the time is an
+    /// upper bound.
     LastLook,
 }
 

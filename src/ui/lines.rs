@@ -1,4 +1,5 @@
-//! Events for programs: one JSON object a line, each written as soon as it is reported. `docs/events.md` describes them.
+//! Events for programs: one JSON object a line, each written as soon as it is reported.
+//! `docs/events.md` describes them.
 //!
 //! If the reader goes away the work continues: that is logged once, and nothing more is written.
 

@@ -1,5 +1,5 @@
-//! Output of `start`: typed events become a live line on a terminal, plain lines in a pipe, JSON lines in a file,
-//! and the report. Data flows one way: no caller reads anything back.
+//! Output of `start`: typed events become a live line on a terminal, plain lines in a pipe, JSON
+//! lines in a file, and the report. Data flows one way: no caller reads anything back.
 //!
 //! ```text
 //! start ─ Event ─► Hub: stamps it ─ Told ─► Console, EventLines, report::Recorder

@@ -94,8 +94,8 @@ fn of(workload: &Workload, folder: &Path) -> Result<StaticPod, Error> {
     Ok(StaticPod { component: *component, path, content, is_placed: false, files })
 }
 
-/// The number of a class that every cluster has. At the shutdown of its machine kubelet ends pods by
-/// it, and for a static pod no API derives it from the class.
+/// The number of a class that every cluster has. At the shutdown of its machine kubelet ends pods
+/// by it, and for a static pod no API derives it from the class.
 fn priority(class: &str) -> Option<i32> {
     match class {
         "system-node-critical" => Some(2_000_001_000),
