@@ -141,9 +141,9 @@ fn swap_that_is_on_and_swap_that_comes_back_fail_unless_kubelet_takes_it() {
         said.contains("comes back at the next boot") && said.contains("line 2 of /etc/fstab (/dev/vda2)"),
         "{said}"
     );
-    assert!(said.contains("run sed -i") && said.contains("failSwapOn: false"), "{said}");
+    assert!(said.contains("run sed -Ei") && said.contains("failSwapOn: false"), "{said}");
     let said = machine.failure("on", "swap");
-    assert!(said.contains("swap is on (/dev/vda2)") && said.contains("run swapoff -a; sed -i"), "{said}");
+    assert!(said.contains("swap is on (/dev/vda2)") && said.contains("run swapoff -a; sed -Ei"), "{said}");
     assert_eq!(machine.found("taken", "swap")["result"], "pass");
 }
 

@@ -5,7 +5,7 @@ use std::{fs, io};
 
 const FSTAB: &str = "/etc/fstab";
 /// Turns off every line of fstab with the type `swap`. Run twice, it changes nothing more.
-const COMMENT_OUT: &str = r"sed -i '/\sswap\s/s/^[^#]/#&/' /etc/fstab";
+const COMMENT_OUT: &str = r"sed -Ei '/\sswap(\s|$)/s/^[^#]/#&/' /etc/fstab";
 /// Services that make swap themselves.
 const SERVICES: [&str; 4] =
     ["dphys-swapfile.service", "zram-config.service", "zram-swap.service", "zramswap.service"];
@@ -159,7 +159,8 @@ mod tests {
         /swap.img\tswap\tswap\tnofail,pri=5\n\
         /dev/sdb1 none swap noauto 0 0\n\
         /dev/sdc1 /mnt/swap ext4 defaults 0 2\n\
-        #/dev/sdd1 none swap sw 0 0\n";
+        #/dev/sdd1 none swap sw 0 0\n\
+        /dev/sde1 none swap\n";
 
     /// A machine with these files.
     fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -188,7 +189,11 @@ mod tests {
     #[test]
     fn lines_of_fstab_that_turn_swap_on_are_found_and_their_cure_turns_them_off() {
         let root = machine(&[("etc/fstab", LINES)]);
-        let expected = ["line 3 of /etc/fstab (UUID=22-bb)", "line 4 of /etc/fstab (/swap.img)"];
+        let expected = [
+            "line 3 of /etc/fstab (UUID=22-bb)",
+            "line 4 of /etc/fstab (/swap.img)",
+            "line 8 of /etc/fstab (/dev/sde1)",
+        ];
         assert_eq!(found(root.path()), expected);
         let fstab = root.path().join("etc/fstab");
         let cure = COMMENT_OUT.replace(FSTAB, &fstab.display().to_string());
@@ -197,7 +202,7 @@ mod tests {
             assert_eq!(found(root.path()), [] as [&str; 0]);
         }
         let after = fs::read_to_string(fstab).unwrap();
-        assert_eq!(after.lines().filter(|line| line.starts_with('#')).count(), 5, "{after}");
+        assert_eq!(after.lines().filter(|line| line.starts_with('#')).count(), 6, "{after}");
         assert!(after.contains("\nUUID=11-aa / ext4") && after.contains("\n/dev/sdc1 /mnt/swap ext4"));
         assert!(!after.contains("##"), "{after}");
     }
@@ -207,7 +212,8 @@ mod tests {
         let root = machine(&[("etc/fstab", LINES), ("etc/systemd/system/x", "")]);
         let units = root.path().join("etc/systemd/system");
         symlink("/dev/null", units.join(r"dev-disk-by\x2duuid-22\x2dbb.swap")).unwrap();
-        assert_eq!(found(root.path()), ["line 4 of /etc/fstab (/swap.img)"]);
+        let left = ["line 4 of /etc/fstab (/swap.img)", "line 8 of /etc/fstab (/dev/sde1)"];
+        assert_eq!(found(root.path()), left);
         symlink("/dev/null", units.join("swap.target")).unwrap();
         assert_eq!(found(root.path()), [] as [&str; 0]);
         assert_eq!(unit("/dev/sda2"), "dev-sda2.swap");

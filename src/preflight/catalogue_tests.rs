@@ -51,7 +51,8 @@ fn stands(facts: &mut Facts, name: &str, standing: Standing) {
         "kubelet" => gone(facts),
         _ => facts.runtime = Runtime::Silent { socket: "/run/c.sock".into(), why: "refused".into() },
     }
-    facts.services = vec![service(name, standing)];
+    let starts_at_boot = standing != Standing::Stopped;
+    facts.services = vec![Service { starts_at_boot, ..service(name, standing) }];
 }
 
 /// What warns on a machine of a cluster with flannel, and what fails there.

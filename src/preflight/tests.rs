@@ -140,7 +140,7 @@ fn a_runtime_that_systemd_knows_to_be_stopped_is_no_longer_unknown() {
     };
     let said = failure(stopped);
     assert!(said.starts_with("container-runtime: the container runtime does not answer at /run/containerd/"));
-    assert!(said.contains("containerd.service is stopped; start it (systemctl start containerd)"), "{said}");
+    assert!(said.contains("containerd.service is stopped; start it (systemctl start containerd):"), "{said}");
     let unprivileged = |facts: &mut Facts| {
         facts.runtime = Runtime::Unseen("permission denied".into());
         facts.services = vec![service("containerd", Standing::Runs)];

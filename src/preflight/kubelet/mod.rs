@@ -74,13 +74,14 @@ fn silent(kubelet: Option<&Kubelet>, service: Option<&Service>, why: &str) -> Ou
             format!("its process is {}, and {why}", kubelet.process.pid),
             "look into its log (journalctl -u kubelet) if it stays so for half a minute",
         ),
-        (None, standing) => Outcome::fail("kubelet is not running", why, start(KUBELET, standing)),
+        (None, _) => Outcome::fail("kubelet is not running", why, start(KUBELET, service)),
     }
 }
 
-/// What starts a service that does not run.
-fn start(name: &str, standing: Option<&Standing>) -> String {
-    match standing {
+/// What starts a service that does not run, now and at each boot.
+fn start(name: &str, service: Option<&Service>) -> String {
+    let (purpose, is_forgotten) = (purpose(name), service.is_some_and(|service| !service.starts_at_boot));
+    match service.map(|service| &service.standing) {
         Some(Standing::Missing) => {
             format!("install {name} with its unit, and start it (systemctl enable --now {name})")
         }
@@ -89,12 +90,17 @@ fn start(name: &str, standing: Option<&Standing>) -> String {
         Some(Standing::Failed(_) | Standing::Restarted(_)) => {
             format!("correct what its log names (journalctl -u {name}), then run systemctl restart {name}")
         }
-        _ if name == KUBELET => {
-            "start it (systemctl start kubelet): kubelet starts the pods of the control plane".to_owned()
+        _ if is_forgotten => {
+            format!("start it, now and at each boot (systemctl enable --now {name}): {purpose}")
         }
-        _ => {
-            format!("start it (systemctl start {name}); kubelet's containerRuntimeEndpoint names its socket")
-        }
+        _ => format!("start it (systemctl start {name}): {purpose}"),
+    }
+}
+
+fn purpose(name: &str) -> &'static str {
+    match name {
+        KUBELET => "kubelet starts the pods of the control plane",
+        _ => "kubelet's containerRuntimeEndpoint names its socket",
     }
 }
 
@@ -186,7 +192,7 @@ fn silent_runtime(socket: &Path, why: &str, facts: &Facts) -> Outcome {
     Outcome::fail(
         format!("the container runtime does not answer at {}", socket.display()),
         because(why, service),
-        start(name, service.map(|service| &service.standing)),
+        start(name, service),
     )
 }
 
