@@ -11,9 +11,10 @@ BOOTKUBE := target/$(HOST)/debug/bootkube
 LAB      := target/$(HOST)/debug/lab
 # Where the lab keeps what Go has compiled.
 GO_FOLDER := $(or $(LAB_CACHE),target/lab/cache)/go
-# What the lab stands on: Debian's containerd, runc and CNI plugins, and the tools that kubelet and kube-proxy call.
-LAB_PACKAGES := bash busybox-static ca-certificates conntrack containerd containernetworking-plugins coreutils curl \
-	findutils haproxy iproute2 iptables mount nftables openssl procps runc util-linux
+# What the lab stands on: debootstrap makes its machines and systemd-nspawn boots them. Images get the tools that
+# kube-proxy calls from the host.
+LAB_PACKAGES := bash busybox-static ca-certificates conntrack coreutils curl debootstrap findutils haproxy iproute2 \
+	iptables mount nftables openssh-client openssl procps systemd systemd-container util-linux
 # What tests look at pages with.
 BROWSER_PACKAGES := chromium fonts-dejavu-core
 # Installs the packages given, if any is missing.

@@ -17,7 +17,7 @@ const OWN: &str = "kube-system-pod-checkpointer.json";
 const MEASURE: &str = "
     until curl --silent --insecure --max-time 1 https://127.0.0.1:6443/readyz | grep -qx ok; do sleep 0.05; done
     now=$(cut -d ' ' -f 1 /proc/uptime)
-    began=$(sed 's/.*) //' /proc/$(pgrep -o -f '^kubelet ')/stat | cut -d ' ' -f 20)
+    began=$(sed 's/.*) //' /proc/$(pidof kubelet)/stat | cut -d ' ' -f 20)
     awk \"BEGIN { print $now - $began / $(getconf CLK_TCK) }\"";
 
 #[test]
@@ -82,7 +82,8 @@ fn on_disk(world: &World, script: &str) {
 /// frozen, and their leases and conditions are old.
 pub fn grow_old(world: &World) {
     world.shell(
-        "for one in kubelet kube-controller-manager kube-scheduler; do pkill -STOP -f \"^$one \"; done",
+        "systemctl kill --signal=STOP kubelet
+         for one in kube-controller-manager kube-scheduler; do pkill -STOP -f \"^$one \"; done",
     );
     let then = Timestamp::now() - SignedDuration::from_mins(10);
     let renewed =

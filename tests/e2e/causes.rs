@@ -190,7 +190,7 @@ fn clean(world: &World) {
     world.shell("for n in $(seq 400); do ss -Hltn 'sport = :6443' | grep -q . || break; sleep 0.1; done");
 }
 
-/// Runs the command that the message names. Process 1 starts kubelet again.
+/// Runs the command that the message names.
 fn restart_kubelet(world: &World) {
     world.shell(RESTART_KUBELET);
     world.shell(HEALTHY);

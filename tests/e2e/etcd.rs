@@ -43,7 +43,7 @@ fn start_bears_the_loss_of_one_of_three_members() {
     world.cluster.join(&world.n1()).unwrap();
     let mut running = Running::start(&world, &[]);
     assert!(running.reach(&Moment::Within("apply objects".into(), Duration::ZERO)), "start ended early");
-    members[2].run(&["bash", "-c", "rm /etc/lab/services/etcd && pkill -KILL -x etcd"]).unwrap();
+    members[2].run(&["bash", "-c", "systemctl kill --signal=KILL etcd; systemctl stop etcd"]).unwrap();
     let output = running.finish();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(world.kubectl(&["get", "--raw", "/readyz"]), "ok");

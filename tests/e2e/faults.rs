@@ -38,9 +38,9 @@ const WAIT_API: Option<&str> = Some("wait for the API");
 const WAIT_SELF_HOSTED: Option<&str> = Some("wait for the self-hosted control plane");
 const MOMENT: Duration = Duration::ZERO;
 const SECONDS_20: Duration = Duration::from_secs(20);
-/// Process 1 of a machine restarts a service unless its script is missing.
-const KUBELET_GOES: &str = "mv /etc/lab/services/kubelet /root/kubelet.service; pkill -KILL -x kubelet";
-const KUBELET_COMES: &str = "mv /root/kubelet.service /etc/lab/services/kubelet";
+/// systemd restarts a service that ends, unless it is stopped.
+const KUBELET_GOES: &str = "systemctl kill --signal=KILL kubelet; systemctl stop kubelet";
+const KUBELET_COMES: &str = "systemctl start kubelet";
 
 /// All faults.
 pub const FAULTS: &[Fault] = &[
@@ -175,12 +175,12 @@ pub const FAULTS: &[Fault] = &[
 
 /// A running kubelet would watch the folder below the mount, so it is stopped meanwhile.
 const SMALL_DISK: &str = "
-    mv /etc/lab/services/kubelet /root/kubelet.service; pkill -KILL -x kubelet
+    systemctl stop kubelet
     cp -a /etc/kubernetes /root/kubernetes
     mount -t tmpfs -o size=64m,mode=0755 tmpfs /etc/kubernetes
     cp -a /root/kubernetes/. /etc/kubernetes/
     mount -o remount,size=$(du -sk /etc/kubernetes | cut -f1)k /etc/kubernetes
-    mv /root/kubelet.service /etc/lab/services/kubelet
+    systemctl start kubelet
 ";
 /// The message of a write to a full disk.
 const FULL: &str = "No space left on device";

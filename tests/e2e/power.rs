@@ -285,27 +285,27 @@ fn back(world: &World, names: &[&str], begun: Instant, since: Timestamp) -> f64 
 fn leaders_left(world: &World) -> f64 {
     let names = ["kube-controller-manager", "kube-scheduler"];
     let (begun, since) = (Instant::now(), Timestamp::now());
-    world.shell("pkill -STOP -f '^kubelet '");
+    world.shell("systemctl kill --signal=STOP kubelet");
     world.shell("pkill -KILL -f '^kube-controller-manager '; pkill -KILL -f '^kube-scheduler '");
     let selector = format!("k8s-app in ({})", names.join(","));
     world.kubectl(&["-n", "kube-system", "delete", "pods", "--force", "--grace-period=0", "-l", &selector]);
     let left: Vec<_> =
         world.pods("kube-system").into_iter().filter(|pod| pod.name.starts_with(names[1])).collect();
     assert!(left.is_empty(), "{left:?}");
-    world.shell("pkill -CONT -f '^kubelet '");
+    world.shell("systemctl kill --signal=CONT kubelet");
     back(world, &names, begun, since)
 }
 
 fn deleted_without_kubelet(world: &World) -> f64 {
-    world.shell("pkill -STOP -f '^kubelet '");
+    world.shell("systemctl kill --signal=STOP kubelet");
     let since = Timestamp::now();
     let delete = "-n kube-system delete pods --force --grace-period=0 -l k8s-app=kube-apiserver";
     world.kubectl(&delete.split(' ').collect::<Vec<_>>());
     world.shell("pkill -KILL -f '^kube-apiserver '");
     std::thread::sleep(Duration::from_secs(5));
     let begun = Instant::now();
-    // Process 1 starts kubelet again, which has forgotten its pods.
-    world.shell("pkill -KILL -f '^kubelet '");
+    // A kubelet that starts again has forgotten its pods.
+    world.shell("systemctl kill --signal=KILL kubelet; systemctl start kubelet");
     back(world, &["kube-apiserver"], begun, since)
 }
 

@@ -190,12 +190,8 @@ spec:
   containers: [{name: kube-apiserver, image: 'none:1', imagePullPolicy: Never, command: [kube-apiserver]}]
 ";
 
-/// Process 1 starts it again.
-pub const RESTART_KUBELET: &str = "
-    until old=$(pidof kubelet); do sleep 0.1; done
-    kill $old
-    until new=$(pidof kubelet) && [ \"$new\" != \"$old\" ]; do sleep 0.1; done
-";
+/// As the README has it.
+pub const RESTART_KUBELET: &str = "systemctl restart kubelet";
 
 /// Runs preflight while kubelet has another value of a field.
 fn reconfigured(world: &World, field: &str, value: &Value, look: impl FnOnce()) {

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode, ExitStatus};
 use clap::{Parser, Subcommand};
 use lab::cluster::START;
 use lab::image::{Image, Layout};
-use lab::{Cache, Cluster, Error, Lab, Parts, Result};
+use lab::{Cache, Cluster, Error, Lab, Machine, Parts, Result};
 
 /// Machines with real kubelet, containerd, etcd and Kubernetes, on this host, without
 /// virtualisation.
@@ -47,11 +47,18 @@ enum Act {
     Kubelet { machine: String },
     /// Cut a machine's power and switch it on again
     Reboot { machine: String },
-    /// Follow the logs of a machine's services
+    /// Follow a machine's journal; one that is off can still be read
     Logs {
         machine: String,
-        /// Only this service: containerd, kubelet or etcd
-        service: Option<String>,
+        /// Only this unit: containerd, kubelet, etcd or another one
+        unit: Option<String>,
+    },
+    /// Log in on a machine, or run a command there, over the network
+    Ssh {
+        machine: String,
+        /// The command and its arguments, after --
+        #[arg(last = true)]
+        command: Vec<String>,
     },
     /// Write the state of every machine, and all logs, into a folder
     Dump { to: PathBuf },
@@ -98,7 +105,10 @@ impl Cli {
             }
             Act::Kubelet { machine } => open()?.machine(&machine)?.start_kubelet(lab::Families::default())?,
             Act::Reboot { machine } => open()?.machine(&machine)?.reboot()?,
-            Act::Logs { machine, service } => return logs(&open()?, &machine, service.as_deref()),
+            Act::Logs { machine, unit } => return logs(&open()?.machine(&machine)?, unit.as_deref()),
+            Act::Ssh { machine, command } => {
+                return become_status(open()?.machine(&machine)?.ssh()?.args(command));
+            }
             Act::Dump { to } => open()?.dump(&to)?,
             Act::Down => open()?.down()?,
             Act::Build => drop(Parts::build(&Cache::open()?)?),
@@ -146,11 +156,10 @@ fn demo(dir: &Path, bootkube: &Path) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn logs(lab: &Lab, machine: &str, service: Option<&str>) -> Result<ExitCode> {
-    let machine = lab.machine(machine)?;
-    let services = service.map_or_else(|| vec!["containerd", "etcd", "kubelet"], |service| vec![service]);
-    let files = services.into_iter().map(|service| machine.log(service)).filter(|file| file.exists());
-    become_status(Command::new("tail").args(["--lines=+1", "--follow=name"]).args(files))
+fn logs(machine: &Machine, unit: Option<&str>) -> Result<ExitCode> {
+    let mut command = machine.journalctl();
+    command.args(["--follow", "--lines=all"]).args(unit.map(|unit| format!("--unit={unit}")));
+    become_status(&mut command)
 }
 
 fn split(words: &[String]) -> (&str, &[String]) {

@@ -14,8 +14,8 @@ use crate::quirks;
 
 /// Where assets are on a machine.
 pub const ASSETS: &str = "/opt/bootkube/assets";
-/// For `bootkube start`. Process 1 starts a kubelet again that has ended.
-pub const MAY_RESTART_KUBELET: [&str; 2] = ["--restart-kubelet", "pkill -f ^kubelet"];
+/// For `bootkube start`, as the README has it.
+pub const MAY_RESTART_KUBELET: [&str; 2] = ["--restart-kubelet", "systemctl restart kubelet"];
 /// `bootkube start`, which may restart kubelet, without the program's name.
 pub const START: [&str; 5] = ["start", "--asset-dir", ASSETS, MAY_RESTART_KUBELET[0], MAY_RESTART_KUBELET[1]];
 /// The image of the binary under test, on every machine.

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use crate::command::output;
 use crate::error::Result;
 use crate::files;
 use crate::lab::Lab;
@@ -34,6 +35,7 @@ const QUESTIONS: &[(&str, &[&str])] = &[
     ("addresses.txt", &["ip", "address"]),
     ("routes.txt", &["ip", "route"]),
     ("nft.txt", &["nft", "list", "ruleset"]),
+    ("units.txt", &["systemctl", "--no-pager", "list-units", "--all"]),
     ("manifests.txt", &["ls", "-laR", "/etc/kubernetes", "/etc/cni/net.d"]),
 ];
 /// Folders of the disk that are copied whole.
@@ -47,7 +49,11 @@ pub(crate) fn dump(lab: &Lab, to: &Path) -> Result<()> {
         QUESTIONS.iter().try_for_each(|(file, words)| answer(&machine, words, &folder.join(file)))?;
         LOGS.iter()
             .try_for_each(|log| copy_files(&machine.home().join("root").join(log), &folder.join(log)))?;
-        copy_files(&machine.home().join("boot.log"), &folder.join("boot.log"))?;
+        for log in ["boot.log", "console.log"] {
+            copy_files(&machine.home().join(log), &folder.join(log))?;
+        }
+        let journal = output(machine.journalctl().args(["--no-pager", "--output=short-precise"]))?;
+        files::write(&folder.join("journal.txt"), &[journal.stdout, journal.stderr].concat(), 0o600)?;
     }
     Ok(())
 }

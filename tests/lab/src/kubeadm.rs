@@ -39,14 +39,13 @@ impl Kubeadm {
     /// Starts kubelet with these files.
     pub fn start_kubelet(&self) -> Result<()> {
         let flags = [
-            "kubelet".to_owned(),
-            "--config=/var/lib/kubelet/config.yaml".into(),
+            "--config=/var/lib/kubelet/config.yaml".to_owned(),
             "--kubeconfig=/etc/kubernetes/kubelet.conf".into(),
             format!("--hostname-override={}", self.machine.name()),
             format!("--node-ip={}", self.machine.ip()),
             "--v=2".into(),
         ];
-        self.machine.start_service("kubelet", &flags)
+        self.machine.start_kubelet_with(&flags)
     }
 }
 

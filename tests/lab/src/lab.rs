@@ -42,7 +42,7 @@ impl Lab {
         let lab = Self { plan: Plan::of(&folder), folder, machines };
         lab.switch_on(parts)?;
         for machine in lab.machines() {
-            machine.create(machines, parts.store.as_deref())?;
+            machine.create(machines, parts)?;
             machine.power_on()?;
         }
         Ok(lab)
@@ -52,8 +52,9 @@ impl Lab {
     fn switch_on(&self, parts: &Parts) -> Result<()> {
         let group = Group::below_ours(&format!("lab-{}", self.plan.id()))?;
         group.end()?;
-        let usr = parts.usr.clone();
-        let state = State { group, usr, machines: self.machines, switch: None, running: Default::default() };
+        let (base, usr) = (parts.base.clone(), parts.usr.clone());
+        let machines = self.machines;
+        let state = State { group, base, usr, machines, switch: None, running: Default::default() };
         state.save(&self.folder)?;
         state.group.make()?;
         let home = self.folder.join("switch");

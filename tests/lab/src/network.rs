@@ -13,7 +13,7 @@ use crate::process::{Process, Role, boot};
 
 /// Starts the switch.
 pub(crate) fn switch_on(folder: &Path, group: &Group, plan: &Plan) -> Result<Process> {
-    let switch = boot(Role::Switch, folder, group, &[])?;
+    let switch = boot(Role::Switch, folder, group, &[], |_| Ok(()))?;
     let (gateway, gateway6) = (plan.gateway(), plan.gateway6());
     let lines = format!(
         "link set lo up\nlink add br0 type bridge\naddr add {gateway}/24 dev br0\n\
@@ -23,7 +23,7 @@ pub(crate) fn switch_on(folder: &Path, group: &Group, plan: &Plan) -> Result<Pro
     Ok(switch)
 }
 
-/// Connects a machine and teaches it the way to the pods of the lab's other machines.
+/// Connects a machine, or what becomes one, and teaches it the way to the pods of the lab's other machines.
 pub(crate) fn connect(
     switch: &Process,
     machine: &Process,

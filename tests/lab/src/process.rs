@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Group;
+use crate::command::wait_for;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -53,6 +54,29 @@ impl Process {
     }
 }
 
+impl Process {
+    /// The first process of the machine that systemd-nspawn, which this one has become, boots.
+    fn init(&self) -> Result<Self> {
+        let mut found = None;
+        let boots = || {
+            found = self.children().into_iter().find(|child| is_systemd(*child)).and_then(Self::of);
+            Ok(found.is_some() || !self.alive())
+        };
+        wait_for("the start of systemd as process 1", 20, boots, String::new)?;
+        found.ok_or_else(|| Error::Off { name: "systemd-nspawn".into() })
+    }
+
+    fn children(&self) -> Vec<u32> {
+        let listed = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid)).unwrap_or_default();
+        listed.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
+}
+
+/// systemd-nspawn's child is in the machine's namespaces, and has its root, once it is systemd.
+fn is_systemd(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "systemd")
+}
+
 /// The 22nd field; the second is a name that may hold spaces and parentheses.
 fn start_time(stat: &str) -> Option<u64> {
     let (_, after_name) = stat.rsplit_once(')')?;
@@ -66,8 +90,15 @@ pub(crate) enum Role {
     Switch,
 }
 
-/// Starts boot.sh, detached from this process, and waits until its namespaces exist.
-pub(crate) fn boot(role: Role, home: &Path, group: &Group, variables: &[(&str, &str)]) -> Result<Process> {
+/// Starts boot.sh, detached from this process, and lets it boot once `connect` has done its part in
+/// its network. Returns the process that a machine, or the switch, is known by.
+pub(crate) fn boot(
+    role: Role,
+    home: &Path,
+    group: &Group,
+    variables: &[(&str, &str)],
+    connect: impl FnOnce(&Process) -> Result<()>,
+) -> Result<Process> {
     group.make()?;
     let script = home.join("boot.sh");
     files::write(&script, BOOT.as_bytes(), 0o755)?;
@@ -78,20 +109,17 @@ pub(crate) fn boot(role: Role, home: &Path, group: &Group, variables: &[(&str, &
     let mut command = Command::new("setsid");
     command.args(["--fork", "bash"]).arg(&script).arg(verb);
     command.env("LAB_CGROUPS", group.words()).envs(variables.iter().copied());
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
     let mut child = command.spawn().map_err(|source| Error::Start { command: "setsid".into(), source })?;
     let said = child.stdout.take().map(BufReader::new).map(|out| out.lines().take(2).collect::<Vec<_>>());
-    child.wait().map_err(|source| Error::Start { command: "setsid".into(), source })?;
     let said: Vec<String> = said.into_iter().flatten().flatten().collect();
     let failed = || Error::Parse { path: log.clone(), reason: files::read_text(&log).unwrap_or_default() };
     let [pid, ready] = said.as_slice() else { return Err(failed()) };
-    let pid: u32 = pid.parse().map_err(|_| failed())?;
-    let process = if role == Role::Machine { only_child(pid) } else { Some(pid) }.and_then(Process::of);
-    process.filter(|_| ready == "ready").ok_or_else(failed)
-}
-
-fn only_child(pid: u32) -> Option<u32> {
-    fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?.trim().parse().ok()
+    let process = pid.parse().ok().and_then(Process::of).filter(|_| ready == "ready").ok_or_else(failed)?;
+    connect(&process)?;
+    drop(child.stdin.take()); // boot.sh goes on
+    child.wait().map_err(|source| Error::Start { command: "setsid".into(), source })?;
+    if role == Role::Machine { process.init() } else { Ok(process) }
 }
 
 #[cfg(test)]

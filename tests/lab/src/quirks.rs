@@ -21,7 +21,7 @@ pub fn kube_proxy_args() -> [(&'static str, &'static str); 3] {
 /// What kubelet's configuration needs beyond that of a user's machine.
 pub(crate) fn kubelet_config() -> Value {
     let mut config = json!({
-        "cgroupDriver": "cgroupfs",
+        "cgroupDriver": "systemd",
         "failSwapOn": false,
         // The host's disk may be nearly full, and images that are deleted cannot be pulled again.
         "imageGCHighThresholdPercent": 100,
@@ -29,8 +29,6 @@ pub(crate) fn kubelet_config() -> Value {
     });
     if has_separate_hierarchies() {
         config["failCgroupV1"] = json!(false);
-        config["cgroupsPerQOS"] = json!(false);
-        config["enforceNodeAllocatable"] = json!(["none"]);
     }
     config
 }

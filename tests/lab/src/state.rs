@@ -18,7 +18,9 @@ const LOCKS: [&str; 2] = ["state.lock", "lab.lock"];
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) group: Group,
-    /// What machines have above the host's /usr.
+    /// Debian, as `base.sh` made it.
+    pub(crate) base: PathBuf,
+    /// What machines have above Debian's /usr.
     pub(crate) usr: PathBuf,
     /// How many machines there are, on or off.
     pub(crate) machines: u8,

@@ -1,6 +1,5 @@
-//! The disk of a machine: a folder that becomes its root. /usr is the host's, seen through an
-//! overlay that takes the machine's changes; of the host's /etc a machine has copies of the few
-//! files that programs expect.
+//! The disk of a machine: a folder that becomes its root, a copy of Debian's. Debian's /usr is seen
+//! through an overlay that takes the machine's changes.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,54 +13,22 @@ use crate::error::{Error, Result};
 use crate::families::Families;
 use crate::files;
 use crate::plan::Plan;
+use crate::store::Parts;
 
 const FOLDERS: &[&str] = &[
-    "dev",
-    "proc",
-    "sys",
-    "run",
-    "tmp",
-    "usr",
-    "home",
-    "mnt",
-    "root",
-    "srv",
     "etc/kubernetes/manifests",
     "etc/cni/net.d",
-    "etc/containerd",
-    "etc/lab/services",
     "opt/bootkube",
     "opt/cni/bin",
-    "var/lib/cni",
-    "var/lib/containerd",
     "var/lib/etcd",
     "var/lib/kubelet",
-    "var/log/containers",
     "var/log/kubernetes",
     "var/log/lab",
-    "var/log/pods",
-    "var/tmp",
 ];
-/// Copied from the host where it has them.
-const FROM_HOST: &[&str] = &[
-    "alternatives",
-    "ca-certificates",
-    "ethertypes",
-    "group",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "nsswitch.conf",
-    "passwd",
-    "protocols",
-    "rpc",
-    "services",
-    "ssl",
-];
-/// Links into /usr where the host has them so, else folders of the host.
-const TOP_LEVEL: &[&str] = &["bin", "lib", "lib32", "lib64", "sbin"];
+/// What a node of Kubernetes needs, as the README has it.
+const SYSCTL: &str = "net.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n";
 
-pub(super) fn create(machine: &Machine, plan: &Plan, machines: u8, store: Option<&Path>) -> Result<()> {
+pub(super) fn create(machine: &Machine, plan: &Plan, machines: u8, parts: &Parts) -> Result<()> {
     let home = machine.home();
     if home.as_os_str().as_encoded_bytes().iter().any(|byte| matches!(byte, b':' | b',')) {
         return Err(Error::UnmountablePath { path: home });
@@ -69,28 +36,14 @@ pub(super) fn create(machine: &Machine, plan: &Plan, machines: u8, store: Option
     let root = home.join("root");
     files::make_dir(&home.join("usr"))?;
     files::make_dir(&home.join("work"))?;
+    run(Command::new("cp").arg("--archive").arg(parts.base.join("root")).arg(&root))?;
     FOLDERS.iter().try_for_each(|folder| files::make_dir(&root.join(folder)))?;
-    copy_top_level(&root)?;
-    copy_etc(&root.join("etc"))?;
     write_identity(machine, plan, machines, &root.join("etc"))?;
-    link_cni_plugins(&root.join("opt/cni/bin"))?;
+    files::write(&root.join("etc/sysctl.d/k8s.conf"), SYSCTL.as_bytes(), 0o644)?;
+    link_cni_plugins(&parts.base.join("usr/lib/cni"), &root.join("opt/cni/bin"))?;
     write_cni(machine, Families::default())?;
+    let store = parts.store.as_deref();
     store.map_or(Ok(()), |store| copy_store(store, &root.join("var/lib/containerd")))
-}
-
-fn copy_top_level(root: &Path) -> Result<()> {
-    for name in TOP_LEVEL {
-        let on_host = Path::new("/").join(name);
-        if let Ok(target) = std::fs::read_link(&on_host) {
-            files::link(&target.to_string_lossy(), &root.join(name))?;
-        }
-    }
-    Ok(())
-}
-
-fn copy_etc(etc: &Path) -> Result<()> {
-    let present = FROM_HOST.iter().map(|name| Path::new("/etc").join(name)).filter(|path| path.exists());
-    run(Command::new("cp").args(["--archive", "--target-directory"]).arg(etc).args(present)).map(drop)
 }
 
 fn write_identity(machine: &Machine, plan: &Plan, machines: u8, etc: &Path) -> Result<()> {
@@ -108,12 +61,10 @@ fn write_identity(machine: &Machine, plan: &Plan, machines: u8, etc: &Path) -> R
 }
 
 /// Where container runtimes look for them, and where an installer may add its own.
-fn link_cni_plugins(bin: &Path) -> Result<()> {
-    let debian = Path::new("/usr/lib/cni");
+fn link_cni_plugins(debian: &Path, bin: &Path) -> Result<()> {
     for entry in std::fs::read_dir(debian).map_err(Error::file("list", debian))? {
-        let path = entry.map_err(Error::file("list", debian))?.path();
-        let name = path.file_name().unwrap_or_default();
-        files::link(&path.to_string_lossy(), &bin.join(name))?;
+        let name = entry.map_err(Error::file("list", debian))?.file_name();
+        files::link(&format!("/usr/lib/cni/{}", name.to_string_lossy()), &bin.join(&name))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! A machine: namespaces around a root of its own, with containerd, kubelet and etcd as a real one
-//! has them. Its disk is a folder and survives a power cut. This module does not decide what runs
-//! on a machine beyond containerd.
+//! A machine: Debian 12, booted by systemd-nspawn with systemd as process 1. sshd, containerd and
+//! journald run as Debian has them, kubelet and etcd as units. Its disk is a folder and survives a
+//! power cut. This module does not decide what runs on a machine beyond containerd.
 
 mod disk;
 mod services;
@@ -19,6 +19,7 @@ use crate::plan::Plan;
 use crate::probe::{Options, Prober};
 use crate::process::{Process, Role, boot};
 use crate::state::State;
+use crate::store::Parts;
 use crate::{cache, files, network};
 
 /// Reads an archive of images from its standard input.
@@ -58,9 +59,21 @@ impl Machine {
         self.lab.join(self.name())
     }
 
-    /// Log of a service, on the host. There as long as the lab is, whether or not the machine runs.
-    pub fn log(&self, service: &str) -> PathBuf {
-        self.home().join("root/var/log/lab").join(format!("{service}.log"))
+    /// journalctl on this machine's journal. It runs on the host, whether or not the machine does.
+    pub fn journalctl(&self) -> Command {
+        let mut command = Command::new("journalctl");
+        command.arg("--directory").arg(self.home().join("root/var/log/journal"));
+        command
+    }
+
+    /// ssh to this machine as root, from outside of all machines.
+    pub fn ssh(&self) -> Result<Command> {
+        let state = State::load(&self.lab)?;
+        let file = |name: &str| state.base.join("ssh").join(name).display().to_string();
+        let mut command = state.switch()?.network_command("ssh");
+        command.args(["-i", &file("key"), "-o", &format!("UserKnownHostsFile={}", file("known_hosts"))]);
+        command.arg(format!("root@{}", self.ip()));
+        Ok(command)
     }
 
     /// Whether its process 1 lives.
@@ -151,25 +164,27 @@ impl Machine {
         run_fed(&mut self.words(IMPORT)?, |input| Layout::archive(layout, input))
     }
 
-    /// Makes its disk. `store` is a containerd root to start from, `usr` what the machine has above
-    /// the host's /usr.
-    pub(crate) fn create(&self, machines: u8, store: Option<&Path>) -> Result<()> {
-        disk::create(self, &self.plan, machines, store)?;
+    /// Makes its disk. `parts` has a containerd root to start from.
+    pub(crate) fn create(&self, machines: u8, parts: &Parts) -> Result<()> {
+        disk::create(self, &self.plan, machines, parts)?;
         services::write_containerd(self)
     }
 
-    /// Switches it on; the services that were started before start again.
+    /// Switches it on; the services that are enabled start with it.
     pub fn power_on(&self) -> Result<()> {
         let state = State::load(&self.lab)?;
         let switch = state.switch()?;
         let home = self.home();
-        let (home_text, usr, name) =
-            (home.display().to_string(), state.usr.display().to_string(), self.name());
-        let variables = [("LAB_HOME", &*home_text), ("LAB_USR", &usr), ("LAB_MACHINE", &name)];
-        let process = boot(Role::Machine, &home, &state.group.below(&self.name()), &variables)?;
+        let [home_text, base, usr] = [&home, &state.base, &state.usr].map(|path| path.display().to_string());
+        let name = self.name();
+        let variables =
+            [("LAB_HOME", &*home_text), ("LAB_BASE", &base), ("LAB_USR", &usr), ("LAB_MACHINE", &name)];
+        let group = state.group.below(&name);
+        let connect = |process: &Process| {
+            network::connect(&switch, process, &self.plan, self.number, state.machines)
+        };
+        let process = boot(Role::Machine, &home, &group, &variables, connect)?;
         State::set_running(&self.lab, self.number, Some(process))?;
-        network::connect(&switch, &process, &self.plan, self.number, state.machines)?;
-        services::start_all(self)?;
         self.wait_for_containerd()
     }
 
@@ -193,20 +208,17 @@ impl Machine {
         if self.path(disk::CNI_CONFIG).exists() {
             disk::write_cni(self, families)?;
         }
-        services::write_kubelet(self, families)?;
-        services::start(self, "kubelet")
+        services::start_kubelet(self, families)
     }
 
-    /// Writes and starts a service: a program and its flags.
-    pub(crate) fn start_service(&self, name: &str, words: &[String]) -> Result<()> {
-        services::write_service(self, name, words)?;
-        services::start(self, name)
+    /// Starts kubelet with these flags instead of those of its package.
+    pub(crate) fn start_kubelet_with(&self, flags: &[String]) -> Result<()> {
+        services::start_kubelet_with(self, flags)
     }
 
     /// Starts etcd as a service of the machine, a member of a cluster of `members`.
     pub fn start_etcd(&self, tls: &EtcdTls, members: &[Machine]) -> Result<()> {
-        services::write_etcd(self, tls, members)?;
-        services::start(self, "etcd")
+        services::start_etcd(self, tls, members)
     }
 
     pub(crate) fn process(&self) -> Result<Process> {
@@ -216,7 +228,7 @@ impl Machine {
 
     fn wait_for_containerd(&self) -> Result<()> {
         let answers = || Ok(self.exec(&["ctr", "version"])?.status.success());
-        let evidence = || format!("see {}", self.log("containerd").display());
+        let evidence = || format!("see {}", self.home().join("console.log").display());
         wait_for("containerd's first answer", 30, answers, evidence)
     }
 }

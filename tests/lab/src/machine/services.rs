@@ -1,19 +1,17 @@
-//! The services of a machine: one executable file each, run by process 1 and again whenever it
-//! ends.
-
-use std::io::Write;
+//! The services of a machine beside those of Debian: kubelet, whose unit is its package's with a
+//! drop-in beside it, and etcd.
 
 use serde_json::{Value, json};
 
 use super::Machine;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::families::Families;
 use crate::kubeconfig::Kubeconfig;
 use crate::programs::PAUSE;
 use crate::quirks;
 
 const CONTAINERD: &str = include_str!("containerd.toml");
-const FOLDER: &str = "/etc/lab/services";
+const UNITS: &str = "/etc/systemd/system";
 
 /// Paths on the machine of what etcd serves and asks with.
 #[derive(Clone, Debug)]
@@ -30,30 +28,32 @@ pub(super) fn write_containerd(machine: &Machine) -> Result<()> {
     let config = CONTAINERD
         .replace("@PAUSE@", &format!("registry.k8s.io/pause:{PAUSE}"))
         .replace("@RESTRICT_OOM@", &quirks::must_restrict_oom_score().to_string());
-    machine.write("/etc/containerd/config.toml", config.as_bytes(), 0o644)?;
-    write_service(
-        machine,
-        "containerd",
-        &["containerd".into(), "--config=/etc/containerd/config.toml".into()],
-    )
+    machine.write("/etc/containerd/config.toml", config.as_bytes(), 0o644)
 }
 
-pub(super) fn write_kubelet(machine: &Machine, families: Families) -> Result<()> {
+pub(super) fn start_kubelet(machine: &Machine, families: Families) -> Result<()> {
     let path = machine.path("/etc/kubernetes/kubeconfig");
     let kubeconfig = Kubeconfig::read(&path)?;
     machine.write("/etc/kubernetes/ca.crt", &kubeconfig.authority, 0o644)?;
     machine.write("/var/lib/kubelet/config.yaml", kubelet_config(families).to_string().as_bytes(), 0o600)?;
     let addresses: Vec<_> = families.addresses(machine).iter().map(ToString::to_string).collect();
     let flags = [
-        "kubelet".to_owned(),
-        "--config=/var/lib/kubelet/config.yaml".into(),
+        "--config=/var/lib/kubelet/config.yaml".to_owned(),
         "--bootstrap-kubeconfig=/etc/kubernetes/kubeconfig".into(),
         "--kubeconfig=/var/lib/kubelet/kubeconfig".into(),
         format!("--hostname-override={}", machine.name()),
         format!("--node-ip={}", addresses.join(",")),
         "--v=2".into(),
     ];
-    write_service(machine, "kubelet", &flags)
+    start_kubelet_with(machine, &flags)
+}
+
+/// kubelet's unit is that of its package, which a user changes by a drop-in.
+pub(super) fn start_kubelet_with(machine: &Machine, flags: &[String]) -> Result<()> {
+    let command = format!("/usr/bin/kubelet {}", flags.join(" "));
+    let text = format!("[Unit]\nAfter=containerd.service\n\n[Service]\nExecStart=\nExecStart={command}\n");
+    machine.write(&format!("{UNITS}/kubelet.service.d/90-lab.conf"), text.as_bytes(), 0o644)?;
+    start(machine, "kubelet")
 }
 
 /// What a user's kubelet has, and what this host needs.
@@ -81,12 +81,11 @@ fn kubelet_config(families: Families) -> Value {
     config
 }
 
-pub(super) fn write_etcd(machine: &Machine, tls: &EtcdTls, members: &[Machine]) -> Result<()> {
+pub(super) fn start_etcd(machine: &Machine, tls: &EtcdTls, members: &[Machine]) -> Result<()> {
     let EtcdTls { ca, server_certificate, server_key, peer_certificate, peer_key } = tls;
     let (name, ip) = (machine.name(), machine.ip());
     let cluster = members.iter().map(|member| format!("{}=https://{}:2380", member.name(), member.ip()));
     let flags = [
-        "etcd".to_owned(),
         format!("--name={name}"),
         "--data-dir=/var/lib/etcd".into(),
         format!("--listen-client-urls=https://{ip}:2379,https://127.0.0.1:2379"),
@@ -105,28 +104,28 @@ pub(super) fn write_etcd(machine: &Machine, tls: &EtcdTls, members: &[Machine]) 
         // A power cut of the lab only ends processes. Everything that they wrote stays on the disk.
         "--unsafe-no-fsync".into(),
     ];
-    write_service(machine, "etcd", &flags)
+    let command = format!("/usr/local/bin/etcd {}", flags.join(" "));
+    let text = ETCD.replace("@COMMAND@", &command);
+    machine.write(&format!("{UNITS}/etcd.service"), text.as_bytes(), 0o644)?;
+    start(machine, "etcd")
 }
 
-pub(super) fn write_service(machine: &Machine, name: &str, words: &[String]) -> Result<()> {
-    let script = format!("#!/bin/sh\nexec {}\n", words.join(" "));
-    machine.write(&format!("{FOLDER}/{name}"), script.as_bytes(), 0o755)
-}
+const ETCD: &str = "\
+[Unit]
+Description=etcd
+StartLimitIntervalSec=0
 
-/// Starts every service that the machine has.
-pub(super) fn start_all(machine: &Machine) -> Result<()> {
-    let folder = machine.path(FOLDER);
-    for entry in std::fs::read_dir(&folder).map_err(Error::file("list", &folder))? {
-        let name = entry.map_err(Error::file("list", &folder))?.file_name();
-        start(machine, &name.to_string_lossy())?;
-    }
-    Ok(())
-}
+[Service]
+ExecStart=@COMMAND@
+Restart=always
 
-/// Tells process 1 to run a service; one that runs goes on running.
-pub(super) fn start(machine: &Machine, name: &str) -> Result<()> {
-    machine.process()?; // fails if process 1 does not run, which reads the pipe
-    let pipe = machine.path("/run/lab/start");
-    let opened = std::fs::OpenOptions::new().write(true).open(&pipe);
-    opened.and_then(|mut pipe| writeln!(pipe, "{name}")).map_err(Error::file("write to", &pipe))
+[Install]
+WantedBy=multi-user.target
+";
+
+/// Starts a service now and at each boot. One that runs is started again, with what was written.
+fn start(machine: &Machine, name: &str) -> Result<()> {
+    machine.run(&["systemctl", "daemon-reload"])?;
+    machine.run(&["systemctl", "--quiet", "enable", name])?;
+    machine.run(&["systemctl", "restart", name]).map(drop)
 }
