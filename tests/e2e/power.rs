@@ -212,12 +212,12 @@ impl Outage {
 
 /// Each workload of the control plane has a pod that is Ready and whose containers started after
 /// `since`. What the API reports of earlier ones is no evidence.
-fn is_well(world: &World, since: Timestamp) -> Result<(), String> {
+pub fn is_well(world: &World, since: Timestamp) -> Result<(), String> {
     let pods = world.try_kubectl(&["get", "pods", "-n", "kube-system", "-o", "json"])?;
     ready_since(&serde_json::from_str(&pods).map_err(|error| error.to_string())?, since, None)
 }
 
-fn no_copy(world: &World) -> Result<(), String> {
+pub fn no_copy(world: &World) -> Result<(), String> {
     let found = world.shell("ls /etc/kubernetes/manifests");
     (found == WELL).then_some(()).ok_or(found)
 }

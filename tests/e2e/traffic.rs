@@ -15,8 +15,19 @@ use crate::world::World;
 /// Name, user and connections of a client.
 type Client = (&'static str, &'static str, Connections);
 
-/// Requests a second of each client, towards all addresses together.
-const RATE: u32 = 40;
+/// How much clients ask for.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// Requests a second of each client, towards all addresses together.
+    rate: u32,
+    /// Seconds until a request without an answer has failed.
+    patience: u64,
+}
+
+impl Pace {
+    const BRISK: Self = Self { rate: 40, patience: 5 };
+}
+
 /// The scheduler may get namespaces, by a ClusterRole.
 const CLIENTS: [Client; 4] = [
     ("admin", "admin", Connections::Fresh),
@@ -47,16 +58,24 @@ impl Traffic {
     /// Starts the administrator's client alone, whose requests an overloaded apiserver does not
     /// queue.
     pub fn of_admin(world: &World, name: &str) -> Self {
-        Self::of(&CLIENTS[..1], &[world.n1().ip().into()], world, name)
+        Self::of(&CLIENTS[..1], &[world.n1().ip().into()], Pace::BRISK, world, name)
+    }
+
+    /// Starts two clients that ask a slow machine twice a second, and wait a minute for an answer as
+    /// kubectl does.
+    pub fn gentle(world: &World, name: &str) -> Self {
+        let paced = Pace { rate: 2, patience: 60 };
+        Self::of(&CLIENTS[..2], &[world.n1().ip().into()], paced, world, name)
     }
 
     /// Starts all clients for each of the first controller's addresses.
     pub fn towards(addresses: &[IpAddr], world: &World, name: &str) -> Self {
-        Self::of(&CLIENTS, addresses, world, name)
+        Self::of(&CLIENTS, addresses, Pace::BRISK, world, name)
     }
 
-    fn of(clients: &[Client], addresses: &[IpAddr], world: &World, name: &str) -> Self {
-        let rate = RATE / u32::try_from(addresses.len()).unwrap();
+    fn of(clients: &[Client], addresses: &[IpAddr], pace: Pace, world: &World, name: &str) -> Self {
+        let rate = (pace.rate / u32::try_from(addresses.len()).unwrap()).max(1);
+        let patience = pace.patience;
         let start = |(address, (client, user, connections)): (&IpAddr, &Client)| {
             let client = match addresses {
                 [_] => (*client).to_owned(),
@@ -66,7 +85,8 @@ impl Traffic {
             let file = world.lab.folder().join(format!("{name}.kubeconfig"));
             std::fs::write(&file, kubeconfig(world, user, *address)).unwrap();
             let connections = *connections;
-            let options = Options { path: NAMESPACE.into(), rate, connections, ..Options::new(file) };
+            let options =
+                Options { path: NAMESPACE.into(), rate, patience, connections, ..Options::new(file) };
             (client, world.lab.probe_outside(&name, &options).unwrap())
         };
         let each = addresses.iter().flat_map(|address| clients.iter().map(move |client| (address, client)));

@@ -73,6 +73,25 @@ impl Group {
         })
     }
 
+    /// Lets everything in it and below it have so many percent of a processor together.
+    pub(crate) fn limit_processor(&self, percent: u32) -> Result<()> {
+        const PERIOD: u32 = 100_000;
+        let quota = PERIOD / 100 * percent;
+        let both = [("cpu.cfs_quota_us", quota.to_string()), ("cpu.max", format!("{quota} {PERIOD}"))];
+        let files = self
+            .0
+            .iter()
+            .flat_map(|member| both.iter().map(|(name, text)| (member.folder().join(name), text)));
+        let mut there = files.filter(|(path, _)| path.exists()).peekable();
+        if there.peek().is_none() {
+            return Err(Error::Parse {
+                path: ROOT.into(),
+                reason: "no control group limits processors".into(),
+            });
+        }
+        there.try_for_each(|(path, text)| fs::write(&path, text).map_err(Error::file("write", &path)))
+    }
+
     /// Kills everything in it and below it, waits until it is gone, and removes the group.
     pub(crate) fn end(&self) -> Result<()> {
         let kill_all = || {

@@ -9,7 +9,6 @@ use std::process::{Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Group;
-use crate::command::wait_for;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -55,20 +54,12 @@ impl Process {
 }
 
 impl Process {
-    /// The first process of the machine that systemd-nspawn, which this one has become, boots.
-    fn init(&self) -> Result<Self> {
-        let mut found = None;
-        let boots = || {
-            found = self.children().into_iter().find(|child| is_systemd(*child)).and_then(Self::of);
-            Ok(found.is_some() || !self.alive())
-        };
-        wait_for("the start of systemd as process 1", 20, boots, String::new)?;
-        found.ok_or_else(|| Error::Off { name: "systemd-nspawn".into() })
-    }
-
-    fn children(&self) -> Vec<u32> {
+    /// Process 1 of the machine that systemd-nspawn, which this process is, keeps; none while it
+    /// boots. It changes when the machine reboots by itself.
+    pub(crate) fn init(&self) -> Option<Self> {
         let listed = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid)).unwrap_or_default();
-        listed.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+        let mut children = listed.split_whitespace().filter_map(|pid| pid.parse().ok());
+        children.find(|child| is_systemd(*child)).and_then(Self::of).filter(Self::alive)
     }
 }
 
@@ -90,8 +81,8 @@ pub(crate) enum Role {
     Switch,
 }
 
-/// Starts boot.sh, detached from this process, and lets it boot once `connect` has done its part in
-/// its network. Returns the process that a machine, or the switch, is known by.
+/// Starts boot.sh, detached from this process, and lets it go on once `connect` has done its part in
+/// its network. Returns the process that boot.sh is, and that systemd-nspawn becomes.
 pub(crate) fn boot(
     role: Role,
     home: &Path,
@@ -119,7 +110,7 @@ pub(crate) fn boot(
     connect(&process)?;
     drop(child.stdin.take()); // boot.sh goes on
     child.wait().map_err(|source| Error::Start { command: "setsid".into(), source })?;
-    if role == Role::Machine { process.init() } else { Ok(process) }
+    Ok(process)
 }
 
 #[cfg(test)]

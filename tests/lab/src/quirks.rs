@@ -22,7 +22,6 @@ pub fn kube_proxy_args() -> [(&'static str, &'static str); 3] {
 pub(crate) fn kubelet_config() -> Value {
     let mut config = json!({
         "cgroupDriver": "systemd",
-        "failSwapOn": false,
         // The host's disk may be nearly full, and images that are deleted cannot be pulled again.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"nodefs.available": "0%", "imagefs.available": "0%", "memory.available": "100Mi"},

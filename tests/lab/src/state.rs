@@ -56,7 +56,7 @@ impl State {
         state.save(lab)
     }
 
-    /// Remembers a machine's process 1, or that it has none.
+    /// Remembers the systemd-nspawn of a machine, or that it has none.
     pub(crate) fn set_running(lab: &Path, machine: u8, process: Option<Process>) -> Result<()> {
         Self::update(lab, |state| {
             state.running.remove(&machine);

@@ -57,7 +57,8 @@ impl Parts {
 
     /// Debian alone, made when it is not in the cache.
     pub fn debian(cache: &Cache) -> Result<PathBuf> {
-        let digest = [BASE, PACKAGES].iter().fold(Fingerprint::default(), |all, text| all.part(text.as_bytes()));
+        let digest =
+            [BASE, PACKAGES].iter().fold(Fingerprint::default(), |all, text| all.part(text.as_bytes()));
         cache.entry("base", &digest.finish(), make_base)
     }
 }

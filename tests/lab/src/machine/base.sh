@@ -13,6 +13,25 @@ units=(apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.
 systemctl --quiet --root=. mask "${units[@]}" console-getty.service
 # Settings of the kernel that are not a machine's own here, but the host's.
 rm -f usr/lib/sysctl.d/50-pid-max.conf usr/lib/sysctl.d/99-protect-links.conf
+# Swap would be the host's, and a machine that switches it off would do so for the host.
+mkdir etc/lab
+printf 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n' >etc/lab/swaps
+cat >etc/systemd/system/proc-swaps.mount <<'UNIT'
+[Unit]
+Description=No swap
+DefaultDependencies=no
+Before=local-fs.target
+
+[Mount]
+What=/etc/lab/swaps
+Where=/proc/swaps
+Type=none
+Options=bind
+
+[Install]
+WantedBy=local-fs.target
+UNIT
+systemctl --quiet --root=. enable proc-swaps.mount
 # journald keeps the journal on the disk if this folder is there.
 mkdir -p var/log/journal
 

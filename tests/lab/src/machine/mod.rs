@@ -180,12 +180,11 @@ impl Machine {
         let variables =
             [("LAB_HOME", &*home_text), ("LAB_BASE", &base), ("LAB_USR", &usr), ("LAB_MACHINE", &name)];
         let group = state.group.below(&name);
-        let connect = |process: &Process| {
-            network::connect(&switch, process, &self.plan, self.number, state.machines)
-        };
-        let process = boot(Role::Machine, &home, &group, &variables, connect)?;
-        State::set_running(&self.lab, self.number, Some(process))?;
-        self.wait_for_containerd()
+        let connect =
+            |process: &Process| network::connect(&switch, process, &self.plan, self.number, state.machines);
+        let nspawn = boot(Role::Machine, &home, &group, &variables, connect)?;
+        State::set_running(&self.lab, self.number, Some(nspawn))?;
+        self.wait_for_boot()
     }
 
     /// Kills every process on it at once. The disk stays as it is.
@@ -223,12 +222,21 @@ impl Machine {
 
     pub(crate) fn process(&self) -> Result<Process> {
         let running = State::load(&self.lab)?.running.get(&self.number).copied();
-        running.filter(Process::alive).ok_or_else(|| Error::Off { name: self.name() })
+        running
+            .filter(Process::alive)
+            .and_then(|nspawn| nspawn.init())
+            .ok_or_else(|| Error::Off { name: self.name() })
     }
 
-    fn wait_for_containerd(&self) -> Result<()> {
-        let answers = || Ok(self.exec(&["ctr", "version"])?.status.success());
+    /// Waits until it is on and containerd answers, also after a reboot that it has begun itself.
+    pub fn wait_for_boot(&self) -> Result<()> {
+        let answers = || Ok(self.exec(&["ctr", "version"]).is_ok_and(|output| output.status.success()));
         let evidence = || format!("see {}", self.home().join("console.log").display());
         wait_for("containerd's first answer", 30, answers, evidence)
+    }
+
+    /// Lets the machine have so many percent of a processor, until it is switched off.
+    pub fn limit_processor(&self, percent: u32) -> Result<()> {
+        State::load(&self.lab)?.group.below(&self.name()).limit_processor(percent)
     }
 }

@@ -23,11 +23,10 @@ pub(super) struct Target {
     name: ServerName<'static>,
     path: String,
     tls: Arc<ClientConfig>,
+    patience: Duration,
 }
 
 impl Target {
-    const PATIENCE: Duration = Duration::from_secs(5);
-
     pub(super) fn of(options: &Options) -> Result<Self> {
         let kubeconfig = Kubeconfig::read(&options.kubeconfig)?;
         let server = options.server.as_deref().unwrap_or(&kubeconfig.server);
@@ -36,7 +35,8 @@ impl Target {
         let name = ServerName::try_from(host.clone()).map_err(|error| Error::Probe(error.to_string()))?;
         let tls = tls(&kubeconfig).map_err(|error| Error::Probe(error.to_string()))?;
         let port = url.port_or_known_default().unwrap_or(443);
-        Ok(Self { host, port, name, path: options.path.clone(), tls: Arc::new(tls) })
+        let patience = Duration::from_secs(options.patience);
+        Ok(Self { host, port, name, path: options.path.clone(), tls: Arc::new(tls), patience })
     }
 
     pub(super) fn ask(&self) -> Sample {
@@ -52,9 +52,9 @@ impl Target {
     fn request(&self) -> std::io::Result<u16> {
         let address = (self.host.as_str(), self.port).to_socket_addrs()?.next();
         let mut socket =
-            TcpStream::connect_timeout(&address.ok_or(std::io::ErrorKind::NotFound)?, Self::PATIENCE)?;
-        socket.set_read_timeout(Some(Self::PATIENCE))?;
-        socket.set_write_timeout(Some(Self::PATIENCE))?;
+            TcpStream::connect_timeout(&address.ok_or(std::io::ErrorKind::NotFound)?, self.patience)?;
+        socket.set_read_timeout(Some(self.patience))?;
+        socket.set_write_timeout(Some(self.patience))?;
         socket.set_nodelay(true)?;
         let session = ClientConnection::new(Arc::clone(&self.tls), self.name.clone());
         let mut session = session.map_err(std::io::Error::other)?;

@@ -32,7 +32,7 @@ pub(super) fn ask(options: &Options, end: &End, sender: Sender<Sample>) -> Resul
 }
 
 fn start(options: &Options) -> Result<Child> {
-    let Options { kubeconfig, rate, path, server, connections, seconds: _ } = options;
+    let Options { kubeconfig, rate, path, server, connections, seconds: _, patience: _ } = options;
     if server.is_some() {
         return Err(Error::Probe("kept connections go to the kubeconfig's server alone".into()));
     }

@@ -45,6 +45,9 @@ pub struct Options {
     /// Ask here instead of the kubeconfig's server
     #[arg(long)]
     pub server: Option<String>,
+    /// Seconds until a request without an answer has failed
+    #[arg(long, default_value_t = 5)]
+    pub patience: u64,
     /// Over which connections
     #[arg(long, value_enum, default_value_t = Connections::Fresh)]
     pub connections: Connections,
@@ -70,6 +73,7 @@ impl Options {
             path: "/readyz".into(),
             seconds: None,
             server: None,
+            patience: 5,
             connections: Connections::Fresh,
         }
     }

@@ -25,11 +25,12 @@ impl Prober {
         options: &Options,
         output: PathBuf,
     ) -> Result<Self> {
-        let Options { kubeconfig, rate, path, seconds, server, connections } = options;
+        let Options { kubeconfig, rate, path, seconds, server, connections, patience } = options;
         let program = binary()?;
         let mut command = enter(&program.to_string_lossy())?;
         command.arg("probe").arg("--kubeconfig").arg(kubeconfig);
         command.args(["--rate", &rate.to_string(), "--path", path]);
+        command.args(["--patience", &patience.to_string()]);
         command.args(seconds.iter().flat_map(|seconds| ["--seconds".to_owned(), seconds.to_string()]));
         command.args(server.iter().flat_map(|server| ["--server", server.as_str()]));
         let connections = connections.to_possible_value();

@@ -1,0 +1,119 @@
+//! What people do to the machines of a living cluster: they resize pods, drain workers, restart
+//! services, rotate the journal and reboot. Nothing of the control plane is lost by it.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::jiff::Timestamp;
+use lab::Machine;
+use serde_json::json;
+
+use crate::checks::{Checks, eventually};
+use crate::power::{is_well, no_copy};
+use crate::traffic::{Answered, Traffic};
+use crate::world::{World, record};
+
+/// Two pods of a user, anywhere.
+const WEB: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+        - name: web
+          image: docker.io/library/busybox:1.36
+          command: [sleep, '1000000']
+          resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {cpu: 100m, memory: 64Mi}}
+";
+
+#[test]
+fn a_living_cluster_bears_what_people_do_to_its_machines() {
+    let world = World::up("e2e-living", 2, |_| json!({})).started();
+    let worker = world.lab.machine("n2").unwrap();
+    let mut checks = Checks::default();
+    checks.need("a worker joins, and a user's pods run", || {
+        world.cluster.join(&worker).unwrap();
+        eventually(60, || ready(&world, &worker));
+        world.apply(WEB);
+        world.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]);
+    });
+    checks.that("a pod is resized in place", || resized(&world));
+    checks.that("a worker is cordoned, drained and uncordoned", || drained(&world, &worker));
+    checks.that("containerd and kubelet are restarted, and no request fails", || {
+        let traffic = Traffic::of_admin(&world, "restarts");
+        for service in ["containerd", "kubelet", "containerd"] {
+            world.shell(&format!("systemctl restart {service}"));
+            eventually(60, || ready(&world, &world.n1()));
+            std::thread::sleep(Duration::from_secs(5)); // what a restart breaks shows within seconds
+        }
+        traffic.finish().iter().for_each(Answered::assert_unnoticed);
+        eventually(60, || is_well(&world, Timestamp::UNIX_EPOCH));
+    });
+    checks.that("the journal is rotated and emptied, and goes on", || {
+        world.shell("journalctl --quiet --rotate && journalctl --quiet --vacuum-time=1s");
+        world.shell("systemctl restart kubelet");
+        eventually(60, || {
+            let lines = world.shell("journalctl --quiet --no-pager --unit=kubelet | wc -l");
+            (lines.trim() != "0").then_some(()).ok_or("kubelet's journal is empty".into())
+        });
+        eventually(60, || ready(&world, &world.n1()));
+    });
+    checks.that("a machine that shuts down in an orderly way comes back with its control plane", || {
+        let (cut, begun) = (Timestamp::now(), Instant::now());
+        let boot = boot_id(&world.n1());
+        world.n1().exec(&["systemctl", "reboot"]).unwrap();
+        eventually(120, || {
+            let now = world.n1().run(&["cat", BOOT_ID]).map_err(|error| error.to_string())?;
+            (now != boot).then_some(()).ok_or("it is still shutting down".into())
+        });
+        let down = begun.elapsed().as_secs_f64();
+        world.n1().wait_for_boot().unwrap();
+        eventually(90, || world.answers());
+        let api = begun.elapsed().as_secs_f64();
+        eventually(120, || is_well(&world, cut));
+        eventually(90, || no_copy(&world));
+        record("orderly-reboot", &json!({"down_seconds": down, "api_seconds": api}));
+    });
+    checks.finish();
+}
+
+/// Its own for each boot of a machine.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+fn boot_id(machine: &Machine) -> String {
+    machine.run(&["cat", BOOT_ID]).unwrap()
+}
+
+fn ready(world: &World, machine: &Machine) -> Result<(), String> {
+    let node = world.get(&["node", &machine.name()]);
+    crate::kube::condition(&node, "Ready").then_some(()).ok_or(format!("{} is not Ready", machine.name()))
+}
+
+/// kubelet changes the limits of the running container, which is not restarted.
+fn resized(world: &World) {
+    let name = world.pods("default").into_iter().find(|pod| pod.owner == "Deployment/web").unwrap().name;
+    let limits = json!({"cpu": "200m", "memory": "64Mi"});
+    let patch = json!({"spec": {"containers": [{"name": "web", "resources": {"limits": limits}}]}});
+    world.kubectl(&["patch", "pod", &name, "--subresource=resize", "--patch", &patch.to_string()]);
+    eventually(60, || {
+        let status = &world.get(&["pod", &name])["status"]["containerStatuses"][0];
+        let is_done = status["resources"]["limits"]["cpu"] == "200m" && status["restartCount"] == 0;
+        is_done.then_some(()).ok_or(format!("{status:#}"))
+    });
+}
+
+fn drained(world: &World, worker: &Machine) {
+    let name = worker.name();
+    world.kubectl(&["drain", &name, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s"]);
+    let pods = world.pods("default");
+    assert!(pods.iter().all(|pod| pod.node != name), "{pods:?}");
+    world.kubectl(&["uncordon", &name]);
+    world.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]);
+    world.rolled_out("deployment/coredns");
+    eventually(60, || is_well(world, Timestamp::UNIX_EPOCH));
+}
