@@ -1,9 +1,10 @@
-//! The lab: machines with real kubelet, containerd, runc, etcd and Kubernetes on one host, without
-//! virtualisation.
+//! The lab: machines with Debian, systemd, kubelet, containerd, etcd and Kubernetes on one host,
+//! without virtualisation.
 //!
 //! ```text
-//! Go modules ─ programs ─► image ─► store (a containerd root with every image)   all kept in the cache, by digest
-//! Lab::up ─ network (switch) ─► machine: disk, process 1 (boot.sh), services ─► Machine: exec, start_kubelet, power_cut …
+//! Debian's packages ─► base        Go modules ─ programs ─► image ─► store (a containerd root with every image)
+//! Lab::up ─ network (switch) ─► machine: disk, boot.sh, systemd-nspawn ─► Machine: exec, ssh, start_kubelet, power_cut …
+//! base, programs, images and store are kept in the cache, by digest
 //! ```
 //!
 //! A lab ends at machines with containerd, and at a kubelet that joins with what it finds in /etc/kubernetes/kubeconfig;
