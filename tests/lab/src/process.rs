@@ -55,7 +55,7 @@ impl Process {
 
 impl Process {
     /// Process 1 of the machine that systemd-nspawn, which this process is, keeps; none while it
-    /// boots. It changes when the machine reboots by itself.
+    /// boots.
     pub(crate) fn init(&self) -> Option<Self> {
         let listed = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid)).unwrap_or_default();
         let mut children = listed.split_whitespace().filter_map(|pid| pid.parse().ok());
