@@ -110,15 +110,16 @@ impl World {
         ]
     }
 
-    /// Saves a snapshot with etcd's own code.
+    /// Saves a snapshot with etcd's own tool.
     fn snapshot(&self, name: &str) -> PathBuf {
         static BUILT: OnceLock<PathBuf> = OnceLock::new();
-        let program = BUILT.get_or_init(|| lab::etcd_snapshot(&Cache::open().unwrap()).unwrap());
+        let program = BUILT.get_or_init(|| lab::tool(&Cache::open().unwrap(), "etcdctl").unwrap());
         let file = self.folder.join(name);
         let mut command = Command::new(program);
-        command.arg("save").arg(&file).arg(format!("https://{}", self.api.etcd));
-        for name in ["etcd-client-ca.crt", "etcd-client.crt", "etcd-client.key"] {
-            command.arg(self.etcd_file(name));
+        command.args(["snapshot", "save"]).arg(&file).arg(format!("--endpoints=https://{}", self.api.etcd));
+        let identity = [("cacert", "client-ca.crt"), ("cert", "client.crt"), ("key", "client.key")];
+        for (flag, name) in identity {
+            command.arg(format!("--{flag}={}", self.etcd_file(&format!("etcd-{name}")).display()));
         }
         must(&command.output().unwrap());
         file

@@ -9,6 +9,8 @@
 
 mod again;
 mod audit;
+#[path = "../support/blocks.rs"]
+mod blocks;
 mod boot;
 mod causes;
 mod checks;
@@ -26,6 +28,7 @@ mod kept;
 mod kube;
 mod living;
 mod old_layouts;
+mod page;
 mod power;
 mod preflight;
 mod recover;

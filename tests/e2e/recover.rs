@@ -2,11 +2,11 @@
 //! from a snapshot in an empty etcd. Secrets are encrypted throughout, and the cluster's workload
 //! keeps running.
 
-use lab::Cache;
 use lab::cluster::{ASSETS, MAY_RESTART_KUBELET};
 use serde_json::{Value, json};
 
 use crate::checks::{Checks, eventually};
+use crate::page::scripts;
 use crate::world::{Started, World, record};
 
 /// Where the administrator has keys and kubeconfig.
@@ -21,7 +21,7 @@ const AGENT_COPY: &str = "/etc/kubernetes/manifests/kube-system-pod-checkpointer
 fn a_lost_control_plane_comes_back_from_etcd_or_a_snapshot_with_the_same_keys() {
     let world = World::up("e2e-recover", 1, |_| configuration());
     world.n1().write(ENCRYPTION, encryption().to_string().as_bytes(), 0o600).unwrap();
-    world.n1().write("/usr/local/bin/etcd-snapshot", &snapshot_program(), 0o755).unwrap();
+    world.install(&["etcdctl", "etcdutl"]);
     world.render_and_join();
     let mut checks = Checks::default();
     let mut figures = json!({});
@@ -95,10 +95,6 @@ fn encryption() -> Value {
     ]})
 }
 
-fn snapshot_program() -> Vec<u8> {
-    std::fs::read(lab::etcd_snapshot(&Cache::open().unwrap()).unwrap()).unwrap()
-}
-
 fn from_etcd() -> String {
     format!(
         "--etcd-servers=https://127.0.0.1:2379 --etcd-ca-path={KEPT}/etcd-client-ca.crt \
@@ -108,7 +104,8 @@ fn from_etcd() -> String {
 
 fn save(world: &World) {
     world.shell(&format!(
-        "etcd-snapshot save {SNAPSHOT} https://127.0.0.1:2379 {KEPT}/etcd-client-ca.crt {KEPT}/etcd-client.crt {KEPT}/etcd-client.key"
+        "etcdctl snapshot save {SNAPSHOT} --endpoints=https://127.0.0.1:2379 \
+         --cacert={KEPT}/etcd-client-ca.crt --cert={KEPT}/etcd-client.crt --key={KEPT}/etcd-client.key"
     ));
 }
 
@@ -189,8 +186,8 @@ fn lose_etcd(world: &World) {
         "rm -rf {RECOVERED}; mv {manifest} /root/etcd.yaml; rm -rf {AGENT_COPY} /etc/kubernetes/inactive-manifests"
     ));
     world.n1().reboot().unwrap();
-    world.shell("rm -rf /var/lib/etcd/* && etcd-snapshot restore /root/snapshot.db /var/lib/etcd-new controller-0 https://127.0.0.1:2380");
-    world.shell(&format!("mv /var/lib/etcd-new/* /var/lib/etcd/ && cp /root/etcd.yaml {manifest}"));
+    let [restore] = scripts("docs/recover.md", "What is not in the cluster");
+    world.shell(&format!("rm -rf /var/lib/etcd/* && cd /root && {restore} cp /root/etcd.yaml {manifest}"));
 }
 
 fn recover_and_start(world: &World, source: &str) -> Started {

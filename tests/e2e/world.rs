@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use lab::{Cluster, Guard, Lab, Machine};
+use lab::{Cache, Cluster, Guard, Lab, Machine};
 use serde_json::Value;
 
 /// The binary under test, static as it is shipped.
@@ -91,6 +91,15 @@ impl World {
     /// `bootkube start` on the first controller.
     pub fn start(&self) -> Started {
         self.start_by(&[&["bootkube"], &lab::cluster::START[..]].concat())
+    }
+
+    /// Puts tools onto the first controller: crictl, etcdctl or etcdutl.
+    pub fn install(&self, tools: &[&str]) {
+        let cache = Cache::open().unwrap();
+        for name in tools {
+            let program = fs::read(lab::tool(&cache, name).unwrap()).unwrap();
+            self.n1().write(&format!("/usr/local/bin/{name}"), &program, 0o755).unwrap();
+        }
     }
 
     /// Runs a script on the first controller, which must succeed; its output.

@@ -17,14 +17,15 @@ kubernetes_version() {
 }
 
 for program; do
-	flags=
+	flags= package=.
 	case $program in
 	hyperkube) cd "$sources/kubernetes/v1.36" && flags=$(kubernetes_version) ;;
-	etcd-snapshot) cd "$sources/snapshot" ;;
+	etcdctl | etcdutl) cd "$sources/tools" && package=go.etcd.io/etcd/$program/v3 ;;
+	crictl) cd "$sources/tools" && package=sigs.k8s.io/cri-tools/cmd/crictl ;;
 	*) cd "$sources/$program" ;;
 	esac
 	echo "lab: building $program with Go" >&2
-	"$sources/go" build -ldflags "-s -w $flags" -o "$folder/$program" . || {
+	"$sources/go" build -ldflags "-s -w $flags" -o "$folder/$program" "$package" || {
 		echo "lab: Go could not build $program, see above" >&2
 		exit 1
 	}

@@ -44,7 +44,7 @@ pub use families::Families;
 pub use kubeadm::Kubeadm;
 pub use lab::{Guard, Lab};
 pub use machine::{EtcdTls, Machine};
-pub use programs::{Programs, etcd_snapshot, go};
+pub use programs::{Programs, go, tool};
 pub use store::Parts;
 
 /// The sources of the lab.

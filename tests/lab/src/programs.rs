@@ -62,9 +62,10 @@ pub(crate) fn keepalive(cache: &Cache) -> Result<PathBuf> {
     Module::open("keepalive")?.build(cache, "keepalive").map(|(program, _)| program)
 }
 
-/// The program that saves and restores snapshots of etcd, built when it is not in the cache.
-pub fn etcd_snapshot(cache: &Cache) -> Result<PathBuf> {
-    Module::open("snapshot")?.build(cache, "etcd-snapshot").map(|(program, _)| program)
+/// A program that an administrator has on a machine, built when it is not in the cache: crictl,
+/// etcdctl or etcdutl.
+pub fn tool(cache: &Cache, name: &str) -> Result<PathBuf> {
+    Module::open("tools")?.build(cache, name).map(|(program, _)| program)
 }
 
 /// `go` with the flags of the lab's programs, in a folder below `tests/lab`: packages that those
