@@ -63,7 +63,8 @@ pub fn identity(world: &World) -> String {
     world.kubectl(&[&words[..], &[&format!("jsonpath={path}")]].concat())
 }
 
-const PROD: &str = r#"
+/// A workload of another namespace that asks for a copy, and needs a Secret.
+pub const PROD: &str = r#"
 apiVersion: v1
 kind: Namespace
 metadata: {name: prod}

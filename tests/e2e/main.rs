@@ -17,6 +17,7 @@ mod checks;
 #[path = "../support/client.rs"]
 mod client;
 mod copies_on_workers;
+mod documents;
 mod dry_run;
 mod etcd;
 mod external_etcd;

@@ -21,8 +21,10 @@ use crate::world::{World, record};
 
 /// What is in kubelet's folder when all is well.
 pub const WELL: &str = "etcd.yaml\nkube-system-pod-checkpointer.json\n";
-const COMMAND: &str = "/spec/template/spec/containers/0/command/-";
-const APISERVER: &str = "daemonset/kube-apiserver";
+/// In a patch: one more word of a command line.
+pub const COMMAND: &str = "/spec/template/spec/containers/0/command/-";
+/// The apiserver's workload.
+pub const APISERVER: &str = "daemonset/kube-apiserver";
 
 #[test]
 fn a_sole_controller_comes_back_by_itself() {
@@ -311,7 +313,7 @@ fn deleted_without_kubelet(world: &World) -> f64 {
 
 /// A bad edit of the apiserver, and a power cut before it is undone. What served before the power
 /// cut serves after it, so that the edit can be undone.
-fn survive(world: &World, edit: impl FnOnce(), undo: impl FnOnce()) {
+pub fn survive(world: &World, edit: impl FnOnce(), undo: impl FnOnce()) {
     let before = copies(world)["kube-apiserver"]["kept"]["revision"].clone();
     edit();
     eventually(60, || {

@@ -11,7 +11,7 @@ use lab::{Cache, Cluster, Guard, Lab, Machine};
 use serde_json::Value;
 
 /// The binary under test, static as it is shipped.
-const BOOTKUBE: &str = env!("CARGO_BIN_EXE_bootkube");
+pub const BOOTKUBE: &str = env!("CARGO_BIN_EXE_bootkube");
 
 /// Machines, and what a user does on them. They are removed when this is dropped, after a dump if
 /// the test has failed.
@@ -54,6 +54,17 @@ impl World {
         let lock = turns();
         lock.lock().unwrap();
         Self::make(lock, name, machines, changes)
+    }
+
+    /// One machine on which nothing was configured: a reader of the documents does it by hand.
+    pub fn bare(name: &str) -> Self {
+        let lock = turns();
+        lock.lock_shared().unwrap();
+        let turn = Turn { _lock: lock, name: name.to_owned(), begun: Instant::now() };
+        let lab = Guard::up(name, 1).unwrap();
+        let cluster = Cluster::of(&lab);
+        cluster.controller().unwrap().make_bare().unwrap();
+        Self { cluster, lab, _turn: turn }
     }
 
     fn make(lock: File, name: &str, machines: usize, changes: impl FnOnce(&Lab) -> Value) -> Self {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::checks::{Checks, eventually};
 use crate::etcd;
 use crate::kube::{condition, ready_since, try_kubectl};
+use crate::page::scripts;
 use crate::traffic;
 use crate::world::{World, record};
 
@@ -153,30 +154,28 @@ impl Controllers {
         said
     }
 
-    /// The commands of `unpivot`'s message and of docs/unpivot.md.
+    /// The commands of docs/unpivot.md, of which `unpivot` itself names the first two.
     fn leave_self_hosting(&self) {
         let said = self.refuses_unpivot();
-        let cure: Vec<_> = said.lines().map(str::trim).filter(|line| line.starts_with("kubectl ")).collect();
-        assert_eq!(cure.len(), 2, "{said}");
+        let [alone, copy] = scripts("docs/unpivot.md", "Several controllers");
+        let [label, delete, unpivot] = alone.lines().collect::<Vec<_>>()[..] else { panic!("{alone}") };
         let [n1, others @ ..] = &self.machines[..] else { panic!("three") };
-        cure.iter().for_each(|command| drop(n1.run(&["bash", "-c", command]).unwrap()));
+        for command in [label, delete] {
+            assert!(said.contains(command), "{command}: {said}");
+            n1.run(&["bash", "-c", command]).unwrap();
+        }
         eventually(90, || {
-            let output = n1.exec(&UNPIVOT.split_whitespace().collect::<Vec<_>>()).unwrap();
+            let output = n1.exec(&["bash", "-c", &format!("cd /opt/bootkube && {unpivot}")]).unwrap();
             output.status.success().then_some(()).ok_or(String::from_utf8_lossy(&output.stderr).into_owned())
         });
-        n1.run(&["tar", "-C", "/etc/kubernetes", "-cf", "/root/keys.tar", "control-plane"]).unwrap();
         for machine in others {
             eventually(150, || {
                 let left = machine.run(&["ls", "/etc/kubernetes/manifests"]).unwrap();
                 left.is_empty().then_some(()).ok_or(left)
             });
-            machine.write("/root/keys.tar", &n1.read("/root/keys.tar").unwrap(), 0o600).unwrap();
-            machine.run(&["tar", "-C", "/etc/kubernetes", "-xf", "/root/keys.tar"]).unwrap();
-            for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
-                let path = format!("/etc/kubernetes/manifests/{name}.yaml");
-                machine.write(&path, &n1.read(&path).unwrap(), 0o600).unwrap();
-            }
         }
+        n1.give_key().unwrap();
+        n1.run(&["bash", "-ec", &copy]).unwrap();
         self.all(60, answers);
         self.all(60, |machine| self.is_static(machine));
     }

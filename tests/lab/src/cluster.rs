@@ -37,7 +37,7 @@ impl Cluster {
     /// by `changes` (a JSON merge patch, RFC 7386: maps are merged, null removes, all else is
     /// replaced).
     pub fn prepare(lab: &Lab, binary: &Path, changes: &Value) -> Result<Self> {
-        let cluster = Self { lab: lab.clone() };
+        let cluster = Self::of(lab);
         for machine in lab.machines() {
             machine.install_bootkube(binary, IMAGE)?;
             machine.write(AUDIT_POLICY, audit_policy().to_string().as_bytes(), 0o600)?;
@@ -46,6 +46,11 @@ impl Cluster {
         json_patch::merge(&mut config, changes);
         cluster.controller()?.write(CONFIG, format!("{config:#}\n").as_bytes(), 0o600)?;
         Ok(cluster)
+    }
+
+    /// A cluster of machines that were prepared in another way.
+    pub fn of(lab: &Lab) -> Self {
+        Self { lab: lab.clone() }
     }
 
     /// The first controller.

@@ -2,6 +2,7 @@
 //! journald run as Debian has them, kubelet and etcd as units. Its disk is a folder and survives a
 //! power cut. This module does not decide what runs on a machine beyond containerd.
 
+mod bare;
 mod disk;
 mod services;
 
@@ -74,6 +75,15 @@ impl Machine {
         command.args(["-i", &file("key"), "-o", &format!("UserKnownHostsFile={}", file("known_hosts"))]);
         command.arg(format!("root@{}", self.ip()));
         Ok(command)
+    }
+
+    /// Lets root of this machine into the lab's other machines by ssh.
+    pub fn give_key(&self) -> Result<()> {
+        let folder = State::load(&self.lab)?.base.join("ssh");
+        for (name, to) in [("key", "id_ed25519"), ("known_hosts", "known_hosts")] {
+            self.write(&format!("/root/.ssh/{to}"), &files::read(&folder.join(name))?, 0o600)?;
+        }
+        Ok(())
     }
 
     /// Whether its process 1 lives.
