@@ -26,14 +26,30 @@ pub struct Listener {
     pub uid: u32,
 }
 
-/// The listeners on `port`, by inode.
+/// Length of the queue of a socket that listens only to attach a steering program. The kernel reports
+/// the lengths of queues, so any process can tell such a socket from a listener. No program is known
+/// to ask for this length.
+pub(in crate::host) const ATTACHING: i32 = 113;
+
+/// The listeners on `port`, by inode, without sockets that only attach a steering program.
 pub fn listeners(port: u16) -> io::Result<Vec<Listener>> {
+    sockets(port, |header| header.send_queue != ATTACHING as u32)
+}
+
+/// Every socket that listens on `port`, by inode.
+#[cfg(test)]
+pub(in crate::host) fn all(port: u16) -> io::Result<Vec<Listener>> {
+    sockets(port, |_| true)
+}
+
+fn sockets(port: u16, is_meant: impl Fn(&InetResponseHeader) -> bool) -> io::Result<Vec<Listener>> {
     let of = |header: InetResponseHeader| Listener {
         inode: header.inode,
         address: header.socket_id.source_address,
         uid: header.uid,
     };
-    let mut found: Vec<_> = dump(port, 0, &StateFlags::LISTEN)?.into_iter().map(of).collect();
+    let mut found: Vec<_> =
+        dump(port, 0, &StateFlags::LISTEN)?.into_iter().filter(is_meant).map(of).collect();
     found.sort();
     Ok(found)
 }
@@ -43,12 +59,23 @@ pub fn on_port(port: u16) -> io::Result<Vec<IpAddr>> {
     Ok(listeners(port)?.into_iter().map(|listener| listener.address).collect())
 }
 
-/// Addresses of this machine at which a connection to `port` finds a listener, in the order of [`addresses::local`].
+/// Addresses of this machine at which each listener on `port` is reached, in the order of
+/// [`addresses::local`]. One address for each, so that no listener gets a question twice.
 pub fn endpoints(port: u16) -> io::Result<Vec<SocketAddr>> {
-    let bound = on_port(port)?;
-    let reached = |address: &IpAddr| bound.iter().any(|bound| bound == address || bound.is_unspecified());
-    let local = addresses::local()?;
-    Ok(local.into_iter().filter(reached).map(|address| SocketAddr::new(address, port)).collect())
+    let reached = reached(&on_port(port)?, addresses::local()?);
+    Ok(reached.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+}
+
+/// Those of `local` that have a listener of their own, and the first that leads to a wildcard's.
+fn reached(bound: &[IpAddr], local: Vec<IpAddr>) -> Vec<IpAddr> {
+    // The wildcard of IPv6 takes connections of IPv4, too.
+    let covers = |wildcard: &IpAddr, address: &IpAddr| {
+        wildcard.is_unspecified() && (wildcard.is_ipv6() || address.is_ipv4())
+    };
+    let is_wild =
+        |address: &IpAddr| !bound.contains(address) && bound.iter().any(|wildcard| covers(wildcard, address));
+    let wild = local.iter().copied().find(is_wild);
+    local.into_iter().filter(|address| bound.contains(address) || wild == Some(*address)).collect()
 }
 
 /// Inode of the socket of this machine that has accepted the connection from `peer` to `port`.
@@ -123,6 +150,19 @@ mod tests {
         assert_eq!(found, ["127.0.0.1", "127.0.0.2"].map(|address| address.parse::<IpAddr>().unwrap()));
         drop(two);
         assert_eq!(on_port(port).unwrap(), [one.local_addr().unwrap().ip()]);
+    }
+
+    #[test]
+    fn each_listener_is_reached_at_one_address() {
+        let ips = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let local = || ips(&["10.0.0.5", "172.17.0.1", "fd00::5", "127.0.0.1", "::1"]);
+        let reached = |bound: &[&str]| reached(&ips(bound), local());
+        assert_eq!(reached(&["::"]), ips(&["10.0.0.5"]));
+        assert_eq!(reached(&["::", "::"]), ips(&["10.0.0.5"]), "two that share a port");
+        assert_eq!(reached(&["0.0.0.0", "10.0.0.5"]), ips(&["10.0.0.5", "172.17.0.1"]));
+        assert_eq!(reached(&["127.0.0.1", "fd00::5"]), ips(&["fd00::5", "127.0.0.1"]));
+        assert_eq!(super::reached(&ips(&["0.0.0.0"]), ips(&["fd00::5", "::1"])), ips(&[]));
+        assert_eq!(reached(&[]), ips(&[]));
     }
 
     #[test]

@@ -64,7 +64,8 @@ pub async fn beside<T>(observed: Observed, sink: &dyn Sink, work: impl Future<Ou
     result
 }
 
-/// Reports how many sockets listen on `port`, whenever that changes. The last look follows the end of
+/// Reports how many sockets listen on `port`, whenever that changes. The sockets by which programs are
+/// attached are not among them. The last look follows the end of
 /// the work, because the bootstrap apiserver may end between the look before and that.
 async fn count_listeners(port: u16, mut over: watch::Receiver<bool>, told: UnboundedSender<Event>) {
     let (mut last, mut is_over) = (None, false);
@@ -84,5 +85,58 @@ async fn count_listeners(port: u16, mut over: watch::Receiver<bool>, told: Unbou
             () = tokio::time::sleep(INTERVAL) => false,
             _ = over.changed() => true,
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+    use crate::host::steering::{Aim, steer};
+
+    struct Told(Mutex<Vec<usize>>);
+
+    impl Sink for Told {
+        fn tell(&self, event: Event) {
+            if let Event::Listeners { count, .. } = event {
+                self.0.lock().unwrap().push(count);
+            }
+        }
+    }
+
+    fn shared(port: u16) -> Socket {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_port(true).unwrap();
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).unwrap();
+        socket.listen(16).unwrap();
+        socket
+    }
+
+    /// Programs are attached by a socket that joins the listeners for a moment.
+    #[tokio::test]
+    async fn the_report_does_not_count_the_sockets_that_steer() {
+        let first = shared(0);
+        let port = first.local_addr().unwrap().as_socket().unwrap().port();
+        let _second = shared(port);
+        let (told, is_over) = (Told(Mutex::default()), Arc::new(AtomicBool::new(false)));
+        let steering = std::thread::spawn({
+            let is_over = Arc::clone(&is_over);
+            move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    let aim = Aim { serving: 0, asked: 1, starting: 1 };
+                    steer(Ipv4Addr::LOCALHOST.into(), port, 0, aim).unwrap();
+                }
+            }
+        });
+        let work = tokio::time::sleep(Duration::from_secs(1));
+        beside(Observed { port, probe: None }, &told, work).await;
+        is_over.store(true, Ordering::Relaxed);
+        steering.join().unwrap();
+        assert_eq!(*told.0.lock().unwrap(), [2]);
     }
 }
