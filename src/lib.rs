@@ -37,6 +37,8 @@ pub mod handover;
 #[doc(hidden)]
 pub mod host;
 mod journal;
+#[doc(hidden)]
+pub mod patience;
 mod phase;
 pub mod pki;
 #[doc(hidden)]

@@ -7,15 +7,19 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bootkube::cluster::apply::{ApplyOptions, Item, Observer, Outcome, apply_all};
-use bootkube::cluster::connect::{Readyz, probe};
+use bootkube::cluster::connect::Readyz;
+use bootkube::cluster::kubeconfig::Access;
 use bootkube::cluster::lease::{Release, leader, release_lease};
 use bootkube::cluster::node::{label_and_taint_node, wait_for_node};
 use bootkube::cluster::objects::Objects;
+use bootkube::cluster::probe;
 use bootkube::cluster::wait::{Progress, Scope, Watched, wait_for};
+use bootkube::patience::Patience;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Taint};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
@@ -284,14 +288,17 @@ async fn a_lease_is_let_go_only_for_its_expected_holder() {
 #[tokio::test]
 async fn a_probe_says_ready_unreachable_or_not_to_be_trusted() {
     let api = shared();
-    assert_eq!(probe(&api.access, Some(api.endpoint), "/readyz").await.unwrap(), Readyz::Ready);
-    let answer = probe(&api.access, Some("127.0.0.1:1".parse().unwrap()), "/readyz").await.unwrap();
+    let ask = async |access: &Access, endpoint: SocketAddr, path: &str| {
+        probe::ask(access, Some(endpoint), path, Patience::USUAL).await.unwrap()
+    };
+    assert_eq!(ask(&api.access, api.endpoint, "/readyz").await, Readyz::Ready);
+    let answer = ask(&api.access, "127.0.0.1:1".parse().unwrap(), "/readyz").await;
     assert!(matches!(&answer, Readyz::Unreachable(why) if why.contains("refused")), "{answer:?}");
     let mut stranger = api.access.clone();
     stranger.tls_server_name = Some("other.example.test".into());
-    let answer = probe(&stranger, Some(api.endpoint), "/readyz").await.unwrap();
+    let answer = ask(&stranger, api.endpoint, "/readyz").await;
     assert!(matches!(&answer, Readyz::Unreachable(why) if why.contains("certificate")), "{answer:?}");
-    let answer = probe(&api.access, Some(api.endpoint), "/readyz/nothing").await.unwrap();
+    let answer = ask(&api.access, api.endpoint, "/readyz/nothing").await;
     assert!(matches!(answer, Readyz::NotReady { status: 404, .. }), "{answer:?}");
 }
 

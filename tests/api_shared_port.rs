@@ -163,8 +163,8 @@ async fn ask(
     let (mut answered, mut failures) = (0, Vec::new());
     while !*stopped.borrow() {
         let answer = match questions.connect(Ipv4Addr::LOCALHOST.into(), endpoint).await {
-            Ok(mut connection) => connection.probe("/api/v1/nodes").await,
-            Err(why) => Readyz::Unreachable(why),
+            Ok(mut connection) => questions.probe(&mut connection, "/api/v1/nodes").await,
+            Err(failed) => failed,
         };
         match answer {
             Readyz::Ready => answered += 1,

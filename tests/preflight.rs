@@ -331,3 +331,32 @@ fn the_status_of_a_control_plane_without_pods_names_what_is_missing() {
     assert!(only.len() == 1 && only[0].as_str().unwrap().contains("does not answer"), "{report:#}");
     assert_eq!(status(Path::new("nowhere")).status.code(), Some(3));
 }
+
+/// Every step takes 1.5 s, which a fast API never needs and a slow machine's may.
+#[test]
+fn the_status_of_a_slow_api_is_that_of_the_same_api_without_delay() {
+    let api = support::shared();
+    let near = lab::far::here(api.endpoint, std::time::Duration::from_millis(1500)).unwrap();
+    let folder = TempDir::new().unwrap();
+    let kubeconfig = fs::read_to_string(api.assets.join("auth/kubeconfig")).unwrap();
+    let server = format!("https://{}", api.endpoint);
+    assert!(kubeconfig.contains(&server), "{kubeconfig}");
+    let problems = |name: &str, server: &str, more: &[&str]| {
+        fs::write(folder.path().join(name), kubeconfig.replace(&format!("https://{}", api.endpoint), server))
+            .unwrap();
+        let file = format!("--kubeconfig={name}");
+        let words = [&["status", &file, "-o", "json"], more].concat();
+        let found = support::bootkube(folder.path(), &words, "");
+        let report: Value = serde_json::from_slice(&found.stdout).unwrap();
+        let problems = report["problems"].as_array().unwrap().iter();
+        problems.map(|problem| problem.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let delayed = format!("https://{near}");
+    let expected = problems("direct", &server, &[]);
+    assert!(expected.iter().any(|problem| problem.contains("no kube-scheduler leads")), "{expected:?}");
+    assert_eq!(problems("delayed", &delayed, &[]), expected);
+
+    let only = problems("delayed", &delayed, &["--timeout=1s"]);
+    let said = "accepts connections, but does not answer: no answer within 1 s";
+    assert!(only.len() == 1 && only[0].contains(said), "{only:?}");
+}

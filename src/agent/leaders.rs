@@ -15,7 +15,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
@@ -38,6 +38,8 @@ const COMPONENTS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 /// A leader that works renews its lease within this time. The rendered ones do so every 750 ms; the
 /// default is 2 s.
 const RENEWED_WITHIN: Duration = Duration::from_millis(2500);
+/// Where the API is slow, a leader that works needs more time for that: as long as so many requests.
+const REQUESTS: u32 = 10;
 /// By how much the clock of a process's beginning may be wrong: the kernel gives the machine's own
 /// in whole seconds.
 const SLACK: Duration = Duration::from_secs(1);
@@ -146,12 +148,13 @@ async fn release_unseen(
     living: &mut Living,
     is_sole: bool,
 ) -> Result<(), Error> {
-    let Some(leader) = lease::leader(client, name).await? else { return Ok(()) };
+    let (leader, watched) = holder(client, name).await?;
+    let Some(leader) = leader else { return Ok(()) };
     living.find().await?;
     if !is_of_this_machine(&leader) || living.of(name).any(|process| !began_after(process, &leader)) {
         return Ok(());
     }
-    release_of(client, name, &leader, is_sole).await
+    release_of(client, name, &leader, (!is_sole).then_some(watched)).await
 }
 
 /// Releases the lease `name` after a process of this machine has ended; `others` go on.
@@ -161,18 +164,33 @@ async fn release(
     others: &[&ContainerProcess],
     is_sole: bool,
 ) -> Result<(), Error> {
-    let Some(leader) = lease::leader(client, name).await? else { return Ok(()) };
-    if !is_of_this_machine(&leader) {
-        return Ok(());
-    }
+    let (leader, watched) = holder(client, name).await?;
+    let Some(leader) = leader.filter(is_of_this_machine) else { return Ok(()) };
     let is_certain = is_sole && others.iter().all(|other| began_after(other, &leader));
-    release_of(client, name, &leader, is_certain).await
+    release_of(client, name, &leader, (!is_certain).then_some(watched)).await
 }
 
-/// Releases the lease, unless it may have a living holder and is renewed.
-async fn release_of(client: &Client, name: &str, leader: &Leader, is_certain: bool) -> Result<(), Error> {
-    if !is_certain {
-        tokio::time::sleep(RENEWED_WITHIN).await;
+/// The holder of the lease, and how long a living one may take to renew it.
+async fn holder(client: &Client, name: &str) -> Result<(Option<Leader>, Duration), Error> {
+    let begun = Instant::now();
+    let leader = lease::leader(client, name).await?;
+    Ok((leader, renewed_within(begun.elapsed())))
+}
+
+/// How long a living holder may take to renew its lease, where a request takes `request`.
+fn renewed_within(request: Duration) -> Duration {
+    RENEWED_WITHIN.max(request * REQUESTS)
+}
+
+/// Releases the lease. If it may have a living holder it is watched first, and left alone if it is renewed.
+async fn release_of(
+    client: &Client,
+    name: &str,
+    leader: &Leader,
+    watched: Option<Duration>,
+) -> Result<(), Error> {
+    if let Some(watched) = watched {
+        tokio::time::sleep(watched).await;
         if lease::leader(client, name).await?.as_ref() != Some(leader) {
             return Ok(());
         }
@@ -238,6 +256,12 @@ mod tests {
         assert!(!is_sole(&[there]));
         assert!(!is_sole(&[other]));
         assert!(!super::is_sole(None, "kube-scheduler", "n1"), "the API has told nothing yet");
+    }
+
+    #[test]
+    fn a_holder_behind_a_slow_api_gets_more_time_to_renew() {
+        assert_eq!(renewed_within(Duration::from_millis(20)), RENEWED_WITHIN);
+        assert_eq!(renewed_within(Duration::from_millis(1200)), Duration::from_secs(12));
     }
 
     /// On the only thread of the agent a scan of /proc would hold up everything else.

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use time::OffsetDateTime;
@@ -23,6 +24,9 @@ pub(super) struct StatusArgs {
     /// ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+    /// Longest time for each answer of the API. An API that refuses connections is reported at once
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = timeout)]
+    timeout: Duration,
     /// Format of the report: `text`, or `json` for programs
     #[arg(
         short,
@@ -36,7 +40,7 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn run(args: StatusArgs) -> Result<(), Failure> {
-    let StatusArgs { kubeconfig, output } = args;
+    let StatusArgs { kubeconfig, timeout, output } = args;
     let file = kubeconfig.or_else(usual).ok_or_else(|| Failure {
         class: ExitClass::Configuration,
         message: "no kubeconfig was given, and none was found".to_owned(),
@@ -44,7 +48,7 @@ pub(super) fn run(args: StatusArgs) -> Result<(), Failure> {
     })?;
     let access = kubeconfig::read(&file).map_err(|error| Failure::new(ExitClass::Configuration, &error))?;
     let now = OffsetDateTime::now_utc();
-    let status = output::runtime()?.block_on(status::status(&access, Path::new(ETCD_KEYS), now));
+    let status = output::runtime()?.block_on(status::status(&access, Path::new(ETCD_KEYS), now, timeout));
     let status = status.map_err(|error| Failure::new(ExitClass::General, &error))?;
     match output {
         Form::Text => output::print(&status::to_text(&status, now))?,
@@ -57,6 +61,14 @@ pub(super) fn run(args: StatusArgs) -> Result<(), Failure> {
             message: format!("the control plane is not healthy: {}", output::count(problems, "problem")),
             hint: None,
         }),
+    }
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("no API answers in no time; write one such as 15s".into()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; write one such as 15s")),
     }
 }
 

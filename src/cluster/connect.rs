@@ -1,4 +1,4 @@
-//! From an [`Access`] to a client, and probes of readiness on connections of their own.
+//! From an [`Access`] to a client, and what an apiserver answers about its readiness.
 //!
 //! With an endpoint on this machine, connections go only there, but the certificate must still name the host of
 //! the server's URL: DNS and load balancers are out of the path, trust is not. Connections are HTTP/1.1, one for
@@ -10,29 +10,22 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures::future::try_join_all;
-use kube::client::Body;
 use kube::config::AuthInfo;
 use kube::core::Status;
 use kube::{Client, Config};
 
 use super::error::Error;
 use super::kubeconfig::{Access, Identity};
-use super::retry::{describe, no_answer};
+use crate::patience::{ACCEPT, Late};
 
 /// Where an apiserver says whether it has done everything that it does at its start.
 pub const READY: &str = "/readyz";
-/// TCP and TLS handshake. Local ones take milliseconds, but two starting apiservers can starve each other for a second.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Silence on a connection with a request on it. Longer than the 30 s that an admission webhook may take, so that
 /// the apiserver's own answer comes first. Watches end every [`super::wait::WATCH_SECONDS`] and never get here.
 const READ_TIMEOUT: Duration = Duration::from_secs(35);
-/// For a whole probe, which its caller repeats soon.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The same for a server on another machine: TLS takes two round trips.
-const FAR_TIMEOUT: Duration = Duration::from_secs(5);
-/// The group of all authenticated users.
-const AUTHENTICATED: &str = "system:authenticated";
+/// How requests name this program.
+pub(super) const AGENT: http::HeaderValue =
+    http::HeaderValue::from_static(concat!("bootkube/", env!("CARGO_PKG_VERSION")));
 /// Lines of a verbose answer that are quoted.
 const PROBE_LINES: usize = 3;
 
@@ -40,8 +33,17 @@ const PROBE_LINES: usize = 3;
 ///
 /// Needs a tokio runtime. Connects when first used.
 pub fn connect(access: &Access, endpoint: Option<SocketAddr>) -> Result<Client, Error> {
+    connect_within(ACCEPT, access, endpoint)
+}
+
+/// The same, for connections of which each may take `limit`, TLS handshake included.
+pub fn connect_within(
+    limit: Duration,
+    access: &Access,
+    endpoint: Option<SocketAddr>,
+) -> Result<Client, Error> {
     let mut config = config(access, endpoint)?;
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.connect_timeout = Some(limit);
     config.read_timeout = Some(READ_TIMEOUT);
     build(access, config)
 }
@@ -58,81 +60,22 @@ pub enum Readyz {
         /// The checks that fail, else the first lines of the answer.
         lines: Vec<String>,
     },
-    /// There is no answer, or one of another server.
+    /// It accepted the connection, and has not answered in time.
+    Silent(Late),
+    /// There is no connection, or the answer is that of another server.
     Unreachable(String),
 }
 
 impl Readyz {
     /// The better an answer, the lower.
-    fn rank(&self) -> u8 {
+    pub(super) fn rank(&self) -> u8 {
         match self {
             Self::Ready => 0,
             Self::NotReady { .. } => 1,
-            Self::Unreachable(_) => 2,
+            Self::Silent(_) => 2,
+            Self::Unreachable(_) => 3,
         }
     }
-}
-
-/// Probes `path` (such as [`READY`]) once, on a connection of its own, within a second.
-pub async fn probe(access: &Access, endpoint: Option<SocketAddr>, path: &str) -> Result<Readyz, Error> {
-    probe_with(access, config(access, endpoint)?, path, PROBE_TIMEOUT).await
-}
-
-/// Probes all `endpoints` at once and returns the best answer and where it came from; `None` if there are none.
-pub async fn probe_best(
-    access: &Access,
-    endpoints: &[SocketAddr],
-    path: &str,
-) -> Result<Option<(SocketAddr, Readyz)>, Error> {
-    let probes = endpoints
-        .iter()
-        .map(async |endpoint| probe(access, Some(*endpoint), path).await.map(|answer| (*endpoint, answer)));
-    let answers = try_join_all(probes).await?;
-    Ok(answers.into_iter().min_by_key(|(_, answer)| answer.rank()))
-}
-
-/// As [`probe`], for a server on another machine.
-pub async fn probe_far(access: &Access, path: &str) -> Result<Readyz, Error> {
-    probe_with(access, config(access, None)?, path, FAR_TIMEOUT).await
-}
-
-/// As [`probe`], as `user` of the group `system:authenticated`. RBAC decides on that user's requests, while an
-/// administrator passes without it.
-pub async fn probe_as(
-    user: &str,
-    access: &Access,
-    endpoint: Option<SocketAddr>,
-    path: &str,
-) -> Result<Readyz, Error> {
-    let mut config = config(access, endpoint)?;
-    config.auth_info.impersonate = Some(user.to_owned());
-    config.auth_info.impersonate_groups = Some(vec![AUTHENTICATED.to_owned()]);
-    probe_with(access, config, path, PROBE_TIMEOUT).await
-}
-
-async fn probe_with(
-    access: &Access,
-    config: Config,
-    path: &str,
-    patience: Duration,
-) -> Result<Readyz, Error> {
-    let client = build(access, config)?;
-    match tokio::time::timeout(patience, get(&client, path)).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Ok(Readyz::Unreachable(describe(&error))),
-        Err(_) => Ok(Readyz::Unreachable(no_answer(patience))),
-    }
-}
-
-async fn get(client: &Client, path: &str) -> Result<Readyz, kube::Error> {
-    let request = http::Request::get(format!("{path}?verbose")).body(Body::empty());
-    let response = client.send(request.map_err(kube::Error::HttpError)?).await?;
-    let status = response.status();
-    if status.is_success() {
-        return Ok(Readyz::Ready);
-    }
-    let body = response.into_body().collect_bytes().await?;
-    Ok(Readyz::NotReady { status: status.as_u16(), lines: telling_lines(&String::from_utf8_lossy(&body)) })
 }
 
 /// The failed checks (`[-]name failed: …`) of a verbose answer, or the message of a refusal, else the first lines.
@@ -158,8 +101,7 @@ pub(super) fn config(access: &Access, endpoint: Option<SocketAddr>) -> Result<Co
     config.auth_info = auth(&access.identity);
     config.reset_reader_on_write = true; // or the time a pooled connection idled would count as silence
     config.default_retry = false; // retry.rs alone decides
-    let agent = http::HeaderValue::from_static(concat!("bootkube/", env!("CARGO_PKG_VERSION")));
-    config.headers.push((http::header::USER_AGENT, agent));
+    config.headers.push((http::header::USER_AGENT, AGENT));
     Ok(config)
 }
 

@@ -9,8 +9,8 @@
 //!                        objects: of one kind node, lease                     the few writes that are not an apply
 //! ```
 //!
-//! Which errors are worth a retry is decided in [`retry`] alone. Nothing here has a timeout of its own beyond
-//! those of a connection: callers own the deadlines and keep the last reason.
+//! Which errors are worth a retry is decided in [`retry`] alone. How long an answer may take is
+//! decided in [`crate::patience`]: callers own the deadlines of waits and keep the last reason.
 
 pub mod apply;
 pub mod connect;
@@ -27,6 +27,7 @@ pub mod node;
 pub mod objects;
 pub mod pods;
 pub mod preview;
+pub mod probe;
 pub mod question;
 pub mod raw;
 pub mod retry;

@@ -20,11 +20,15 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use kube::core::Status;
 
 use super::error::{Error, message_of};
+use crate::patience;
 
 pub use super::error::describe;
 
 /// How long to retry what may never work.
 pub const SHORT: Duration = Duration::from_secs(10);
+/// The same where attempts are slow: as long as so many of them take, up to [`LONG`].
+const ATTEMPTS: u32 = 20;
+const LONG: Duration = Duration::from_secs(60);
 
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
@@ -87,7 +91,7 @@ pub struct Expected {
 pub enum Patience {
     /// As long as the caller waits.
     Deadline,
-    /// [`SHORT`].
+    /// [`SHORT`], or longer where attempts are slow.
     Short,
 }
 
@@ -231,15 +235,17 @@ where
     let mut delays = backoff().build();
     let mut impatient_since = None;
     loop {
+        let begun = Instant::now();
         let failure = match attempt().await {
             Ok(done) => return Ok(done),
             Err(failure) => failure,
         };
+        let short = (begun.elapsed() * ATTEMPTS).clamp(SHORT, LONG);
         let (reason, patience, after) = match classify(&failure, expected) {
             Verdict::Transient { reason, patience, after } => (reason, patience, after),
             Verdict::Fatal { reason } => return Err(reason),
         };
-        if is_spent(patience, &mut impatient_since) {
+        if is_spent(patience, short, &mut impatient_since) {
             return Err(reason);
         }
         told(&reason);
@@ -287,15 +293,8 @@ pub async fn within<T>(
     limit: Duration,
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, String> {
-    match tokio::time::timeout(limit, request).await {
-        Ok(answer) => answer.map_err(|error| describe(&error)),
-        Err(_) => Err(no_answer(limit)),
-    }
-}
-
-/// That a request took longer than `limit`.
-pub(super) fn no_answer(limit: Duration) -> String {
-    format!("no answer within {} s", limit.as_secs())
+    let answer = patience::within(limit, request).await.map_err(|late| late.to_string())?;
+    answer.map_err(|error| describe(&error))
 }
 
 /// Delays from 50 ms to 2 s, without an end.
@@ -307,13 +306,13 @@ fn backoff() -> ExponentialBuilder {
         .without_max_times()
 }
 
-fn is_spent(patience: Patience, since: &mut Option<Instant>) -> bool {
+fn is_spent(patience: Patience, short: Duration, since: &mut Option<Instant>) -> bool {
     match patience {
         Patience::Deadline => {
             *since = None;
             false
         }
-        Patience::Short => since.get_or_insert_with(Instant::now).elapsed() > SHORT,
+        Patience::Short => since.get_or_insert_with(Instant::now).elapsed() > short,
     }
 }
 

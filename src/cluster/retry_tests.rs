@@ -168,9 +168,9 @@ fn delays_grow_from_50_ms_to_2_s_and_never_end() {
 #[test]
 fn impatience_starts_anew_after_a_failure_that_deserves_patience() {
     let mut since = Instant::now().checked_sub(SHORT * 2);
-    assert!(is_spent(Patience::Short, &mut since));
-    assert!(!is_spent(Patience::Deadline, &mut since));
-    assert!(!is_spent(Patience::Short, &mut since));
+    assert!(is_spent(Patience::Short, SHORT, &mut since));
+    assert!(!is_spent(Patience::Deadline, SHORT, &mut since));
+    assert!(!is_spent(Patience::Short, SHORT, &mut since));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use super::blocker::Blocker;
 use super::evidence::ApiState;
 use crate::cluster::connect::Readyz;
+use crate::patience::Late;
 
 /// With this the TLS library begins its message about a certificate that does not verify.
 const DISTRUST: &str = "invalid peer certificate";
@@ -21,11 +22,9 @@ pub fn blocker(api: &ApiState) -> Option<Blocker> {
         )),
         Readyz::NotReady { lines, .. } => Some(unready(endpoint, lines)),
         Readyz::Unreachable(why) if why.contains(DISTRUST) => Some(distrusted(endpoint, why)),
-        Readyz::Unreachable(why) => Some(Blocker::new(
-            format!("the process that listens at {endpoint} does not answer"),
-            why,
-            format!("see which process it is: ss -ltnp 'sport = :{}'", api.port),
-        )),
+        Readyz::Silent(late) if api.is_apiserver => Some(slow(endpoint, *late)),
+        Readyz::Silent(late) => Some(unknown(endpoint, api.port, &late.to_string())),
+        Readyz::Unreachable(why) => Some(unknown(endpoint, api.port, why)),
     }
 }
 
@@ -37,6 +36,22 @@ pub fn is_for_good(api: &ApiState) -> bool {
         Some((_, Readyz::Unreachable(why))) => why.contains(DISTRUST),
         _ => false,
     }
+}
+
+fn slow(endpoint: &str, late: Late) -> Blocker {
+    Blocker::new(
+        format!("the apiserver at {endpoint} is slow to answer"),
+        format!("it has accepted the connection, and there is {late}"),
+        "wait: it is starting, or this machine has too little processor time for it (top); if it stays so, look into its log (crictl logs, or /var/log/pods)",
+    )
+}
+
+fn unknown(endpoint: &str, port: u16, why: &str) -> Blocker {
+    Blocker::new(
+        format!("the process that listens at {endpoint} does not answer"),
+        why,
+        format!("see which process it is: ss -ltnp 'sport = :{port}'"),
+    )
 }
 
 fn unready(endpoint: &str, lines: &[String]) -> Blocker {
@@ -75,6 +90,7 @@ fn distrusted(endpoint: &str, why: &str) -> Blocker {
 pub fn away_from_its_url(api: &ApiState) -> Option<Blocker> {
     let why = match api.at_url.as_ref()? {
         Readyz::Ready | Readyz::NotReady { .. } => return None,
+        Readyz::Silent(late) => &late.to_string(),
         Readyz::Unreachable(why) => why,
     };
     Some(Blocker::new(

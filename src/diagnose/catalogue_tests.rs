@@ -7,7 +7,7 @@ use time::Duration;
 
 use super::blocker::{Below, Blocker};
 use super::decide::decide;
-use super::evidence::{Evidence, Life};
+use super::evidence::{ApiState, Evidence, Life};
 use super::tests::{
     api, binding, cluster, daemon_set, end, event, healthy, pod, request, static_pods, unscheduled, waiting,
 };
@@ -16,6 +16,7 @@ use crate::cluster::apply::Item;
 use crate::cluster::connect::Readyz;
 use crate::cluster::crd;
 use crate::golden;
+use crate::patience::Late;
 
 fn blocker(change: impl FnOnce(&mut Evidence)) -> Blocker {
     let mut evidence = healthy();
@@ -69,6 +70,10 @@ fn of_the_api() -> Vec<Blocker> {
     };
     vec![
         answers(Readyz::Unreachable("connection reset by peer".into())),
+        blocker(|evidence| {
+            let silent = Some(Readyz::Silent(Late(std::time::Duration::from_secs(2))));
+            (evidence.api, evidence.cluster) = (ApiState { is_apiserver: true, ..api(silent) }, None);
+        }),
         answers(Readyz::NotReady { status: 401, lines: vec!["Unauthorized".into()] }),
         answers(unready("etcd failed")),
         answers(unready("poststarthook/rbac/bootstrap-roles failed")),

@@ -110,6 +110,8 @@ pub struct ApiState {
     pub port: u16,
     /// The best answer of this machine's addresses, and which gave it; `None` if no process listens.
     pub answer: Option<(String, Readyz)>,
+    /// Whether the processes that listen are seen, and are apiservers.
+    pub is_apiserver: bool,
     /// The API's URL.
     pub url: String,
     /// The answer at that URL, which kubelets use. Probed only once the API of this machine is ready.

@@ -9,15 +9,18 @@ use kube::{Client, Resource, ResourceExt as _};
 
 use super::evidence::{ApiState, Cluster};
 use super::subject::Subject;
+use crate::assets::command::runs;
 use crate::cluster::connect::{self, Readyz};
 use crate::cluster::node::is_node_at;
 use crate::cluster::objects::{Kind, Objects};
 use crate::cluster::raw;
+use crate::host::programs::{self, Program};
 use crate::host::{addresses, log};
-use crate::preflight::probe_local_api;
+use crate::patience::{ANSWER, within};
+use crate::preflight::{probe_api_at_its_url, probe_local_api};
 
-/// For all requests to the cluster of one observation.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// For a log, which comes through kubelet and is only quoted.
+const LOG: Duration = Duration::from_secs(4);
 /// Lines of a log that are fetched, to choose the telling ones from.
 const TAIL: i64 = 40;
 
@@ -28,16 +31,25 @@ pub async fn observe_api(subject: &Subject) -> (ApiState, Option<Cluster>) {
         port: subject.api_port,
         answer: answer.map(|(endpoint, answer)| (endpoint.to_string(), answer)),
         url: subject.access.server.as_str().trim_end_matches('/').to_owned(),
+        is_apiserver: is_apiserver(subject.api_port),
         at_url: None,
     };
     let Some((endpoint, Readyz::Ready)) = &api.answer else { return (api, None) };
     let Some(client) = client(subject, endpoint) else { return (api, None) };
     let (at_url, cluster) = futures::join!(
-        connect::probe(&subject.access, None, connect::READY),
-        tokio::time::timeout(PATIENCE, observe_cluster(subject, &client))
+        probe_api_at_its_url(&subject.access),
+        within(ANSWER, observe_cluster(subject, &client))
     );
-    api.at_url = at_url.ok();
+    api.at_url = at_url;
     (api, cluster.ok().flatten())
+}
+
+/// Whether every process that is seen to listen on `port` is an apiserver.
+fn is_apiserver(port: u16) -> bool {
+    let holders = programs::all().and_then(|programs| programs::listening(&programs, port));
+    let holders = holders.unwrap_or_default();
+    let is_it = |holder: &Program| runs(holder.words.iter().map(String::as_str), "kube-apiserver");
+    !holders.is_empty() && holders.iter().all(is_it)
 }
 
 fn client(subject: &Subject, endpoint: &str) -> Option<Client> {
@@ -107,6 +119,6 @@ pub async fn last_lines(
         previous: true,
         ..LogParams::default()
     };
-    let logs = tokio::time::timeout(PATIENCE, api.logs(&pod.name_any(), &params)).await.ok()?.ok()?;
+    let logs = within(LOG, api.logs(&pod.name_any(), &params)).await.ok()?.ok()?;
     Some(log::telling(logs.lines()))
 }

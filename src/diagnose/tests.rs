@@ -36,6 +36,7 @@ pub(super) fn api(answer: Option<Readyz>) -> ApiState {
     ApiState {
         port: 6443,
         answer: answer.map(|answer| ("192.0.2.1:6443".to_owned(), answer)),
+        is_apiserver: false,
         url: "https://api.example.test:6443".to_owned(),
         at_url: None,
     }

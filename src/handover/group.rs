@@ -9,10 +9,12 @@ use super::port::{Error, Port};
 use crate::host::processes::ContainerProcess;
 use crate::host::sockets::Listener;
 use crate::host::steering::Aim;
+use crate::patience::{Pace, within};
 
 /// A group in which nothing has changed for so long is looked at less often.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// An apiserver that serves accepts a connection within this time.
+/// An apiserver that serves accepts a connection within this time, unless the machine is slow. Clients
+/// go wherever this asks, so it must not ask for long.
 const SHORT: Duration = Duration::from_millis(500);
 
 /// The listeners on the port.
@@ -108,7 +110,12 @@ impl Group {
     /// puts that right.
     pub async fn find_out(&mut self, port: &Port) -> Result<Aim, Error> {
         let taker = || port.served_by(|socket| holder(&self.processes, socket));
-        let serving = taker().await?.flatten().or_else(|| self.serving.clone());
+        let (pace, begun) = (Pace::new(SHORT, SHORT), Instant::now());
+        let serving = taker().await?.flatten();
+        if serving.is_some() {
+            pace.answered(begun.elapsed());
+        }
+        let serving = serving.or_else(|| self.serving.clone());
         self.serving.clone_from(&serving); // for the next call, if this one is cancelled
         let count = self.seats.len();
         let is_its = |seat: &Seated| if serving.is_some() { seat.pod == serving } else { seat.is_ready };
@@ -119,7 +126,7 @@ impl Group {
         };
         for index in std::iter::once(assumed).chain((0..count).filter(|index| *index != assumed)) {
             port.steer(&self.listeners, aim(index)).await?;
-            let taker = tokio::time::timeout(SHORT, taker()).await.unwrap_or(Ok(None))?.flatten();
+            let taker = within(pace.limit(), taker()).await.unwrap_or(Ok(None))?.flatten();
             if serving.is_none() || taker == serving {
                 self.seats.swap(index, assumed);
                 self.unready.extend([index, assumed]);

@@ -108,7 +108,7 @@ impl Port {
         Self { locks, ..self }
     }
 
-    /// The listeners. Taken under the lock: a process that steers listens for a moment too.
+    /// The listeners. Taken under the lock: an earlier version that steers counts as one for a moment.
     pub async fn listeners(&self) -> Result<Vec<Listener>, Error> {
         let _alone = self.lock().await?;
         sockets::listeners(self.port).map_err(self.failed("list the listeners"))
@@ -153,9 +153,9 @@ impl Port {
 
     async fn put<T>(&self, source: Ipv4Addr, look: impl FnOnce(u32) -> T) -> Result<Answer<T>, Error> {
         match self.questions.connect(source.into(), self.here()).await {
-            Err(why) => Ok(Answer { readyz: Readyz::Unreachable(why), seen: None }),
+            Err(readyz) => Ok(Answer { readyz, seen: None }),
             Ok(mut connection) => {
-                let readyz = connection.probe("/readyz").await;
+                let readyz = self.questions.probe(&mut connection, "/readyz").await;
                 Ok(Answer { readyz, seen: self.accepted(connection.from)?.map(look) })
             }
         }

@@ -3,6 +3,7 @@
 //! bootkube looks for what keeps it waiting.
 
 mod act;
+mod api;
 mod error;
 mod explain;
 mod machine;
@@ -13,6 +14,7 @@ mod table;
 mod timeouts;
 
 pub use act::{Act, Verb};
+pub use api::ask_api;
 pub use error::Error;
 pub(crate) use error::from_phase;
 pub use machine::{PROBE, check_root, local_addresses, on_port, sockets_on};

@@ -7,10 +7,14 @@ use super::facts::{Distrust, Etcd, Facts, Member};
 use super::outcome::{Outcome, Problem};
 use super::plain;
 use super::subject::Subject;
-use crate::cluster::connect::{self, Readyz};
+use crate::cluster::connect::Readyz;
 use crate::cluster::kubeconfig::{Access, Identity};
+use crate::cluster::probe;
 use crate::error::chain;
+use crate::patience::{ACCEPT, Pace};
 
+/// The pace of etcd, which may be on another machine.
+static PACE: Pace = Pace::new(ACCEPT, ACCEPT);
 const PATH: &str = "/health";
 /// In the answer of a healthy etcd: `{"health":"true",…}`.
 const WELL: &str = "\"health\":\"true\"";
@@ -28,14 +32,14 @@ const DISTRUST: [(&str, Distrust); 6] = [
 pub async fn probe_members(subject: &Subject<'_>) -> Vec<Member> {
     let asked = subject.etcd_servers().into_iter().map(async |server| match server {
         Ok(url) => {
-            Member { answer: probe(subject, &url).await, url: url.as_str().trim_end_matches('/').to_owned() }
+            Member { answer: health(subject, &url).await, url: url.as_str().trim_end_matches('/').to_owned() }
         }
         Err(text) => Member { answer: Etcd::Unaskable("this is not a URL".into()), url: text },
     });
     join_all(asked).await
 }
 
-async fn probe(subject: &Subject<'_>, url: &Url) -> Etcd {
+async fn health(subject: &Subject<'_>, url: &Url) -> Etcd {
     if url.scheme() == "http" {
         let address =
             format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(2379));
@@ -49,9 +53,10 @@ async fn probe(subject: &Subject<'_>, url: &Url) -> Etcd {
         Ok(access) => access,
         Err(missing) => return Etcd::Unaskable(missing),
     };
-    match connect::probe_far(&access, PATH).await {
+    match probe::ask_at_pace(&PACE, &access, None, PATH).await {
         Ok(Readyz::Ready) => Etcd::Healthy,
         Ok(Readyz::NotReady { status, lines }) => Etcd::Sick(format!("{status} {}", lines.join("; "))),
+        Ok(Readyz::Silent(late)) => Etcd::Unreachable(late.to_string()),
         Ok(Readyz::Unreachable(why)) => classify(&why),
         Err(error) => Etcd::Unaskable(chain(&error)),
     }

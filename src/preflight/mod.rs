@@ -46,7 +46,7 @@ use checks::decide;
 use facts::{Facts, Runtime};
 pub use ignored::Ignored;
 pub(crate) use kubelet::observe::locate_runtime;
-pub(crate) use local_api::probe_local_api;
+pub(crate) use local_api::{probe_api_at_its_url, probe_local_api};
 pub use options::CheckOptions;
 pub use outcome::{Check, Outcome, Problem};
 pub(crate) use registries::sandbox_image;

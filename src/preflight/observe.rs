@@ -111,6 +111,7 @@ async fn api_listener(subject: &Subject<'_>) -> ApiListener {
     match probe_local_api(&subject.access, subject.api_port()).await {
         None => ApiListener::Nothing,
         Some((_, Readyz::Ready | Readyz::NotReady { .. })) => ApiListener::Ours,
+        Some((_, Readyz::Silent(late))) => ApiListener::Other(late.to_string()),
         Some((_, Readyz::Unreachable(why))) => ApiListener::Other(why),
     }
 }

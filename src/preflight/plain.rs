@@ -6,29 +6,28 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, ToSocketAddrs};
 
-/// For the whole exchange.
-const TIMEOUT: Duration = Duration::from_secs(2);
+use crate::patience::{self, Pace};
+
+/// How long a server elsewhere, such as a registry, may take to accept a connection that is only tried.
+const REACH: Duration = Duration::from_secs(2);
+/// The pace of kubelet's health endpoint, and of an etcd without TLS.
+static PACE: Pace = Pace::new(Duration::from_secs(2), Duration::from_secs(3));
 /// Limit of an answer: those that are expected are far shorter.
 const LONGEST: u64 = 64 * 1024;
 
 /// Status and body of the answer to `GET path`.
 pub async fn get(address: impl ToSocketAddrs, path: &str) -> io::Result<(u16, String)> {
-    match tokio::time::timeout(TIMEOUT, exchange(address, path)).await {
+    match PACE.within(exchange(address, path)).await {
         Ok(answer) => parse(&answer?).ok_or_else(|| io::Error::other("the answer is not HTTP")),
-        Err(_) => {
-            Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", TIMEOUT.as_secs())))
-        }
+        Err(late) => Err(io::Error::new(io::ErrorKind::TimedOut, late)),
     }
 }
 
 /// Whether a connection is accepted.
 pub async fn reach(address: impl ToSocketAddrs) -> io::Result<()> {
-    match tokio::time::timeout(TIMEOUT, TcpStream::connect(address)).await {
+    match patience::within(REACH, TcpStream::connect(address)).await {
         Ok(connected) => connected.map(drop),
-        Err(_) => Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!("no connection within {} s", TIMEOUT.as_secs()),
-        )),
+        Err(late) => Err(io::Error::new(io::ErrorKind::TimedOut, late)),
     }
 }
 

@@ -2,30 +2,20 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use futures::future::join_all;
 use kube::Client;
 
 use super::error::Error;
 use super::plan::Plan;
-use crate::cluster::connect::{self, Readyz};
-use crate::phase::{PROBE, Progress, local_addresses, on_port};
+use crate::cluster::connect;
+use crate::phase::{PROBE, Progress, ask_api, on_port};
 
 /// The path that an apiserver answers when it has finished starting.
 pub const READY: &str = "/readyz";
 /// The path that it answers to an administrator about two seconds earlier: enough to apply objects.
 pub const USABLE: &str = "/api/v1/namespaces/kube-system";
-/// Addresses of this machine at which a socket listens on the API port.
-fn listening(plan: &Plan) -> Result<Vec<SocketAddr>, Error> {
-    let local = local_addresses()?;
-    let port = plan.api_port();
-    let bound = on_port(port)?;
-    let reached = |address: &IpAddr| bound.iter().any(|bound| bound == address || bound.is_unspecified());
-    Ok(local.into_iter().filter(reached).map(|address| SocketAddr::new(address, port)).collect())
-}
-
 /// An address of this machine where the API is ready now. The error says why there is none.
 pub async fn serving(plan: &Plan) -> Result<Result<SocketAddr, String>, Error> {
-    ask(plan, &listening(plan)?, READY).await
+    ask(plan, READY, |_| true).await
 }
 
 /// Whether another apiserver is ready. Where the bootstrap one has the wildcard, any one counts.
@@ -35,17 +25,12 @@ pub async fn is_served_by_another(plan: &Plan) -> Result<bool, Error> {
     Ok((another || plan.bootstrap_holds_wildcard()) && serving(plan).await?.is_ok())
 }
 
-async fn ask(plan: &Plan, endpoints: &[SocketAddr], path: &str) -> Result<Result<SocketAddr, String>, Error> {
-    let probes = endpoints.iter().map(|endpoint| connect::probe(&plan.access, Some(*endpoint), path));
-    let mut reason = format!("no apiserver listens on port {} of this machine yet", plan.api_port());
-    for (endpoint, answer) in endpoints.iter().zip(join_all(probes).await) {
-        reason = match answer? {
-            Readyz::Ready => return Ok(Ok(*endpoint)),
-            Readyz::NotReady { lines, .. } => format!("{endpoint} is not ready: {}", lines.join("; ")),
-            Readyz::Unreachable(why) => format!("{endpoint} does not answer: {why}"),
-        };
-    }
-    Ok(Err(reason))
+async fn ask(
+    plan: &Plan,
+    path: &str,
+    is_meant: impl Fn(&SocketAddr) -> bool,
+) -> Result<Result<SocketAddr, String>, Error> {
+    Ok(ask_api(&plan.access, plan.api_port(), path, is_meant).await?)
 }
 
 /// Waits until the self-hosted apiserver is ready, asked where the bootstrap one does not listen.
@@ -56,9 +41,7 @@ pub async fn wait_self_hosted(plan: &Plan, waiting: &dyn Fn(String)) -> Result<(
         return Ok(());
     }
     loop {
-        let mut own = listening(plan)?;
-        own.retain(|endpoint| !bootstrap.contains(&endpoint.ip()));
-        match ask(plan, &own, READY).await? {
+        match ask(plan, READY, |endpoint| !bootstrap.contains(&endpoint.ip())).await? {
             Ok(_) => return Ok(()),
             Err(reason) => waiting(format!("the self-hosted apiserver: {reason}")),
         }
@@ -69,7 +52,7 @@ pub async fn wait_self_hosted(plan: &Plan, waiting: &dyn Fn(String)) -> Result<(
 /// Waits until an apiserver of this machine answers for `path`, [`READY`] or [`USABLE`].
 pub async fn wait_api(plan: &Plan, path: &str, progress: &Progress<'_>) -> Result<SocketAddr, Error> {
     loop {
-        match ask(plan, &listening(plan)?, path).await? {
+        match ask(plan, path, |_| true).await? {
             Ok(endpoint) => {
                 progress.found(format!("the API answers at {endpoint}"));
                 return Ok(endpoint);

@@ -13,9 +13,6 @@ use crate::NAMESPACE;
 use crate::cluster::objects::{Kind, Objects};
 use crate::cluster::retry::within;
 
-/// For each request: an API that takes longer is not healthy.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
 /// What the API reports.
 #[derive(Default)]
 pub(super) struct Inventory {
@@ -29,11 +26,23 @@ pub(super) struct Inventory {
     pub unseen: Vec<String>,
 }
 
-/// Lists everything once.
-pub(super) async fn take(client: &Client) -> Inventory {
+impl Inventory {
+    /// Of an API that does not answer.
+    pub fn unseen() -> Self {
+        Self { unseen: vec!["everything that the API would show".to_owned()], ..Self::default() }
+    }
+}
+
+/// Lists everything once. Each answer may take `patience`.
+pub(super) async fn take(client: &Client, patience: Duration) -> Inventory {
     let mut unseen = Vec::new();
-    let (pods, leases, daemon_sets, deployments, secrets) =
-        futures::join!(list(client), list(client), list(client), list(client), list(client));
+    let (pods, leases, daemon_sets, deployments, secrets) = futures::join!(
+        list(client, patience),
+        list(client, patience),
+        list(client, patience),
+        list(client, patience),
+        list(client, patience)
+    );
     Inventory {
         has_answered: true,
         pods: keep("pods", pods, &mut unseen),
@@ -46,13 +55,13 @@ pub(super) async fn take(client: &Client) -> Inventory {
 }
 
 /// All objects of a kind in kube-system; else why they cannot be listed.
-async fn list<K>(client: &Client) -> Result<Vec<K>, String>
+async fn list<K>(client: &Client, patience: Duration) -> Result<Vec<K>, String>
 where
     K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
     let objects = Objects::namespaced(client, NAMESPACE);
     let params = ListParams::default();
-    within(TIMEOUT, objects.list(&params)).await
+    within(patience, objects.list(&params)).await
 }
 
 fn keep<K>(what: &str, listed: Result<Vec<K>, String>, unseen: &mut Vec<String>) -> Vec<K> {

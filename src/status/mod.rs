@@ -10,6 +10,7 @@ mod inventory;
 mod report;
 
 use std::path::Path;
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
@@ -21,6 +22,8 @@ pub use report::{to_json, to_text};
 use crate::cluster;
 use crate::cluster::connect::{self, READY, Readyz};
 use crate::cluster::kubeconfig::Access;
+use crate::cluster::probe;
+use crate::patience::Patience;
 
 /// The state of a control plane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +40,8 @@ pub struct Status {
     pub unseen: Vec<String>,
 }
 
-/// Lists what the API behind `access` has, and etcd's certificates in the folder `etcd_keys` of this machine.
+/// Lists what the API behind `access` has, and etcd's certificates in the folder `etcd_keys` of this machine. Each
+/// answer of the API may take `patience`.
 ///
 /// # Errors
 /// The credentials make no connection. An API that does not answer is a problem in the status, not an error.
@@ -45,22 +49,23 @@ pub async fn status(
     access: &Access,
     etcd_keys: &Path,
     now: OffsetDateTime,
+    patience: Duration,
 ) -> Result<Status, cluster::Error> {
     let server = access.server.as_str().trim_end_matches('/').to_owned();
-    let client = connect::connect(access, None)?;
-    let (first, inventory) = match connect::probe(access, None, READY).await? {
-        Readyz::Ready => (None, take(&client).await),
+    let client = connect::connect_within(patience, access, None)?;
+    let first = match probe::ask(access, None, READY, Patience::of(patience)).await? {
+        Readyz::Ready => Ok(None),
         Readyz::NotReady { status, lines } => {
-            let why = lines.join("; ");
-            (Some(format!("the API at {server} is not ready ({status}): {why}")), take(&client).await)
+            Ok(Some(format!("the API at {server} is not ready ({status}): {}", lines.join("; "))))
         }
-        Readyz::Unreachable(why) => {
-            let unseen = vec!["everything that the API would show".to_owned()];
-            (
-                Some(format!("the API at {server} does not answer: {why}")),
-                Inventory { unseen, ..Inventory::default() },
-            )
+        Readyz::Silent(late) => {
+            Err(format!("the API at {server} accepts connections, but does not answer: {late}"))
         }
+        Readyz::Unreachable(why) => Err(format!("the API at {server} does not answer: {why}")),
+    };
+    let (first, inventory) = match first {
+        Ok(first) => (first, take(&client, patience).await),
+        Err(why) => (Some(why), Inventory::unseen()),
     };
     let of_components =
         if inventory.has_answered { components::problems(&inventory, now) } else { Vec::new() };

@@ -20,8 +20,10 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use bootkube::assets::tree::{self, Hidden};
-use bootkube::cluster::connect::{Readyz, connect, probe};
+use bootkube::cluster::connect::{Readyz, connect};
 use bootkube::cluster::kubeconfig::{self, Access};
+use bootkube::cluster::probe;
+use bootkube::patience::Patience;
 use bootkube::yaml;
 pub use command::bootkube;
 use kube::Client;
@@ -179,7 +181,8 @@ impl Api {
         // A thread of its own: the caller may be inside a runtime already.
         let answer = std::thread::scope(|scope| {
             let ready = async || loop {
-                match probe(&self.access, Some(self.endpoint), "/readyz").await.unwrap() {
+                match probe::ask(&self.access, Some(self.endpoint), "/readyz", Patience::USUAL).await.unwrap()
+                {
                     Readyz::Ready => break Ok(()),
                     answer if start.elapsed() > Duration::from_secs(90) => break Err(answer),
                     _ => tokio::time::sleep(Duration::from_millis(50)).await,

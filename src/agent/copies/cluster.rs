@@ -1,12 +1,17 @@
 //! What the API says: watched, and asked once a round whether it still answers. How much the agent
 //! may see depends on its identity ([`View`]).
 //!
+//! A question that is not answered in a round stays under way for the next one: an API that is slow
+//! would otherwise get more and more questions, and answer none in time.
+//!
 //! A watch that broke off and was taken up again does not show that, and what it said before may be
 //! stale meanwhile. So the API counts as silent unless it has just answered a question and no watch
 //! has failed for a while.
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use futures::stream::{BoxStream, SelectAll, StreamExt as _, select_all};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -19,9 +24,10 @@ use crate::checkpoint::parent;
 use crate::cluster::objects::{Kind, Objects};
 use crate::cluster::retry::describe;
 use crate::cluster::wait::{Scope, follow, follow_some};
+use crate::patience::{ANSWER, Pace, within};
 
-/// An API that takes longer to answer counts as silent.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// An API that takes longer to answer counts as silent, unless it was slower before.
+const FIRST: Duration = Duration::from_secs(2);
 /// After a watch has failed: it is tried again at least once in this time.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -56,7 +62,12 @@ pub struct Watched {
     daemon_sets: Option<Vec<DaemonSet>>,
     deployments: Option<Vec<Deployment>>,
     failed: Option<Instant>,
+    asked: Option<Question>,
+    pace: Pace,
 }
+
+/// A question about this machine's node that is under way, and since when.
+type Question = (Instant, BoxFuture<'static, Result<Option<Node>, kube::Error>>);
 
 /// What the API said last.
 pub struct Told<'w> {
@@ -102,6 +113,8 @@ impl Watched {
             daemon_sets: None,
             deployments: None,
             failed: None,
+            asked: None,
+            pace: Pace::new(FIRST, FIRST),
         }
     }
 
@@ -114,7 +127,7 @@ impl Watched {
             }
         };
         // An API that does neither in time is away.
-        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_default();
+        tokio::time::timeout(FIRST, wait).await.unwrap_or_default();
     }
 
     /// Waits for news and takes them in.
@@ -160,10 +173,13 @@ impl Watched {
     }
 
     /// What the watches have, and the answer to a question asked now.
-    pub async fn told(&self) -> Told<'_> {
+    pub async fn told(&mut self) -> Told<'_> {
         let node = match self.is_whole() {
             true => self.ask().await,
-            false => None,
+            false => {
+                self.asked = None; // its answer may be of the time before the silence
+                None
+            }
         };
         Told {
             view: self.view,
@@ -186,16 +202,31 @@ impl Watched {
             }
     }
 
-    async fn ask(&self) -> Option<Node> {
-        let answer = tokio::time::timeout(PATIENCE, self.nodes.get_opt(&self.node)).await;
-        let why = match answer {
-            Ok(Ok(Some(node))) => return Some(node),
-            Ok(Ok(None)) => "this machine's node is not there".to_owned(),
+    async fn ask(&mut self) -> Option<Node> {
+        let (begun, mut question) = self.asked.take().unwrap_or_else(|| self.question());
+        let why = match within(self.pace.limit(), &mut question).await {
             Ok(Err(error)) => describe(&error),
-            Err(_) => "no answer in time".to_owned(),
+            Ok(Ok(node)) => {
+                self.pace.answered(begun.elapsed());
+                match node {
+                    Some(node) => return Some(node),
+                    None => "this machine's node is not there".to_owned(),
+                }
+            }
+            Err(late) => {
+                if begun.elapsed() < ANSWER {
+                    self.asked = Some((begun, question));
+                }
+                late.to_string()
+            }
         };
         tracing::debug!(why, "the API does not tell of this machine at present");
         None
+    }
+
+    fn question(&self) -> Question {
+        let (nodes, node) = (self.nodes.clone(), self.node.clone());
+        (Instant::now(), async move { nodes.get_opt(&node).await }.boxed())
     }
 }
 

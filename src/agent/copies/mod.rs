@@ -115,7 +115,7 @@ impl Keeper {
         let mut api = Watched::new(&self.client, &self.node, self.view);
         api.met().await;
         loop {
-            let pause = self.round(&api).await;
+            let pause = self.round(&mut api).await;
             if !api.gather(PAUSE).await {
                 // Running out of time is no failure: the API has no news.
                 tokio::time::timeout(pause - PAUSE, api.changed()).await.unwrap_or_default();
@@ -124,7 +124,7 @@ impl Keeper {
     }
 
     /// One round. Returns the pause until the next one.
-    async fn round(&mut self, api: &Watched) -> Duration {
+    async fn round(&mut self, api: &mut Watched) -> Duration {
         let told = api.told().await;
         let local = runtime::look(&self.runtime).await;
         let listing = self.look_at_disk().await;

@@ -18,11 +18,10 @@ use crate::checkpoint::parent::{last_change, started_after, workload};
 use crate::checkpoint::store::Store;
 use crate::cluster::objects::Kind;
 use crate::cluster::retry::describe;
+use crate::patience::{ANSWER, Late, within};
 
 /// Secrets and ConfigMaps that were read longer ago are read again.
 const REFRESH: Duration = Duration::from_secs(15);
-/// To read everything that one pod refers to.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A copy that may be kept.
 pub struct Offered {
@@ -175,15 +174,11 @@ async fn read(client: &Client, pod: &Pod) -> Result<Sources, Unread> {
         )?;
         Ok(Sources { secrets, config_maps })
     };
-    let late = |_| Unread {
-        why: format!(
-            "what pod {} refers to could not be read within {} s",
-            pod.name_any(),
-            PATIENCE.as_secs()
-        ),
+    let late = |late: Late| Unread {
+        why: format!("what pod {} refers to could not be read: {late}", pod.name_any()),
         is_forbidden: false,
     };
-    tokio::time::timeout(PATIENCE, read).await.map_err(late)?
+    within(ANSWER, read).await.map_err(late)?
 }
 
 /// The objects of one kind that are there.

@@ -3,7 +3,6 @@
 //! in each round until there is an answer that settles it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
@@ -17,9 +16,7 @@ use crate::checkpoint::observed::Api;
 use crate::checkpoint::parent::{self, Owner};
 use crate::cluster::objects::Objects;
 use crate::cluster::retry::describe;
-
-/// An owner that takes longer to read is asked for again in the next round.
-const PATIENCE: Duration = Duration::from_secs(2);
+use crate::patience::{ANSWER, within};
 
 /// What the API says of each of `orphans`; those that it does not answer for are left out.
 pub async fn ask(
@@ -29,7 +26,7 @@ pub async fn ask(
     complaints: &mut Complaints,
 ) -> BTreeMap<Id, Api> {
     let one = async |(id, owner): (Id, Owner)| {
-        let answer = tokio::time::timeout(PATIENCE, word(client, node, &id, owner)).await;
+        let answer = within(ANSWER, word(client, node, &id, owner)).await;
         (id, answer)
     };
     let mut words = BTreeMap::new();

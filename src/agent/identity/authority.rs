@@ -3,7 +3,6 @@
 //! the controller manager's Secret, as it may to make the copy. Neither is kept in memory.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use std::{fs, io};
 
 use k8s_openapi::api::core::v1::{Container, Pod, Secret};
@@ -13,9 +12,10 @@ use crate::NAMESPACE;
 use crate::checkpoint::store::Store;
 use crate::checkpoint::{Id, parent};
 use crate::cluster::objects::Objects;
-use crate::cluster::retry::describe;
+use crate::cluster::retry::within;
 use crate::error::chain;
 use crate::host::blocking;
+use crate::patience::ANSWER;
 use crate::pki::renew::Pair;
 
 /// The component that signs, its workload and its Secret.
@@ -24,8 +24,6 @@ const SIGNER: &str = "kube-controller-manager";
 const FLAGS: [&str; 2] = ["cluster-signing-cert-file", "cluster-signing-key-file"];
 /// Names of both in the rendered Secret.
 const KEYS: [&str; 2] = ["ca.crt", "ca.key"];
-/// How long the API may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The CA and its key. The error says why they cannot be had.
 pub async fn find(store: &Store, client: &Client) -> Result<Pair, String> {
@@ -80,10 +78,8 @@ fn read(secrets: &Path, file: &Path) -> Result<Vec<u8>, String> {
 /// From the API.
 async fn asked(client: &Client) -> Result<Pair, String> {
     let secrets: Objects<Secret> = Objects::namespaced(client, NAMESPACE);
-    let answer = tokio::time::timeout(PATIENCE, secrets.get(SIGNER)).await;
-    let answer = answer.map_err(|_| "the API does not answer".to_owned())?;
-    let secret = answer
-        .map_err(|error| format!("Secret {NAMESPACE}/{SIGNER} cannot be read: {}", describe(&error)))?;
+    let secret = within(ANSWER, secrets.get(SIGNER)).await;
+    let secret = secret.map_err(|why| format!("Secret {NAMESPACE}/{SIGNER} cannot be read: {why}"))?;
     let data = secret.data.unwrap_or_default();
     let [certificate, key] = KEYS.map(|key| {
         data.get(key)

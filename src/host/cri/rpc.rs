@@ -10,9 +10,10 @@ use prost::Message;
 use tokio::net::UnixStream;
 
 use crate::grpc::{self, Answer};
+use crate::patience::{Late, Pace};
 
-/// How long a call may take. A runtime answers within milliseconds.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// The pace of the runtime, which answers within milliseconds on a machine that is not slow.
+static PACE: Pace = Pace::new(Duration::from_secs(5), Duration::from_secs(5));
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +53,14 @@ pub enum Error {
         method: &'static str,
     },
     /// The runtime did not answer in time.
-    #[error("{socket} does not answer {method} within {} s", TIMEOUT.as_secs())]
+    #[error("{socket} does not answer {method}")]
     Silent {
         /// Path of the socket.
         socket: String,
         /// Service and method.
         method: &'static str,
+        /// After how long.
+        source: Late,
     },
 }
 
@@ -68,9 +71,9 @@ pub(super) async fn ask<A: Message + Default>(
     question: &impl Message,
 ) -> Result<A, Error> {
     let name = socket.display().to_string();
-    match tokio::time::timeout(TIMEOUT, call(socket, &name, method, &question.encode_to_vec())).await {
+    match PACE.within(call(socket, &name, method, &question.encode_to_vec())).await {
         Ok(answer) => A::decode(answer?.as_slice()).map_err(|_| Error::Malformed { socket: name, method }),
-        Err(_) => Err(Error::Silent { socket: name, method }),
+        Err(source) => Err(Error::Silent { socket: name, method, source }),
     }
 }
 

@@ -11,15 +11,14 @@ use kube::{Api, Client, ResourceExt as _};
 use crate::NAMESPACE;
 use crate::cluster::objects::Objects;
 use crate::cluster::pods;
-use crate::cluster::retry::describe;
+use crate::cluster::retry::{describe, within};
 use crate::cluster::wait::{self, Scope, wait_for};
 use crate::host::log;
+use crate::patience::ANSWER;
 use crate::phase::Progress;
 
 /// Time between two looks at a log.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long a log may take: it comes through kubelet, which may not let the apiserver in.
-const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 const LOG_LINES: i64 = 30;
 const APISERVER: &str = "kube-apiserver";
 /// Where kubelet has the logs of this machine: NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log.
@@ -120,10 +119,10 @@ impl<'a> BlockedApiserver<'a> {
     async fn log(&self, pod: &Pod, is_previous: bool) -> String {
         let params = LogParams { previous: is_previous, tail_lines: Some(LOG_LINES), ..LogParams::default() };
         let name = pod.name_any();
-        let why = match tokio::time::timeout(LOG_TIMEOUT, self.logs.logs(&name, &params)).await {
-            Ok(Ok(log)) => return log,
-            Ok(Err(error)) => describe(&error),
-            Err(_) => format!("no answer within {} s", LOG_TIMEOUT.as_secs()),
+        // It comes through kubelet, which may not let the apiserver in.
+        let why = match within(ANSWER, self.logs.logs(&name, &params)).await {
+            Ok(log) => return log,
+            Err(why) => why,
         };
         tracing::debug!(name, why, "the apiserver's log is not to be had");
         String::new()

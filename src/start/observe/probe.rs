@@ -14,10 +14,15 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::super::plan::Plan;
 use crate::cluster::connect::{self, Readyz};
 use crate::cluster::kubeconfig::Access;
+use crate::cluster::probe;
+use crate::patience::Patience;
 use crate::ui::{Event, Probed};
 
 /// Time between two requests.
 const INTERVAL: Duration = Duration::from_millis(50);
+/// Requests that may be under way. A slow API gets no more of them at a time, so that the probe does not make
+/// it slower still.
+const MOST: usize = 20;
 /// A slower answer is reported although it succeeded.
 pub const SLOW: Duration = Duration::from_millis(250);
 /// Asks the apiserver itself whether it is ready.
@@ -56,12 +61,13 @@ impl Target {
         let began = Instant::now();
         let (access, endpoint) = (&self.access, Some(self.endpoint));
         let (path, answer) = match turn.is_multiple_of(2) {
-            true => (READY, connect::probe(access, endpoint, READY).await),
-            false => (ALLOWED, connect::probe_as(USER, access, endpoint, ALLOWED).await),
+            true => (READY, probe::ask(access, endpoint, READY, Patience::USUAL).await),
+            false => (ALLOWED, probe::ask_as(USER, access, endpoint, ALLOWED, Patience::USUAL).await),
         };
         let error = match answer {
             Ok(Readyz::Ready) => None,
             Ok(Readyz::NotReady { status, lines }) => Some(format!("{status}: {}", lines.join("; "))),
+            Ok(Readyz::Silent(late)) => Some(late.to_string()),
             Ok(Readyz::Unreachable(why)) => Some(why),
             Err(error) => Some(error.to_string()),
         };
@@ -78,7 +84,7 @@ pub async fn run(target: Target, mut over: watch::Receiver<bool>, told: Unbounde
     let mut turn = 0;
     loop {
         tokio::select! {
-            _ = ticks.tick() => {
+            _ = ticks.tick(), if asked.len() < MOST => {
                 asked.spawn(target.clone().ask(turn));
                 turn += 1;
             }

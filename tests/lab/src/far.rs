@@ -35,6 +35,14 @@ pub fn run(options: &Options) -> Result<()> {
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).map(drop).map_err(failed)
 }
 
+/// Relays to `to` from a thread of this process, for as long as the process lives. Returns where clients connect.
+pub fn here(to: SocketAddr, delay: Duration) -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    thread::spawn(move || listener.incoming().flatten().for_each(|client| relay(client, to, delay)));
+    Ok(address)
+}
+
 /// A connection that cannot be relayed is closed, as if the server were away.
 fn relay(client: TcpStream, to: SocketAddr, delay: Duration) {
     let Ok(server) = TcpStream::connect(to) else { return };
