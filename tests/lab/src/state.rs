@@ -18,7 +18,8 @@ const LOCKS: [&str; 2] = ["state.lock", "lab.lock"];
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) group: Group,
-    /// Debian, as `base.sh` made it.
+    /// Debian, as `base.sh` made it. Labs of before this was kept can still be ended.
+    #[serde(default)]
     pub(crate) base: PathBuf,
     /// What machines have above Debian's /usr.
     pub(crate) usr: PathBuf,
