@@ -38,6 +38,8 @@ const COMPONENTS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 /// A leader that works renews its lease within this time. The rendered ones do so every 750 ms; the
 /// default is 2 s.
 const RENEWED_WITHIN: Duration = Duration::from_millis(2500);
+/// Meanwhile the end of no other process is seen, and a lease of a control plane ends after 15 s.
+const LONGEST: Duration = Duration::from_secs(15);
 /// Where the API is slow, a leader that works needs more time for that: as long as so many requests.
 const REQUESTS: u32 = 10;
 /// By how much the clock of a process's beginning may be wrong: the kernel gives the machine's own
@@ -179,7 +181,7 @@ async fn holder(client: &Client, name: &str) -> Result<(Option<Leader>, Duration
 
 /// How long a living holder may take to renew its lease, where a request takes `request`.
 fn renewed_within(request: Duration) -> Duration {
-    RENEWED_WITHIN.max(request * REQUESTS)
+    RENEWED_WITHIN.max(request * REQUESTS).min(LONGEST)
 }
 
 /// Releases the lease. If it may have a living holder it is watched first, and left alone if it is renewed.

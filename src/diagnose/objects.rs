@@ -43,7 +43,8 @@ fn is_brought(refusal: &Refusal, underway: &Underway) -> bool {
     let text = |pointer| refusal.item.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let group = text("/apiVersion").split_once('/').map_or("", |(group, _)| group);
     let lacks_definition = refusal.why.contains("serves no");
-    let is_named = || underway.brings_what_is_named(text("/metadata/namespace"), &refusal.why);
+    let (label, namespace) = (refusal.item.label(), text("/metadata/namespace"));
+    let is_named = || underway.brings_what_it_lacks(&label, namespace, &refusal.why);
     lacks_definition && underway.brings_definition(group, text("/kind")) || is_named()
 }
 
@@ -112,6 +113,14 @@ mod tests {
 
     fn of(refusal: &Refusal) -> Option<Blocker> {
         blocker(refusal, &Underway::default())
+    }
+
+    #[test]
+    fn an_object_that_names_itself_in_its_refusal_is_not_what_it_lacks() {
+        let why = "toys \"toys.example.test\" is forbidden: unable to create new content in namespace shop \
+                   because it is being terminated";
+        let refusal = toy("Toy", why, 60);
+        assert!(blocker(&refusal, &brings(refusal.item.value.clone())).is_some());
     }
 
     #[test]

@@ -138,6 +138,12 @@ impl Underway {
         self.to_come().any(|object| object.is_named_in(namespace, message))
     }
 
+    /// The same for an object that was refused: the message also names the object itself, which is
+    /// still to come.
+    pub fn brings_what_it_lacks(&self, label: &str, namespace: &str, message: &str) -> bool {
+        self.to_come().any(|object| object.label != label && object.is_named_in(namespace, message))
+    }
+
     /// Whether the binding that lets requests of kubelets be approved is still to come.
     pub fn brings_approval(&self) -> bool {
         self.to_come().any(|object| object.means == Means::Approval)

@@ -111,7 +111,8 @@ fn of_units(root: &Path) -> Vec<Source> {
 }
 
 fn of_services(root: &Path) -> Vec<Source> {
-    let services = wanted(root).into_iter().filter(|unit| SERVICES.contains(&unit.as_str()));
+    let is_active = |unit: &String| SERVICES.contains(&unit.as_str()) && !is_masked(root, unit);
+    let services = wanted(root).into_iter().filter(is_active);
     services.map(|unit| of_unit(&unit)).collect()
 }
 
@@ -137,8 +138,27 @@ fn wanted(root: &Path) -> Vec<String> {
 fn of_zram_generator(root: &Path) -> Option<Source> {
     let read = |file: &str| Some((file.to_owned(), fs::read_to_string(below(root, file)).ok()?));
     let (file, text) = ZRAM.into_iter().find_map(read)?;
-    let makes_device = text.lines().any(|line| line.trim_start().starts_with("[zram"));
-    makes_device.then(|| Source { what: file, cure: format!(": > {}", ZRAM[0]) })
+    let is_masked = |device: &String| {
+        let units = [format!("systemd-zram-setup@{device}.service"), format!("dev-{device}.swap")];
+        units.iter().any(|unit| is_masked(root, unit))
+    };
+    let makes_swap = zram_swaps(&text).iter().any(|device| !is_masked(device));
+    makes_swap.then(|| Source { what: file, cure: format!(": > {}", ZRAM[0]) })
+}
+
+/// The devices of a configuration of zram-generator that become swap: those without a file system.
+fn zram_swaps(text: &str) -> Vec<String> {
+    let mut devices: Vec<(&str, bool)> = Vec::new();
+    for line in text.lines().map(str::trim) {
+        let is_for_files =
+            ["mount-point", "fs-type"].contains(&line.split('=').next().unwrap_or_default().trim());
+        match (line.strip_prefix('[').and_then(|line| line.strip_suffix(']')), devices.last_mut()) {
+            (Some(section), _) => devices.push((section, section.starts_with("zram"))),
+            (None, Some((_, makes_swap))) if is_for_files => *makes_swap = false,
+            (None, _) => {}
+        }
+    }
+    devices.into_iter().filter(|(_, makes_swap)| *makes_swap).map(|(device, _)| device.to_owned()).collect()
 }
 
 /// A file of the machine as this process sees it.
@@ -217,6 +237,21 @@ mod tests {
         symlink("/dev/null", units.join("swap.target")).unwrap();
         assert_eq!(found(root.path()), [] as [&str; 0]);
         assert_eq!(unit("/dev/sda2"), "dev-sda2.swap");
+    }
+
+    #[test]
+    fn compressed_memory_that_is_masked_or_holds_files_is_no_swap() {
+        let config = "[zram0]\nzram-size = ram / 2\n[zram1]\nfs-type = ext4\nmount-point = /var/tmp\n";
+        assert_eq!(zram_swaps(config), ["zram0"]);
+        let root = machine(&[
+            ("etc/systemd/zram-generator.conf", config),
+            ("etc/systemd/system/multi-user.target.wants/zramswap.service", ""),
+        ]);
+        assert_eq!(found(root.path()).len(), 2);
+        for unit in ["zramswap.service", "systemd-zram-setup@zram0.service"] {
+            symlink("/dev/null", root.path().join("etc/systemd/system").join(unit)).unwrap();
+        }
+        assert_eq!(found(root.path()), [] as [&str; 0]);
     }
 
     #[test]

@@ -72,7 +72,10 @@ impl Config {
         let mut folders = folders.split(':').filter(|folder| !folder.is_empty());
         let listed = || {
             let endpoints = [name, "*"].into_iter().filter_map(|name| self.mirrors.get(name)).flatten();
-            endpoints.into_iter().find(|endpoint| !is_at(endpoint, host)).cloned()
+            endpoints
+                .into_iter()
+                .find(|endpoint| !is_at(endpoint, host))
+                .map(|url| without_credentials(url).to_owned())
         };
         folders.find_map(|folder| of_folder(root, folder, name, host)).or_else(listed)
     }
@@ -142,6 +145,13 @@ fn leads_elsewhere(hosts: &Value, host: &str) -> bool {
     others.chain(server).any(|endpoint| !is_at(endpoint, host))
 }
 
+/// Host and port of a URL, for messages: before them a user's name and password may stand.
+pub fn without_credentials(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    host.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
 /// Whether an endpoint is the registry itself.
 fn is_at(endpoint: &str, host: &str) -> bool {
     let (_, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
@@ -200,6 +210,18 @@ imports = []
     const HOSTS: &str = "server = \"https://registry.k8s.io\"\n[host.\"https://mirror.example.test\"]\n";
 
     #[test]
+    fn messages_hold_no_credentials_of_a_proxy_or_a_mirror() {
+        for (url, shown) in [
+            ("http://user:password@proxy.test:3128", "proxy.test:3128"),
+            ("https://user:p/w@mirror.test/v2/", "mirror.test"),
+            ("proxy.test:3128", "proxy.test:3128"),
+            ("user:password@[2001:db8::1]:80/", "[2001:db8::1]:80"),
+        ] {
+            assert_eq!(without_credentials(url), shown);
+        }
+    }
+
+    #[test]
     fn the_default_configuration_has_no_mirror_and_names_the_image_of_sandboxes() {
         for (text, image) in
             [(DEFAULT_2, "registry.k8s.io/pause:3.6"), (DEFAULT_3, "registry.k8s.io/pause:3.10")]
@@ -238,8 +260,8 @@ imports = []
             let table = format!("[plugins.cri.registry.mirrors.\"{host}\"]\nendpoint = [{endpoint}]\n");
             mirror(&[(FILE, &table)], "registry-1.docker.io")
         };
-        assert_eq!(listed("docker.io", "\"https://m.test\"").unwrap(), "https://m.test");
-        assert_eq!(listed("*", "\"https://m.test\"").unwrap(), "https://m.test");
+        assert_eq!(listed("docker.io", "\"https://m.test\"").unwrap(), "m.test");
+        assert_eq!(listed("*", "\"https://m.test\"").unwrap(), "m.test");
         assert_eq!(listed("docker.io", "\"https://registry-1.docker.io\""), None);
         assert_eq!(listed("docker.io", ""), None);
         assert_eq!(listed("quay.io", "\"https://m.test\""), None);

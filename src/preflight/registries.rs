@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use futures::future::join_all;
 use serde_json::Value;
 
-use super::containerd::{self, Config};
+use super::containerd::{self, Config, without_credentials};
 use super::facts::Registry;
 use super::plain;
 use crate::assets::command::flag;
@@ -123,7 +123,8 @@ fn proxy(runtime: &Program, host: &str) -> Option<String> {
         entry == "*" || entry == host || name == domain || name.ends_with(&format!(".{domain}"))
     };
     let mut entries = exempt.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-    (!entries.any(is_exempt)).then(|| format!("the proxy of {} ({proxy})", runtime.name()))
+    (!entries.any(is_exempt))
+        .then(|| format!("the proxy of {} ({})", runtime.name(), without_credentials(&proxy)))
 }
 
 async fn reach(host: &str) -> Result<(), String> {

@@ -47,12 +47,17 @@ fn policy(facts: &Facts) -> Policy {
     match (&facts.kubelet, &facts.at_rest) {
         (Some(kubelet), _) => match (kubelet.setting("fail-swap-on", FIELD), &kubelet.config) {
             (None, Err(why)) => Policy::Unseen(format!("kubelet's configuration cannot be read: {why}")),
-            (setting, _) => decided(setting.as_deref() == Some("false")),
+            (setting, _) => decided(setting.is_some_and(|setting| is_off(&setting))),
         },
         (None, _) if !is_down => Policy::Unseen("kubelet's process cannot be seen from here".into()),
         (None, Some(config)) => decided(config[FIELD] == false),
         (None, None) => Policy::Undecided,
     }
+}
+
+/// Whether kubelet takes the value of a flag for false (Go's `strconv.ParseBool`).
+fn is_off(value: &str) -> bool {
+    ["0", "f", "F", "false", "False", "FALSE"].contains(&value)
 }
 
 fn is_on(devices: &[String], sources: &[Source]) -> Problem {
