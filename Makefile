@@ -12,9 +12,10 @@ LAB      := target/$(HOST)/debug/lab
 # Where the lab keeps what Go has compiled.
 GO_FOLDER := $(or $(LAB_CACHE),target/lab/cache)/go
 # What the lab stands on: debootstrap makes its machines and systemd-nspawn boots them. Images get the tools that
-# kube-proxy calls from the host.
-LAB_PACKAGES := bash busybox-static ca-certificates conntrack coreutils curl debootstrap findutils haproxy iproute2 \
-	iptables mount nftables openssh-client openssl procps systemd systemd-container util-linux
+# kube-proxy calls from the host, and some tests run containerd on it.
+LAB_PACKAGES := bash busybox-static ca-certificates conntrack containerd coreutils curl debootstrap \
+	debian-archive-keyring findutils haproxy iproute2 iptables mount nftables openssh-client openssl procps runc systemd \
+	systemd-container util-linux
 # What tests look at pages with.
 BROWSER_PACKAGES := chromium fonts-dejavu-core
 # Installs the packages given, if any is missing.
