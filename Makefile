@@ -87,7 +87,7 @@ test: tools browser ## Run every test, the end-to-end ones on lab machines inclu
 	tests/run.sh
 
 .PHONY: bench
-bench: LAB_PACKAGES += hyperfine time
+bench: LAB_PACKAGES += hyperfine
 bench: tools build ## Measure, and write docs/benchmarks.md anew (half an hour; BENCH='--repetitions 1 --only NAME' for less)
 	cargo build --release -p lab
 	cargo run --release -p bench -- --bootkube $(RELEASE) $(BENCH)
