@@ -69,6 +69,7 @@ fn a_living_cluster_bears_what_people_do_to_its_machines() {
             let inhibitors = world.shell("systemd-inhibit --list --no-pager");
             inhibitors.contains("kubelet").then_some(()).ok_or(format!("kubelet holds none: {inhibitors}"))
         });
+        eventually(60, || kubelet_knows_its_pods(&world));
         let (cut, begun) = (Timestamp::now(), Instant::now());
         world.n1().shut_down().unwrap();
         let down = begun.elapsed().as_secs_f64();
@@ -88,6 +89,12 @@ fn ready(world: &World, machine: &Machine) -> Result<(), String> {
     let node = world.try_kubectl(&["get", "node", &name, "-o", "json"])?;
     let node = serde_json::from_str(&node).map_err(|error| error.to_string())?;
     condition(&node, "Ready").then_some(()).ok_or(format!("{name} is not Ready"))
+}
+
+/// Kubelet takes its lock before it knows of any pod. A shutdown in that moment ends none in order.
+fn kubelet_knows_its_pods(world: &World) -> Result<(), String> {
+    let pods = world.try_kubectl(&["get", "--raw", "/api/v1/nodes/n1/proxy/pods"])?;
+    pods.contains("kube-apiserver").then_some(()).ok_or(format!("kubelet knows of these pods: {pods}"))
 }
 
 /// kubelet changes the limits of the running container, which is not restarted.

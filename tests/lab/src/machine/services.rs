@@ -73,8 +73,8 @@ fn kubelet_config(families: Families) -> Value {
         "readOnlyPort": 0,
         "rotateCertificates": true,
         "serializeImagePulls": false,
-        "shutdownGracePeriod": "45s",
-        "shutdownGracePeriodCriticalPods": "15s",
+        "shutdownGracePeriod": "70s",
+        "shutdownGracePeriodCriticalPods": "40s",
         "staticPodPath": "/etc/kubernetes/manifests",
     });
     if let (Value::Object(config), Value::Object(quirks)) = (&mut config, quirks::kubelet_config()) {
