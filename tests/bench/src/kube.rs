@@ -1,8 +1,9 @@
 //! Asks a cluster from outside of its machines: kubectl, and a watch until a condition holds.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -37,7 +38,7 @@ impl Kubectl {
         let kubeconfig = lab.folder().join("bench.kubeconfig");
         let text = machine.read(inside)?;
         std::fs::write(&kubeconfig, text).map_err(Error::file("write", &kubeconfig))?;
-        Ok(Self { lab: lab.clone(), program: machine.path("/usr/local/bin/kubectl"), kubeconfig })
+        Ok(Self { lab: lab.clone(), program: machine.path("/usr/bin/kubectl"), kubeconfig })
     }
 
     fn command(&self, words: &[&str]) -> Result<Command> {
@@ -61,10 +62,12 @@ impl Kubectl {
     /// if it was true at the first look. Restarts a watch that an apiserver's end has ended.
     pub fn wait(&self, words: &[&str], is_done: impl Fn(&Seen) -> bool) -> Result<Option<Instant>> {
         let deadline = Instant::now() + PATIENCE;
+        let log = self.lab.folder().join(format!("watch-{}.log", words[0]));
         let mut first = true;
         while Instant::now() < deadline {
             let mut watch = Watch::start(
                 self.command(&[&["get", "-w", "--output-watch-events", "-o", "json"], words].concat())?,
+                &log,
             )?;
             while let Some(at) = watch.burst(deadline) {
                 if is_done(&watch.seen) {
@@ -74,8 +77,9 @@ impl Kubectl {
             }
             std::thread::sleep(AGAIN);
         }
+        let said = std::fs::read_to_string(&log).map_err(Error::file("read", &log))?;
         Err(Error::Timeout {
-            what: format!("what is waited for of {}", words.join(" ")),
+            what: format!("what is waited for of {} (the watch said {:?})", words.join(" "), said.trim()),
             seconds: PATIENCE.as_secs(),
         })
     }
@@ -89,8 +93,10 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(mut command: Command) -> Result<Self> {
-        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    /// Its standard error goes to `log`.
+    fn start(mut command: Command, log: &Path) -> Result<Self> {
+        let errors = File::create(log).map_err(Error::file("make", log))?;
+        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).spawn();
         let mut child =
             spawned.map_err(|source| Error::Start { command: "kubectl get --watch".into(), source })?;
         let (sender, events) = mpsc::channel();
