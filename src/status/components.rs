@@ -114,8 +114,19 @@ fn node(pod: &Pod) -> String {
 
 /// Whether the pod has not ended and holds a container of this program.
 fn is_running(pod: &Pod, program: &str) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    phase != Some("Succeeded") && containers(pod).any(|container| is_of(container, program))
+    !has_ended(pod) && containers(pod).any(|container| is_of(container, program))
+}
+
+/// Whether the pod has ended for good, and nothing is missing by that. A shutdown leaves such pods as
+/// `Failed`; their controller has made others, or the workload's problem says that it could not.
+fn has_ended(pod: &Pod) -> bool {
+    match pod.status.as_ref().and_then(|status| status.phase.as_deref()) {
+        Some("Succeeded") => true,
+        Some("Failed") => {
+            pod.owner_references().iter().any(|owner| owner.controller == Some(true) && owner.kind != "Node")
+        }
+        _ => false,
+    }
 }
 
 fn containers(pod: &Pod) -> impl Iterator<Item = &k8s_openapi::api::core::v1::Container> {

@@ -90,6 +90,22 @@ fn a_bootstrap_pod_that_is_left_is_a_problem() {
 }
 
 #[test]
+fn a_pod_that_ended_for_good_is_no_problem_unless_nothing_replaces_it() {
+    let failed = json!({"status": {"phase": "Failed", "reason": "Terminated", "conditions": [
+        {"type": "Ready", "status": "False"}]}});
+    let problems_with = |owner: Value| {
+        let mut changes = failed.clone();
+        json_patch::merge(&mut changes, &owner);
+        let mut inventory = healthy();
+        inventory.pods.push(pod("kube-scheduler-1-z", "n1", "kube-scheduler", &changes));
+        problems(&inventory, NOW).len()
+    };
+    assert_eq!(problems_with(owned("ReplicaSet", "kube-scheduler-1")), 0);
+    assert_eq!(problems_with(json!({})), 1);
+    assert_eq!(problems_with(owned("Node", "n1")), 1, "kubelet makes no other pod of a file");
+}
+
+#[test]
 fn a_copy_that_stands_in_for_its_pod_is_a_problem() {
     let mut told = healthy();
     let annotations = json!({"metadata": {"annotations": {
