@@ -11,6 +11,7 @@ use futures::stream::{FuturesUnordered, TryStreamExt as _};
 use tokio::net::TcpStream;
 
 use super::connect::Readyz;
+use super::dial::dial;
 use super::error::Error;
 use super::kubeconfig::Access;
 use super::question::{Credentials, Failed};
@@ -106,7 +107,7 @@ async fn connect(access: &Access, endpoint: Option<SocketAddr>) -> std::io::Resu
     }
     let host = access.server.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    TcpStream::connect((host, access.server.port_or_known_default().unwrap_or(443))).await
+    dial((host, access.server.port_or_known_default().unwrap_or(443))).await
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, ToSocketAddrs};
+use tokio::net::ToSocketAddrs;
 
+use crate::cluster::dial::dial;
 use crate::patience::{self, Pace};
 
 /// How long a server elsewhere, such as a registry, may take to accept a connection that is only tried.
@@ -25,7 +26,7 @@ pub async fn get(address: impl ToSocketAddrs, path: &str) -> io::Result<(u16, St
 
 /// Whether a connection is accepted.
 pub async fn reach(address: impl ToSocketAddrs) -> io::Result<()> {
-    match patience::within(REACH, TcpStream::connect(address)).await {
+    match patience::within(REACH, dial(address)).await {
         Ok(connected) => connected.map(drop),
         Err(late) => Err(io::Error::new(io::ErrorKind::TimedOut, late)),
     }
@@ -33,7 +34,7 @@ pub async fn reach(address: impl ToSocketAddrs) -> io::Result<()> {
 
 /// In HTTP/1.0 the answer ends with the connection.
 async fn exchange(address: impl ToSocketAddrs, path: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect(address).await?;
+    let mut stream = dial(address).await?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
     let mut answer = Vec::new();
     stream.take(LONGEST).read_to_end(&mut answer).await?;

@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use crate::assets::write;
 use crate::checkpoint::copy;
+use crate::cluster::dial::live_address;
 use crate::cluster::kubeconfig::{self, Access};
 use crate::cluster::{self, connect, inventory};
 use crate::config::Component;
@@ -180,7 +181,8 @@ async fn gather(
     match source {
         Source::Api => {
             report.source = format!("the API at {}", access.server);
-            objects.present = inventory::control_plane_objects(&connect::connect(access, None)?).await?;
+            let client = connect::connect(access, live_address(access).await)?;
+            objects.present = inventory::control_plane_objects(&client).await?;
         }
         Source::Etcd { etcd, prefix } => {
             let mut client = EtcdClient::connect(etcd).await?;

@@ -10,12 +10,12 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
 use super::access::{Access, Error};
+use crate::cluster::dial::dial;
 use crate::error::chain;
 use crate::grpc::{self, Answer};
 
@@ -90,8 +90,7 @@ impl Channel {
             server.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = server.port().unwrap_or(2379);
         let connect = async {
-            let stream =
-                TcpStream::connect((host.as_str(), port)).await.map_err(|error| error.to_string())?;
+            let stream = dial((host.as_str(), port)).await.map_err(|error| error.to_string())?;
             let base = format!("{}://{}:{port}", server.scheme(), server.host_str().unwrap_or_default());
             match tls {
                 None => Self::over(stream, base).await,
