@@ -2,8 +2,9 @@
 //! socket that accepted a connection. Works in any process of the host's network namespace; needs
 //! no privilege.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_sock_diag::SockDiagMessage;
@@ -66,16 +67,18 @@ pub fn endpoints(port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(reached.into_iter().map(|address| SocketAddr::new(address, port)).collect())
 }
 
-/// Those of `local` that have a listener of their own, and the first that leads to a wildcard's.
+/// Those of `local` that have a listener of their own, and for each wildcard the first that leads
+/// to it.
 fn reached(bound: &[IpAddr], local: Vec<IpAddr>) -> Vec<IpAddr> {
-    // The wildcard of IPv6 takes connections of IPv4, too.
-    let covers = |wildcard: &IpAddr, address: &IpAddr| {
-        wildcard.is_unspecified() && (wildcard.is_ipv6() || address.is_ipv4())
+    let [v4, v6] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    // The wildcard of IPv6 takes connections of IPv4, too, where IPv4 has none of its own.
+    let wildcard = |address: &IpAddr| if address.is_ipv4() && bound.contains(&v4) { v4 } else { v6 };
+    let mut led_to = BTreeSet::new();
+    let mut is_first = |address: &IpAddr| {
+        let wildcard = wildcard(address);
+        bound.contains(&wildcard) && led_to.insert(wildcard)
     };
-    let is_wild =
-        |address: &IpAddr| !bound.contains(address) && bound.iter().any(|wildcard| covers(wildcard, address));
-    let wild = local.iter().copied().find(is_wild);
-    local.into_iter().filter(|address| bound.contains(address) || wild == Some(*address)).collect()
+    local.into_iter().filter(|address| bound.contains(address) || is_first(address)).collect()
 }
 
 /// Inode of the socket of this machine that has accepted the connection from `peer` to `port`.
@@ -161,6 +164,7 @@ mod tests {
         assert_eq!(reached(&["::", "::"]), ips(&["10.0.0.5"]), "two that share a port");
         assert_eq!(reached(&["0.0.0.0", "10.0.0.5"]), ips(&["10.0.0.5", "172.17.0.1"]));
         assert_eq!(reached(&["127.0.0.1", "fd00::5"]), ips(&["fd00::5", "127.0.0.1"]));
+        assert_eq!(reached(&["0.0.0.0", "::"]), ips(&["10.0.0.5", "fd00::5"]), "one of each family");
         assert_eq!(super::reached(&ips(&["0.0.0.0"]), ips(&["fd00::5", "::1"])), ips(&[]));
         assert_eq!(reached(&[]), ips(&[]));
     }
