@@ -56,12 +56,15 @@ pub struct Pace {
     silent: Duration,
     /// In milliseconds.
     limit: AtomicU64,
+    /// The limit after the last answer.
+    shown: AtomicU64,
 }
 
 impl Pace {
     /// Of a component that has not been asked: `least` at first, and up to `silent` if it is silent.
     pub const fn new(least: Duration, silent: Duration) -> Self {
-        Self { least, silent, limit: AtomicU64::new(least.as_millis() as u64) }
+        let first = least.as_millis() as u64;
+        Self { least, silent, limit: AtomicU64::new(first), shown: AtomicU64::new(first) }
     }
 
     /// How long the next answer may take.
@@ -72,6 +75,12 @@ impl Pace {
     /// Learns that an answer came after `took`.
     pub fn answered(&self, took: Duration) {
         self.set(took * MARGIN);
+        self.shown.store(self.limit.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Forgets that there was no answer, because another component may answer from now on.
+    pub fn forget_silence(&self) {
+        self.limit.store(self.shown.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Learns that none came within the limit.
@@ -129,6 +138,15 @@ mod tests {
         pace.answered(2 * SECOND);
         pace.missed();
         assert_eq!(pace.limit(), 8 * SECOND, "it has answered as late as that");
+    }
+
+    #[test]
+    fn the_silence_of_one_component_is_no_time_for_the_next() {
+        let pace = Pace::new(SECOND, ANSWER);
+        pace.answered(SECOND);
+        (0..10).for_each(|_| pace.missed());
+        pace.forget_silence();
+        assert_eq!(pace.limit(), 4 * SECOND, "the machine has shown to be slow");
     }
 
     /// Each answer takes longer than the first limit. Asked anew each time, none would ever come.

@@ -134,6 +134,11 @@ impl Questions {
         Ok(Self { credentials: Made::new(access, Credentials::new)?, pace: Pace::new(FIRST, ANSWER) })
     }
 
+    /// Forgets silences, because another listener may answer from now on.
+    pub fn forget_silence(&self) {
+        self.pace.forget_silence();
+    }
+
     /// Connects from `source` to `endpoint`; else says why there is no answer.
     pub async fn connect(&self, source: IpAddr, endpoint: SocketAddr) -> Result<Connection, Readyz> {
         let opened = self.pace.within(self.open(source, endpoint)).await;

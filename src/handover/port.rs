@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::lock::{Lock, Locks, Name};
@@ -81,6 +82,8 @@ pub struct Port {
     port: u16,
     questions: Questions,
     locks: Locks,
+    /// The listeners that were found last.
+    met: Mutex<Vec<Listener>>,
 }
 
 /// What a listener answered.
@@ -95,12 +98,16 @@ pub struct Answer<T> {
 impl Port {
     /// The port, and the identity by which it is asked.
     pub fn new(port: u16, access: &Access) -> Result<Self, Error> {
-        Ok(Self { port, questions: Questions::new(access)?, locks: Locks::default() })
+        Ok(Self::by(port, Questions::new(access)?))
     }
 
     /// The port, and the identity by which it is asked, which may change.
     pub fn of(port: u16, access: Current) -> Result<Self, Error> {
-        Ok(Self { port, questions: Questions::following(access)?, locks: Locks::default() })
+        Ok(Self::by(port, Questions::following(access)?))
+    }
+
+    fn by(port: u16, questions: Questions) -> Self {
+        Self { port, questions, locks: Locks::default(), met: Mutex::default() }
     }
 
     /// With locks in another place than this machine's.
@@ -111,7 +118,9 @@ impl Port {
     /// The listeners. Taken under the lock: an earlier version that steers counts as one for a moment.
     pub async fn listeners(&self) -> Result<Vec<Listener>, Error> {
         let _alone = self.lock().await?;
-        sockets::listeners(self.port).map_err(self.failed("list the listeners"))
+        let found = sockets::listeners(self.port).map_err(self.failed("list the listeners"))?;
+        self.meet(&found);
+        Ok(found)
     }
 
     /// Sends connections as `aim` says.
@@ -144,6 +153,16 @@ impl Port {
         };
         self.unchanged(listeners)?;
         Ok(answer)
+    }
+
+    /// A listener that hangs must not delay the questions to those that come. Its silence has made
+    /// the limit of a question longer, and the listener would be asked first.
+    fn meet(&self, listeners: &[Listener]) {
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        if *met != listeners {
+            listeners.clone_into(&mut met);
+            self.questions.forget_silence();
+        }
     }
 
     /// Asks the listener that any client would reach.
@@ -239,5 +258,51 @@ impl Port {
     fn failed(&self, act: &'static str) -> impl FnOnce(io::Error) -> Error + use<> {
         let port = self.port;
         move |source| Error::Kernel { act, port, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+    use crate::cluster::kubeconfig::Identity;
+
+    /// One that accepts connections and never answers.
+    fn stuck(port: u16) -> Socket {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_port(true).unwrap();
+        socket.bind(&SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port).into()).unwrap();
+        socket.listen(16).unwrap();
+        socket
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_hangs_takes_no_time_from_one_that_comes() {
+        let first = stuck(0);
+        let number = first.local_addr().unwrap().as_socket().unwrap().port();
+        let ca = rcgen::generate_simple_self_signed(vec!["ca".to_owned()]).unwrap();
+        let access = Access {
+            server: format!("https://127.0.0.1:{number}").parse().unwrap(),
+            ca: ca.cert.pem().into_bytes(),
+            tls_server_name: None,
+            identity: Identity::Token("t".to_owned()),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let port = Port::new(number, &access).unwrap().with_locks(Locks::in_folder(folder.path()));
+        let aim = Aim { serving: 0, asked: 0, starting: 1 };
+        let ask = async || {
+            let listeners = port.listeners().await.unwrap();
+            let begun = Instant::now();
+            let answer = port.ask(&listeners, aim, 0, drop).await.unwrap();
+            assert!(matches!(answer.readyz, Readyz::Silent(_)), "{answer:?}");
+            begun.elapsed()
+        };
+        let alone = ask().await;
+        let _second = stuck(number);
+        let beside = ask().await;
+        assert!(beside < alone + Duration::from_secs(1), "{alone:?}, then {beside:?}");
     }
 }
