@@ -1,19 +1,24 @@
 //! What was seen, put together, in tables.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
+use super::super::offers::Offers;
 use super::{Look, Seen, Told, View};
 use crate::agent::complaints::Complaints;
 use crate::agent::copies::evidence;
 use crate::agent::copies::runtime::Local;
 use crate::checkpoint::observed::{Api, Disk, Kubelet, Observed, Parent};
-use crate::checkpoint::store::{Entry, Kept, Listing};
+use crate::checkpoint::store::{Entry, Kept, Listing, Store};
 use crate::checkpoint::{Id, Revision, Role};
+use crate::cluster::connect::connect;
+use crate::cluster::kubeconfig::{Access, Identity};
 
 const APISERVER: &str = "kube-apiserver";
 const OWN: &str = "pod-checkpointer";
@@ -248,4 +253,39 @@ fn the_machine_survives_when_each_copy_is_kept_and_the_agents_own_is_active() {
     let missing = said(&kept(OWN, true), &[own, apiserver]).unwrap_err();
     assert_eq!(missing, "no copy of kube-system/kube-apiserver yet");
     assert!(said(&Listing::default(), &[]).is_err());
+}
+
+/// The API answers nothing. The second pod must not wait until the first has been given up.
+#[tokio::test]
+async fn what_pods_refer_to_is_read_of_all_of_them_at_once() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = silent.local_addr().unwrap();
+    let ca = rcgen::generate_simple_self_signed(vec!["ca".to_owned()]).unwrap();
+    let access = Access {
+        server: format!("https://{endpoint}").parse().unwrap(),
+        ca: ca.cert.pem().into_bytes(),
+        tls_server_name: None,
+        identity: Identity::Token("t".to_owned()),
+    };
+    let client = connect(&access, Some(endpoint)).unwrap();
+    let secret = json!({"spec": {"volumes": [{"name": "v", "secret": {"secretName": "s"}}]}});
+    let names = [APISERVER, "kube-scheduler"];
+    let pods = names.map(|name| pod(name, secret.clone()));
+    let told = Told {
+        view: View::Worker,
+        local: Some(&pods),
+        node: Some(object(json!({"metadata": {"name": "n1"}}))),
+        pods: &[],
+        daemon_sets: &[],
+        deployments: &[],
+    };
+    let (own, runs) = (id(OWN), names.map(|name| local(name, Some("c1"))));
+    let seen = Seen::new(Look { own: &own, node: "n1", told: &told, local: Some(&runs), listing: None });
+    let (mut offers, store, mut complaints) = (Offers::new(None), Store::default(), Complaints::default());
+    let asked = async { (silent.accept().await.unwrap(), silent.accept().await.unwrap()) };
+    tokio::select! {
+        _ = offers.look(&client, &seen, &store, &mut complaints) => panic!("the API answers nothing"),
+        _ = asked => {}
+        () = tokio::time::sleep(Duration::from_secs(5)) => panic!("one pod after the other"),
+    }
 }

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt as _};
 
 use super::observe::{Seen, SeenPod};
+use super::runtime::Local;
 use crate::agent::complaints::Complaints;
 use crate::checkpoint::Id;
 use crate::checkpoint::copy::{self, Copy, Note, Sources};
@@ -64,8 +65,13 @@ impl Offers {
             return offered;
         }
         self.read.retain(|uid, _| seen.parents().any(|parent| parent.pod.uid().as_ref() == Some(uid)));
+        let mut unread = self.refresh(client, seen).await;
         for parent in seen.parents() {
-            match self.offer(client, parent, seen, store).await {
+            let offer = match parent.pod.uid().and_then(|uid| unread.remove(&uid)) {
+                Some(why) => Err(why),
+                None => self.offer(parent, seen, store),
+            };
+            match offer {
                 Ok(None) => {}
                 Ok(Some(offer)) => {
                     complaints.over(&parent.id);
@@ -77,25 +83,40 @@ impl Offers {
         offered
     }
 
+    /// Reads what healthy pods refer to, unless that was done not long ago. Returns why it could not
+    /// be read, by the UID of the pod.
+    ///
+    /// All are read at once. One after the other they would keep the agent from everything else for
+    /// [`ANSWER`] each, where the API does not answer.
+    async fn refresh(&mut self, client: &Client, seen: &Seen<'_>) -> BTreeMap<String, String> {
+        let healthy = seen.parents().filter_map(|seen| Some((seen.pod, seen.pod.uid()?, seen.healthy?)));
+        let due: Vec<_> = healthy.filter(|(_, uid, local)| !self.is_read(uid, local)).collect();
+        let answers = join_all(due.iter().map(|(pod, ..)| read(client, pod))).await;
+        let mut unread = BTreeMap::new();
+        for ((pod, uid, local), answer) in due.into_iter().zip(answers) {
+            match answer {
+                Ok(sources) => {
+                    let (at, running) = (Instant::now(), local.running.clone());
+                    self.read.insert(uid, Read { sources, at, running });
+                }
+                Err(why) => drop(unread.insert(uid, why.tell(pod, self.user.as_deref()))),
+            }
+        }
+        unread
+    }
+
+    fn is_read(&self, uid: &str, local: &Local) -> bool {
+        let is_valid = |read: &Read| read.at.elapsed() < REFRESH && read.running == local.running;
+        self.read.get(uid).is_some_and(is_valid)
+    }
+
     /// One pod: nothing while it is not healthy, or was started with other files than those of
     /// which a copy is kept; an error if it cannot be copied.
-    async fn offer(
-        &mut self,
-        client: &Client,
-        parent: &SeenPod<'_>,
-        seen: &Seen<'_>,
-        store: &Store,
-    ) -> Result<Option<Offered>, String> {
+    fn offer(&self, parent: &SeenPod<'_>, seen: &Seen<'_>, store: &Store) -> Result<Option<Offered>, String> {
         let SeenPod { pod, id, role, healthy, .. } = parent;
-        let (Some(local), Some(uid)) = (healthy, pod.uid()) else {
+        let (Some(_), Some(uid)) = (healthy, pod.uid()) else {
             return Ok(None);
         };
-        let is_valid = |read: &Read| read.at.elapsed() < REFRESH && read.running == local.running;
-        if !self.read.get(&uid).is_some_and(is_valid) {
-            let sources = read(client, pod).await.map_err(|unread| unread.tell(pod, self.user.as_deref()))?;
-            self.read
-                .insert(uid.clone(), Read { sources, at: Instant::now(), running: local.running.clone() });
-        }
         let Some(Read { sources, .. }) = self.read.get(&uid) else { return Ok(None) };
         let secrets = sources.secrets.values().filter_map(|secret| last_change(&secret.metadata));
         let maps = sources.config_maps.values().filter_map(|map| last_change(&map.metadata));
