@@ -148,6 +148,32 @@ fn a_runtime_that_systemd_knows_to_be_stopped_is_no_longer_unknown() {
     assert_eq!(unknown(unprivileged), ["container-runtime", "images"]);
 }
 
+/// Docker brings containerd to machines on which kubelet uses CRI-O.
+#[test]
+fn the_runtime_that_kubelet_uses_is_named_and_no_other() {
+    let services = || vec![service("containerd", Standing::Stopped), service("crio", Standing::Runs)];
+    let silent = |facts: &mut Facts| {
+        facts.runtime = Runtime::Silent { socket: "/run/crio/crio.sock".into(), why: "refused".into() };
+        facts.services = services();
+    };
+    let said = failure(silent);
+    assert!(said.contains("systemctl start crio") && !said.contains("containerd"), "{said}");
+    let unready = |facts: &mut Facts| {
+        let mut runtime = runtime(vec![ready("RuntimeReady", false)], &[IMAGE, PAUSE]);
+        if let Runtime::Answers { version, .. } = &mut runtime {
+            *version = "cri-o 1.36.0".into();
+        }
+        (facts.runtime, facts.services) = (runtime, services());
+    };
+    assert!(failure(unready).contains("journalctl -u crio"));
+    let unseen = |facts: &mut Facts| {
+        facts.runtime = Runtime::Unseen("no socket".into());
+        let docker = Service { starts_at_boot: false, ..service("containerd", Standing::Stopped) };
+        facts.services = vec![docker, service("crio", Standing::Stopped)];
+    };
+    assert!(failure(unseen).contains("crio.service is stopped"));
+}
+
 /// The names of the checks that pass with a warning; none may fail.
 fn warned(change: impl FnOnce(&mut Facts)) -> Vec<&'static str> {
     let outcomes = outcomes(change);

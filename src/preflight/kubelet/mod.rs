@@ -16,6 +16,8 @@ const READY: &str = "RuntimeReady";
 /// What containerd says where its CRI plugin is turned off, as Docker's package leaves it.
 const NO_CRI: &str = "unknown service runtime.v1";
 const KUBELET: &str = "kubelet";
+const CONTAINERD: &str = "containerd";
+const CRIO: &str = "crio";
 const UNSEEN: &str = "kubelet's process cannot be seen from here";
 
 pub fn health(_: &Subject<'_>, facts: &Facts) -> Outcome {
@@ -166,7 +168,10 @@ pub fn runtime(_: &Subject<'_>, facts: &Facts) -> Outcome {
                 Some(condition) => Outcome::fail(
                     format!("{version} is not ready to run containers"),
                     format!("it reports {} {}", condition.reason, condition.message),
-                    "look into its log (journalctl -u containerd)",
+                    format!(
+                        "look into its log (journalctl -u {})",
+                        runtime_name(facts).unwrap_or(CONTAINERD)
+                    ),
                 ),
             }
         }
@@ -188,7 +193,7 @@ fn socket_of(service: &Service) -> &'static str {
 
 fn silent_runtime(socket: &Path, why: &str, facts: &Facts) -> Outcome {
     let service = runtime_service(facts);
-    let name = service.map_or("containerd", |service| &service.name);
+    let name = service.map_or(runtime_name(facts).unwrap_or(CONTAINERD), |service| &service.name);
     Outcome::fail(
         format!("the container runtime does not answer at {}", socket.display()),
         because(why, service),
@@ -196,8 +201,22 @@ fn silent_runtime(socket: &Path, why: &str, facts: &Facts) -> Outcome {
     )
 }
 
-/// The service of the runtime: of those that the machine has, the first.
+/// The service of the runtime that kubelet uses. If that is not known: of those that the machine has,
+/// one that starts at boot, else the first.
 fn runtime_service(facts: &Facts) -> Option<&Service> {
-    let services = ["containerd", "crio"].into_iter().filter_map(|name| facts.service(name));
-    services.into_iter().find(|service| service.standing != Standing::Missing)
+    let named = runtime_name(facts);
+    let is_meant = |name: &&str| named.is_none_or(|named| named == *name);
+    let services = [CONTAINERD, CRIO].into_iter().filter(is_meant).filter_map(|name| facts.service(name));
+    let there = services.filter(|service| service.standing != Standing::Missing);
+    there.min_by_key(|service| !service.starts_at_boot)
+}
+
+/// The name of the runtime's service, by the socket that kubelet uses or by the runtime's own word.
+fn runtime_name(facts: &Facts) -> Option<&'static str> {
+    let told = match &facts.runtime {
+        Runtime::Silent { socket, .. } => socket.to_string_lossy().into_owned(),
+        Runtime::Answers { version, .. } => version.replace('-', ""),
+        Runtime::Unseen(_) => return None,
+    };
+    [CONTAINERD, CRIO].into_iter().find(|name| told.contains(name))
 }
