@@ -6,16 +6,19 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::process::Command;
 
 use super::log;
+use crate::patience::{ANSWER, within};
 
 /// systemd makes this folder when it boots a machine.
 const BOOTED: &str = "/run/systemd/system";
-/// For each question. systemd answers within milliseconds; a journal on a slow disk takes longer.
-const TIMEOUT: Duration = Duration::from_secs(5);
-const PROPERTIES: &str =
-    "--property=Id,LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts,WantedBy,RequiredBy";
+const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts,\
+    ActiveEnterTimestampMonotonic,WantedBy,RequiredBy";
+/// systemd counts restarts as long as nothing else starts the service anew. One that has run for so
+/// long is past the cause of the last one.
+const STEADY: Duration = Duration::from_secs(60);
 /// Lines of the journal from which the last error is taken.
 const LINES: &str = "--lines=100";
 
@@ -39,7 +42,8 @@ pub enum Standing {
     Runs,
     /// It ended by itself, in this way: `exit-code`, `oom-kill`. systemd may start it again.
     Failed(String),
-    /// It runs, and was started again this often because it had ended by itself.
+    /// It has begun to run a moment ago, and was started again this often because it had ended by
+    /// itself.
     Restarted(u32),
     /// It was stopped, or never started.
     Stopped,
@@ -86,7 +90,7 @@ pub async fn services(names: &[&str]) -> Vec<Service> {
     let units = units.iter().map(String::as_str);
     let arguments: Vec<&str> = ["show", PROPERTIES].into_iter().chain(units).collect();
     let said = output("systemctl", &arguments).await.unwrap_or_default();
-    let mut services = parse(&said);
+    let mut services = parse(&said, since_boot());
     for service in &mut services {
         if matches!(service.standing, Standing::Failed(_) | Standing::Restarted(_)) {
             service.last_error = last_error(&service.name).await;
@@ -106,29 +110,38 @@ async fn last_error(name: &str) -> Option<String> {
 async fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(program);
     command.args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true);
-    match tokio::time::timeout(TIMEOUT, command.output()).await {
+    match within(ANSWER, command.output()).await {
         Ok(Ok(output)) if output.status.success() => {
             return Some(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         Ok(Ok(output)) => tracing::debug!(program, status = %output.status, "it does not answer"),
         Ok(Err(error)) => tracing::debug!(program, %error, "it cannot be run"),
-        Err(_) => tracing::debug!(program, "it does not answer in time"),
+        Err(late) => tracing::debug!(program, %late, "it does not answer"),
     }
     None
 }
 
-/// The output of `systemctl show`: a block of `Name=value` for each unit.
-fn parse(text: &str) -> Vec<Service> {
-    text.split("\n\n").filter_map(service).collect()
+/// The clock of systemd's monotonic timestamps.
+fn since_boot() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or_default())
 }
 
-fn service(block: &str) -> Option<Service> {
+/// The output of `systemctl show`, which was made `now` after boot: a block of `Name=value` for each
+/// unit.
+fn parse(text: &str, now: Duration) -> Vec<Service> {
+    text.split("\n\n").filter_map(|block| service(block, now)).collect()
+}
+
+fn service(block: &str, now: Duration) -> Option<Service> {
     let property = |name: &str| {
         let pairs = block.lines().filter_map(|line| line.split_once('='));
         pairs.filter(|(key, _)| *key == name).map(|(_, value)| value.trim()).next_back().unwrap_or_default()
     };
     let name = property("Id").strip_suffix(".service")?.to_owned();
     let restarts = property("NRestarts").parse().unwrap_or_default();
+    let active_since = property("ActiveEnterTimestampMonotonic").parse().map(Duration::from_micros);
+    let is_steady = active_since.is_ok_and(|since| !since.is_zero() && now.saturating_sub(since) > STEADY);
     let standing = match (property("LoadState"), property("ActiveState"), property("SubState")) {
         ("not-found", ..) => Standing::Missing,
         ("masked", ..) => Standing::Masked,
@@ -137,7 +150,7 @@ fn service(block: &str) -> Option<Service> {
             Standing::Failed(property("Result").to_owned())
         }
         (_, "inactive" | "deactivating", _) => Standing::Stopped,
-        _ if restarts > 0 => Standing::Restarted(restarts),
+        _ if restarts > 0 && !is_steady => Standing::Restarted(restarts),
         _ => Standing::Runs,
     };
     let is_off = ["disabled", "enabled-runtime", "masked"].contains(&property("UnitFileState"));
@@ -180,7 +193,7 @@ SubState=dead
 
     #[test]
     fn a_unit_that_fails_one_that_is_stopped_and_one_that_is_missing_are_told_apart() {
-        let found = parse(SHOWN);
+        let found = parse(SHOWN, Duration::ZERO);
         let standing: Vec<&Standing> = found.iter().map(|service| &service.standing).collect();
         let expected = [&Standing::Failed("exit-code".into()), &Standing::Stopped, &Standing::Missing];
         assert_eq!(standing, expected);
@@ -201,10 +214,20 @@ SubState=dead
                 "Id=containerd.service\nLoadState=loaded\nActiveState=active\nSubState=running\n\
                  NRestarts=0\nUnitFileState=disabled\nWantedBy={wanted}\n"
             );
-            parse(&block).remove(0)
+            parse(&block, Duration::ZERO).remove(0)
         };
         assert!(!unit("").starts_at_boot && unit("docker.service").starts_at_boot);
         assert_eq!(unit("").standing, Standing::Runs);
+    }
+
+    #[test]
+    fn a_service_that_ended_long_ago_and_has_run_since_is_in_no_loop() {
+        let block = "Id=kubelet.service\nLoadState=loaded\nActiveState=active\nSubState=running\n\
+                     NRestarts=3\nActiveEnterTimestampMonotonic=5000000\n";
+        let standing = |now| parse(block, Duration::from_secs(now)).remove(0).standing;
+        assert_eq!(standing(15), Standing::Restarted(3));
+        assert_eq!(standing(3600), Standing::Runs);
+        assert!(since_boot() > Duration::ZERO);
     }
 
     #[tokio::test]
