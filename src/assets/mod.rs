@@ -2,6 +2,7 @@
 
 pub mod bind_address;
 pub mod command;
+pub mod digest;
 pub mod load;
 pub mod object;
 pub mod order;

@@ -3,6 +3,7 @@
 
 pub mod addresses;
 pub mod blocking;
+pub mod command;
 pub mod cri;
 pub mod files;
 pub mod identity;

@@ -11,8 +11,6 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
-
 use super::error::{Error, Failed, Left, told};
 use super::objects::Applied;
 use super::observe::{self, Observed};
@@ -61,7 +59,7 @@ async fn run(options: &Options, sink: &dyn Sink, left: &mut Left) -> Result<Repo
     };
     let checks = async |progress: &Progress| preflight(&layout, lookup, &before, progress).await;
     runner.phase(Phase::Preflight, checks).await?;
-    let assets = digest(&layout);
+    let assets = assets::digest::digest(&layout);
     let known = subject::relevant(&layout);
     let unsteered = |error| sink.tell(Event::Warning(format!("{UNSTEERED}: {error}")));
     let plan = plan(layout, lookup, &before, unsteered)?;
@@ -216,22 +214,4 @@ async fn tear_down(begun: &Begun<'_>, sink: &dyn Sink) -> bool {
             false
         }
     }
-}
-
-/// One digest of all assets, as they were read.
-fn digest(layout: &Layout) -> String {
-    let mut digest = Sha256::new();
-    let mut add = |name: &str, content: &[u8]| {
-        for part in [name.as_bytes(), content] {
-            digest.update((part.len() as u64).to_le_bytes());
-            digest.update(part);
-        }
-    };
-    add("auth/kubeconfig", &layout.kubeconfig);
-    layout.tls.iter().for_each(|(path, content)| add(path, content));
-    for pod in layout.bootstrap_manifests.iter().chain(&layout.controller_manifests) {
-        add(&pod.path, &pod.bytes);
-    }
-    layout.objects.iter().for_each(|object| add(&object.file, object.value.to_string().as_bytes()));
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -7,6 +7,7 @@ use kube::Client;
 use super::error::Error;
 use super::plan::Plan;
 use crate::cluster::connect;
+use crate::cluster::retry::poll;
 use crate::phase::{PROBE, Progress, ask_api, on_port};
 
 /// The path that an apiserver answers when it has finished starting.
@@ -33,6 +34,25 @@ async fn ask(
     Ok(ask_api(&plan.access, plan.api_port(), path, is_meant).await?)
 }
 
+/// Asks until an apiserver answers. `waiting` gets the reason of every look, not only new ones: the
+/// time to the next act is counted from the last look.
+async fn wait(
+    plan: &Plan,
+    path: &str,
+    is_meant: impl Fn(&SocketAddr) -> bool,
+    waiting: impl Fn(String),
+) -> Result<SocketAddr, Error> {
+    let attempt = async || match ask(plan, path, &is_meant).await {
+        Ok(Ok(endpoint)) => Ok(Ok(endpoint)),
+        Ok(Err(reason)) => {
+            waiting(reason);
+            Err(String::new())
+        }
+        Err(error) => Ok(Err(error)),
+    };
+    poll(PROBE, attempt, |_| ()).await
+}
+
 /// Waits until the self-hosted apiserver is ready, asked where the bootstrap one does not listen.
 /// If both listen on every address it cannot be asked alone, and kubelet's probe must do.
 pub async fn wait_self_hosted(plan: &Plan, waiting: &dyn Fn(String)) -> Result<(), Error> {
@@ -40,27 +60,16 @@ pub async fn wait_self_hosted(plan: &Plan, waiting: &dyn Fn(String)) -> Result<(
     if bootstrap.iter().any(IpAddr::is_unspecified) {
         return Ok(());
     }
-    loop {
-        match ask(plan, READY, |endpoint| !bootstrap.contains(&endpoint.ip())).await? {
-            Ok(_) => return Ok(()),
-            Err(reason) => waiting(format!("the self-hosted apiserver: {reason}")),
-        }
-        tokio::time::sleep(PROBE).await;
-    }
+    let is_meant = |endpoint: &SocketAddr| !bootstrap.contains(&endpoint.ip());
+    let why = |reason: String| waiting(format!("the self-hosted apiserver: {reason}"));
+    wait(plan, READY, is_meant, why).await.map(drop)
 }
 
 /// Waits until an apiserver of this machine answers for `path`, [`READY`] or [`USABLE`].
 pub async fn wait_api(plan: &Plan, path: &str, progress: &Progress<'_>) -> Result<SocketAddr, Error> {
-    loop {
-        match ask(plan, path, |_| true).await? {
-            Ok(endpoint) => {
-                progress.found(format!("the API answers at {endpoint}"));
-                return Ok(endpoint);
-            }
-            Err(reason) => progress.waiting(reason),
-        }
-        tokio::time::sleep(PROBE).await;
-    }
+    let endpoint = wait(plan, path, |_| true, |reason| progress.waiting(reason)).await?;
+    progress.found(format!("the API answers at {endpoint}"));
+    Ok(endpoint)
 }
 
 /// Addresses of the bootstrap apiserver's listeners.
