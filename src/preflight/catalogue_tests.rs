@@ -64,7 +64,7 @@ fn of_the_kernel() -> Vec<(&'static str, Outcome)> {
     layout.bootstrap_manifests[0].value = apiserver;
     let template = pod("x", &["/opt/bin/flanneld"]).value;
     let flannel = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "spec": {"template": template},
-        "metadata": {"name": "kube-flannel", "namespace": "kube-system"}});
+        "metadata": {"name": "kube-flannel-ds", "namespace": "kube-flannel"}});
     let flannel = yaml::documents(&flannel.to_string(), "flannel.yaml").unwrap().remove(0);
     layout.objects = Object::from_document(flannel, "flannel.yaml").unwrap();
     let options = options();

@@ -142,8 +142,11 @@ impl<'a> Subject<'a> {
     }
 
     /// Whether flannel, which connects pods by a bridge, is among the workloads.
+    ///
+    /// Its own manifests put it into `kube-flannel`.
     pub fn has_flannel(&self) -> bool {
-        self.templates().any(|template| runs(words(template), "flanneld"))
+        let mut templates = self.layout.objects.iter().map(|object| &object.value["spec"]["template"]);
+        templates.any(|template| runs(words(template), "flanneld"))
     }
 
     /// Images of static pods and of the workloads in kube-system, each once.
