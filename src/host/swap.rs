@@ -1,5 +1,6 @@
 //! Swap: what is on now, and what turns it on at the next boot.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::{fs, io};
 
@@ -15,7 +16,11 @@ const ZRAM: [&str; 3] = [
     "/usr/local/lib/systemd/zram-generator.conf",
     "/usr/lib/systemd/zram-generator.conf",
 ];
+/// Files that add to it, in folders of these names beside it.
+const ZRAM_MORE: &str = "zram-generator.conf.d";
 const UNITS: &str = "/etc/systemd/system";
+/// Units that systemd makes of the partition table, where the partitions say that they are swap.
+const OF_PARTITIONS: &str = "/run/systemd/generator.late";
 
 /// Something that turns swap on at the next boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +53,7 @@ pub fn at_boot(root: &Path) -> io::Result<Vec<Source>> {
     if !target {
         found.extend(of_fstab(root)?);
         found.extend(of_units(root));
+        found.extend(of_partitions(root));
         found.extend(of_zram_generator(root));
     }
     found.extend(of_services(root));
@@ -110,6 +116,18 @@ fn of_units(root: &Path) -> Vec<Source> {
     units.map(|unit| of_unit(&unit)).collect()
 }
 
+/// Partitions that systemd turns on as swap by their type alone (systemd-gpt-auto-generator). It
+/// makes the units anew at each boot, so they cannot be disabled.
+fn of_partitions(root: &Path) -> Vec<Source> {
+    let units = links(root, OF_PARTITIONS).into_iter();
+    let units = units.filter(|unit| unit.ends_with(".swap") && !is_masked(root, unit));
+    let source = |unit: String| Source {
+        what: format!("a partition of type swap (unit {unit})"),
+        cure: format!("systemctl mask --now '{unit}'"),
+    };
+    units.map(source).collect()
+}
+
 fn of_services(root: &Path) -> Vec<Source> {
     let is_active = |unit: &String| SERVICES.contains(&unit.as_str()) && !is_masked(root, unit);
     let services = wanted(root).into_iter().filter(is_active);
@@ -120,11 +138,16 @@ fn of_unit(unit: &str) -> Source {
     Source { what: format!("unit {unit}"), cure: format!("systemctl disable --now '{unit}'") }
 }
 
-/// Units that are enabled: each has a link in a folder of the unit that wants it.
+/// Units that are enabled.
 fn wanted(root: &Path) -> Vec<String> {
+    links(root, UNITS)
+}
+
+/// Units that have a link in a folder of a unit that wants them.
+fn links(root: &Path, units: &str) -> Vec<String> {
     let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
     let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
-    let folders = entries(&below(root, UNITS)).map(|entry| entry.path()).filter(|path| {
+    let folders = entries(&below(root, units)).map(|entry| entry.path()).filter(|path| {
         path.extension().is_some_and(|extension| extension == "wants" || extension == "requires")
     });
     let mut units: Vec<String> =
@@ -136,29 +159,70 @@ fn wanted(root: &Path) -> Vec<String> {
 
 /// Devices of compressed memory, which a generator makes of its configuration.
 fn of_zram_generator(root: &Path) -> Option<Source> {
-    let read = |file: &str| Some((file.to_owned(), fs::read_to_string(below(root, file)).ok()?));
-    let (file, text) = ZRAM.into_iter().find_map(read)?;
+    let files = zram_files(root);
+    let text: String = files.iter().map(|(_, text)| format!("{text}\n")).collect();
     let is_masked = |device: &String| {
-        let units = [format!("systemd-zram-setup@{device}.service"), format!("dev-{device}.swap")];
+        let units = [setup(device), format!("dev-{device}.swap")];
         units.iter().any(|unit| is_masked(root, unit))
     };
-    let makes_swap = zram_swaps(&text).iter().any(|device| !is_masked(device));
-    makes_swap.then(|| Source { what: file, cure: format!(": > {}", ZRAM[0]) })
+    let device = zram_swaps(&text).into_iter().find(|device| !is_masked(device))?;
+    let cure = match files.as_slice() {
+        [(file, _)] if ZRAM.contains(&file.as_str()) => format!(": > {}", ZRAM[0]),
+        _ => format!("systemctl mask --now '{}'", setup(&device)),
+    };
+    let names: Vec<String> = files.into_iter().map(|(file, _)| file).collect();
+    Some(Source { what: names.join(" and "), cure })
 }
 
-/// The devices of a configuration of zram-generator that become swap: those without a file system.
-fn zram_swaps(text: &str) -> Vec<String> {
-    let mut devices: Vec<(&str, bool)> = Vec::new();
-    for line in text.lines().map(str::trim) {
-        let is_for_files =
-            ["mount-point", "fs-type"].contains(&line.split('=').next().unwrap_or_default().trim());
-        match (line.strip_prefix('[').and_then(|line| line.strip_suffix(']')), devices.last_mut()) {
-            (Some(section), _) => devices.push((section, section.starts_with("zram"))),
-            (None, Some((_, makes_swap))) if is_for_files => *makes_swap = false,
-            (None, _) => {}
+/// The service that makes a device of compressed memory.
+fn setup(device: &str) -> String {
+    format!("systemd-zram-setup@{device}.service")
+}
+
+/// The files of zram-generator's configuration with their texts: the first that counts, and what
+/// adds to it, by name. A file hides those of its name in later folders.
+fn zram_files(root: &Path) -> Vec<(String, String)> {
+    let read = |file: &str| Some((file.to_owned(), fs::read_to_string(below(root, file)).ok()?));
+    let main = ZRAM.into_iter().find_map(read);
+    let mut more: BTreeMap<String, String> = BTreeMap::new();
+    for folder in ZRAM.iter().filter_map(|file| Path::new(file).parent()) {
+        let folder = folder.join(ZRAM_MORE).display().to_string();
+        for entry in fs::read_dir(below(root, &folder)).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".conf") {
+                let file = format!("{folder}/{name}");
+                more.entry(name).or_insert(file);
+            }
         }
     }
-    devices.into_iter().filter(|(_, makes_swap)| *makes_swap).map(|(device, _)| device.to_owned()).collect()
+    main.into_iter().chain(more.values().filter_map(|file| read(file))).collect()
+}
+
+/// The devices of a configuration of zram-generator that become swap: those with a size and without
+/// a file system. A later setting of a device counts over an earlier one.
+fn zram_swaps(text: &str) -> Vec<String> {
+    let mut devices: Vec<(&str, [bool; 2])> = Vec::new();
+    let mut present = None;
+    for line in text.lines().map(str::trim) {
+        if let Some(section) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            let known = devices.iter().position(|(device, _)| *device == section);
+            present = Some(known.unwrap_or(devices.len()));
+            if known.is_none() {
+                devices.push((section, [false; 2]));
+            }
+        }
+        let setting = line.split_once('=').map(|(key, value)| (key.trim(), value.trim()));
+        let Some((_, [is_for_files, is_empty])) = present.and_then(|at: usize| devices.get_mut(at)) else {
+            continue;
+        };
+        match setting {
+            Some(("mount-point" | "fs-type", value)) => *is_for_files = !value.is_empty() && value != "swap",
+            Some(("zram-size", value)) => *is_empty = value == "0",
+            _ => {}
+        }
+    }
+    let is_swap = |(device, not): &(&str, [bool; 2])| device.starts_with("zram") && *not == [false; 2];
+    devices.into_iter().filter(is_swap).map(|(device, _)| device.to_owned()).collect()
 }
 
 /// A file of the machine as this process sees it.
@@ -267,6 +331,37 @@ mod tests {
         assert_eq!(found(root.path()), expected);
         fs::write(root.path().join("etc/systemd/zram-generator.conf"), "").unwrap();
         assert_eq!(found(root.path()), ["unit dev-vdb.swap", "unit zramswap.service"]);
+    }
+
+    #[test]
+    fn a_partition_that_systemd_finds_by_its_type_is_found_unless_it_is_masked() {
+        let root = machine(&[
+            ("run/systemd/generator.late/swap.target.wants/dev-sda3.swap", "[Swap]\nWhat=/dev/sda3\n"),
+            ("etc/systemd/system/x", ""),
+        ]);
+        assert_eq!(found(root.path()), ["a partition of type swap (unit dev-sda3.swap)"]);
+        symlink("/dev/null", root.path().join("etc/systemd/system/dev-sda3.swap")).unwrap();
+        assert_eq!(found(root.path()), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn files_that_add_to_the_configuration_of_zram_count() {
+        let folder = "etc/systemd/zram-generator.conf.d";
+        let drop_in = "etc/systemd/zram-generator.conf.d/swap.conf";
+        let root = machine(&[(drop_in, "[zram0]\n"), ("etc/systemd/system/x", "")]);
+        assert_eq!(found(root.path()), [format!("/{drop_in}")]);
+        let cure = at_boot(root.path()).unwrap().remove(0).cure;
+        assert_eq!(cure, "systemctl mask --now 'systemd-zram-setup@zram0.service'");
+        fs::write(root.path().join(folder).join("z.conf"), "[zram0]\nzram-size = 0\n").unwrap();
+        assert_eq!(found(root.path()), [] as [&str; 0], "the last file makes no device");
+        let hidden =
+            machine(&[(drop_in, ""), ("usr/lib/systemd/zram-generator.conf.d/swap.conf", "[zram0]\n")]);
+        assert_eq!(found(hidden.path()), [] as [&str; 0], "one of the same name hides it");
+    }
+
+    #[test]
+    fn the_readme_turns_lines_of_fstab_off_as_the_check_says() {
+        assert!(include_str!("../../README.md").contains(COMMENT_OUT));
     }
 
     #[test]
