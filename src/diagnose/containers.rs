@@ -6,7 +6,7 @@ use time::{Duration, OffsetDateTime};
 use super::blocker::Blocker;
 use super::evidence::{Container, End, Life, Observed, StaticPod};
 
-/// Kubelet starts a pod from a file, and its containers, within a few seconds.
+/// Kubelet starts a pod from a file, and its containers, within a few seconds on a fast machine.
 const PROMPT: Duration = Duration::seconds(8);
 /// Between two looks, which must agree after the grace period of a pod.
 const LOOK: Duration = Duration::seconds(2);
@@ -16,9 +16,9 @@ const STEADY: Duration = Duration::seconds(20);
 const FULL: &str = "no space left on device";
 
 /// What is wrong with `pod`. `serves` is whether the API is ready, so that an earlier exit no
-/// longer matters.
-pub fn blocker(pod: &StaticPod, serves: bool, now: OffsetDateTime) -> Option<Blocker> {
-    let is_old = |since: OffsetDateTime| now - since > PROMPT;
+/// longer matters. The machine takes `slowness` times as long as a fast one.
+pub fn blocker(pod: &StaticPod, serves: bool, now: OffsetDateTime, slowness: f64) -> Option<Blocker> {
+    let is_old = |since: OffsetDateTime| now - since > PROMPT * slowness;
     match pod.started {
         None if pod.lingers => {
             pod.placed.filter(|placed| now - *placed > pod.grace - LOOK).map(|_| still_runs_earlier(pod))

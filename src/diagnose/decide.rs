@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::blocker::{Blocker, Verdict};
 use super::evidence::{Evidence, Observed, StaticPod};
+use super::slowness::slowness;
 use super::underway::Underway;
 use super::{api, containers, objects, pods, requests};
 use crate::cluster::connect::Readyz;
@@ -35,9 +36,9 @@ const NAME: &str = "api-address";
 
 /// Services that another program may be restarting at this moment.
 const RESTARTED: [&str; 2] = [KUBELET, "container-runtime"];
-/// How long such a restart takes.
+/// How long such a restart takes on a fast machine.
 const RESTART: Duration = Duration::from_secs(4);
-/// How long an apiserver that has just begun to listen takes to be ready.
+/// How long an apiserver that has just begun to listen takes to be ready on a fast machine.
 const STARTING: Duration = Duration::from_secs(15);
 
 /// What is in the way.
@@ -69,12 +70,13 @@ fn at_once(blocker: Blocker) -> (Blocker, Duration) {
 /// restarts is not in the way.
 fn ground(evidence: &Evidence) -> Option<(Blocker, Duration)> {
     let is_meant = |name: &&str| *name != KUBELET || !evidence.underway.restarts_kubelet();
-    let least = |name: &str| if RESTARTED.contains(&name) { RESTART } else { Duration::ZERO };
+    let restart = RESTART.mul_f64(slowness(evidence));
+    let least = |name: &str| if RESTARTED.contains(&name) { restart } else { Duration::ZERO };
     GROUND.into_iter().filter(is_meant).find_map(|name| Some((failed(evidence, name)?, least(name))))
 }
 
 fn starting(evidence: &Evidence) -> Duration {
-    if api::is_for_good(&evidence.api) { Duration::ZERO } else { STARTING }
+    if api::is_for_good(&evidence.api) { Duration::ZERO } else { STARTING.mul_f64(slowness(evidence)) }
 }
 
 /// The first object that the API does not accept.
@@ -94,7 +96,9 @@ fn failed(evidence: &Evidence, name: &str) -> Option<Blocker> {
 fn static_pod(evidence: &Evidence, is_meant: impl Fn(&StaticPod) -> bool) -> Option<Blocker> {
     let Observed::Seen(pods) = &evidence.static_pods else { return None };
     let serves = matches!(evidence.api.answer, Some((_, Readyz::Ready)));
-    pods.iter().filter(|pod| is_meant(pod)).find_map(|pod| containers::blocker(pod, serves, evidence.now))
+    let slowness = slowness(evidence);
+    let mut pods = pods.iter().filter(|pod| is_meant(pod));
+    pods.find_map(|pod| containers::blocker(pod, serves, evidence.now, slowness))
 }
 
 /// Why this machine has no node although its API is ready.

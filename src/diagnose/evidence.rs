@@ -29,6 +29,8 @@ pub struct Evidence {
     pub now: OffsetDateTime,
     /// What the checks of the machine found; else why they cannot be made.
     pub checks: Observed<Vec<Check>>,
+    /// How long the container runtime took to answer.
+    pub runtime_took: time::Duration,
     /// Static pods of the assets whose files are in kubelet's folder, as the runtime knows them.
     pub static_pods: Observed<Vec<StaticPod>>,
     /// The API of this machine.

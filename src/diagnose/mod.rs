@@ -28,6 +28,7 @@ mod observe_api;
 mod passing_tests;
 mod pods;
 mod requests;
+mod slowness;
 mod subject;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -26,13 +27,16 @@ const GRACE: i64 = 30;
 
 /// Everything, at once.
 pub async fn observe(subject: &Subject, underway: Underway) -> Evidence {
+    let begun = Instant::now();
     let runtime = Runtime::query().await;
+    let runtime_took = begun.elapsed().try_into().unwrap_or(time::Duration::MAX);
     let (checks, static_pods, (api, mut cluster)) =
         futures::join!(checks(subject), static_pods(subject, &runtime), observe_api::observe_api(subject));
     if let Some(cluster) = &mut cluster {
         last_words(subject, cluster, &runtime, api.answer.as_ref().map(|(endpoint, _)| endpoint)).await;
     }
-    Evidence { now: OffsetDateTime::now_utc(), checks, static_pods, api, cluster, underway }
+    let now = OffsetDateTime::now_utc();
+    Evidence { now, checks, runtime_took, static_pods, api, cluster, underway }
 }
 
 async fn checks(subject: &Subject) -> Observed<Vec<preflight::Check>> {

@@ -7,7 +7,8 @@ use time::Duration;
 use super::decide::decide;
 use super::evidence::Evidence;
 use super::tests::{
-    api, blocker, cluster, daemon_set, event, fail, healthy, pod, reported, unscheduled, waiting,
+    NOW, api, blocker, cluster, daemon_set, event, fail, healthy, pod, reported, static_pods, unscheduled,
+    waiting,
 };
 use super::{Brought, Restart};
 use crate::cluster::apply::Item;
@@ -173,4 +174,32 @@ fn what_is_only_starting_must_last_and_what_stays_is_named_at_once() {
     assert_eq!(answer(Readyz::Unreachable("invalid peer certificate: UnknownIssuer".into())), 0);
     assert_eq!(of(&|evidence| fail(evidence, "kubelet")), 4);
     assert_eq!(of(&|evidence| fail(evidence, "etcd")), 0);
+}
+
+/// etcd took 12 s, so the apiserver's pod is not late after 20 s.
+#[test]
+fn on_a_slow_machine_kubelet_and_the_apiserver_get_more_time() {
+    let mut evidence = healthy();
+    (evidence.api, evidence.cluster) = (api(None), None);
+    let pods = static_pods(&mut evidence);
+    (pods[1].started, pods[1].placed) = (None, Some(NOW - Duration::seconds(20)));
+    assert!(blocker(&evidence).what.contains("has not started the static pod"));
+    let etcd = &mut static_pods(&mut evidence)[0];
+    etcd.placed = etcd.started.map(|started| started - Duration::seconds(12));
+    assert_eq!(decide(&evidence).blocker(), None, "etcd's pod shows it");
+    etcd_started_at_once(&mut evidence);
+    evidence.runtime_took = Duration::seconds(2);
+    assert_eq!(decide(&evidence).blocker(), None, "the runtime shows it");
+    static_pods(&mut evidence)[1].placed = Some(NOW - Duration::MINUTE);
+    assert!(blocker(&evidence).what.contains("has not started the static pod"));
+    let mut starting = healthy();
+    starting.api = api(Some(Readyz::NotReady { status: 500, lines: vec!["etcd failed".into()] }));
+    let fast = decide(&starting).least();
+    starting.runtime_took = Duration::seconds(2);
+    assert_eq!(decide(&starting).least(), fast * 5);
+}
+
+fn etcd_started_at_once(evidence: &mut Evidence) {
+    let etcd = &mut static_pods(evidence)[0];
+    etcd.placed = etcd.started;
 }

@@ -17,7 +17,7 @@ use super::{Blocker, Underway, Verdict, Workload};
 use crate::cluster::connect::Readyz;
 use crate::preflight::{Check, Outcome, Problem};
 
-const NOW: OffsetDateTime = datetime!(2026-01-01 0:10 UTC);
+pub(super) const NOW: OffsetDateTime = datetime!(2026-01-01 0:10 UTC);
 
 /// A healthy machine whose control plane is still starting.
 pub(super) fn healthy() -> Evidence {
@@ -25,6 +25,7 @@ pub(super) fn healthy() -> Evidence {
     Evidence {
         now: NOW,
         checks: Observed::Seen(Vec::new()),
+        runtime_took: Duration::ZERO,
         static_pods: Observed::Seen(pods.map(|(name, stays)| static_pod(name, stays)).into()),
         api: api(Some(Readyz::Ready)),
         cluster: Some(cluster(Vec::new())),
