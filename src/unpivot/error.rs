@@ -1,5 +1,7 @@
 //! Why `unpivot` failed.
 
+use std::path::PathBuf;
+
 use crate::checkpoint::{copy, store};
 use crate::error::{ExitClass, Failure};
 use crate::phase::{self, from_phase};
@@ -32,6 +34,12 @@ pub enum Error {
         /// Key of the label that makes a controller.
         label: String,
     },
+    /// A `start` has not come to its end. Its apiserver would be taken for the static one.
+    #[error(
+        "{} is of a bootstrap that has not come to its end; run `bootkube start` again, which ends it, and then `bootkube unpivot`",
+        .0.display()
+    )]
+    Unfinished(PathBuf),
     /// A static pod would not be able to read its keys.
     #[error("{0} does not run as root, so it could not read keys in {keys}; set runAsUser: 0 in its pods first", keys = crate::CONTROL_PLANE_KEYS)]
     NotRootPod(&'static str),
@@ -66,6 +74,7 @@ impl From<Failed> for Failure {
             Error::Kubeconfig(_) => ExitClass::Configuration,
             Error::NotSelfHosted
             | Error::OtherControllers { .. }
+            | Error::Unfinished(_)
             | Error::NotRootPod(_)
             | Error::Unfit(_) => ExitClass::Preflight,
             Error::Phase(phase::Error::Cluster(_)) => ExitClass::General,

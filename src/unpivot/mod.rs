@@ -47,14 +47,14 @@ use crate::config::defaults::CONTROL_PLANE_LABEL;
 use crate::error::ExitClass;
 use crate::handover;
 use crate::handover::lock::{Lock, Locks, Name};
-use crate::host::{lock, processes, static_pods};
+use crate::host::{lock, processes};
 use crate::journal::{self, Journal, Record};
 use crate::phase::{
     self, LEADERS, PROBE, Phase, Progress, Runner, Timeouts, check_root, local_addresses, session,
 };
 use crate::recover::find::{self, Workload};
 use crate::ui::Sink;
-use crate::{CONTROL_PLANE_KEYS, JOURNAL, KUBERNETES, NAMESPACE};
+use crate::{JOURNAL, KUBERNETES, NAMESPACE};
 use derive::StaticPod;
 use incoming::Incoming;
 
@@ -159,7 +159,7 @@ impl Here {
         if !pods.iter().any(|pod| pod.component == Component::Apiserver) {
             return Err(Error::NotSelfHosted);
         }
-        check(&pods, &before)?;
+        place::check(&pods, &before)?;
         Ok(Self { access, client, node, port, workloads, pods, own, before })
     }
 
@@ -170,14 +170,6 @@ impl Here {
     fn workload(&self, component: Component) -> Option<&Workload> {
         self.workloads.iter().find(|workload| workload.component == component)
     }
-}
-
-/// Looks for obstacles before anything is changed.
-fn check(pods: &[StaticPod], before: &journal::State) -> Result<(), Error> {
-    for pod in pods.iter().filter(|pod| !pod.is_placed) {
-        static_pods::look(&pod.path, &pod.content, |found| before.has_placed(&pod.path, found))?;
-    }
-    Ok(static_pods::check_key_folder(Path::new(CONTROL_PLANE_KEYS))?)
 }
 
 /// UIDs of the self-hosted pods on `node`. An error if other machines run some.

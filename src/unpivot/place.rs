@@ -1,12 +1,29 @@
 //! Gives static pods to kubelet, keys first, each with a record in the journal before and after.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::derive::StaticPod;
 use super::error::Error;
 use crate::CONTROL_PLANE_KEYS;
 use crate::host::static_pods;
-use crate::journal::{Journal, Role, Thing};
+use crate::journal::{Journal, Role, State, Thing};
+
+/// Looks for obstacles before anything is changed.
+pub fn check(pods: &[StaticPod], before: &State) -> Result<(), Error> {
+    if let Some(path) = unfinished(before) {
+        return Err(Error::Unfinished(path));
+    }
+    for pod in pods.iter().filter(|pod| !pod.is_placed) {
+        static_pods::look(&pod.path, &pod.content, |found| before.has_placed(&pod.path, found))?;
+    }
+    Ok(static_pods::check_key_folder(Path::new(CONTROL_PLANE_KEYS))?)
+}
+
+/// A static pod of a bootstrap that has not made way.
+fn unfinished(before: &State) -> Option<PathBuf> {
+    let mut pods = before.pods().filter(|(path, held)| held.role.is_temporary() && path.exists());
+    pods.next().map(|(path, _)| path.clone())
+}
 
 /// Places `pods`. Those that are there already stay as they are, and are recorded in the journal.
 pub fn place<'a>(journal: &Journal, pods: impl Iterator<Item = &'a StaticPod>) -> Result<(), Error> {
@@ -36,7 +53,7 @@ mod tests {
 
     use super::*;
     use crate::config::Component;
-    use crate::journal::{Command, Run, SCHEMA, State};
+    use crate::journal::{Command, Line, Record, Run, SCHEMA};
 
     #[test]
     fn every_file_that_unpivot_places_or_finds_is_in_the_journal_by_digest() {
@@ -68,5 +85,31 @@ mod tests {
         assert_eq!(state.things[&keys].role, Role::ControlPlaneKeys);
         assert!(keys.join("x/ca.crt").exists() && !pods[1].path.exists());
         assert_eq!(crate::undo::removals(&state), [], "reset leaves it alone");
+    }
+
+    /// Its bootstrap apiserver would be taken for the static one, and the self-hosted one would be
+    /// removed while `unpivot` waits for the other's end.
+    #[test]
+    fn beside_a_bootstrap_that_has_not_ended_nothing_is_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bootstrap-kube-apiserver.yaml");
+        std::fs::write(&path, "x").unwrap();
+        let thing = Thing {
+            path: path.clone(),
+            role: Role::BootstrapApiserver,
+            sha256: String::new(),
+            pod: None,
+            port: None,
+            files: BTreeMap::new(),
+        };
+        let at = String::new();
+        let state = State::of(&[Line { at, record: Record::Placing(thing) }]);
+        let refused = check(&[], &state).unwrap_err().to_string();
+        assert!(
+            refused.contains(&path.display().to_string()) && refused.contains("`bootkube start`"),
+            "{refused}"
+        );
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(unfinished(&state), None, "it has been removed by hand");
     }
 }
