@@ -151,6 +151,18 @@ pub fn random() -> String {
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
+/// A machine with these files, for tests: its root.
+#[cfg(test)]
+pub(crate) fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (file, text) in files {
+        let path = root.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    root
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

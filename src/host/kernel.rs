@@ -88,16 +88,7 @@ fn is_set(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
-        for (file, text) in files {
-            let path = root.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        root
-    }
+    use crate::host::files::machine;
 
     #[test]
     fn of_several_files_the_last_line_counts_and_of_equal_names_the_first_folder() {

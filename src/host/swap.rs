@@ -236,6 +236,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+    use crate::host::files::machine;
 
     const LINES: &str = "# swap was on\n\
         UUID=11-aa / ext4 defaults 0 1\n\
@@ -245,17 +246,6 @@ mod tests {
         /dev/sdc1 /mnt/swap ext4 defaults 0 2\n\
         #/dev/sdd1 none swap sw 0 0\n\
         /dev/sde1 none swap\n";
-
-    /// A machine with these files.
-    fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
-        for (file, text) in files {
-            let path = root.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        root
-    }
 
     fn found(root: &Path) -> Vec<String> {
         at_boot(root).unwrap().into_iter().map(|source| source.what).collect()

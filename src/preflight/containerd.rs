@@ -1,4 +1,5 @@
-//! containerd's configuration, as far as the checks of images need it: mirrors, and the image of pod sandboxes.
+//! containerd's configuration, as far as the checks of images need it: mirrors, and the image of
+//! pod sandboxes.
 //!
 //! `containerd config default` writes every key, most of them empty. Only what is not empty counts.
 
@@ -30,8 +31,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the configuration at `file` of the machine whose files are under `root`. Without a file containerd has
-    /// its defaults.
+    /// Reads the configuration at `file` of the machine whose files are under `root`. Without a
+    /// file containerd has its defaults.
     pub fn read(root: &Path, file: &str) -> Result<Self, String> {
         let mut config = Self::default();
         let (mut pending, mut seen) = (VecDeque::from([PathBuf::from(file)]), BTreeSet::new());
@@ -123,8 +124,8 @@ fn is_match(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// The file below one folder of `config_path` that names a mirror. containerd takes the first of three folders that
-/// exists, and looks into no other.
+/// The file below one folder of `config_path` that names a mirror. containerd takes the first of
+/// three folders that exists, and looks into no other.
 fn of_folder(root: &Path, folder: &str, name: &str, host: &str) -> Option<String> {
     let with_port = name.rsplit_once(':').map(|(host, port)| format!("{host}_{port}_"));
     let names = with_port.as_deref().into_iter().chain([name, "_default"]);
@@ -168,6 +169,7 @@ fn below(root: &Path, file: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::files::machine;
 
     /// What `containerd config default` of 1.6 and of 2.1 writes about registries and sandboxes.
     const DEFAULT_2: &str = r#"version = 2
@@ -190,16 +192,6 @@ imports = []
     [plugins.'io.containerd.cri.v1.images'.registry]
       config_path = ''
 ";
-
-    fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
-        for (file, text) in files {
-            let path = root.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        root
-    }
 
     fn mirror(files: &[(&str, &str)], host: &str) -> Option<String> {
         let root = machine(files);

@@ -1,4 +1,5 @@
-//! Registries that missing images would come from: reached from here, or perhaps by the runtime alone.
+//! Registries that missing images would come from: reached from here, or perhaps by the runtime
+//! alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,7 +15,8 @@ use crate::assets::command::flag;
 use crate::host::cri;
 use crate::host::programs::{self, Program};
 
-/// Environment variables that make a program use a proxy, and those that name hosts for which it does not.
+/// Environment variables that make a program use a proxy, and those that name hosts for which it
+/// does not.
 const PROXY: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 const CRIO: &str = "crio";
@@ -51,7 +53,8 @@ impl Machine<'_> {
         Some(Config::read(&self.root, file.as_deref().unwrap_or(containerd::CONFIG)))
     }
 
-    /// The image of sandboxes by the configuration of containerd 2, which does not tell it in another way.
+    /// The image of sandboxes by the configuration of containerd 2, which does not tell it in
+    /// another way.
     pub fn sandbox_image(&self) -> Option<String> {
         self.containerd()?.ok()?.sandbox_image
     }
@@ -92,7 +95,8 @@ impl Machine<'_> {
     }
 }
 
-/// The image that the runtime at `socket` makes sandboxes from: by its own word, else by its configuration under `root`.
+/// The image that the runtime at `socket` makes sandboxes from: by its own word, else by its
+/// configuration under `root`.
 pub async fn sandbox_image(socket: &Path, root: &Path) -> Result<Option<String>, cri::Error> {
     let told = cri::status(socket).await?.sandbox_image;
     Ok(told.or_else(|| {
@@ -135,13 +139,11 @@ async fn reach(host: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::files::machine;
 
     /// A machine with this file, on which a process with these words runs.
     fn way(file: &str, text: &str, words: &[&str]) -> Option<String> {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        let root = machine(&[(file, text)]);
         let words = words.iter().map(|word| (*word).to_owned()).collect();
         let processes = [Program { pid: std::process::id(), words }];
         Machine { root: root.path().to_owned(), processes: &processes }.way_around("quay.io")

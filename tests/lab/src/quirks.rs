@@ -21,7 +21,6 @@ pub fn kube_proxy_args() -> [(&'static str, &'static str); 3] {
 /// What kubelet's configuration needs beyond that of a user's machine.
 pub(crate) fn kubelet_config() -> Value {
     let mut config = json!({
-        "cgroupDriver": "systemd",
         // The host's disk may be nearly full, and images that are deleted cannot be pulled again.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"nodefs.available": "0%", "imagefs.available": "0%", "memory.available": "100Mi"},

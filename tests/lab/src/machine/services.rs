@@ -67,6 +67,7 @@ fn kubelet_config(families: Families) -> Value {
             "x509": {"clientCAFile": "/etc/kubernetes/ca.crt"},
         },
         "authorization": {"mode": "Webhook"},
+        "cgroupDriver": "systemd",
         "clusterDNS": [families.dns()],
         "clusterDomain": "cluster.local",
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
