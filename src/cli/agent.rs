@@ -12,14 +12,15 @@ use crate::error::{ExitClass, Failure};
 /// kube-system/pod-checkpointer.
 ///
 /// While one apiserver is replaced by the next, the agent steers new connections to the one that is
-/// ready. It releases the lease of a controller manager or scheduler that has ended. It keeps copies
-/// of the pods that are annotated checkpointer.alpha.coreos.com/checkpoint=true, and gives them to
-/// kubelet as static pods where neither the API nor kubelet would bring the pods back. It renews its
-/// own certificate before it expires.
+/// ready. It releases the lease of a controller manager or scheduler that has ended. It keeps
+/// copies of the pods that are annotated checkpointer.alpha.coreos.com/checkpoint=true, and gives
+/// them to kubelet as static pods where neither the API nor kubelet would bring the pods back. It
+/// renews its own certificate before it expires.
 ///
 /// Where the kubeconfig has kubelet's certificate, as in the DaemonSet
-/// kube-system/pod-checkpointer-worker, the agent keeps copies and does nothing else. On a controller
-/// it needs the machine's network and process namespaces, and the user that the control plane runs as.
+/// kube-system/pod-checkpointer-worker, the agent keeps copies and does nothing else. On a
+/// controller it needs the machine's network and process namespaces, and the user that the control
+/// plane runs as.
 #[derive(Args)]
 pub(super) struct AgentArgs {
     /// Kubeconfig of the agent, leading to the API of this machine; on a machine that is no

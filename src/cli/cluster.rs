@@ -22,12 +22,12 @@ pub(super) struct ClusterArgs {
     #[arg(long, value_name = "NAME", help_heading = "Configuration")]
     cloud_provider: Option<String>,
 
-    /// URLs of the API, separated by commas. The first goes into kubeconfigs; apiservers listen on its port
-    /// (443 if it has none) [default: https://127.0.0.1:6443]
+    /// URLs of the API, separated by commas. The first goes into kubeconfigs; apiservers listen on
+    /// its port (443 if it has none) [default: https://127.0.0.1:6443]
     #[arg(long, value_name = "URLS", help_heading = "API")]
     api_servers: Option<String>,
-    /// More names for the certificate of the API, as IP=10.0.0.5,DNS=api.example.com. The hosts of --api-servers
-    /// are always included (v0.14 left them out when this flag was given)
+    /// More names for the certificate of the API, as IP=10.0.0.5,DNS=api.example.com. The hosts of
+    /// --api-servers are always included (v0.14 left them out when this flag was given)
     #[arg(long, value_name = "NAMES", help_heading = "API")]
     api_server_alt_names: Option<String>,
     /// Certificate of an existing CA to sign with (PEM); needs --ca-private-key-path
@@ -37,7 +37,8 @@ pub(super) struct ClusterArgs {
     #[arg(long, value_name = "FILE", help_heading = "API")]
     ca_private_key_path: Option<String>,
 
-    /// Client URLs of etcd, separated by commas; one https URL turns TLS on [default: https://127.0.0.1:2379]
+    /// Client URLs of etcd, separated by commas; one https URL turns TLS on [default:
+    /// https://127.0.0.1:2379]
     #[arg(long, value_name = "URLS", help_heading = "etcd")]
     etcd_servers: Option<String>,
     /// CA of an existing etcd (PEM); give this and the next two flags, or none of them
@@ -50,10 +51,12 @@ pub(super) struct ClusterArgs {
     #[arg(long, value_name = "FILE", help_heading = "etcd")]
     etcd_private_key_path: Option<String>,
 
-    /// Addresses of pods: a CIDR, or an IPv4 and an IPv6 one separated by a comma [default: 10.2.0.0/16]
+    /// Addresses of pods: a CIDR, or an IPv4 and an IPv6 one separated by a comma [default:
+    /// 10.2.0.0/16]
     #[arg(long, value_name = "CIDRS", help_heading = "Network")]
     pod_cidr: Option<String>,
-    /// Addresses of Services, in the same form; the tenth is that of cluster DNS [default: 10.3.0.0/24]
+    /// Addresses of Services, in the same form; the tenth is that of cluster DNS [default:
+    /// 10.3.0.0/24]
     #[arg(long, value_name = "CIDRS", help_heading = "Network")]
     service_cidr: Option<String>,
     /// Pod network: `flannel`, or `none` if you install a CNI plugin yourself [default: flannel]
@@ -62,8 +65,8 @@ pub(super) struct ClusterArgs {
 }
 
 impl ClusterArgs {
-    /// The configuration that results from the flags over the file, or over `given`, the text of a file from stdin; with
-    /// its warnings.
+    /// The configuration that results from the flags over the file, or over `given`, the text of a
+    /// file from stdin; with its warnings.
     pub fn resolve(self, given: Option<String>) -> Result<(ClusterConfig, Vec<String>), Failure> {
         let (path, flags) = self.split();
         let file = match (path, given) {

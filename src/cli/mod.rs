@@ -1,7 +1,7 @@
 //! The command line: one file per subcommand, each turning arguments into one library call.
 //!
-//! Stdout carries data and, for `start`, its progress, as v0.14's did. Warnings about input, errors and
-//! logs go to stderr. clap itself ends the program on a usage error, with exit code 2.
+//! Stdout carries data and, for `start`, its progress, as v0.14's did. Warnings about input, errors
+//! and logs go to stderr. clap itself ends the program on a usage error, with exit code 2.
 
 mod agent;
 mod checkpoint;
@@ -133,7 +133,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
 }
 
 fn log_to_stderr(verbose: bool, is_service: bool, format: LogFormat) -> Result<(), Failure> {
-    // The client logs every failed connection as an error, and waiting for an API consists of those.
+    // The client logs every failed connection as an error, and waiting for an API consists of
+    // those.
     let usual = if verbose {
         "warn,bootkube=debug,kube_client=info"
     } else if is_service {

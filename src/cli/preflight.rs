@@ -14,11 +14,12 @@ use crate::journal::{self, State};
 use crate::phase;
 use crate::preflight::{self, Check, CheckOptions, Failed, Ignored};
 
-/// Check whether this machine is ready for `start`, and report everything that is wrong. Changes nothing.
+/// Check whether this machine is ready for `start`, and report everything that is wrong. Changes
+/// nothing.
 ///
-/// Each check passes, fails, is ignored, or is unknown because it cannot be seen from here: a container that
-/// has only /etc/kubernetes of the machine sees little. `start` runs the same checks first. Exits 4 if a check
-/// fails. docs/preflight.md lists the checks.
+/// Each check passes, fails, is ignored, or is unknown because it cannot be seen from here: a
+/// container that has only /etc/kubernetes of the machine sees little. `start` runs the same checks
+/// first. Exits 4 if a check fails. docs/preflight.md lists the checks.
 #[derive(Args)]
 pub(super) struct PreflightArgs {
     /// Directory that `render` wrote

@@ -1,4 +1,5 @@
-//! `bootkube reset`: shows what an unfinished bootstrap has left on this machine, and removes it when told to.
+//! `bootkube reset`: shows what an unfinished bootstrap has left on this machine, and removes it
+//! when told to.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -12,10 +13,12 @@ use crate::reset::{self, Marks, Reset};
 
 /// Undo a bootstrap that did not come to its end on this machine.
 ///
-/// Removes what `start` noted in its journal that it had placed: static pods and keys, in an order in which no pod loses what it reads. It
-/// shows that first, and asks. etcd's data, objects in the API, and whatever bootkube did not place stay. Where the control plane runs itself
-/// already only leftovers go; without any, it refuses (exit code 4). If the journal is lost it says what cannot be known, and only what shows
-/// by itself to be bootkube's goes: static pods that are the same as in the asset directory, and folders of keys with bootkube's mark.
+/// Removes what `start` noted in its journal that it had placed: static pods and keys, in an order
+/// in which no pod loses what it reads. It shows that first, and asks. etcd's data, objects in the
+/// API, and whatever bootkube did not place stay. Where the control plane runs itself already only
+/// leftovers go; without any, it refuses (exit code 4). If the journal is lost it says what cannot
+/// be known, and only what shows by itself to be bootkube's goes: static pods that are the same as
+/// in the asset directory, and folders of keys with bootkube's mark.
 #[derive(Args)]
 pub(super) struct ResetArgs {
     /// Directory that `render` wrote; needed only if the journal is lost

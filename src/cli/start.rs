@@ -13,10 +13,12 @@ use crate::report::{self, Recorder, Story};
 use crate::start::{self, Apply, Lookup, OnFailure, Options, PhaseTimeout, Report, RequiredPod, Timeouts};
 use crate::ui::{Console, End, Event, EventLines, Hub, Output, Problem, Sink as _};
 
-/// Bring up the cluster that `render` described: run on a controller as root, once its kubelet runs.
+/// Bring up the cluster that `render` described: run on a controller as root, once its kubelet
+/// runs.
 ///
-/// Places a temporary control plane, applies the manifests, waits until the control plane in the cluster has taken over, and
-/// removes the temporary one. Success means that the cluster runs itself. Interrupted or failed, it is run again by the same command.
+/// Places a temporary control plane, applies the manifests, waits until the control plane in the
+/// cluster has taken over, and removes the temporary one. Success means that the cluster runs
+/// itself. Interrupted or failed, it is run again by the same command.
 #[derive(Args)]
 pub(super) struct StartArgs {
     /// Directory that `render` wrote
@@ -30,9 +32,9 @@ pub(super) struct StartArgs {
         default_missing_value = "true", action = ArgAction::Set, value_parser = BoolishValueParser::new(),
         hide_possible_values = true)]
     strict: bool,
-    /// Pods to wait for before the temporary control plane goes, as namespace/name-prefix, separated by commas
-    /// [default: those of kube-system/pod-checkpointer, kube-apiserver, kube-scheduler and kube-controller-manager that
-    /// manifests/ contains]
+    /// Pods to wait for before the temporary control plane goes, as namespace/name-prefix,
+    /// separated by commas [default: those of kube-system/pod-checkpointer, kube-apiserver,
+    /// kube-scheduler and kube-controller-manager that manifests/ contains]
     #[arg(long, value_name = "PODS", value_delimiter = ',')]
     required_pods: Option<Vec<RequiredPod>>,
     /// Take over fields of objects that another manager owns, instead of reporting the conflict
@@ -45,16 +47,19 @@ pub(super) struct StartArgs {
     /// Longest time that each phase may take
     #[arg(long, value_name = "DURATION", default_value = Command::Start.default_timeout(), value_parser = start::duration)]
     timeout: Duration,
-    /// Wait this long while another start or reset changes this machine [default: do not wait, and say who does]
+    /// Wait this long while another start or reset changes this machine [default: do not wait, and
+    /// say who does]
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration, hide_default_value = true)]
     wait_lock: Duration,
-    /// What becomes of what was placed when start fails: `keep` it, to look at it and to go on by the same command, or `teardown`
+    /// What becomes of what was placed when start fails: `keep` it, to look at it and to go on by
+    /// the same command, or `teardown`
     #[arg(long, value_enum, value_name = "WHAT", default_value = "keep", hide_possible_values = true)]
     on_failure: WhenFailed,
     /// Longest time for one phase, such as wait-for-the-API=5m; may be given several times
     #[arg(long, value_name = "NAME=DURATION", long_help = phase_timeout_help())]
     phase_timeout: Vec<PhaseTimeout>,
-    /// Print what would be done, in order, and change nothing; objects are compared with a live API, if there is one, as `kubectl diff` does
+    /// Print what would be done, in order, and change nothing; objects are compared with a live
+    /// API, if there is one, as `kubectl diff` does
     #[arg(long)]
     dry_run: bool,
     /// Form of what --dry-run prints: `text`, or `json` for programs
@@ -68,17 +73,21 @@ pub(super) struct StartArgs {
         requires = "dry_run"
     )]
     output: Form,
-    /// Restart kubelet with this command (words, no shell) once the API knows its token, such as "systemctl restart kubelet": one that has
-    /// waited for the API for minutes asks again only after half a minute. Its pods keep running
+    /// Restart kubelet with this command (words, no shell) once the API knows its token, such as
+    /// "systemctl restart kubelet": one that has waited for the API for minutes asks again only
+    /// after half a minute. Its pods keep running
     #[arg(long, value_name = "COMMAND")]
     restart_kubelet: Option<String>,
-    /// Write report.json and report.html, a picture of what happened, into this directory, also when start fails
+    /// Write report.json and report.html, a picture of what happened, into this directory, also
+    /// when start fails
     #[arg(long, value_name = "DIR", help_heading = "What happened")]
     report: Option<PathBuf>,
-    /// Write what happens as one JSON object a line, to a file or, with `-`, to standard output, which then holds nothing else
+    /// Write what happens as one JSON object a line, to a file or, with `-`, to standard output,
+    /// which then holds nothing else
     #[arg(long, value_name = "FILE", help_heading = "What happened")]
     events: Option<PathBuf>,
-    /// Ask the API of this machine twenty times a second, each time over a new connection, and tell how it answered
+    /// Ask the API of this machine twenty times a second, each time over a new connection, and tell
+    /// how it answered
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false",
         default_missing_value = "true", action = ArgAction::Set, value_parser = BoolishValueParser::new(),
         hide_possible_values = true, help_heading = "What happened")]

@@ -14,14 +14,15 @@ use crate::cluster::kubeconfig;
 use crate::error::{ExitClass, Failure};
 use crate::status;
 
-/// Show the control plane of a running cluster: what runs where, how it is hosted, which instance leads, when
-/// certificates expire.
+/// Show the control plane of a running cluster: what runs where, how it is hosted, which instance
+/// leads, when certificates expire.
 ///
-/// Problems come first. Exits 0 if there are none, 1 if there are. docs/status.md describes every field.
+/// Problems come first. Exits 0 if there are none, 1 if there are. docs/status.md describes every
+/// field.
 #[derive(Args)]
 pub(super) struct StatusArgs {
-    /// Kubeconfig of the cluster, such as ASSETS/auth/kubeconfig [default: as kubectl, $KUBECONFIG, else
-    /// ~/.kube/config]
+    /// Kubeconfig of the cluster, such as ASSETS/auth/kubeconfig [default: as kubectl, $KUBECONFIG,
+    /// else ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// Longest time for each answer of the API. An API that refuses connections is reported at once
@@ -72,7 +73,8 @@ fn timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Where kubectl looks. Of several files in $KUBECONFIG, the first. Reading one that this user may not look at says so.
+/// Where kubectl looks. Of several files in $KUBECONFIG, the first. Reading one that this user may
+/// not look at says so.
 fn usual() -> Option<PathBuf> {
     let named = env::var_os("KUBECONFIG").and_then(|files| env::split_paths(&files).next());
     let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".kube/config"));

@@ -11,10 +11,12 @@ use crate::phase::{Command, duration};
 use crate::ui::{Console, Hub, Output};
 use crate::unpivot::{self, Options, Report};
 
-/// Turn the control plane of this machine, the only controller, into plain static pods that need no agent: run on it as root.
+/// Turn the control plane of this machine, the only controller, into plain static pods that need no
+/// agent: run on it as root.
 ///
-/// Keys go to /etc/kubernetes/control-plane, manifests to kubelet's folder; then the self-hosted workloads are removed, without a gap.
-/// `bootkube start` with the assets of the cluster leads back.
+/// Keys go to /etc/kubernetes/control-plane, manifests to kubelet's folder; then the self-hosted
+/// workloads are removed, without a gap. `bootkube start` with the assets of the cluster leads
+/// back.
 #[derive(Args)]
 pub(super) struct UnpivotArgs {
     /// Kubeconfig of an administrator, such as ASSETS/auth/kubeconfig

@@ -138,7 +138,8 @@ fn elsewhere() -> Vec<(&'static str, Problem)> {
     all.concat()
 }
 
-/// Failures of certificates: with one CA, its server certificate, and `change` of the rendered files.
+/// Failures of certificates: with one CA, its server certificate, and `change` of the rendered
+/// files.
 fn of_certificates(change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>)) -> Vec<(&'static str, Problem)> {
     let mut layout = layout();
     let flags = [

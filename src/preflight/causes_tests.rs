@@ -1,4 +1,5 @@
-//! A good machine, and every cause that keeps one from being ready: what it changes, and what is said of it.
+//! A good machine, and every cause that keeps one from being ready: what it changes, and what is
+//! said of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -290,7 +291,8 @@ pub(super) fn watches(facts: &mut Facts, watched: StaticPodFolder) {
     facts.kubelet.as_mut().unwrap().watched = watched;
 }
 
-/// A kubelet that waits for its certificate does not answer at its health endpoint. Only the cause is reported.
+/// A kubelet that waits for its certificate does not answer at its health endpoint. Only the cause
+/// is reported.
 pub(super) fn deadlocked(facts: &mut Facts) {
     silent(facts);
     facts.kubelet.as_mut().unwrap().config = Ok(json!({}));

@@ -59,7 +59,8 @@ pub(super) fn decide(subject: &Subject<'_>, facts: &Facts) -> Vec<Check> {
     CHECKS.iter().map(check).collect()
 }
 
-/// The checks for a user who may not read the assets: without those, nothing but the user can be checked.
+/// The checks for a user who may not read the assets: without those, nothing but the user can be
+/// checked.
 pub(super) fn without_assets() -> Vec<Check> {
     let check = |CheckSpec { name, about, .. }: &CheckSpec| {
         let outcome = match *name {

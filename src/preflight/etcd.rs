@@ -114,8 +114,8 @@ fn is_unaskable(member: &Member) -> bool {
     matches!(member.answer, Etcd::Unaskable(_))
 }
 
-/// Certificates must be right on every member. A member that is down is no failure while another is healthy,
-/// nor is one that `start` is still to place.
+/// Certificates must be right on every member. A member that is down is no failure while another is
+/// healthy, nor is one that `start` is still to place.
 fn problem(member: &Member, subject: &Subject<'_>, healthy: bool, is_to_come: bool) -> Option<Problem> {
     let url = &member.url;
     match &member.answer {

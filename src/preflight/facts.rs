@@ -45,14 +45,16 @@ pub struct Facts {
     pub kubeadm: Result<Vec<PathBuf>, String>,
     pub swap: Swap,
     pub kernel: Kernel,
-    /// What systemd says of kubelet and of container runtimes. Asked only once everything else was observed.
+    /// What systemd says of kubelet and of container runtimes. Asked only once everything else was
+    /// observed.
     pub services: Vec<Service>,
     /// The configuration at its usual place, where no kubelet can be seen.
     pub at_rest: Option<Value>,
 }
 
 impl Facts {
-    /// Whether this process sees the machine's own files, judged by the root of the running kubelet.
+    /// Whether this process sees the machine's own files, judged by the root of the running
+    /// kubelet.
     pub fn sees_machine(&self) -> bool {
         self.kubelet.as_ref().is_some_and(|kubelet| kubelet.process.shares_our_files())
     }

@@ -1,5 +1,5 @@
-//! Checks of the kernel's settings for the network of pods: does it forward packets, and do those between pods on one
-//! bridge pass the rules of Services.
+//! Checks of the kernel's settings for the network of pods: does it forward packets, and do those
+//! between pods on one bridge pass the rules of Services.
 
 use ipnet::IpNet;
 
@@ -67,8 +67,9 @@ fn forgotten(name: &str, at_boot: Option<&AtBoot>) -> Problem {
     )
 }
 
-/// flannel connects pods by a bridge. A Service's answer from a pod on the same bridge must pass the rules that
-/// translated its question, or the client does not take it; and flannel ends if the module is missing.
+/// flannel connects pods by a bridge. A Service's answer from a pod on the same bridge must pass
+/// the rules that translated its question, or the client does not take it; and flannel ends if the
+/// module is missing.
 ///
 /// Other network plugins may not use a bridge: each sets what it needs.
 pub fn bridge_netfilter(subject: &Subject<'_>, facts: &Facts) -> Outcome {

@@ -1,4 +1,5 @@
-//! Checks for what other clusters left on the machine: static pods, keys, data. `start` removes none of it.
+//! Checks for what other clusters left on the machine: static pods, keys, data. `start` removes
+//! none of it.
 
 use std::path::Path;
 
@@ -14,7 +15,8 @@ use crate::{BOOTSTRAP_SECRETS, CONTROL_PLANE_KEYS, ETCD_KEYS, FIELD_MANAGER};
 
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
-/// Whether this cluster has run here before: its apiserver answers, or one of its static pods is in place.
+/// Whether this cluster has run here before: its apiserver answers, or one of its static pods is in
+/// place.
 pub fn has_begun(subject: &Subject<'_>, facts: &Facts) -> bool {
     let in_place = |manifest: &Manifest| {
         subject.options.placed.contains(&manifest.path)
@@ -43,8 +45,8 @@ pub fn static_pods(subject: &Subject<'_>, facts: &Facts) -> Outcome {
     Outcome::from_problems(problems, detail)
 }
 
-/// Why a file in kubelet's folder is in the way: it has the name of one of our files, or runs a program of
-/// which a machine has one.
+/// Why a file in kubelet's folder is in the way: it has the name of one of our files, or runs a
+/// program of which a machine has one.
 fn foreign(manifest: &Manifest, subject: &Subject<'_>, facts: &Facts) -> Option<Problem> {
     if subject.options.placed.contains(&manifest.path) {
         return None;
@@ -112,7 +114,8 @@ pub fn bootstrap_secrets(_: &Subject<'_>, facts: &Facts) -> Outcome {
     key_folder(BOOTSTRAP_SECRETS, facts)
 }
 
-/// `start` removes this folder when it leads back from `unpivot`: a foreign one must not stop it in its last phase.
+/// `start` removes this folder when it leads back from `unpivot`: a foreign one must not stop it in
+/// its last phase.
 pub fn control_plane_keys(_: &Subject<'_>, facts: &Facts) -> Outcome {
     key_folder(CONTROL_PLANE_KEYS, facts)
 }

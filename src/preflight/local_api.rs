@@ -14,8 +14,8 @@ use crate::patience::Pace;
 /// as long as a wait for the API does.
 static PACE: Pace = Pace::new(Duration::from_millis(1500), Duration::from_secs(3));
 
-/// The best answer of this machine's apiservers on `port`, and the address that gave it; `None` if no process
-/// listens there.
+/// The best answer of this machine's apiservers on `port`, and the address that gave it; `None` if
+/// no process listens there.
 pub(crate) async fn probe_local_api(access: &Access, port: u16) -> Option<(SocketAddr, Readyz)> {
     let endpoints = sockets::endpoints(port).unwrap_or_else(|error| {
         tracing::debug!(port, %error, "the listeners of this machine cannot be listed");

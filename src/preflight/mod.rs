@@ -72,7 +72,8 @@ pub fn without_assets() -> Vec<Check> {
 /// Runs every check and returns what each found.
 ///
 /// On a machine that has just booted, kubelet, the runtime and etcd may still be starting. They are
-/// observed again for as long as [`CheckOptions::patience`] lasts; `waiting` gets what is not up yet.
+/// observed again for as long as [`CheckOptions::patience`] lasts; `waiting` gets what is not up
+/// yet.
 ///
 /// # Errors
 /// The administrator's kubeconfig cannot be read: there is nothing to check against.

@@ -1,4 +1,5 @@
-//! Checks of names and networks: does the API's host resolve, and do pods and services have networks of their own.
+//! Checks of names and networks: does the API's host resolve, and do pods and services have
+//! networks of their own.
 
 use std::net::IpAddr;
 
@@ -47,8 +48,9 @@ pub fn networks(subject: &Subject<'_>, facts: &Facts) -> Outcome {
 
 /// What else uses `network`.
 ///
-/// Two kinds of routes are no conflict: a cluster without an overlay routes pods through other machines, and
-/// a route to a wider network gives way to the narrower one. Services have no routes at all.
+/// Two kinds of routes are no conflict: a cluster without an overlay routes pods through other
+/// machines, and a route to a wider network gives way to the narrower one. Services have no routes
+/// at all.
 fn in_use(network: IpNet, is_services: bool, routes: &[Route], addresses: &[IpAddr]) -> Option<String> {
     let overlaps = |other: &IpNet| network.contains(other) || other.contains(&network);
     let is_in_the_way = |route: &&Route| {

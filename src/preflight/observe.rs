@@ -81,7 +81,8 @@ fn observe_swap(root: &Path) -> Swap {
     }
 }
 
-/// The kernel's settings, and what they will be: without a kubelet it is not known which files are the machine's.
+/// The kernel's settings, and what they will be: without a kubelet it is not known which files are
+/// the machine's.
 fn observe_kernel(root: Option<&Path>) -> Kernel {
     let setting = |name: &'static str| {
         let now = kernel::setting(name).map_err(|error| error.to_string());
@@ -159,7 +160,8 @@ fn volumes(subject: &Subject<'_>) -> Vec<Volume> {
     volumes.map(|(path, needed)| Volume { room: room(&path), path, needed }).collect()
 }
 
-/// Free room where `path` is or will be. If only the root exists, this is a container without that folder.
+/// Free room where `path` is or will be. If only the root exists, this is a container without that
+/// folder.
 fn room(path: &Path) -> Result<Room, String> {
     let existing = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     if existing == Path::new("/") {
@@ -197,8 +199,8 @@ fn key_folders() -> BTreeMap<PathBuf, Result<(), String>> {
     folders.map(|folder| (folder.clone(), check(&folder))).collect()
 }
 
-/// Data is this cluster's if etcd's keys on the machine are of the rendered CA, or were so when bootkube placed
-/// that etcd.
+/// Data is this cluster's if etcd's keys on the machine are of the rendered CA, or were so when
+/// bootkube placed that etcd.
 fn etcd_data(subject: &Subject<'_>) -> DataFolder {
     let Some(folder) = subject.etcd_data().map(PathBuf::from) else { return DataFolder::Free };
     if folder.ancestors().find(|path| path.exists()) == Some(Path::new("/")) {

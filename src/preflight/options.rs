@@ -17,10 +17,11 @@ pub struct CheckOptions {
     pub pod_manifest_path: PathBuf,
     /// Checks that stop nothing.
     pub ignored: Ignored,
-    /// Files in kubelet's folder that an earlier run placed. They are not foreign, whatever they hold.
+    /// Files in kubelet's folder that an earlier run placed. They are not foreign, whatever they
+    /// hold.
     pub placed: BTreeSet<PathBuf>,
-    /// Digest of the CA of the etcd that an earlier run started here. Data of that etcd is this cluster's,
-    /// even if its keys are gone.
+    /// Digest of the CA of the etcd that an earlier run started here. Data of that etcd is this
+    /// cluster's, even if its keys are gone.
     pub etcd_authority: Option<String>,
     /// The present moment.
     pub now: OffsetDateTime,

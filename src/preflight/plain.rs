@@ -9,7 +9,8 @@ use tokio::net::ToSocketAddrs;
 use crate::cluster::dial::dial;
 use crate::patience::{self, Pace};
 
-/// How long a server elsewhere, such as a registry, may take to accept a connection that is only tried.
+/// How long a server elsewhere, such as a registry, may take to accept a connection that is only
+/// tried.
 const REACH: Duration = Duration::from_secs(2);
 /// The pace of kubelet's health endpoint, and of an etcd without TLS.
 static PACE: Pace = Pace::new(Duration::from_secs(2), Duration::from_secs(3));

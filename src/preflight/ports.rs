@@ -21,8 +21,8 @@ pub fn ports(subject: &Subject<'_>, facts: &Facts) -> Outcome {
     Outcome::from_problems(problems, detail)
 }
 
-/// The API's port is ours if its certificate verifies by our CA. Another port is ours if this cluster has run
-/// here and no foreign program is seen to hold it.
+/// The API's port is ours if its certificate verifies by our CA. Another port is ours if this
+/// cluster has run here and no foreign program is seen to hold it.
 fn is_held_by_us(taken: &Taken, claim: &Claim, subject: &Subject<'_>, facts: &Facts, is_ours: bool) -> bool {
     if taken.port == subject.api_port() {
         // An apiserver that does not answer yet is judged by its process.

@@ -51,7 +51,8 @@ pub fn to_text(checks: &[Check]) -> String {
     text
 }
 
-/// Lines for `start`, which otherwise shows only failures: unknown results, and failures that are ignored.
+/// Lines for `start`, which otherwise shows only failures: unknown results, and failures that are
+/// ignored.
 pub fn notes(checks: &[Check]) -> Vec<String> {
     let is_unknown = |check: &&Check| matches!(check.outcome, Outcome::Unknown(_));
     let unknown: Vec<&str> = checks.iter().filter(is_unknown).map(|check| check.name).collect();

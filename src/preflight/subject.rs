@@ -76,7 +76,8 @@ impl<'a> Subject<'a> {
         host.trim_start_matches('[').trim_end_matches(']')
     }
 
-    /// The file of `tls/` for a path in a bootstrap pod: the longest suffix of that path that exists.
+    /// The file of `tls/` for a path in a bootstrap pod: the longest suffix of that path that
+    /// exists.
     pub fn key_file(&self, path: &str) -> Option<(&'a str, &'a [u8])> {
         let mut ends = path.match_indices('/').map(|(at, _)| &path[at + 1..]);
         let found = ends.find_map(|end| self.layout.tls.get_key_value(end))?;

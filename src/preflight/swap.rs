@@ -1,7 +1,7 @@
 //! Check of swap, which kubelet refuses unless its configuration says `failSwapOn: false`.
 //!
-//! Swap that is off, but comes back at the next boot, is a failure, too: after a power cut kubelet would not start,
-//! and the control plane, which is promised to come back by itself, would not.
+//! Swap that is off, but comes back at the next boot, is a failure, too: after a power cut kubelet
+//! would not start, and the control plane, which is promised to come back by itself, would not.
 
 use super::facts::{Facts, Health};
 use super::outcome::{Outcome, Problem};

@@ -204,7 +204,7 @@ impl Placer<'_> {
         self.progress.acts("remove the bootstrap apiserver");
         self.remove_pod(&self.plan.apiserver)?;
         if before == 1 && self.plan.bootstrap_holds_wildcard() {
-            return Ok(()); // the self-hosted one may listen at once, so the number of listeners proves nothing
+            return Ok(()); // the self-hosted one may listen at once: a count proves nothing
         }
         while before > 0 && bootstrap_listeners(self.plan)?.len() >= before {
             self.progress.waiting("the bootstrap apiserver has not ended yet");

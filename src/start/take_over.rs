@@ -126,8 +126,9 @@ async fn hand_over_leaders(placer: &Placer<'_>, api: &Api, applied: &Applied) ->
     placer.remove_others().await?;
     let last = leaders(&api.client).await?;
     for (lease, leader) in LEADERS.into_iter().zip(before) {
-        // On this machine only a component that this run created cannot have led before the bootstrap one, which created its pods. A leader
-        // of another machine lives on: a copy there, or a static pod of three controllers after `unpivot`.
+        // On this machine only a component that this run created cannot have led before the
+        // bootstrap one, which created its pods. A leader of another machine lives on: a copy
+        // there, or a static pod of three controllers after `unpivot`.
         let leader = leader.filter(|leader| is_of_this_machine(leader, &applied.node));
         if let (Some(leader), true) = (leader, applied.has_created(lease)) {
             placer.progress.acts(format!("release the lease of {lease}"));
@@ -139,8 +140,8 @@ async fn hand_over_leaders(placer: &Placer<'_>, api: &Api, applied: &Applied) ->
     Ok(last)
 }
 
-/// Holders call themselves HOSTNAME_UUID. If `start` runs in a container it may see another hostname than the bootstrap pods do, and the name
-/// of the `node` has to do.
+/// Holders call themselves HOSTNAME_UUID. If `start` runs in a container it may see another
+/// hostname than the bootstrap pods do, and the name of the `node` has to do.
 fn is_of_this_machine(leader: &Leader, node: &str) -> bool {
     let name = rustix::system::uname();
     let names = [name.nodename().to_bytes(), node.as_bytes()];

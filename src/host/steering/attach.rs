@@ -24,7 +24,7 @@ pub fn attach(address: IpAddr, port: u16, user: u32, program: &[Instruction]) ->
     let socket = shared(address)?;
     deafen(&socket, address)?;
     if user != rustix::process::geteuid().as_raw() {
-        rustix::fs::fchown(&socket, Some(Uid::from_raw(user)), None)?; // a group has one user; needs CAP_CHOWN
+        rustix::fs::fchown(&socket, Some(Uid::from_raw(user)), None)?; // a group has one user
     }
     socket.bind(&SocketAddr::new(address, port).into())?;
     socket.listen(sockets::ATTACHING)?;
@@ -120,8 +120,8 @@ fn taker(listeners: &[TcpListener], client: SocketAddr, patience: Duration) -> i
     }
 }
 
-/// Whether a connection from `client` is in the queue of `listener`. Those of other processes, which
-/// may connect too, are closed.
+/// Whether a connection from `client` is in the queue of `listener`. Those of other processes,
+/// which may connect too, are closed.
 fn has(listener: &TcpListener, client: SocketAddr) -> io::Result<bool> {
     let plain = |address: SocketAddr| (address.ip().to_canonical(), address.port());
     loop {
@@ -291,8 +291,8 @@ mod tests {
         assert_eq!(taker(&listeners, ours, Duration::ZERO).unwrap(), None);
     }
 
-    /// In a network whose packets take a millisecond `connect` returns before the connection is in a
-    /// queue, as it may on a busy machine.
+    /// In a network whose packets take a millisecond `connect` returns before the connection is in
+    /// a queue, as it may on a busy machine.
     const SLOW_NETWORK: &str =
         "ip link set lo up && tc qdisc add dev lo root tbf rate 400kbit burst 1540 latency 10s";
     const CHECKS: &str =

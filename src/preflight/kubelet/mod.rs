@@ -10,8 +10,8 @@ use super::subject::Subject;
 use crate::host::cri;
 use crate::host::systemd::{Service, Standing};
 
-/// The runtime's condition for running containers. `NetworkReady` is not checked: the CNI plugin may come
-/// with the cluster.
+/// The runtime's condition for running containers. `NetworkReady` is not checked: the CNI plugin
+/// may come with the cluster.
 const READY: &str = "RuntimeReady";
 /// What containerd says where its CRI plugin is turned off, as Docker's package leaves it.
 const NO_CRI: &str = "unknown service runtime.v1";
@@ -39,7 +39,8 @@ pub fn health(_: &Subject<'_>, facts: &Facts) -> Outcome {
     }
 }
 
-/// A service that works now. Whether it works after the next boot, too, is known where systemd runs it.
+/// A service that works now. Whether it works after the next boot, too, is known where systemd runs
+/// it.
 fn up(detail: String, service: Option<&Service>) -> Outcome {
     let forgotten = service.filter(|service| service.runs() && !service.starts_at_boot);
     Outcome::from_warnings(forgotten.map(not_enabled).into_iter().collect(), detail)
@@ -201,8 +202,8 @@ fn silent_runtime(socket: &Path, why: &str, facts: &Facts) -> Outcome {
     )
 }
 
-/// The service of the runtime that kubelet uses. If that is not known: of those that the machine has,
-/// one that starts at boot, else the first.
+/// The service of the runtime that kubelet uses. If that is not known: of those that the machine
+/// has, one that starts at boot, else the first.
 fn runtime_service(facts: &Facts) -> Option<&Service> {
     let named = runtime_name(facts);
     let is_meant = |name: &&str| named.is_none_or(|named| named == *name);

@@ -1,4 +1,5 @@
-//! Finds kubelet and the container runtime: by kubelet's process if that can be seen, else at the usual places.
+//! Finds kubelet and the container runtime: by kubelet's process if that can be seen, else at the
+//! usual places.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
@@ -55,7 +56,8 @@ pub fn find_kubelet(processes: &[Program], folder: &Path) -> Option<Kubelet> {
     Some(kubelet)
 }
 
-/// Whether a kubeconfig has credentials. Kubelet writes the file before it gets the certificate that the file names.
+/// Whether a kubeconfig has credentials. Kubelet writes the file before it gets the certificate
+/// that the file names.
 fn has_credentials(process: &Program, path: &str) -> bool {
     let Ok(kubeconfig) = parse(&within(process, path)) else { return false };
     let users = kubeconfig["users"].as_array().into_iter().flatten().map(|user| &user["user"]);
@@ -153,7 +155,8 @@ pub async fn runtime(kubelet: Option<&Program>) -> Runtime {
     }
 }
 
-/// The socket of the runtime, and the folder under which this process sees its files; else why it cannot be seen.
+/// The socket of the runtime, and the folder under which this process sees its files; else why it
+/// cannot be seen.
 pub fn locate_runtime() -> Result<(PathBuf, PathBuf), String> {
     let processes = programs::all().unwrap_or_default();
     let kubelet = processes.iter().find(|process| runs(process.words.iter().map(String::as_str), "kubelet"));

@@ -64,9 +64,9 @@ pub async fn beside<T>(observed: Observed, sink: &dyn Sink, work: impl Future<Ou
     result
 }
 
-/// Reports how many sockets listen on `port`, whenever that changes. The sockets by which programs are
-/// attached are not among them. The last look follows the end of
-/// the work, because the bootstrap apiserver may end between the look before and that.
+/// Reports how many sockets listen on `port`, whenever that changes. The sockets by which programs
+/// are attached are not among them. The last look follows the end of the work, because the
+/// bootstrap apiserver may end between the look before and that.
 async fn count_listeners(port: u16, mut over: watch::Receiver<bool>, told: UnboundedSender<Event>) {
     let (mut last, mut is_over) = (None, false);
     loop {

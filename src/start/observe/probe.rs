@@ -20,8 +20,8 @@ use crate::ui::{Event, Probed};
 
 /// Time between two requests.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// Requests that may be under way. A slow API gets no more of them at a time, so that the probe does not make
-/// it slower still.
+/// Requests that may be under way. A slow API gets no more of them at a time, so that the probe
+/// does not make it slower still.
 const MOST: usize = 20;
 /// A slower answer is reported although it succeeded.
 pub const SLOW: Duration = Duration::from_millis(250);
