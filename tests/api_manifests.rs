@@ -12,6 +12,7 @@ use std::process::Output;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use bootkube::assets::kinds;
 use bootkube::yaml;
 use serde_json::Value;
 use support::{Api, folder, render};
@@ -145,6 +146,35 @@ fn kubectl_and_the_apiserver_take_every_manifest_without_a_warning_and_read_it_a
         ours.iter().zip(&theirs).for_each(|(ours, theirs)| assert_eq!(ours, theirs, "{name}"));
         println!("{name}: {} objects", ours.len());
     }
+    serves_the_kinds_of_the_table(&api);
+}
+
+/// What is refused as a kind that no API serves must not be served, and what may be applied must be.
+fn serves_the_kinds_of_the_table(api: &Api) {
+    let raw = |path: &str| -> Value {
+        let output = api.kubectl().args(["get", "--raw", path]).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let groups = raw("/apis")["groups"].as_array().unwrap().clone();
+    let versions = groups.iter().flat_map(|group| group["versions"].as_array().unwrap());
+    let versions = versions.map(|version| version["groupVersion"].as_str().unwrap().to_owned());
+    let mut compared = 0;
+    for version in versions.chain(["v1".to_owned()]) {
+        let path = if version == "v1" { "/api/v1".to_owned() } else { format!("/apis/{version}") };
+        let list = raw(&path);
+        let whole = |resource: &&Value| !resource["name"].as_str().unwrap().contains('/');
+        for resource in list["resources"].as_array().unwrap().iter().filter(whole) {
+            let kind = resource["kind"].as_str().unwrap();
+            let is_kept = resource["verbs"].as_array().unwrap().iter().any(|verb| verb == "patch");
+            assert_eq!(kinds::mistake(&version, kind).is_none(), is_kept, "{kind} of {version}");
+            let group = version.split_once('/').map_or("", |(group, _)| group);
+            let scope = kinds::is_namespaced(group, kind);
+            assert_eq!(scope.is_some(), is_kept, "{kind} of {version}");
+            assert!(scope.is_none_or(|scope| resource["namespaced"] == scope), "{kind} of {version}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 50, "{compared}");
 }
 
 /// What kubelet 1.36 refuses in a static pod (its PreventStaticPodAPIReferences), wherever it stands.

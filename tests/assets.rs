@@ -18,6 +18,7 @@ use bootkube::yaml;
 use proptest::prelude::*;
 
 const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: kube-system}\n";
+const ETCD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: etcd, namespace: kube-system}\n";
 const SEED: &str = include_str!("yaml_go/seed.yaml");
 
 fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -48,7 +49,7 @@ fn a_whole_directory_is_loaded_in_order() {
     let layout = loaded(&[
         ("tls/ca.crt", "hidden content"),
         ("tls/etcd/server.key", "key"),
-        ("controller-manifests/etcd.yaml", POD),
+        ("controller-manifests/etcd.yaml", ETCD),
         (
             "manifests/z.json",
             "{\"apiVersion\": \"v1\", \"kind\": \"Node\", \"metadata\": {\"name\": \"json\"}}",
@@ -64,13 +65,13 @@ fn a_whole_directory_is_loaded_in_order() {
         ("experimental/manifests/e.yaml", "{apiVersion: v1, kind: Node, metadata: {name: e}}"),
     ])
     .unwrap();
-    let objects: Vec<_> = layout.objects.iter().map(|o| format!("{o} {}#{}", o.file, o.document)).collect();
+    let objects: Vec<_> = layout.objects.iter().map(|o| format!("{o} {}, {}", o.file, o.place)).collect();
     let expected = [
-        "Node deep manifests/coredns/deep.txt#1",
-        "Pod kube-system/p manifests/m.yaml#1",
-        "Node json manifests/z.json#1",
-        "Node e experimental/manifests/e.yaml#1",
-        "Node x manifests-networking/list.yaml#1",
+        "Node deep manifests/coredns/deep.txt, document 1",
+        "Pod kube-system/p manifests/m.yaml, document 1",
+        "Node json manifests/z.json, document 1",
+        "Node e experimental/manifests/e.yaml, document 1",
+        "Node x manifests-networking/list.yaml, document 1, items[0]",
     ];
     assert_eq!(objects, expected);
     assert_eq!(layout.kubeconfig, b"k");
@@ -139,14 +140,14 @@ fn every_mistake_is_reported_at_once_with_its_place() {
         ("manifests/c.yaml", "a: 1\na: 2\n"),
         ("manifests/d.yaml", "just text"),
         ("bootstrap-manifests/two.yaml", "{a: 1}\n---\n{b: 2}\n"),
-        ("bootstrap-manifests/x/apiserver.yaml", "{a: 1}"),
-        ("bootstrap-manifests/y/apiserver.yaml", "{a: 2}"),
-        ("controller-manifests/a.yaml", "{a: 3}"),
+        ("bootstrap-manifests/x/apiserver.yaml", ETCD),
+        ("bootstrap-manifests/y/apiserver.yaml", "{apiVersion: v1, kind: Pod, metadata: {name: q}}"),
+        ("controller-manifests/a.yaml", "{apiVersion: v1, kind: Pod, metadata: {name: r}}"),
     ]);
     let starts = [
-        "bootstrap-manifests/two.yaml: it does not hold exactly one document",
-        "bootstrap-manifests/y/apiserver.yaml: a static pod of the same name is in bootstrap-manifests/x/apiserver.yaml",
-        "controller-manifests/a.yaml: a static pod of the same name is in bootstrap-manifests/a.yaml",
+        "bootstrap-manifests/two.yaml: it holds more than one document",
+        "bootstrap-manifests/y/apiserver.yaml: it claims the file name apiserver.yaml in kubelet's folder, as bootstrap-manifests/x/apiserver.yaml does",
+        "controller-manifests/a.yaml: it claims the file name a.yaml in kubelet's folder, as bootstrap-manifests/a.yaml does",
         "manifests/a.yaml:2:4: ",
         "manifests/b.yaml: document 1: apiVersion is missing",
         "manifests/b.yaml: document 2: kind is missing",
@@ -158,6 +159,81 @@ fn every_mistake_is_reported_at_once_with_its_place() {
     for (finding, start) in found.iter().zip(starts) {
         assert!(finding.starts_with(start), "{finding}\n{start}");
     }
+}
+
+/// A file more in a directory that is whole: one finding, which begins so, names the other place and
+/// says what to do.
+#[test]
+fn a_directory_has_one_of_each_and_only_what_an_api_or_kubelet_takes() {
+    let map = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: kube-system}, data: {a: b}}";
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: kube-system}}";
+    let quiet = "# nothing but a comment\n";
+    let table: [(&str, &str, [&str; 2]); 15] = [
+        (
+            "manifests/z.yaml",
+            pod,
+            ["document 1: Pod kube-system/p is in manifests/m.yaml, document 1, too", "remove one"],
+        ),
+        (
+            "manifests-addons/z.yaml",
+            pod,
+            ["document 1: Pod kube-system/p is in manifests/m.yaml", "remove one"],
+        ),
+        ("manifests/m.yaml.bak", pod, ["a leftover of manifests/m.yaml", "move it out"]),
+        ("manifests/m.yaml.rpmsave", "{{", ["a leftover of manifests/m.yaml", "move it out"]),
+        ("manifests/gone.yaml~", map, ["a leftover, and no manifest", "move it out"]),
+        (
+            "manifests/job.yaml",
+            "{apiVersion: batch/v1, kind: Job, metadata: {generateName: j-}}",
+            ["generateName makes another object", "metadata.name"],
+        ),
+        (
+            "manifests/x.yaml",
+            "{apiVersion: v1, kind: Secert, metadata: {name: s}}",
+            ["no kind Secert in the core group", "did you mean Secret"],
+        ),
+        (
+            "manifests/x.yaml",
+            "{apiVersion: extensions/v1beta1, kind: Ingress, metadata: {name: s}}",
+            ["no kind Ingress in extensions", "networking.k8s.io/v1"],
+        ),
+        (
+            "manifests/kustomization.yaml",
+            "{apiVersion: kustomize.config.k8s.io/v1beta1, kind: Kustomization}",
+            ["a file for a program", "kubectl kustomize"],
+        ),
+        ("bootstrap-manifests/a.yaml.orig", pod, ["a leftover of bootstrap-manifests/a.yaml", "move it out"]),
+        ("bootstrap-manifests/README", "Read this.", ["it holds no pod", "move the file out"]),
+        ("bootstrap-manifests/notes.txt", quiet, ["it holds no pod", "move the file out"]),
+        ("controller-manifests/config.yaml", map, ["it holds no pod, but kind ConfigMap", "manifests/"]),
+        (
+            "controller-manifests/etcd.yaml",
+            pod,
+            ["claims the pod name kube-system/p, as bootstrap-manifests/a.yaml does", "rename its pod"],
+        ),
+        (
+            "controller-manifests/x/a.yaml",
+            ETCD,
+            ["claims the file name a.yaml in kubelet's folder, as bootstrap-manifests/a.yaml does", "rename"],
+        ),
+    ];
+    for (path, content, [problem, cure]) in table {
+        let found = findings(&[(path, content)]);
+        assert!(found[0].starts_with(&format!("{path}: ")), "{path}: {found:?}");
+        assert!(found[0].contains(problem) && found[0].contains(cure), "{path}: {found:?}");
+        assert_eq!(found.len(), 1, "{path}: {found:?}");
+    }
+}
+
+#[test]
+fn names_that_begin_with_a_dot_are_left_out_as_kubelet_leaves_them_out() {
+    let layout = loaded(&[
+        ("bootstrap-manifests/.a.yaml.swp", "\u{0}"),
+        ("controller-manifests/.gitkeep", ""),
+        ("manifests/.git/config", "[core]"),
+    ]);
+    let found = layout.unwrap_err().to_string();
+    assert!(found.starts_with("controller-manifests: there is no static pod in it"), "{found}");
 }
 
 #[test]
@@ -234,7 +310,7 @@ proptest! {
         for document in yaml::documents(&String::from_utf8_lossy(&bytes), "f").unwrap_or_default() {
             for object in Object::from_document(document, "f").unwrap_or_default() {
                 prop_assert!(!object.kind().is_empty() && !object.api_version().is_empty());
-                prop_assert!(!object.name().is_empty() || object.generate_name().is_some(), "{object:?}");
+                prop_assert!(!object.name().is_empty(), "{object:?}");
             }
         }
     }

@@ -10,9 +10,13 @@ use std::{fmt, fs, io};
 
 use serde_json::Value;
 
+use super::kinds::Mistake;
 use super::object::Object;
+pub use super::static_pods::StaticPod;
+use super::static_pods::{collisions, no_pod};
 use super::tree::{self, Hidden};
 use super::write::STAGING;
+use super::{duplicates, leftover};
 use crate::finding::{Finding, Findings};
 use crate::yaml::{self, Document};
 
@@ -38,24 +42,6 @@ pub struct Layout {
     pub warnings: Vec<String>,
 }
 
-/// A static pod and its file.
-#[derive(Clone, PartialEq)]
-pub struct StaticPod {
-    /// Path under its folder, such as `bootstrap-apiserver.yaml`.
-    pub path: String,
-    /// The file, byte for byte, as it is placed.
-    pub bytes: Vec<u8>,
-    /// The same, parsed.
-    pub value: Value,
-}
-
-impl StaticPod {
-    /// The name of its file in kubelet's folder.
-    pub fn file_name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or(&self.path)
-    }
-}
-
 /// Shows names only: the contents are secret.
 impl fmt::Debug for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,12 +53,6 @@ impl fmt::Debug for Layout {
             .field("objects", objects)
             .field("warnings", warnings)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for StaticPod {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.path)
     }
 }
 
@@ -146,10 +126,11 @@ impl Loader<'_> {
         }
         self.layout.bootstrap_manifests = self.static_pods("bootstrap-manifests");
         self.layout.controller_manifests = self.static_pods("controller-manifests");
-        self.refuse_equal_names();
+        self.refuse_collisions();
         for folder in self.object_folders() {
             self.objects(&folder);
         }
+        self.findings.extend(duplicates::find(&self.layout.objects));
         self.warn();
     }
 
@@ -212,7 +193,7 @@ impl Loader<'_> {
 
     fn static_pods(&mut self, folder: &str) -> Vec<StaticPod> {
         let seen = self.findings.len();
-        let paths = self.files(folder);
+        let paths = self.manifests(folder);
         let is_read = self.findings.len() == seen;
         if is_read && paths.is_empty() && self.dir.join(folder).is_dir() {
             self.find(folder, "", "there is no static pod in it", RENDER);
@@ -221,45 +202,35 @@ impl Loader<'_> {
     }
 
     /// Static pods of both folders are placed in kubelet's one folder.
-    fn refuse_equal_names(&mut self) {
+    fn refuse_collisions(&mut self) {
         let Layout { bootstrap_manifests, controller_manifests, .. } = &self.layout;
-        let bootstrap = bootstrap_manifests.iter().map(|pod| ("bootstrap-manifests", pod));
-        let controller = controller_manifests.iter().map(|pod| ("controller-manifests", pod));
-        let mut seen = BTreeMap::new();
-        let mut equal = Vec::new();
-        for (folder, pod) in bootstrap.chain(controller) {
-            let path = format!("{folder}/{}", pod.path);
-            if let Some(other) = seen.insert(pod.file_name().to_owned(), path.clone()) {
-                equal.push((path, other));
-            }
-        }
-        for (path, other) in equal {
-            let problem = format!("a static pod of the same name is in {other}");
-            self.find(&path, "", &problem, "rename one of the two");
-        }
+        let bootstrap =
+            bootstrap_manifests.iter().map(|pod| (format!("bootstrap-manifests/{}", pod.path), pod));
+        let controller =
+            controller_manifests.iter().map(|pod| (format!("controller-manifests/{}", pod.path), pod));
+        self.findings.extend(collisions(&bootstrap.chain(controller).collect::<Vec<_>>()));
     }
 
     fn static_pod(&mut self, folder: &str, path: &str) -> Option<StaticPod> {
         let bytes = self.read(path)?;
-        let mut documents = self.parse(path, &bytes)?;
-        match (documents.pop(), documents.is_empty()) {
-            (Some(document), true) => {
-                Some(StaticPod { path: below(folder, path), bytes, value: document.value })
-            }
-            _ => {
-                self.find(
-                    path,
-                    "",
-                    "it does not hold exactly one document",
-                    "give each Pod a file: kubelet reads one per file",
-                );
+        let documents = self.parse(path, &bytes)?;
+        if documents.len() > 1 {
+            let cure = "give each Pod a file: kubelet reads one per file";
+            self.find(path, "", "it holds more than one document", cure);
+            return None;
+        }
+        let value = documents.into_iter().next().map_or(Value::Null, |document| document.value);
+        match no_pod(&value) {
+            None => Some(StaticPod { path: below(folder, path), bytes, value }),
+            Some(Mistake { problem, cure }) => {
+                self.find(path, "", &problem, &cure);
                 None
             }
         }
     }
 
     fn objects(&mut self, folder: &str) {
-        for path in self.files(folder) {
+        for path in self.manifests(folder) {
             let Some(bytes) = self.read(&path) else { continue };
             for document in self.parse(&path, &bytes).unwrap_or_default() {
                 match Object::from_document(document, &path) {
@@ -294,11 +265,30 @@ impl Loader<'_> {
         }
     }
 
+    /// Files that are read. Hidden ones are not.
     fn files(&mut self, folder: &str) -> Vec<String> {
         tree::files(self.dir, folder, Hidden::Skip).unwrap_or_else(|error| {
             self.unreadable(folder, &error);
             Vec::new()
         })
+    }
+
+    /// The same without leftovers, which are refused.
+    fn manifests(&mut self, folder: &str) -> Vec<String> {
+        let mut files = self.files(folder);
+        files.retain(|path| match leftover::origin(path) {
+            None => true,
+            Some(origin) => {
+                let problem = match self.has(&origin) {
+                    true => format!("by its name it is a backup or a leftover of {origin}"),
+                    false => "by its name it is a backup or a leftover, and no manifest".to_owned(),
+                };
+                let cure = "move it out of this folder, or give it a name that ends in .yaml";
+                self.find(path, "", &problem, cure);
+                false
+            }
+        });
+        files
     }
 
     fn read(&mut self, path: &str) -> Option<Vec<u8>> {

@@ -3,9 +3,14 @@
 pub mod bind_address;
 pub mod command;
 pub mod digest;
+mod duplicates;
+pub mod kinds;
+mod leftover;
+pub mod listeners;
 pub mod load;
 pub mod object;
 pub mod order;
+mod static_pods;
 pub mod tree;
 pub mod write;
 

@@ -8,18 +8,19 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::kinds::{self, Mistake};
 use crate::finding::Finding;
 use crate::yaml::Document;
 
-/// An object and where it came from. It has an apiVersion, a kind, and a name or generateName.
+/// An object and where it came from. It has an apiVersion, a kind and a name.
 #[derive(Clone, PartialEq)]
 pub struct Object {
     /// The object itself.
     pub value: Value,
     /// The file, as the user would name it.
     pub file: String,
-    /// The document of the file, from 1.
-    pub document: usize,
+    /// Where in the file, such as `document 2` and `document 2, items[3]`.
+    pub place: String,
 }
 
 impl Object {
@@ -54,14 +55,9 @@ impl Object {
         Some(text(&self.value["metadata"]["namespace"])).filter(|namespace| !namespace.is_empty())
     }
 
-    /// Empty if the API generates the name from [`Object::generate_name`].
+    /// Its name.
     pub fn name(&self) -> &str {
         text(&self.value["metadata"]["name"])
-    }
-
-    /// The prefix of a generated name.
-    pub fn generate_name(&self) -> Option<&str> {
-        Some(text(&self.value["metadata"]["generateName"])).filter(|prefix| !prefix.is_empty())
     }
 }
 
@@ -76,19 +72,18 @@ impl fmt::Display for Object {
         if let Some(namespace) = self.namespace() {
             write!(f, "{namespace}/")?;
         }
-        match (self.name(), self.generate_name()) {
-            ("", Some(prefix)) => write!(f, "{prefix}…"),
-            (name, _) => f.write_str(name),
-        }
+        f.write_str(self.name())
     }
 }
 
 /// Shows names only: the object may be a Secret.
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self} ({}, document {})", self.file, self.document)
+        write!(f, "{self} ({}, {})", self.file, self.place)
     }
 }
+
+const CORRECT: &str = "correct the file, or remove it";
 
 struct Expansion<'a> {
     file: &'a str,
@@ -101,10 +96,8 @@ impl Expansion<'_> {
     /// `path` is the place of the value in its document: empty, or like `items[3].`.
     fn expand(&mut self, value: Value, path: &str) {
         let Value::Object(mut fields) = value else {
-            return self.find(
-                path.trim_end_matches('.'),
-                "an object (a mapping with apiVersion and kind) is expected here",
-            );
+            let problem = "an object (a mapping with apiVersion and kind) is expected here";
+            return self.find(path.trim_end_matches('.'), problem, CORRECT);
         };
         match is_list(&fields) {
             true => self.expand_list(&mut fields, path),
@@ -127,14 +120,38 @@ impl Expansion<'_> {
         for field in ["apiVersion", "kind"] {
             self.check_text(fields.get(field), true, &format!("{path}{field}"));
         }
-        let metadata = fields.get("metadata").unwrap_or(&Value::Null);
-        let is_generated = metadata.get("generateName").is_some_and(|prefix| !prefix.is_null());
-        for (field, is_needed) in [("name", !is_generated), ("generateName", false), ("namespace", false)] {
-            self.check_text(metadata.get(field), is_needed, &format!("{path}metadata.{field}"));
+        if self.findings.len() == before && self.has_no_such_kind(&fields, path) {
+            return;
         }
+        self.check_names(fields.get("metadata").unwrap_or(&Value::Null), path);
         if self.findings.len() == before {
-            let (file, document) = (self.file.to_owned(), self.document);
-            self.objects.push(Object { value: fields.into(), file, document });
+            let item = path.trim_end_matches('.');
+            let item = if item.is_empty() { String::new() } else { format!(", {item}") };
+            let place = format!("document {}{item}", self.document);
+            self.objects.push(Object { value: fields.into(), file: self.file.to_owned(), place });
+        }
+    }
+
+    fn has_no_such_kind(&mut self, fields: &Map<String, Value>, path: &str) -> bool {
+        let field = |name| fields.get(name).map_or("", text);
+        let mistake = kinds::mistake(field("apiVersion"), field("kind"));
+        if let Some(Mistake { problem, cure }) = &mistake {
+            self.find(&format!("{path}kind:"), problem, cure);
+        }
+        mistake.is_some()
+    }
+
+    /// A generated name is a new one each time, so an object that has one cannot be applied.
+    fn check_names(&mut self, metadata: &Value, path: &str) {
+        let generated = metadata.get("generateName").filter(|prefix| !prefix.is_null());
+        let has_name = metadata.get("name").is_some_and(|name| !name.is_null() && name != "");
+        if generated.is_some() && !has_name {
+            let problem = "makes another object each time it is sent, so it cannot be applied";
+            let cure = "give the object a name of its own (metadata.name)";
+            return self.find(&format!("{path}metadata.generateName"), problem, cure);
+        }
+        for (field, is_needed) in [("name", true), ("namespace", false)] {
+            self.check_text(metadata.get(field), is_needed, &format!("{path}metadata.{field}"));
         }
     }
 
@@ -142,17 +159,17 @@ impl Expansion<'_> {
         match value.unwrap_or(&Value::Null) {
             Value::String(text) if !text.is_empty() || !is_needed => {}
             Value::Null if !is_needed => {}
-            Value::Null | Value::String(_) => self.find(field, "is missing"),
-            _ => self.find(field, "is not a string (quotes make it one)"),
+            Value::Null | Value::String(_) => self.find(field, "is missing", CORRECT),
+            _ => self.find(field, "is not a string (quotes make it one)", CORRECT),
         }
     }
 
-    fn find(&mut self, field: &str, problem: &str) {
+    fn find(&mut self, field: &str, problem: &str, cure: &str) {
         self.findings.push(Finding {
             field: self.file.to_owned(),
             value: format!("document {}", self.document),
             problem: format!("{field} {problem}").trim_start().to_owned(),
-            cure: "correct the file, or remove it".to_owned(),
+            cure: cure.to_owned(),
         });
     }
 }
@@ -198,8 +215,6 @@ mod tests {
         assert_eq!(expand(pod("a")).unwrap(), ["Pod n/a"]);
         let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "x", "namespace": null}});
         assert_eq!(expand(node).unwrap(), ["Node x"]);
-        let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"generateName": "j-"}});
-        assert_eq!(expand(job).unwrap(), ["Job j-…"]);
     }
 
     #[test]
@@ -213,6 +228,29 @@ mod tests {
         let custom =
             json!({"apiVersion": "a.b/v1", "kind": "AllowList", "metadata": {"name": "x"}, "items": []});
         assert_eq!(expand(custom).unwrap(), ["AllowList x"]);
+    }
+
+    #[test]
+    fn an_object_knows_its_place() {
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": [pod("a"), {"apiVersion": "v1", "kind": "List", "items": [pod("b")]}]});
+        let objects = Object::from_document(Document { number: 2, value: list }, "f").unwrap();
+        let places: Vec<&str> = objects.iter().map(|object| object.place.as_str()).collect();
+        assert_eq!(places, ["document 2, items[0]", "document 2, items[1].items[0]"]);
+    }
+
+    #[test]
+    fn a_generated_name_and_a_kind_that_no_api_serves_are_refused() {
+        let job = |metadata| expand(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata}));
+        let said = job(json!({"generateName": "j-"})).unwrap_err().remove(0);
+        assert!(said.contains("metadata.generateName") && said.contains("metadata.name"), "{said}");
+        assert!(job(json!({"generateName": "j-", "name": ""})).is_err());
+        assert_eq!(job(json!({"generateName": "j-", "name": "j"})).unwrap(), ["Job j"]);
+        let misspelt = json!({"apiVersion": "apps/v1", "kind": "Deploymnet", "metadata": {"name": "d"}});
+        let said = expand(misspelt).unwrap_err().remove(0);
+        assert!(
+            said.starts_with("f.yaml: document 2: kind: ") && said.contains("did you mean Deployment"),
+            "{said}"
+        );
     }
 
     #[test]

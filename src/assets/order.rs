@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::kinds;
 use super::object::Object;
 
 /// A step of applying. Later ones start when the earlier ones are done.
@@ -28,32 +29,6 @@ pub enum Stage {
 
 /// Namespaces that every cluster has from the start.
 const INITIAL_NAMESPACES: [&str; 2] = ["kube-system", "default"];
-
-const BUILT_IN_GROUPS: [&str; 23] = [
-    "",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "apiregistration.k8s.io",
-    "apps",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-    "events.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-    "internal.apiserver.k8s.io",
-    "networking.k8s.io",
-    "node.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "resource.k8s.io",
-    "scheduling.k8s.io",
-    "storage.k8s.io",
-    "storagemigration.k8s.io",
-];
 
 /// Objects by stage, in the order of stages; stages without objects are left out.
 pub fn order(objects: Vec<Object>) -> Vec<(Stage, Vec<Object>)> {
@@ -112,7 +87,7 @@ fn binds_kubelets(binding: &Object) -> bool {
 
 /// Place inside a stage.
 fn rank(object: &Object) -> u8 {
-    if !BUILT_IN_GROUPS.contains(&object.group()) {
+    if !kinds::is_built_in_group(object.group()) {
         return 9;
     }
     match object.kind() {

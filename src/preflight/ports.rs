@@ -2,8 +2,9 @@
 
 use super::facts::{ApiListener, Facts, Taken};
 use super::outcome::{Outcome, Problem};
-use super::subject::{Claim, Subject};
+use super::subject::Subject;
 use crate::assets::command::runs;
+use crate::assets::listeners::Claim;
 use crate::host::programs::Program;
 
 pub fn ports(subject: &Subject<'_>, facts: &Facts) -> Outcome {

@@ -80,7 +80,7 @@ mod tests {
         let metadata = json!({"name": "kube-apiserver", "namespace": "kube-system"});
         let set = json!({"kind": "DaemonSet", "metadata": metadata, "spec": {"template": newer}});
         let other = json!({"kind": "ConfigMap", "metadata": metadata});
-        let object = |value| Object { value, file: "f".into(), document: 1 };
+        let object = |value| Object { value, file: "f".into(), place: "document 1".into() };
         conflict(older, &[object(other), object(set)])
     }
 

@@ -220,12 +220,9 @@ fn bootstrap_pods(pods: &[StaticPod], folder: &Path) -> Result<(Placement, Vec<P
 
 /// What `start` needs to know of a static pod that is placed in `folder`.
 pub fn placement(pod: &StaticPod, folder: &Path, role: Role) -> Placement {
-    let metadata = &pod.value["metadata"];
-    let namespace = metadata["namespace"].as_str().unwrap_or("default"); // kubelet's
-    let name = metadata["name"].as_str().unwrap_or_default();
     Placement {
         path: folder.join(pod.file_name()),
-        pod: format!("{namespace}/{name}"),
+        pod: pod.pod_name(),
         content: pod.bytes.clone(),
         port: flag(&pod.value, "secure-port")
             .and_then(|port| port.parse().ok())

@@ -36,7 +36,7 @@ fn apiserver(kind: &str) -> Object {
     template["spec"]["nodeSelector"] = json!({"node-role.kubernetes.io/master": ""});
     let metadata = json!({"name": "kube-apiserver", "namespace": "kube-system"});
     let value = json!({"kind": kind, "metadata": metadata, "spec": {"template": template}});
-    Object { value, file: "f".into(), document: 1 }
+    Object { value, file: "f".into(), place: "document 1".into() }
 }
 
 /// The plan of an asset directory of v0.14.
@@ -83,7 +83,11 @@ fn old_static_pods_are_placed_to_the_byte_and_the_kubeconfig_beside_the_keys() {
 fn where_the_port_cannot_be_shared_the_apiserver_need_only_run_and_nobody_else() {
     let manager = |name: &str| {
         let metadata = json!({"name": name, "namespace": "kube-system"});
-        Object { value: json!({"kind": "Deployment", "metadata": metadata}), file: "f".into(), document: 1 }
+        Object {
+            value: json!({"kind": "Deployment", "metadata": metadata}),
+            file: "f".into(),
+            place: "document 1".into(),
+        }
     };
     let plan = plan(vec![apiserver("DaemonSet"), manager("kube-scheduler")]);
     assert!(plan.conflict.as_ref().unwrap().contains("--permit-port-sharing"), "{:?}", plan.conflict);

@@ -168,7 +168,11 @@ mod tests {
 
     fn object(kind: &str, name: &str) -> Object {
         let metadata = json!({"name": name, "namespace": NAMESPACE});
-        Object { value: json!({"kind": kind, "metadata": metadata}), file: "f".into(), document: 1 }
+        Object {
+            value: json!({"kind": kind, "metadata": metadata}),
+            file: "f".into(),
+            place: "document 1".into(),
+        }
     }
 
     fn resolved(asked: Option<&[RequiredPod]>, objects: &[Object]) -> Vec<String> {
