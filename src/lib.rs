@@ -57,6 +57,7 @@ mod timestamp;
 pub mod ui;
 mod undo;
 mod unpivot;
+mod x509;
 pub mod yaml;
 
 /// Folder that all commands and the agent share, and the only one that a wrapper mounts writable.

@@ -1,11 +1,13 @@
 //! `bootkube config`: show the defaults, check a file.
 
 use clap::{Args, Subcommand};
+use time::OffsetDateTime;
 
 use super::cluster::ClusterArgs;
 use super::output;
 use crate::config;
 use crate::error::Failure;
+use crate::pki;
 
 #[derive(Subcommand)]
 pub(super) enum ConfigCommand {
@@ -14,7 +16,8 @@ pub(super) enum ConfigCommand {
     Validate(Box<ValidateArgs>),
 }
 
-/// Check a configuration file, and flags over it, and report every mistake.
+/// Check a configuration file, flags over it and the certificates that they name, and report every
+/// mistake.
 #[derive(Args)]
 pub(super) struct ValidateArgs {
     #[command(flatten)]
@@ -28,7 +31,9 @@ pub(super) fn run(command: ConfigCommand) -> Result<(), Failure> {
             output::print(&text)
         }
         ConfigCommand::Validate(args) => {
-            let (_, warnings) = args.cluster.resolve(None)?;
+            let (config, warnings) = args.cluster.resolve(None)?;
+            output::warn(&warnings);
+            let warnings = pki::validate(&config, OffsetDateTime::now_utc()).map_err(output::refused_pki)?;
             output::warn(&warnings);
             output::print("the configuration is valid\n")
         }

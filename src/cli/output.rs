@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::error::{ExitClass, Failure};
 use crate::finding::Findings;
+use crate::pki;
 
 /// Writes data to stdout. A closed pipe (`bootkube … | head`) is no failure.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
@@ -43,6 +44,14 @@ pub(super) fn refused(findings: &Findings) -> Failure {
     };
     let hint = "`bootkube config defaults` explains every field, `bootkube render --help` every flag";
     Failure { class: ExitClass::Configuration, message, hint: Some(hint.into()) }
+}
+
+/// Certificates that cannot be made: mostly for a mistake in a file of the user's.
+pub(super) fn refused_pki(error: pki::Error) -> Failure {
+    match error {
+        pki::Error::Findings(findings) => refused(&findings),
+        error => Failure::new(ExitClass::General, &error),
+    }
 }
 
 /// A runtime for asynchronous work.

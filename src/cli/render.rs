@@ -105,7 +105,8 @@ fn render(job: Job) -> Result<(), Failure> {
     let target = asset_dir.as_deref().map(Target::open).transpose().map_err(not_written)?;
     let earlier = earlier_files(target.as_ref(), reuse_from.as_deref(), reuse)?;
     let previous = previous(earlier)?;
-    let (bundle, notes) = pki::issue(&config, supplied, &previous, now).map_err(refused_pki)?;
+    let (bundle, notes) = pki::issue(&config, supplied, &previous, now).map_err(output::refused_pki)?;
+    output::warn(&pki::endings(&config, &bundle, now));
     let assets = render::render(&config, &bundle).map_err(|error| refused_patch(&config_file, &error))?;
     match (asset_dir, target) {
         (Some(dir), Some(target)) => {
@@ -166,13 +167,6 @@ fn previous(mut files: BTreeMap<String, Vec<u8>>) -> Result<Previous, Failure> {
     files.retain(|path, _| path.starts_with("tls/"));
     let files = files.into_iter().map(|(path, content)| (path["tls/".len()..].to_owned(), content)).collect();
     Ok(Previous { files, token })
-}
-
-fn refused_pki(error: pki::Error) -> Failure {
-    match error {
-        pki::Error::Findings(findings) => output::refused(&findings),
-        error => Failure::new(ExitClass::General, &error),
-    }
 }
 
 /// What was written, and what happened to the earlier keys and certificates.

@@ -43,8 +43,10 @@ pub fn to_value(config: &ClusterConfig) -> Value {
     } = config;
     let alt_names: Vec<String> =
         ips.iter().map(ToString::to_string).chain(dns_names.iter().cloned()).collect();
-    let (ca_certificate, ca_key) =
-        ca.as_ref().map(|ca| (ca.certificate.as_str(), ca.private_key.as_str())).unwrap_or_default();
+    let (ca_certificate, ca_key) = ca
+        .as_ref()
+        .map(|ca| (ca.certificate.path.as_str(), ca.private_key.path.as_str()))
+        .unwrap_or_default();
     json!({
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -78,7 +80,7 @@ fn etcd_value(etcd: &Etcd) -> Value {
         Etcd::External { servers, client } => {
             let servers: Vec<String> = servers.iter().map(endpoint).collect();
             let files = client.as_ref().map(|client| [&client.ca, &client.certificate, &client.private_key]);
-            let [ca, certificate, key] = files.map_or([""; 3], |files| files.map(String::as_str));
+            let [ca, certificate, key] = files.map_or([""; 3], |files| files.map(|file| file.path.as_str()));
             json!({
                 "mode": "external",
                 "servers": servers,

@@ -17,6 +17,7 @@ mod names;
 mod resolve;
 mod scalar;
 mod settings;
+mod user_file;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -32,6 +33,7 @@ pub use file::{API_VERSION, KIND};
 pub use flags::Flags;
 pub use names::Named;
 pub use resolve::resolve;
+pub use user_file::UserFile;
 
 /// A whole cluster, resolved and valid. It holds no secret, only paths to secrets.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,17 +116,17 @@ pub enum Etcd {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct EtcdClientFiles {
-    pub ca: String,
-    pub certificate: String,
-    pub private_key: String,
+    pub ca: UserFile,
+    pub certificate: UserFile,
+    pub private_key: UserFile,
 }
 
 /// Paths of an existing CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct CaFiles {
-    pub certificate: String,
-    pub private_key: String,
+    pub certificate: UserFile,
+    pub private_key: UserFile,
 }
 
 /// Pod network that is rendered.

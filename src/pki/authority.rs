@@ -12,8 +12,7 @@ use super::certificate::Certificate;
 use super::note::Action;
 use super::previous::{Previous, broken, finding};
 use super::problem::{Problem, rfc3339};
-use super::signer::{Authority, problems};
-use super::supplied::SuppliedAuthority;
+use super::signer::{Authority, Source, problems};
 use crate::finding::Finding;
 
 /// The decision about one authority.
@@ -28,7 +27,7 @@ pub(super) enum AuthorityStep {
 pub(super) fn decide(
     spec: &Spec,
     dependents: &[&Spec],
-    supplied: Option<SuppliedAuthority>,
+    supplied: Option<Authority>,
     previous: &Previous,
     now: OffsetDateTime,
 ) -> Result<AuthorityStep, Vec<Finding>> {
@@ -82,17 +81,17 @@ fn keep(
         certificate_pem: previous.files.get(path).cloned().unwrap_or_default(),
         key,
         key_pem: previous.files.get(&spec.key()).cloned(),
+        source: Source::tls(path),
     };
     Ok(AuthorityStep::Use { authority: Box::new(authority), action: Action::Kept, reason })
 }
 
 fn replace(
-    supplied: SuppliedAuthority,
+    authority: Authority,
     previous_certificate: Option<&Certificate>,
     path: &str,
     previous: &Previous,
 ) -> Result<AuthorityStep, Vec<Finding>> {
-    let SuppliedAuthority { authority, field, path: value } = supplied;
     let (action, reason) = match previous_certificate {
         None => (Action::Created, "as supplied"),
         Some(_) if previous.files.get(path) == Some(&authority.certificate_pem) => {
@@ -107,6 +106,7 @@ fn replace(
             );
             let cure =
                 "supply that one again, or render into an empty directory to make a new cluster".to_owned();
+            let Source { field, path: value } = authority.source;
             return Err(vec![Finding { field, value, problem, cure }]);
         }
     };

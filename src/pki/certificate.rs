@@ -3,18 +3,16 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use aws_lc_rs::signature::{ECDSA_P521_SHA512_ASN1, UnparsedPublicKey};
 use pem::Pem;
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::error::X509Error;
 use x509_parser::extensions::{ExtendedKeyUsage, GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 use super::catalogue::Usage;
-use super::der::elements;
 use super::key::{self, PrivateKey};
 use super::problem::Problem;
+use crate::x509::{self, Unsigned};
 
 /// The fields of a certificate that decisions need. Names that are not text are left out: nothing
 /// that bootkube issues has any.
@@ -22,6 +20,8 @@ pub(super) struct Certificate {
     pub(super) der: Vec<u8>,
     /// The subject, encoded: certificates that it signs must repeat these bytes as their issuer.
     pub(super) subject: Vec<u8>,
+    /// The subject of what signed it, encoded.
+    pub(super) issuer: Vec<u8>,
     pub(super) public_key: Vec<u8>,
     pub(super) not_before: OffsetDateTime,
     pub(super) not_after: OffsetDateTime,
@@ -32,8 +32,8 @@ pub(super) struct Certificate {
     pub(super) usages: Usages,
     /// basicConstraints has CA:TRUE.
     pub(super) is_authority: bool,
-    /// keyUsage does not forbid signing certificates.
-    pub(super) may_sign: bool,
+    /// What Go's rules need beside these fields.
+    pub(super) rules: x509::Rules,
     pub(super) subject_key_id: Option<Vec<u8>>,
     authority_key_id: Option<Vec<u8>>,
 }
@@ -72,9 +72,18 @@ impl Certificate {
     /// Reads DER.
     pub(super) fn parse(der: &[u8]) -> Result<Self, Problem> {
         match X509Certificate::from_der(der) {
-            Ok(([], certificate)) => facts(der, &certificate).ok_or(Problem::BadCertificate),
+            Ok(([], certificate)) => {
+                let rules = x509::rules(&certificate).map_err(Problem::Unreadable)?;
+                facts(der, &certificate, rules).ok_or(Problem::BadCertificate)
+            }
             _ => Err(Problem::BadCertificate),
         }
+    }
+
+    /// How messages name it: by the CN of its subject.
+    pub(super) fn label(&self) -> String {
+        let name = self.common_name.as_deref().filter(|name| !name.is_empty());
+        name.map_or_else(|| "the certificate without CN".to_owned(), |name| format!("{name:?}"))
     }
 
     /// The certificate alone, as PEM.
@@ -109,30 +118,20 @@ impl Certificate {
         if other_key {
             return false;
         }
-        let (Ok((_, this)), Ok((_, authority))) =
-            (X509Certificate::from_der(&self.der), X509Certificate::from_der(&authority.der))
-        else {
-            return false;
-        };
-        this.issuer().as_raw() == authority.subject().as_raw()
-            && match this.verify_signature(Some(authority.public_key())) {
-                Err(X509Error::SignatureUnsupportedAlgorithm) => is_signed_by_p521(&this, &authority),
-                result => result.is_ok(),
-            }
+        self.issuer == authority.subject && self.is_signature_by(authority).is_ok()
+    }
+
+    /// Whether the key of `authority` made the signature.
+    pub(super) fn is_signature_by(&self, authority: &Self) -> Result<(), Unsigned> {
+        match (X509Certificate::from_der(&self.der), X509Certificate::from_der(&authority.der)) {
+            (Ok((_, this)), Ok((_, authority))) => x509::is_signature_of(authority.public_key(), &this),
+            _ => Err(Unsigned::Wrong),
+        }
     }
 }
 
-/// x509-parser leaves P-521 out. Any other kind of key fails here as it did there.
-fn is_signed_by_p521(certificate: &X509Certificate<'_>, authority: &X509Certificate<'_>) -> bool {
-    let key = &authority.public_key().subject_public_key.data;
-    let signed = certificate.tbs_certificate.as_ref();
-    UnparsedPublicKey::new(&ECDSA_P521_SHA512_ASN1, key)
-        .verify(signed, &certificate.signature_value.data)
-        .is_ok()
-}
-
 /// `None` where an extension occurs twice or does not parse.
-fn facts(der: &[u8], certificate: &X509Certificate<'_>) -> Option<Certificate> {
+fn facts(der: &[u8], certificate: &X509Certificate<'_>, rules: x509::Rules) -> Option<Certificate> {
     let mut dns_names = BTreeSet::new();
     let mut ips = BTreeSet::new();
     for name in certificate.subject_alternative_name().ok()?.iter().flat_map(|ext| &ext.value.general_names) {
@@ -143,15 +142,11 @@ fn facts(der: &[u8], certificate: &X509Certificate<'_>) -> Option<Certificate> {
         }
     }
     let subject = certificate.subject();
-    // x509-parser stops at the first part of a name that it does not know, and takes what came
-    // before it for the whole.
-    if elements(subject.as_raw())?.len() != subject.iter_rdn().count() {
-        return None;
-    }
     let validity = certificate.validity();
     Some(Certificate {
         der: der.to_vec(),
         subject: subject.as_raw().to_vec(),
+        issuer: certificate.issuer().as_raw().to_vec(),
         public_key: certificate.public_key().subject_public_key.data.to_vec(),
         not_before: validity.not_before.to_datetime(),
         not_after: validity.not_after.to_datetime(),
@@ -161,7 +156,7 @@ fn facts(der: &[u8], certificate: &X509Certificate<'_>) -> Option<Certificate> {
         ips,
         usages: Usages::new(certificate.extended_key_usage().ok()?.map(|ext| ext.value)),
         is_authority: certificate.basic_constraints().ok()?.is_some_and(|ext| ext.value.ca),
-        may_sign: certificate.key_usage().ok()?.is_none_or(|ext| ext.value.key_cert_sign()),
+        rules,
         subject_key_id: subject_key_id(certificate),
         authority_key_id: authority_key_id(certificate),
     })
@@ -194,7 +189,7 @@ fn authority_key_id(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
 
 impl Usages {
     fn new(extension: Option<&ExtendedKeyUsage<'_>>) -> Self {
-        let Some(usage) = extension.filter(|usage| !usage.any) else { return Self::Any };
+        let Some(usage) = extension.filter(|usage| x509::limits(usage)) else { return Self::Any };
         let known = [(usage.server_auth, Usage::Server), (usage.client_auth, Usage::Client)];
         let others = usage.code_signing
             || usage.email_protection
@@ -212,12 +207,12 @@ impl Usages {
         *self == Self::Only { known: wanted.iter().copied().collect(), others: false }
     }
 
-    /// Whether an authority with this extension may stand above servers and clients: verifiers nest
-    /// it.
-    pub(super) fn allow_servers_and_clients(&self) -> bool {
+    /// Whether the certificate, and what it signed, may be used for `wanted`: verifiers nest the
+    /// extension.
+    pub(super) fn allow(&self, wanted: Usage) -> bool {
         match self {
             Self::Any => true,
-            Self::Only { known, .. } => known.contains(&Usage::Server) && known.contains(&Usage::Client),
+            Self::Only { known, .. } => known.contains(&wanted),
         }
     }
 }

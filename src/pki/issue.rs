@@ -14,10 +14,12 @@ use super::note::{Action, Note};
 use super::plan::Plan;
 use super::previous::Previous;
 use super::problem::rfc3339;
+use super::refused::Refused;
 use super::service_account::{self, KeyPairStep};
 use super::sign;
-use super::signer::Authority;
-use super::supplied::{EtcdClient, Supplied};
+use super::signer::{Authority, Source};
+use super::supplied::Supplied;
+use super::supplied_etcd::EtcdClient;
 use super::{BootstrapToken, Bundle};
 use crate::config::ClusterConfig;
 
@@ -35,7 +37,8 @@ pub fn issue(
     let plan = Plan::new(config, supplied, previous, now).map_err(Error::Findings)?;
     let algorithm = config.certificates.key_algorithm;
     let keys = PrivateKey::generate_many(plan.missing_keys(), algorithm).map_err(Error::Generate)?;
-    let mut work = Issuance { config, previous, now, keys, files: BTreeMap::new(), notes: Vec::new() };
+    let (files, notes, refused) = (BTreeMap::new(), Vec::new(), Refused::default());
+    let mut work = Issuance { config, previous, now, keys, files, notes, refused };
     let Plan { authorities, leaves, service_account, etcd_client } = plan;
     let authorities = authorities.into_iter().map(|(spec, step)| {
         let authority = work.authority(&spec, step)?;
@@ -45,6 +48,7 @@ pub fn issue(
     for (spec, step) in leaves {
         work.leaf(&spec, step, &authorities)?;
     }
+    work.refused.check().map_err(Error::Findings)?;
     work.service_account(service_account)?;
     work.etcd_client(etcd_client);
     let bootstrap_token = work.token()?;
@@ -60,6 +64,7 @@ struct Issuance<'a> {
     keys: Vec<PrivateKey>,
     files: BTreeMap<String, Vec<u8>>,
     notes: Vec<Note>,
+    refused: Refused,
 }
 
 impl Issuance<'_> {
@@ -99,7 +104,8 @@ impl Issuance<'_> {
         let key = self.new_key()?;
         let certificate = sign::authority(spec, &key, self.now, self.config.certificates.ca_validity)?;
         let (certificate_pem, key_pem) = (certificate.pem(), Some(key.pem.clone()));
-        Ok(Authority { certificate, certificate_pem, key: Some(key), key_pem })
+        let source = Source::tls(&spec.certificate());
+        Ok(Authority { certificate, certificate_pem, key: Some(key), key_pem, source })
     }
 
     fn leaf(
@@ -129,19 +135,20 @@ impl Issuance<'_> {
     }
 
     fn sign(
-        &self,
+        &mut self,
         spec: &Spec,
         key: &PrivateKey,
         authorities: &BTreeMap<&'static str, Authority>,
     ) -> Result<Vec<u8>, Error> {
         let unsignable = || Error::Unsignable { path: spec.certificate() };
         let Role::Leaf { signer, usages, alt_names } = &spec.role else { return Err(unsignable()) };
-        let Authority { certificate: authority, key: authority_key, .. } =
-            authorities.get(signer).ok_or_else(unsignable)?;
-        let authority_key = authority_key.as_ref().ok_or_else(unsignable)?;
+        let authority = authorities.get(signer).ok_or_else(unsignable)?;
+        let authority_key = authority.key.as_ref().ok_or_else(unsignable)?;
         let leaf = sign::Leaf { spec, usages, alt_names, key };
         let validity = self.config.certificates.validity;
-        Ok(sign::leaf(&leaf, authority, authority_key, self.now, validity)?.pem())
+        let signed = sign::leaf(&leaf, &authority.certificate, authority_key, self.now, validity)?;
+        self.refused.look_at(&signed, spec, usages, authority, self.now);
+        Ok(signed.pem())
     }
 
     fn service_account(&mut self, step: KeyPairStep) -> Result<(), Error> {

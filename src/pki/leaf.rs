@@ -5,6 +5,9 @@
 //! nothing, because rendering again should not replace certificates without need: a name that is no
 //! longer wanted does no harm until the certificate expires, and an existing key keeps its
 //! algorithm.
+//!
+//! A certificate that is about to end is renewed if that gains time. `status` tells people to render
+//! when the last tenth of the term has begun.
 
 use std::collections::BTreeSet;
 
@@ -16,6 +19,7 @@ use super::key::{self, PrivateKey};
 use super::note::Action;
 use super::previous::Previous;
 use super::problem::rfc3339;
+use super::verify::verify;
 use crate::config::KeyAlgorithm;
 use crate::finding::Finding;
 
@@ -53,7 +57,8 @@ pub(super) fn decide(
         }
         (None, Some(_)) => Some("it was missing beside its key".to_owned()),
         (Some(_), None) => Some("its key was missing".to_owned()),
-        (Some(certificate), Some(key)) => flaw(spec, certificate, key, authority, now),
+        (Some(certificate), Some(key)) => flaw(spec, certificate, key, authority, now)
+            .or_else(|| ends_early(spec, certificate, authority?, previous, now)),
     };
     let of_old_kind = key.as_ref().map(PrivateKey::kind).filter(|kind| kind != key::name(algorithm));
     let remark = of_old_kind.map(|kind| format!("; its key stays {kind}")).unwrap_or_default();
@@ -67,6 +72,30 @@ pub(super) fn decide(
             LeafStep::Issue { key, action: Action::Renewed, reason: reason.unwrap_or_default() + &remark }
         }
     })
+}
+
+/// One such part of the term is left when a certificate is renewed.
+const LAST_PART: i32 = 10;
+
+/// Why `certificate` ends earlier than it has to.
+fn ends_early(
+    spec: &Spec,
+    certificate: &Certificate,
+    authority: &Certificate,
+    previous: &Previous,
+    now: OffsetDateTime,
+) -> Option<String> {
+    let Role::Leaf { signer, .. } = spec.role else { return None };
+    let Certificate { not_before, not_after, .. } = certificate;
+    if authority.not_after <= *not_after {
+        return None;
+    }
+    let earlier = previous.certificate(&format!("{signer}.crt")).ok().flatten();
+    if earlier.is_some_and(|earlier| earlier.not_after == *not_after) {
+        return Some("it ended with the earlier certificate of its CA".to_owned());
+    }
+    let is_last_part = *not_after - now < (*not_after - *not_before) / LAST_PART;
+    is_last_part.then(|| format!("it would have ended at {}", rfc3339(*not_after)))
 }
 
 /// The first reason not to keep `certificate`.
@@ -87,7 +116,20 @@ fn flaw(
     if !authority.is_some_and(|authority| certificate.is_signed_by(authority)) {
         return Some("it was not signed by the current CA".to_owned());
     }
-    identity_flaw(spec, certificate)
+    identity_flaw(spec, certificate).or_else(|| refusal(spec, certificate, authority?, now))
+}
+
+/// Why Kubernetes refuses it, for one of its usages.
+fn refusal(
+    spec: &Spec,
+    certificate: &Certificate,
+    authority: &Certificate,
+    now: OffsetDateTime,
+) -> Option<String> {
+    let Role::Leaf { usages, .. } = &spec.role else { return None };
+    let trusted = std::slice::from_ref(authority);
+    let refusal = usages.iter().find_map(|usage| verify(certificate, &[], trusted, *usage, now).err());
+    refusal.map(|refusal| format!("Kubernetes refused it: {}", refusal.why))
 }
 
 fn identity_flaw(spec: &Spec, certificate: &Certificate) -> Option<String> {

@@ -9,7 +9,7 @@
 mod authority;
 mod catalogue;
 mod certificate;
-mod der;
+mod ending;
 mod error;
 mod examine;
 mod issue;
@@ -19,14 +19,18 @@ mod note;
 mod plan;
 mod previous;
 mod problem;
+mod refused;
 pub mod renew;
 mod service_account;
 mod sign;
 mod signer;
 mod supplied;
+mod supplied_check;
+mod supplied_etcd;
 mod supplied_files;
 mod term;
 mod token;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,13 +38,16 @@ use std::fmt;
 use time::OffsetDateTime;
 
 pub use catalogue::{Role, Spec, Usage, catalogue};
+pub use ending::{KUBELET_CERTIFICATES, endings, is_cut_short, is_short};
 pub use error::Error;
 pub use examine::{Examined, examine};
 pub use issue::issue;
 pub use note::{Action, Note};
 pub use previous::Previous;
 pub(crate) use problem::rfc3339;
-pub use supplied::{NamedFile, Supplied, SuppliedFiles, check_supplied};
+pub use supplied::{Supplied, check_supplied};
+pub use supplied_check::{NamedFile, SuppliedFiles};
+pub use supplied_files::validate;
 
 /// Every secret of a cluster.
 #[derive(Clone)]

@@ -9,7 +9,8 @@ use super::leaf::{self, LeafStep};
 use super::note::Action;
 use super::previous::{Previous, finding};
 use super::service_account::{self, KeyPairStep};
-use super::supplied::{EtcdClient, Supplied};
+use super::supplied::Supplied;
+use super::supplied_etcd::EtcdClient;
 use crate::config::ClusterConfig;
 use crate::finding::{Finding, Findings};
 

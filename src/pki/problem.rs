@@ -16,6 +16,18 @@ pub(super) enum Problem {
     SeveralCertificates(usize),
     #[error("holds a certificate that cannot be read")]
     BadCertificate,
+    #[error("holds {0}, so no component of Kubernetes reads it")]
+    Unreadable(String),
+    #[error("holds a CA with the critical extension {0}, which Kubernetes does not know or not in full")]
+    UnknownCritical(String),
+    #[error("holds {holds}, and {other} holds {its}: the two seem to be exchanged")]
+    Exchanged { holds: &'static str, other: String, its: &'static str },
+    #[error("holds a private key that does not belong to the certificate in {0}, but to that in {1}")]
+    OtherCertificate(String, String),
+    #[error("holds a certificate that Kubernetes refuses: {0}")]
+    Refused(String, String),
+    #[error("holds a CA that signs what Kubernetes refuses ({0}): {1}")]
+    Signs(String, String, String),
     #[error("holds no private key")]
     NoKey,
     #[error("holds an encrypted private key")]
@@ -37,8 +49,13 @@ pub(super) enum Problem {
 }
 
 impl Problem {
-    fn cure(&self) -> &'static str {
+    fn cure(&self) -> &str {
         match self {
+            Self::Unreadable(_) => "give a certificate without it (openssl x509 -noout -text shows it)",
+            Self::UnknownCritical(_) => "give a CA certificate without it, or where it is not critical",
+            Self::Exchanged { .. } => "exchange the two paths",
+            Self::OtherCertificate(..) => "give the key that the certificate was made with",
+            Self::Refused(_, cure) | Self::Signs(_, _, cure) => cure,
             Self::NotPem => "give a file with -----BEGIN … and -----END … lines (openssl's -outform PEM)",
             Self::NoCertificate => "give the file that has the -----BEGIN CERTIFICATE----- block",
             Self::SeveralCertificates(_) => {

@@ -17,11 +17,11 @@ use x509_parser::asn1_rs::{BitString, ToDer};
 
 use super::catalogue::{Spec, Usage};
 use super::certificate::Certificate;
-use super::der::{elements, sequence};
 use super::error::Error;
 use super::key::PrivateKey;
 use super::term::Term;
 use crate::config::AltNames;
+use crate::x509::der::{elements, sequence};
 
 /// How far the clock of another machine may lag behind this one's before that machine refuses a
 /// certificate made just now.

@@ -3,50 +3,83 @@
 use std::fs;
 
 use time::OffsetDateTime;
+use url::Url;
 
-use super::supplied::{NamedFile, Supplied, SuppliedFiles, check_supplied};
-use crate::config::{ClusterConfig, Etcd};
+use super::ending::endings;
+use super::error::Error;
+use super::issue::issue;
+use super::previous::Previous;
+use super::supplied::{Supplied, check_supplied};
+use super::supplied_check::{NamedFile, SuppliedFiles};
+use crate::config::{ClusterConfig, Etcd, KeyAlgorithm, UserFile};
 use crate::finding::{Finding, Findings};
 
 impl Supplied {
-    /// Reads and checks the files that `config` names. Messages name the flags; each has a field of
-    /// the config file as its equal.
+    /// Reads and checks the files that `config` names. Messages name the flag or the field of the
+    /// config file in which the user named the file.
     pub fn read(config: &ClusterConfig, now: OffsetDateTime) -> Result<Self, Findings> {
-        let mut findings = Vec::new();
-        let mut read =
-            |field: &str, path: &str| open(field, path).map_err(|finding| findings.push(finding)).ok();
-        let ca = config.ca.as_ref().map(|files| {
-            (
-                read("--ca-certificate-path", &files.certificate),
-                read("--ca-private-key-path", &files.private_key),
-            )
-        });
-        let etcd_client = match &config.etcd {
-            Etcd::External { client: Some(files), .. } if config.etcd_tls() => Some((
-                read("--etcd-ca-path", &files.ca),
-                read("--etcd-certificate-path", &files.certificate),
-                read("--etcd-private-key-path", &files.private_key),
-            )),
-            _ => None,
-        };
-        let files = SuppliedFiles {
-            ca: ca.and_then(|(certificate, key)| certificate.zip(key)),
-            etcd_client: etcd_client.and_then(|(ca, certificate, key)| Some((ca?, certificate?, key?))),
-        };
+        let (files, unread) = read(config);
         // Files that cannot be read and mistakes in those that can are reported together.
         match check_supplied(&files, now) {
-            Ok(supplied) if findings.is_empty() => Ok(supplied),
-            Ok(_) => Err(Findings(findings)),
-            Err(Findings(more)) => Err(Findings(findings.into_iter().chain(more).collect())),
+            Ok(supplied) if unread.is_empty() => Ok(supplied),
+            Ok(_) => Err(Findings(unread)),
+            Err(Findings(more)) => Err(Findings(unread.into_iter().chain(more).collect())),
         }
     }
 }
 
-fn open(field: &str, path: &str) -> Result<NamedFile, Finding> {
-    let read = fs::read(path).map(|pem| NamedFile { field: field.to_owned(), path: path.to_owned(), pem });
+/// Checks the files that `config` names as a render of a new cluster does, and keeps nothing. A file
+/// that is not here becomes a warning: the configuration may be checked on another machine.
+///
+/// # Errors
+/// Every mistake in the files.
+pub fn validate(config: &ClusterConfig, now: OffsetDateTime) -> Result<Vec<String>, Error> {
+    let (files, unread) = read(config);
+    let supplied = check_supplied(&files, now).map_err(Error::Findings)?;
+    if !unread.is_empty() {
+        let warning = |Finding { field, value, problem, .. }| format!("{field}: {value}: {problem}");
+        return Ok(unread.into_iter().map(warning).collect());
+    }
+    if files.ca.is_none() && files.etcd_client.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut config = config.clone();
+    // The keys are thrown away, and these are made at once.
+    config.certificates.key_algorithm = KeyAlgorithm::EcdsaP256;
+    let (bundle, _) = issue(&config, supplied, &Previous::default(), now)?;
+    Ok(endings(&config, &bundle, now))
+}
+
+/// The files that could be read, and a finding for each other one.
+fn read(config: &ClusterConfig) -> (SuppliedFiles, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let mut read = |file: &UserFile| open(file).map_err(|finding| findings.push(finding)).ok();
+    let ca = config.ca.as_ref().map(|files| (read(&files.certificate), read(&files.private_key)));
+    let (client, servers) = match &config.etcd {
+        Etcd::External { client, servers } if config.etcd_tls() => (client.as_ref(), servers.as_slice()),
+        _ => (None, [].as_slice()),
+    };
+    let etcd_client =
+        client.map(|files| (read(&files.ca), read(&files.certificate), read(&files.private_key)));
+    let files = SuppliedFiles {
+        ca: ca.and_then(|(certificate, key)| certificate.zip(key)),
+        etcd_client: etcd_client.and_then(|(ca, certificate, key)| Some((ca?, certificate?, key?))),
+        etcd_hosts: servers.iter().filter_map(host).collect(),
+    };
+    (files, findings)
+}
+
+/// The host as certificates name it: an IPv6 address without brackets. Plain http needs none.
+fn host(server: &Url) -> Option<String> {
+    let host = server.host_str().filter(|_| server.scheme() == "https")?;
+    Some(host.trim_start_matches('[').trim_end_matches(']').to_owned())
+}
+
+fn open(UserFile { field, path }: &UserFile) -> Result<NamedFile, Finding> {
+    let read = fs::read(path).map(|pem| NamedFile { field: field.clone(), path: path.clone(), pem });
     read.map_err(|error| Finding {
-        field: field.to_owned(),
-        value: path.to_owned(),
+        field: field.clone(),
+        value: path.clone(),
         problem: format!("cannot be read: {error}"),
         cure: "give the path of a readable file".to_owned(),
     })

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 
 use super::causes_tests::{
-    CAUSES, Change, etcd_answers, gone, good, in_fstab, kernel_has, layout, missing, options, pod, service,
-    set_at_boot, taken,
+    CAUSES, Change, NOW, etcd_answers, gone, good, in_fstab, kernel_has, layout, missing, options, pod,
+    service, set_at_boot, taken,
 };
 use super::checks::CHECKS;
 use super::facts::{ApiListener, Distrust, Etcd, Facts, Manifest, Runtime};
@@ -159,6 +159,18 @@ fn of_certificates(change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>)) -> Vec<(
     failed(wanted.map(|check| (check.name, (check.decide)(&subject, &facts))).collect())
 }
 
+/// A CA that ends within a year, and certificates that end sooner.
+fn of_endings() -> Vec<(&'static str, Outcome)> {
+    let mut layout = layout();
+    layout.tls = rendered();
+    let soon = NOW + time::Duration::days(6);
+    layout.tls.insert("client.crt".into(), self_signed(NOW - time::Duration::days(1), soon));
+    let options = options();
+    let subject = Subject::new(&layout, &options).unwrap();
+    let check = CHECKS.iter().find(|check| check.name == "certificate-validity").unwrap();
+    vec![(check.name, (check.decide)(&subject, &good()))]
+}
+
 const FROM: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
 const UNTIL: OffsetDateTime = datetime!(2027-01-01 0:00 UTC);
 
@@ -210,6 +222,7 @@ fn golden_messages_of_every_check() {
     all.dedup();
     let all =
         all.into_iter().map(|(name, problem)| (name, Outcome::Fail(vec![problem]))).chain(of_the_kernel());
+    let all = all.chain(of_endings());
     let text: String = all.map(|(name, outcome)| to_text(&[Check { name, about: "", outcome }])).collect();
     let text = text.replace(&format!("process {}", std::process::id()), "process 4711");
     let text = text.replace(&format!("process is {}", std::process::id()), "process is 4711");

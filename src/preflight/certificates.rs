@@ -8,7 +8,8 @@ use super::outcome::{Outcome, Problem};
 use super::subject::Subject;
 use crate::cluster::kubeconfig::Identity;
 use crate::config::offset;
-use crate::pki::{Examined, examine, rfc3339};
+use crate::pki::renew::Term;
+use crate::pki::{Examined, KUBELET_CERTIFICATES, examine, is_cut_short, is_short, rfc3339};
 
 /// Flags of the apiserver: the certificate, and the CA by which its peer verifies it.
 const VERIFIED_BY: [(&str, &str); 2] = [
@@ -32,7 +33,57 @@ pub fn validity(subject: &Subject<'_>, facts: &Facts) -> Outcome {
     problems.extend(files.iter().filter_map(|file| invalid(file, now)));
     let first = files.iter().flat_map(|file| &file.chain).map(Examined::not_after).min();
     let detail = first.map(|first| format!("the first expires at {}", rfc3339(first)));
-    Outcome::from_problems(problems, detail.unwrap_or_else(|| "there are no certificates".to_owned()))
+    if problems.is_empty() {
+        let detail = detail.unwrap_or_else(|| "there are no certificates".to_owned());
+        return Outcome::from_warnings(endings(&files, now), detail);
+    }
+    Outcome::Fail(problems)
+}
+
+/// What ends soon although nothing renews it. A certificate that ends with its CA is not listed
+/// beside it.
+fn endings(files: &[Named], now: OffsetDateTime) -> Vec<Problem> {
+    let (authorities, leaves): (Vec<&Named>, Vec<&Named>) =
+        files.iter().partition(|file| file.chain.iter().all(Examined::is_authority));
+    // The last of a bundle counts: earlier ones are kept beside their successors.
+    let last = |file: &Named| file.chain.iter().map(Examined::not_after).max();
+    let mut short: Vec<(OffsetDateTime, Vec<&str>)> = Vec::new();
+    for file in authorities {
+        let end = last(file).filter(|end| is_cut_short(*end, KUBELET_CERTIFICATES, now));
+        let Some(end) = end else { continue };
+        match short.iter_mut().find(|(known, _)| *known == end) {
+            Some((_, names)) => names.push(&file.file),
+            None => short.push((end, vec![&file.file])),
+        }
+    }
+    let with_a_ca = |end| short.iter().any(|(known, _)| *known == end);
+    let leaves = leaves.into_iter().filter_map(|Named { file, chain }| {
+        let leaf = chain.first().filter(|_| file != AGENT)?;
+        let term = Term { not_before: leaf.not_before(), not_after: leaf.not_after() };
+        (is_short(term, now) && !with_a_ca(term.not_after)).then(|| ends_soon(file, term.not_after))
+    });
+    let leaves: Vec<Problem> = leaves.collect();
+    short.iter().map(|(end, names)| authority_ends(&names.join(", "), *end)).chain(leaves).collect()
+}
+
+/// The agent renews its own.
+const AGENT: &str = "tls/agent.crt";
+
+fn authority_ends(names: &str, end: OffsetDateTime) -> Problem {
+    Problem::new(
+        format!("the CA in {names} ends at {}", rfc3339(end)),
+        "every certificate that it signs from now on ends with it, and nothing renews a CA",
+        "make its certificate anew with the same subject and key and a later end, render with it, and start",
+    )
+}
+
+fn ends_soon(file: &str, end: OffsetDateTime) -> Problem {
+    Problem::new(
+        format!("the certificate in {file} ends at {}", rfc3339(end)),
+        "nothing renews it in the cluster",
+        "before that, run bootkube render again (it renews in the last tenth of the term) and start; supply a \
+         newer one if you supplied this one",
+    )
 }
 
 /// One valid authority of a bundle is enough: a bundle keeps expired ones beside their successors.

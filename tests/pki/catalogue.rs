@@ -205,9 +205,12 @@ fn a_supplied_etcd_client_is_all_there_is_of_etcd() {
     let files = SuppliedFiles {
         ca: None,
         etcd_client: Some((file("etcd-ca.crt"), file("etcd-client.crt"), file("etcd-client.key"))),
+        etcd_hosts: vec!["etcd1.demo.example".into()],
     };
     let supplied = check_supplied(&files, NOW).unwrap();
-    let client = EtcdClientFiles { ca: "a".into(), certificate: "b".into(), private_key: "c".into() };
+    let user_file = |path: &str| UserFile { path: path.into(), field: path.into() };
+    let client =
+        EtcdClientFiles { ca: user_file("a"), certificate: user_file("b"), private_key: user_file("c") };
     let servers = vec!["https://10.0.0.5:2379".parse().unwrap()];
     let config = ClusterConfig { etcd: Etcd::External { servers, client: Some(client) }, ..config() };
     let (bundle, _) = issue(&config, supplied, &Previous::default(), NOW).unwrap();

@@ -4,8 +4,10 @@
 // clippy lifts this by itself only inside of #[test] functions.
 #![allow(clippy::unwrap_used)]
 
+mod agreement;
 mod catalogue;
 mod mutation;
+mod random;
 mod reuse;
 mod supplied;
 mod support;

@@ -82,6 +82,7 @@ proptest! {
                 named("etcd-client.crt", &files),
                 named("etcd-client.key", &files),
             )),
+            etcd_hosts: vec!["etcd1.demo.example".into()],
         };
         let result = check_supplied(&supplied, NOW).map(|supplied| issue(&config(), supplied, &Previous::default(), NOW));
         if let Ok(Err(error)) = result {

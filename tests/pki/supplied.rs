@@ -70,7 +70,7 @@ impl Maker {
 
     fn files(&self) -> SuppliedFiles {
         let ca = (self.file("--ca-certificate-path", "ca.crt"), self.file("--ca-private-key-path", "ca.key"));
-        SuppliedFiles { ca: Some(ca), etcd_client: None }
+        SuppliedFiles { ca: Some(ca), ..SuppliedFiles::default() }
     }
 
     fn check(&self, after: Duration) -> Result<Supplied, Findings> {
@@ -262,7 +262,9 @@ fn keys_that_cannot_be_used_are_named_by_kind() {
             fs::rename(maker.0.path().join("locked.key"), maker.0.path().join("ca.key")).unwrap();
         }
         let text = maker.refusal(Duration::ZERO);
-        assert!(text.contains(message) && text.lines().count() == 1, "{genkey}: {text}");
+        let of_the_key: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("--ca-private-key")).collect();
+        assert!(matches!(of_the_key[..], [line] if line.contains(message)), "{genkey}: {text}");
     }
 }
 
@@ -279,6 +281,7 @@ fn every_mistake_is_reported_at_once() {
             file("--etcd-certificate-path", theirs.get("admin.key")),
             file("--etcd-private-key-path", b"-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----"),
         )),
+        ..SuppliedFiles::default()
     };
     let text = check_supplied(&files, NOW).map(|_| ()).unwrap_err().to_string();
     let heads: Vec<&str> = text.lines().map(|line| line.split_once(';').unwrap().0).collect();
@@ -298,11 +301,17 @@ fn every_mistake_is_reported_at_once() {
 fn another_ca_than_that_of_the_existing_tree_is_refused() {
     let maker = Maker::new();
     let (bundle, _) = maker.ca(P256, "", SUBJECT).issue(&Previous::default()).unwrap();
-    let same_key = "req -new -x509 -config openssl.cnf -key ca.key -days 60 -out ca.crt -subj /CN=my-ca";
+    let same_key = "req -new -x509 -config openssl.cnf -key ca.key -days 20 -out ca.crt -subj /CN=my-ca";
     maker.run(same_key);
     let (renewed, notes) = maker.issue(&previous(&bundle)).unwrap();
     assert_eq!(paths_of(&notes, Action::Renewed), ["ca.crt"]);
     assert_eq!(renewed.get("admin.crt"), bundle.get("admin.crt"));
+    maker.run(&same_key.replace("-days 20", "-days 60"));
+    let (longer, notes) = maker.issue(&previous(&bundle)).unwrap();
+    let admin = notes.iter().find(|note| note.path == "admin.crt").unwrap();
+    let reason = "it ended with the earlier certificate of its CA";
+    assert_eq!((admin.action, admin.reason.as_str()), (Action::Renewed, reason));
+    openssl(folder(&longer.files).path(), "verify -x509_strict -CAfile ca.crt admin.crt");
     maker.run(&format!("{same_key} -extensions other_id"));
     let (renewed, notes) = maker.issue(&previous(&bundle)).unwrap();
     assert_eq!(actions(&notes)["admin.crt"], Action::Renewed);
@@ -320,10 +329,16 @@ fn files_are_read_as_configured_and_missing_ones_reported_together() {
     maker.ca(P256, "", SUBJECT);
     let at = |name| path(maker.0.path(), name);
     let with = |certificate, private_key| {
-        let ca = Some(CaFiles { certificate: at(certificate), private_key: at(private_key) });
+        let user_file = |name, field: &str| UserFile { path: at(name), field: field.to_owned() };
+        let ca = Some(CaFiles {
+            certificate: user_file(certificate, "--ca-certificate-path"),
+            private_key: user_file(private_key, "cluster.yaml: ca.privateKeyFile"),
+        });
         Supplied::read(&ClusterConfig { ca, ..config() }, OffsetDateTime::now_utc())
     };
     assert!(with("ca.crt", "ca.key").is_ok());
     let text = with("none.crt", "none.key").map(|_| ()).unwrap_err().to_string();
     assert_eq!(text.matches("cannot be read: No such file").count(), 2, "{text}");
+    let heads = text.lines().map(|line| line.split(": /").next().unwrap());
+    assert_eq!(heads.collect::<Vec<_>>(), ["--ca-certificate-path", "cluster.yaml: ca.privateKeyFile"]);
 }

@@ -30,9 +30,10 @@ pub fn resolve(flags: Flags, file: Option<(&str, &str)>) -> Result<(ClusterConfi
     let mut mistakes = Mistakes::default();
     let mut settings = file.map(|(name, text)| file::read(name, text, &mut mistakes)).unwrap_or_default();
     flags.overlay(&mut settings, &mut mistakes);
-    let config = build(settings, &mut mistakes);
+    let mut config = build(settings, &mut mistakes);
     if let Some((name, _)) = file {
         mistakes.name_file(name);
+        config.user_files_mut().for_each(|user_file| user_file.name_file(name));
     }
     match mistakes.findings.is_empty() {
         true => Ok((config, mistakes.warnings)),
@@ -237,7 +238,7 @@ fn ca(settings: &Settings, mistakes: &mut Mistakes) -> Option<CaFiles> {
     let (given, missing) = match (&settings.ca_certificate, &settings.ca_private_key) {
         (None, None) => return None,
         (Some(certificate), Some(key)) => {
-            return Some(CaFiles { certificate: certificate.value.clone(), private_key: key.value.clone() });
+            return Some(CaFiles { certificate: certificate.into(), private_key: key.into() });
         }
         (Some(certificate), None) => (certificate, ["--ca-private-key-path", "ca.privateKeyFile"]),
         (None, Some(key)) => (key, ["--ca-certificate-path", "ca.certificateFile"]),

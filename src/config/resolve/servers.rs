@@ -63,9 +63,9 @@ fn client(settings: &EtcdSettings, mistakes: &mut Mistakes) -> Option<EtcdClient
     let EtcdSettings { mode: _, servers: _, ca, certificate, private_key } = settings;
     if let (Some(ca), Some(certificate), Some(private_key)) = (ca, certificate, private_key) {
         return Some(EtcdClientFiles {
-            ca: ca.value.clone(),
-            certificate: certificate.value.clone(),
-            private_key: private_key.value.clone(),
+            ca: ca.into(),
+            certificate: certificate.into(),
+            private_key: private_key.into(),
         });
     }
     let files = [

@@ -267,7 +267,10 @@ fn controllers_are_tainted_if_there_are_workers_unless_the_file_says_otherwise()
 fn relative_paths_start_at_the_folder_of_the_file() {
     let (config, _) = file("ca: {certificateFile: ca.crt, privateKeyFile: /keys/ca.key}").unwrap();
     let ca = config.ca.unwrap();
-    assert_eq!((ca.certificate.as_str(), ca.private_key.as_str()), ("clusters/ca.crt", "/keys/ca.key"));
+    assert_eq!(
+        (ca.certificate.path.as_str(), ca.private_key.path.as_str()),
+        ("clusters/ca.crt", "/keys/ca.key")
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use x509_parser::asn1_rs::{Any, FromDer, Sequence, ToDer};
 
 /// The encoded elements of the sequence `der`. `None` if bytes are missing or left over.
-pub(super) fn elements(der: &[u8]) -> Option<Vec<&[u8]>> {
+pub fn elements(der: &[u8]) -> Option<Vec<&[u8]>> {
     let ([], sequence) = Any::from_der(der).ok()? else { return None };
     let mut rest = sequence.data;
     let mut parts = Vec::new();
@@ -17,6 +17,6 @@ pub(super) fn elements(der: &[u8]) -> Option<Vec<&[u8]>> {
 }
 
 /// A sequence of encoded elements.
-pub(super) fn sequence(parts: &[&[u8]]) -> Option<Vec<u8>> {
+pub fn sequence(parts: &[&[u8]]) -> Option<Vec<u8>> {
     Sequence::new(parts.concat().into()).to_der_vec().ok()
 }

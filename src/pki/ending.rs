@@ -1,0 +1,80 @@
+//! What ends soon although nothing renews it: authorities, and certificates of the user's.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::Bundle;
+use super::certificate::Certificate;
+use super::problem::rfc3339;
+use super::term::Term;
+use crate::config::{CaFiles, ClusterConfig, Etcd, EtcdClientFiles, UserFile};
+
+/// The controller manager signs the certificates of kubelets for so long, and for less if the CA
+/// ends before (`--cluster-signing-duration`, 8760h by default).
+pub const KUBELET_CERTIFICATES: Duration = Duration::from_secs(8760 * 3600);
+/// Short terms leave less than this in their last third, and a replacement by hand takes days.
+const NOTICE: time::Duration = time::Duration::days(7);
+
+/// Whether a certificate that must be replaced by hand should be replaced now: it is in the last
+/// third of its term, in which Kubernetes renews its own, or ends within a week.
+pub fn is_short(term: Term, now: OffsetDateTime) -> bool {
+    term.is_due(now) || term.not_after - now < NOTICE
+}
+
+/// Whether an authority ends before what it signs now should: `signed` is the term of that.
+pub fn is_cut_short(authority_end: OffsetDateTime, signed: Duration, now: OffsetDateTime) -> bool {
+    authority_end < now + signed
+}
+
+/// A warning for each authority and each certificate of the user's in `bundle` that ends soon.
+pub fn endings(config: &ClusterConfig, bundle: &Bundle, now: OffsetDateTime) -> Vec<String> {
+    let own_ca = config.ca.as_ref().map(|CaFiles { certificate, .. }| certificate);
+    let client = match &config.etcd {
+        Etcd::External { client, .. } if config.etcd_tls() => client.as_ref(),
+        _ => None,
+    };
+    let client_ca = client.map(|EtcdClientFiles { ca, .. }| ca);
+    let authorities = [("ca.crt", own_ca), ("front-proxy-ca.crt", None), ("etcd-ca.crt", None)];
+    let last =
+        |path| read(bundle, path).map(|one| Term { not_before: one.not_before, not_after: one.not_after });
+    let mut warnings = Vec::new();
+    for (path, file) in authorities.into_iter().chain(client_ca.map(|ca| ("etcd-client-ca.crt", Some(ca)))) {
+        // The last of a bundle counts: earlier ones are kept beside their successors.
+        let end = last(path).map(|term| term.not_after).max();
+        let signed = config.certificates.validity;
+        warnings.extend(end.filter(|end| is_cut_short(*end, signed, now)).map(|end| {
+            let (place, end) = (place(path, file), ending(end, now));
+            format!(
+                "{place}: the CA ends at {end}: every certificate that it signs ends with it, and nothing renews \
+                 a CA; make its certificate anew with the same subject and key, and render with that"
+            )
+        }));
+    }
+    if let Some(file) = client.map(|EtcdClientFiles { certificate, .. }| certificate) {
+        let short = last("etcd-client.crt").find(|term| is_short(*term, now));
+        warnings.extend(short.map(|term| {
+            let (place, end) = (place("", Some(file)), ending(term.not_after, now));
+            format!("{place}: ends at {end}: the apiserver cannot reach etcd then; give a newer one and render again")
+        }));
+    }
+    warnings
+}
+
+fn read(bundle: &Bundle, path: &str) -> impl Iterator<Item = Certificate> {
+    Certificate::read_all(bundle.get(path)).unwrap_or_default().into_iter()
+}
+
+fn place(path: &str, file: Option<&UserFile>) -> String {
+    file.map_or_else(|| format!("tls/{path}"), |UserFile { field, path }| format!("{field}: {path}"))
+}
+
+/// A point in time, and how far off it is.
+fn ending(end: OffsetDateTime, now: OffsetDateTime) -> String {
+    let left = end - now;
+    let left = match left.whole_days() {
+        0 | 1 => format!("{} h", left.whole_hours()),
+        days => format!("{days} d"),
+    };
+    format!("{}, in {left}", rfc3339(end))
+}
