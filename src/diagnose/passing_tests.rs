@@ -188,14 +188,14 @@ fn on_a_slow_machine_kubelet_and_the_apiserver_get_more_time() {
     etcd.placed = etcd.started.map(|started| started - Duration::seconds(12));
     assert_eq!(decide(&evidence).blocker(), None, "etcd's pod shows it");
     etcd_started_at_once(&mut evidence);
-    evidence.runtime_took = Duration::seconds(2);
+    evidence.runtime_took = Duration::milliseconds(1250);
     assert_eq!(decide(&evidence).blocker(), None, "the runtime shows it");
     static_pods(&mut evidence)[1].placed = Some(NOW - Duration::MINUTE);
     assert!(blocker(&evidence).what.contains("has not started the static pod"));
     let mut starting = healthy();
     starting.api = api(Some(Readyz::NotReady { status: 500, lines: vec!["etcd failed".into()] }));
     let fast = decide(&starting).least();
-    starting.runtime_took = Duration::seconds(2);
+    starting.runtime_took = Duration::milliseconds(1250);
     assert_eq!(decide(&starting).least(), fast * 5);
 }
 

@@ -8,7 +8,7 @@ use time::Duration;
 use super::evidence::{Evidence, Observed, StaticPod};
 
 /// A runtime answers within this time, and kubelet starts a static pod, on a machine that is fast.
-const USUAL_ANSWER: Duration = Duration::milliseconds(400);
+const USUAL_ANSWER: Duration = Duration::milliseconds(250);
 const USUAL_START: Duration = Duration::seconds(3);
 /// A machine that looks slower than this is taken for stuck.
 const MOST: f64 = 8.0;
