@@ -1,7 +1,7 @@
 //! What people do to the machines of a living cluster: they resize pods, drain workers, restart
 //! services, rotate the journal and reboot. Nothing of the control plane is lost by it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
 use lab::Machine;
@@ -49,8 +49,10 @@ fn a_living_cluster_bears_what_people_do_to_its_machines() {
         let traffic = Traffic::of_admin(&world, "restarts");
         for service in ["containerd", "kubelet", "containerd"] {
             world.shell(&format!("systemctl restart {service}"));
+            let restarted = Timestamp::now();
             eventually(60, || ready(&world, &world.n1()));
-            std::thread::sleep(Duration::from_secs(5)); // what a restart breaks shows within seconds
+            eventually(60, || renewed(&world, restarted));
+            eventually(60, || runs_commands(&world));
         }
         traffic.finish().iter().for_each(Answered::assert_unnoticed);
         eventually(60, || is_well(&world, Timestamp::UNIX_EPOCH));
@@ -95,6 +97,20 @@ fn ready(world: &World, machine: &Machine) -> Result<(), String> {
 fn kubelet_knows_its_pods(world: &World) -> Result<(), String> {
     let pods = world.try_kubectl(&["get", "--raw", "/api/v1/nodes/n1/proxy/pods"])?;
     pods.contains("kube-apiserver").then_some(()).ok_or(format!("kubelet knows of these pods: {pods}"))
+}
+
+/// kubelet works, and reaches the API: it renews the lease of its node every ten seconds.
+fn renewed(world: &World, since: Timestamp) -> Result<(), String> {
+    let lease = world.get(&["lease", "n1", "-n", "kube-node-lease"]);
+    let renewed: Timestamp = lease["spec"]["renewTime"].as_str().unwrap().parse().unwrap();
+    (renewed > since).then_some(()).ok_or(format!("kubelet renewed its lease at {renewed}"))
+}
+
+/// kubelet and containerd work together.
+fn runs_commands(world: &World) -> Result<(), String> {
+    let exec =
+        ["exec", "-n", "kube-system", "deployment/kube-scheduler", "--", "kube-scheduler", "--version"];
+    world.try_kubectl(&exec).map(drop)
 }
 
 /// kubelet changes the limits of the running container, which is not restarted.
