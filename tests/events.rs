@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use bootkube::report::{Blocker, Outcome, Story};
-use bootkube::ui::{Event, EventLines, Output as _, Told};
+use bootkube::ui::{Event, EventLines, Output as _, Stamped};
 use command::bootkube;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -34,10 +34,10 @@ impl Write for Memory {
 }
 
 /// What a reader of the file reads.
-fn written(told: &[Told]) -> Vec<Value> {
+fn written(stamped: &[Stamped]) -> Vec<Value> {
     let memory = Memory::default();
     let output = EventLines::to(memory.clone());
-    told.iter().for_each(|told| output.hear(told));
+    stamped.iter().for_each(|stamped| output.receive(stamped));
     let text = memory.0.lock().unwrap().clone();
     lines(&text)
 }
@@ -70,8 +70,8 @@ fn rebuilt(lines: &[Value]) -> Vec<Row> {
 
 #[test]
 fn a_reader_rebuilds_the_phase_table_from_events_alone() {
-    for told in [events::success(), events::failure()] {
-        let story = Story::from_events(&told);
+    for stamped in [events::success(), events::failure()] {
+        let story = Story::from_events(&stamped);
         let ms = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
         let row = |phase: &bootkube::report::Phase| {
             let waited = phase.waits.last().map(|wait| wait.on.clone());
@@ -82,7 +82,7 @@ fn a_reader_rebuilds_the_phase_table_from_events_alone() {
             (phase.name.to_owned(), ms(phase.start), ms(phase.took), phase.outcome, waited, blocked)
         };
         let expected: Vec<Row> = story.phases.iter().map(row).collect();
-        let table = rebuilt(&written(&told));
+        let table = rebuilt(&written(&stamped));
         assert!(expected.len() >= 2);
         assert_eq!(format!("{table:.2?}"), format!("{expected:.2?}"));
     }
@@ -90,12 +90,12 @@ fn a_reader_rebuilds_the_phase_table_from_events_alone() {
 
 /// Every event with every field that it can have.
 fn every_event() -> Vec<Value> {
-    let mut told: Vec<Told> = events::success().into_iter().chain(events::failure()).collect();
-    told.push(Told { event: Event::Info("done".into()), ..told[0].clone() });
+    let mut stamped: Vec<Stamped> = events::success().into_iter().chain(events::failure()).collect();
+    stamped.push(Stamped { event: Event::Info("done".into()), ..stamped[0].clone() });
     let (what, reason) = ("kubelet".to_owned(), Some("systemctl restart kubelet".to_owned()));
     let act = Event::Act { phase: "apply objects", act: "restart", what, reason };
-    told.push(Told { event: act, ..told[0].clone() });
-    written(&told)
+    stamped.push(Stamped { event: act, ..stamped[0].clone() });
+    written(&stamped)
 }
 
 #[test]
@@ -138,9 +138,9 @@ fn a_start_that_fails_tells_why_and_exits_as_it_would_without() {
     let plain = bootkube(folder.path(), &args[..2], "");
     assert_eq!((output.status.code(), plain.status.code()), (Some(3), Some(3)));
     assert_eq!(output.stderr, plain.stderr, "the error is told as ever");
-    let told = lines(&std::fs::read(folder.path().join("events.jsonl")).unwrap());
-    assert_eq!(told[0]["event"], "begun");
-    let last = told.last().unwrap();
+    let stamped = lines(&std::fs::read(folder.path().join("events.jsonl")).unwrap());
+    assert_eq!(stamped[0]["event"], "begun");
+    let last = stamped.last().unwrap();
     assert_eq!((&last["event"], &last["exit_code"]), (&"ended".into(), &3.into()));
     assert_eq!(last["error"]["class"], "configuration");
     assert!(last["error"]["message"].as_str().unwrap().contains("missing"), "{last}");

@@ -21,7 +21,7 @@ impl Complaints {
     }
 
     /// Logs the problem of `result`, or forgets the last one of `subject`.
-    pub fn hear<T, E: Error>(&mut self, subject: &impl Display, result: &Result<T, E>) {
+    pub fn note<T, E: Error>(&mut self, subject: &impl Display, result: &Result<T, E>) {
         match result {
             Ok(_) => self.over(subject),
             Err(error) => self.say(subject, chain(error)),

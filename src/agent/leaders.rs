@@ -67,9 +67,9 @@ pub async fn guard(client: &Client, node: &str) -> Result<(), Error> {
     loop {
         living.find().await?;
         tokio::select! {
-            Some(told) = changes.next() => if let Ok(told) = told {
+            Some(listed) = changes.next() => if let Ok(listed) = listed {
                 let is_first = pods.is_none();
-                pods = Some(told);
+                pods = Some(listed);
                 if is_first {
                     for component in COMPONENTS {
                         let is_sole = is_sole(pods.as_deref(), component, node);
@@ -80,7 +80,7 @@ pub async fn guard(client: &Client, node: &str) -> Result<(), Error> {
             Some(ended) = living.ends.recv() => {
                 living.known.retain(|process| process.pid != ended.pid);
                 let component = ended.container.as_str();
-                let others: Vec<_> = living.of(component).collect();
+                let others: Vec<_> = living.processes_of(component).collect();
                 tracing::info!(component, pid = ended.pid, others = others.len(), "process ended");
                 let is_sole = is_sole(pods.as_deref(), component, node);
                 report(component, release(client, component, &others, is_sole).await);
@@ -122,7 +122,7 @@ impl Living {
     }
 
     /// Processes of a component.
-    fn of(&self, component: &str) -> impl Iterator<Item = &ContainerProcess> {
+    fn processes_of(&self, component: &str) -> impl Iterator<Item = &ContainerProcess> {
         self.known.iter().filter(move |process| process.container == component)
     }
 }
@@ -153,7 +153,8 @@ async fn release_unseen(
     let (leader, watched) = holder(client, name).await?;
     let Some(leader) = leader else { return Ok(()) };
     living.find().await?;
-    if !is_of_this_machine(&leader) || living.of(name).any(|process| !began_after(process, &leader)) {
+    if !is_of_this_machine(&leader) || living.processes_of(name).any(|process| !began_after(process, &leader))
+    {
         return Ok(());
     }
     release_of(client, name, &leader, (!is_sole).then_some(watched)).await

@@ -163,7 +163,7 @@ async fn work_alone(
 ) -> Result<(), Error> {
     let Options { node, store, runtime, .. } = options;
     let server = identity.access().borrow().server.clone();
-    let port = Port::of(server.port_or_known_default().unwrap_or(443), identity.access())?;
+    let port = Port::following(server.port_or_known_default().unwrap_or(443), identity.access())?;
     let port = port.with_locks(locks.clone());
     let client = current::client(identity.access())?;
     let copies = Keeper::new(&client, node, store, runtime.clone(), &identity, Arc::clone(alone));

@@ -170,12 +170,12 @@ impl<'a> Applier<'a> {
         stop: &CancelFlag,
     ) -> Outcome {
         let last = Mutex::new(String::from("no answer yet"));
-        let told = |reason: &str| {
+        let report = |reason: &str| {
             reason.clone_into(&mut lock(&last));
             (self.observer.waiting)(item, reason);
         };
         let in_flight = tokio::sync::Mutex::new(());
-        let applied = timeout_at(self.deadline, self.persist(item, permit, before, &in_flight, &told));
+        let applied = timeout_at(self.deadline, self.persist(item, permit, before, &in_flight, &report));
         let stopped = async {
             stop.wait().await;
             drop(in_flight.lock().await); // the request in flight, if there is one, has ended
@@ -198,7 +198,7 @@ impl<'a> Applier<'a> {
         permit: SemaphorePermit<'_>,
         before: &Revision,
         in_flight: &tokio::sync::Mutex<()>,
-        told: &(dyn Fn(&str) + Sync),
+        report: &(dyn Fn(&str) + Sync),
     ) -> Result<Outcome, String> {
         let identity = Identity::from_value(&item.value)?;
         let mut first = Some(permit);
@@ -214,9 +214,9 @@ impl<'a> Applier<'a> {
                 self.attempt(identity_ref, &item.value, before).await
             }
         };
-        let outcome = retrying(&self.expected, attempt, told).await?;
+        let outcome = retrying(&self.expected, attempt, report).await?;
         if identity.kind == crd::KIND {
-            crd::wait_served(self.client, &item.value, told).await?;
+            crd::wait_served(self.client, &item.value, report).await?;
         }
         Ok(outcome)
     }

@@ -32,16 +32,20 @@ pub fn is_established(definition: &CustomResourceDefinition) -> Result<(), Strin
 }
 
 /// Waits until the definition in `value` is Established and each version it serves can be listed.
-pub async fn wait_served(client: &Client, value: &Value, told: &(dyn Fn(&str) + Sync)) -> Result<(), String> {
+pub async fn wait_served(
+    client: &Client,
+    value: &Value,
+    report: &(dyn Fn(&str) + Sync),
+) -> Result<(), String> {
     let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-    wait_established(client, name, told).await;
+    wait_established(client, name, report).await;
     for path in served_paths(value)? {
-        wait_listed(client, &path, told).await;
+        wait_listed(client, &path, report).await;
     }
     Ok(())
 }
 
-async fn wait_established(client: &Client, name: &str, told: &(dyn Fn(&str) + Sync)) {
+async fn wait_established(client: &Client, name: &str, report: &(dyn Fn(&str) + Sync)) {
     let scope = Scope::named(name);
     let is_done = |seen: &super::wait::Watched<CustomResourceDefinition>| match seen.iter().next() {
         None => Progress::Not("the definition does not exist yet".into()),
@@ -50,17 +54,17 @@ async fn wait_established(client: &Client, name: &str, told: &(dyn Fn(&str) + Sy
             Err(why) => Progress::Not(format!("the definition is not served: {why}")),
         },
     };
-    wait_for(Objects::all(client), scope, is_done, &mut |reason| told(reason)).await;
+    wait_for(Objects::all(client), scope, is_done, &mut |reason| report(reason)).await;
 }
 
-async fn wait_listed(client: &Client, path: &str, told: &(dyn Fn(&str) + Sync)) {
+async fn wait_listed(client: &Client, path: &str, report: &(dyn Fn(&str) + Sync)) {
     let attempt = async || {
         let listed = list_one(client, path).await;
         listed.map_err(|error| {
             format!("the definition is Established, but {path} is not served: {}", describe(&error))
         })
     };
-    poll(PROBE_INTERVAL, attempt, told).await;
+    poll(PROBE_INTERVAL, attempt, report).await;
 }
 
 async fn list_one(client: &Client, path: &str) -> Result<(), kube::Error> {

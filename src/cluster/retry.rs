@@ -220,14 +220,14 @@ fn fatal(reason: &str) -> Verdict {
     Verdict::Fatal { reason: reason.to_owned() }
 }
 
-/// Attempts until one succeeds, one fails for good, or patience ends. `told` gets the reason before each retry.
+/// Attempts until one succeeds, one fails for good, or patience ends. `report` gets the reason before each retry.
 ///
 /// # Errors
 /// The reason of the last failure.
 pub async fn retrying<T, F>(
     expected: &Expected,
     mut attempt: impl FnMut() -> F,
-    mut told: impl FnMut(&str),
+    mut report: impl FnMut(&str),
 ) -> Result<T, String>
 where
     F: Future<Output = Result<T, Failure>>,
@@ -248,7 +248,7 @@ where
         if is_spent(patience, short, &mut impatient_since) {
             return Err(reason);
         }
-        told(&reason);
+        report(&reason);
         tokio::time::sleep(after.or(delays.next()).unwrap_or(LONGEST_DELAY)).await;
     }
 }
@@ -261,13 +261,13 @@ pub async fn persist<T, F>(act: &'static str, object: &str, attempt: impl FnMut(
 where
     F: Future<Output = Result<T, Failure>>,
 {
-    let told = |reason: &str| tracing::debug!(act, object, reason, "to be retried");
-    let done = retrying(&Expected::default(), attempt, told).await;
+    let report = |reason: &str| tracing::debug!(act, object, reason, "to be retried");
+    let done = retrying(&Expected::default(), attempt, report).await;
     done.map_err(|reason| Error::Refused { act, object: object.to_owned(), reason })
 }
 
-/// Repeats `attempt` every `interval` until it succeeds, for what cannot be watched. `told` gets each new reason.
-pub async fn poll<T, F>(interval: Duration, mut attempt: impl FnMut() -> F, mut told: impl FnMut(&str)) -> T
+/// Repeats `attempt` every `interval` until it succeeds, for what cannot be watched. `report` gets each new reason.
+pub async fn poll<T, F>(interval: Duration, mut attempt: impl FnMut() -> F, mut report: impl FnMut(&str)) -> T
 where
     F: Future<Output = Result<T, String>>,
 {
@@ -276,7 +276,7 @@ where
         match attempt().await {
             Ok(done) => return done,
             Err(reason) if reason != last => {
-                told(&reason);
+                report(&reason);
                 last = reason;
             }
             Err(_) => {}

@@ -176,9 +176,9 @@ fn impatience_starts_anew_after_a_failure_that_deserves_patience() {
 #[tokio::test]
 async fn tries_again_until_it_works_and_tells_why() {
     let mut answers = [Ok("done"), Err(api(503, "busy")), Err(api(429, "later"))].to_vec();
-    let mut told = Vec::new();
+    let mut reasons = Vec::new();
     let attempt = || std::future::ready(answers.pop().unwrap());
-    let done = retrying(&Expected::default(), attempt, |reason| told.push(reason.to_owned())).await;
+    let done = retrying(&Expected::default(), attempt, |reason| reasons.push(reason.to_owned())).await;
     assert_eq!(done, Ok("done"));
-    assert_eq!(told, ["later", "busy"]);
+    assert_eq!(reasons, ["later", "busy"]);
 }

@@ -83,23 +83,23 @@ fn names(wanted: &Wanted, seen: &Workloads) -> Vec<String> {
 
 #[test]
 fn a_daemon_set_is_rolled_out_for_its_generation_only() {
-    let told = |set: &DaemonSet| is_daemon_set_rolled_out(set).err().unwrap_or_default();
-    assert_eq!(told(&daemon_set(2, 1, 1, 1)), "");
-    assert_eq!(told(&daemon_set(1, 1, 1, 1)), "its controller has not seen the present template yet");
-    assert_eq!(told(&daemon_set(2, 0, 0, 0)), "no node matches its selector");
-    assert_eq!(told(&daemon_set(2, 3, 2, 3)), "2 of 3 pods have the present template");
-    assert_eq!(told(&daemon_set(2, 3, 3, 1)), "1 of 3 pods are ready");
-    assert_eq!(told(&DaemonSet::default()), "its controller has not seen it yet");
+    let reason = |set: &DaemonSet| is_daemon_set_rolled_out(set).err().unwrap_or_default();
+    assert_eq!(reason(&daemon_set(2, 1, 1, 1)), "");
+    assert_eq!(reason(&daemon_set(1, 1, 1, 1)), "its controller has not seen the present template yet");
+    assert_eq!(reason(&daemon_set(2, 0, 0, 0)), "no node matches its selector");
+    assert_eq!(reason(&daemon_set(2, 3, 2, 3)), "2 of 3 pods have the present template");
+    assert_eq!(reason(&daemon_set(2, 3, 3, 1)), "1 of 3 pods are ready");
+    assert_eq!(reason(&DaemonSet::default()), "its controller has not seen it yet");
 }
 
 #[test]
 fn a_deployment_is_rolled_out_for_its_generation_only() {
-    let told = |deployment: &Deployment| is_deployment_rolled_out(deployment).err().unwrap_or_default();
-    assert_eq!(told(&deployment(2, 2, 2, 2)), "");
-    assert_eq!(told(&deployment(1, 2, 2, 2)), "its controller has not seen the present template yet");
-    assert_eq!(told(&deployment(2, 2, 1, 2)), "1 of 2 pods have the present template");
-    assert_eq!(told(&deployment(2, 2, 2, 1)), "1 of 2 pods are ready");
-    assert_eq!(told(&beside_older(1)), "a pod of an earlier template still runs");
+    let reason = |deployment: &Deployment| is_deployment_rolled_out(deployment).err().unwrap_or_default();
+    assert_eq!(reason(&deployment(2, 2, 2, 2)), "");
+    assert_eq!(reason(&deployment(1, 2, 2, 2)), "its controller has not seen the present template yet");
+    assert_eq!(reason(&deployment(2, 2, 1, 2)), "1 of 2 pods have the present template");
+    assert_eq!(reason(&deployment(2, 2, 2, 1)), "1 of 2 pods are ready");
+    assert_eq!(reason(&beside_older(1)), "a pod of an earlier template still runs");
 }
 
 /// A Deployment whose present pod is ready, and so many of its earlier template are there as well.

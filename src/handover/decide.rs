@@ -95,14 +95,14 @@ pub fn reseat(seats: &mut Vec<Seated>, now: Vec<Seated>) {
 /// Where connections stay until every index has answered. The program in the kernel does not follow
 /// listeners that come and go, so it stands, unless it names an index beyond the group: for such a
 /// one the kernel picks a listener at random.
-pub fn stay(told: Aim, seats: &[Seated], pods: &[Candidate], serving: Option<&str>) -> Aim {
+pub fn stay(aim: Aim, seats: &[Seated], pods: &[Candidate], serving: Option<&str>) -> Aim {
     let Decision { starting, .. } = decide(seats, pods, serving);
-    if (told.serving as usize) < seats.len() {
-        return Aim { starting, ..told };
+    if (aim.serving as usize) < seats.len() {
+        return Aim { starting, ..aim };
     }
     let present = seats.iter().position(|seat| seat.pod.as_deref() == serving && serving.is_some());
     let known = present.or(seats.iter().position(|seat| seat.is_ready)).unwrap_or(0);
-    Aim { serving: known as u32, starting, ..told }
+    Aim { serving: known as u32, starting, ..aim }
 }
 
 #[cfg(test)]
@@ -126,7 +126,7 @@ mod tests {
         names.iter().enumerate().map(pod).collect()
     }
 
-    fn told(seats: &[Seated], names: &[&str], serving: &str) -> (u32, u32, Option<String>, Vec<String>) {
+    fn decided(seats: &[Seated], names: &[&str], serving: &str) -> (u32, u32, Option<String>, Vec<String>) {
         let Decision { close, serving, starting, open } =
             decide(seats, &pods(names), Some(serving).filter(|serving| !serving.is_empty()));
         (serving, starting, open, close)
@@ -159,84 +159,84 @@ mod tests {
 
     #[test]
     fn connections_stay_where_they_are_until_every_index_has_answered() {
-        let told = |serving, starting| Aim { serving, asked: 0, starting };
-        let stay = |told, seats: &[Seated], names: &[&str], serving| {
-            let aim = super::stay(told, seats, &pods(names), Some(serving));
+        let decided = |serving, starting| Aim { serving, asked: 0, starting };
+        let stay = |decided, seats: &[Seated], names: &[&str], serving| {
+            let aim = super::stay(decided, seats, &pods(names), Some(serving));
             (aim.serving, aim.starting)
         };
         // The older one has gone, and the third one sits in its place.
         let moved = [seat("c", false), seat("b", true)];
-        assert_eq!(stay(told(1, 2), &moved, &["b+", "c"], "b"), (1, 0));
+        assert_eq!(stay(decided(1, 2), &moved, &["b+", "c"], "b"), (1, 0));
         // One in between has gone: the index is beyond the group now.
         let left = [seat("a", true), seat("c", true)];
-        assert_eq!(stay(told(2, 3), &left, &["a-", "c+"], "c"), (1, 2));
+        assert_eq!(stay(decided(2, 3), &left, &["a-", "c+"], "c"), (1, 2));
         // The one that serves has not answered yet that it is ready, and is not taken for the one
         // that starts.
         let unasked = [seat("a", false), seat("b", false)];
-        assert_eq!(stay(told(1, 2), &unasked, &["a-", "b+"], "b"), (1, 2));
+        assert_eq!(stay(decided(1, 2), &unasked, &["a-", "b+"], "b"), (1, 2));
     }
 
     #[test]
     fn a_sole_apiserver_is_opened_when_it_is_ready() {
-        assert_eq!(told(&[seat("a", false)], &["a"], ""), (0, 1, None, vec![]));
-        assert_eq!(told(&[seat("a", true)], &["a"], ""), (0, 1, name("a"), vec![]));
-        assert_eq!(told(&[seat("a", true)], &["a+"], "a"), (0, 1, None, vec![]));
+        assert_eq!(decided(&[seat("a", false)], &["a"], ""), (0, 1, None, vec![]));
+        assert_eq!(decided(&[seat("a", true)], &["a"], ""), (0, 1, name("a"), vec![]));
+        assert_eq!(decided(&[seat("a", true)], &["a+"], "a"), (0, 1, None, vec![]));
     }
 
     #[test]
     fn a_newer_one_gets_connections_when_it_is_ready_and_not_before() {
         let pods = ["a+", "b"];
-        assert_eq!(told(&[seat("a", true), seat("b", false)], &pods, "a"), (0, 1, None, vec![]));
-        assert_eq!(told(&[seat("a", true), seat("b", true)], &pods, "a"), (1, 2, name("b"), vec![]));
+        assert_eq!(decided(&[seat("a", true), seat("b", false)], &pods, "a"), (0, 1, None, vec![]));
+        assert_eq!(decided(&[seat("a", true), seat("b", true)], &pods, "a"), (1, 2, name("b"), vec![]));
     }
 
     #[test]
     fn an_index_is_no_age() {
         // a crashed and came back: it is the younger listener, and still the older pod.
         let seats = [seat("b", true), seat("a", true)];
-        assert_eq!(told(&seats, &["a+", "b"], "a"), (0, 2, name("b"), vec![]));
+        assert_eq!(decided(&seats, &["a+", "b"], "a"), (0, 2, name("b"), vec![]));
         // Two quick edits: b goes while c starts, and the kernel has moved c.
         let seats = [seat("c", false), seat("b", true)];
-        assert_eq!(told(&seats, &["b+", "c"], "b"), (1, 0, None, vec![]));
+        assert_eq!(decided(&seats, &["b+", "c"], "b"), (1, 0, None, vec![]));
     }
 
     #[test]
     fn the_next_one_can_call_itself_although_one_that_starts_has_not_gone_yet() {
         let started = [seat("a", true), seat("b", false)];
-        assert_eq!(told(&started, &["a+", "-b", "c"], "a"), (0, 2, None, vec![]));
+        assert_eq!(decided(&started, &["a+", "-b", "c"], "a"), (0, 2, None, vec![]));
     }
 
     #[test]
     fn one_that_leaves_is_left_once_another_is_ready() {
         let seats = |ready| [seat("a", true), seat("b", ready)];
-        assert_eq!(told(&seats(false), &["a-+", "b"], "a"), (0, 1, None, vec![]));
-        assert_eq!(told(&seats(true), &["a-+", "b"], "a"), (1, 2, name("b"), vec![]));
+        assert_eq!(decided(&seats(false), &["a-+", "b"], "a"), (0, 1, None, vec![]));
+        assert_eq!(decided(&seats(true), &["a-+", "b"], "a"), (1, 2, name("b"), vec![]));
     }
 
     #[test]
     fn one_that_crashed_after_it_took_over_is_closed_and_loses_connections() {
-        assert_eq!(told(&[seat("a", true)], &["a+", "b+"], "b"), (0, 1, None, vec!["b".into()]));
+        assert_eq!(decided(&[seat("a", true)], &["a+", "b+"], "b"), (0, 1, None, vec!["b".into()]));
         let back = [seat("a", true), seat("b", false)];
-        assert_eq!(told(&back, &["a+", "b"], "b").0, 0, "the older one is ready");
+        assert_eq!(decided(&back, &["a+", "b"], "b").0, 0, "the older one is ready");
     }
 
     #[test]
     fn a_listener_of_an_unknown_pod_serves_until_a_pod_is_ready() {
-        assert_eq!(told(&[seat("", true), seat("b", false)], &["b"], ""), (0, 1, None, vec![]));
-        assert_eq!(told(&[seat("", true), seat("b", true)], &["b"], ""), (1, 2, name("b"), vec![]));
-        assert_eq!(told(&[seat("", true)], &["b+"], ""), (0, 1, None, vec![]), "unknown is not gone");
+        assert_eq!(decided(&[seat("", true), seat("b", false)], &["b"], ""), (0, 1, None, vec![]));
+        assert_eq!(decided(&[seat("", true), seat("b", true)], &["b"], ""), (1, 2, name("b"), vec![]));
+        assert_eq!(decided(&[seat("", true)], &["b+"], ""), (0, 1, None, vec![]), "unknown is not gone");
     }
 
     #[test]
     fn a_copy_serves_while_the_pod_itself_is_not_ready_and_not_after() {
         let pods = ["a+"];
-        assert_eq!(told(&[seat("a", false), seat("copy", true)], &pods, "a").0, 1);
-        assert_eq!(told(&[seat("copy", true), seat("a", false)], &["a"], "copy"), (0, 1, None, vec![]));
-        assert_eq!(told(&[seat("copy", true), seat("a", true)], &["a"], "copy").0, 1);
+        assert_eq!(decided(&[seat("a", false), seat("copy", true)], &pods, "a").0, 1);
+        assert_eq!(decided(&[seat("copy", true), seat("a", false)], &["a"], "copy"), (0, 1, None, vec![]));
+        assert_eq!(decided(&[seat("copy", true), seat("a", true)], &["a"], "copy").0, 1);
     }
 
     #[test]
     fn an_unready_pod_gets_nothing_while_it_is_unknown_which_one_serves() {
-        assert_eq!(told(&[seat("b", false), seat("a", true)], &["a+", "b"], "").0, 1);
+        assert_eq!(decided(&[seat("b", false), seat("a", true)], &["a+", "b"], "").0, 1);
     }
 }

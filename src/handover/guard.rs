@@ -157,9 +157,9 @@ impl Guard {
         let Self { port, group, .. } = self;
         let aim = match group.aim {
             None => group.find_out(port).await?,
-            Some(told) => {
-                let aim = stay(told, &group.seats, candidates, group.serving.as_deref());
-                if aim != told {
+            Some(present) => {
+                let aim = stay(present, &group.seats, candidates, group.serving.as_deref());
+                if aim != present {
                     port.steer(&group.listeners, aim).await?;
                 }
                 aim
@@ -193,8 +193,8 @@ impl Guard {
         let aim = decision.aim();
         let pod = self.group.seats.get(aim.serving as usize).and_then(|seat| seat.pod.clone());
         // If this fails or is cancelled, the next round finds out where connections go.
-        let told = self.group.aim.take();
-        if told.map(|told| (told.serving, told.starting)) != Some((aim.serving, aim.starting)) {
+        let present = self.group.aim.take();
+        if present.map(|present| (present.serving, present.starting)) != Some((aim.serving, aim.starting)) {
             let Group { listeners, processes, .. } = &self.group;
             let is_blind = processes.is_empty() || pod.is_none();
             let is_its = |socket| is_blind || holder(processes, socket) == pod;

@@ -102,7 +102,7 @@ impl Port {
     }
 
     /// The port, and the identity by which it is asked, which may change.
-    pub fn of(port: u16, access: Current) -> Result<Self, Error> {
+    pub fn following(port: u16, access: Current) -> Result<Self, Error> {
         Ok(Self::by(port, Questions::following(access)?))
     }
 

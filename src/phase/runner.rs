@@ -74,7 +74,7 @@ impl<'a> Runner<'a> {
     ) -> Result<T, E> {
         self.note(|phase| Record::PhaseStarted { phase }, phase)?;
         let progress = Progress::new(phase, self.sink, &self.lasting);
-        let limit = self.timeouts.of(phase);
+        let limit = self.timeouts.limit(phase);
         let work = explain::beside(self.subject.as_ref(), &progress, work(&progress));
         let result = tokio::select! {
             biased;

@@ -34,7 +34,7 @@ impl Timeouts {
     }
 
     /// How long `phase` may take.
-    pub fn of(&self, phase: Phase) -> Duration {
+    pub fn limit(&self, phase: Phase) -> Duration {
         self.named.get(&phase).copied().unwrap_or(self.all).max(phase.at_least())
     }
 
@@ -99,16 +99,16 @@ mod tests {
     #[test]
     fn a_phase_has_the_time_that_was_last_given_for_it_else_that_of_all() {
         let given = timeouts(&["wait-for-the-API=5m", "hand over=7s", "Wait-For-The-api=6m"]);
-        assert_eq!(given.of(Phase::WaitForApi), Duration::from_secs(360));
-        assert_eq!(given.of(Phase::HandOver), Duration::from_secs(7));
-        assert_eq!(given.of(Phase::Verify), Duration::from_secs(1200));
+        assert_eq!(given.limit(Phase::WaitForApi), Duration::from_secs(360));
+        assert_eq!(given.limit(Phase::HandOver), Duration::from_secs(7));
+        assert_eq!(given.limit(Phase::Verify), Duration::from_secs(1200));
     }
 
     #[test]
     fn pods_have_time_to_end_however_little_the_pivot_was_given() {
-        assert_eq!(timeouts(&["tear-down=1s"]).of(Phase::TearDown), Phase::TearDown.at_least());
+        assert_eq!(timeouts(&["tear-down=1s"]).limit(Phase::TearDown), Phase::TearDown.at_least());
         let short = Timeouts::new(Duration::from_secs(1), []);
-        assert_eq!(short.of(Phase::TearDown), Phase::TearDown.at_least());
+        assert_eq!(short.limit(Phase::TearDown), Phase::TearDown.at_least());
     }
 
     #[test]

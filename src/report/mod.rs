@@ -25,7 +25,7 @@ pub use html::page;
 pub use story::{Blocker, Outcome, Phase, Story, Wait};
 
 use crate::host::files;
-use crate::ui::{Output, Told};
+use crate::ui::{Output, Stamped};
 
 /// Mode of the files: they hold no secret.
 const MODE: u32 = 0o644;
@@ -33,19 +33,19 @@ const MODE: u32 = 0o644;
 /// Records every event.
 #[derive(Default)]
 pub struct Recorder {
-    told: Mutex<Vec<Told>>,
+    events: Mutex<Vec<Stamped>>,
 }
 
 impl Recorder {
     /// The story so far.
     pub fn story(&self) -> Story {
-        Story::from_events(&self.told.lock().unwrap_or_else(PoisonError::into_inner))
+        Story::from_events(&self.events.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Output for Recorder {
-    fn hear(&self, told: &Told) {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(told.clone());
+    fn receive(&self, stamped: &Stamped) {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(stamped.clone());
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
 use crate::timestamp::rfc3339;
-use crate::ui::{Basis, End, Event, PodLife, Probed, Told, ms};
+use crate::ui::{Basis, End, Event, PodLife, Probed, Stamped, ms};
 
 /// A `start`, finished or not. Durations count from its beginning.
 #[derive(Clone, Debug, Serialize)]
@@ -171,12 +171,12 @@ pub struct Transition {
 }
 
 impl Story {
-    /// The story of `told`, in order.
-    pub fn from_events(told: &[Told]) -> Self {
-        let first = told.first();
+    /// The story of `events`, in order.
+    pub fn from_events(events: &[Stamped]) -> Self {
+        let first = events.first();
         let mut story = Self {
             bootkube: crate::VERSION,
-            began: first.map_or(OffsetDateTime::UNIX_EPOCH, |told| told.at - told.elapsed),
+            began: first.map_or(OffsetDateTime::UNIX_EPOCH, |stamped| stamped.at - stamped.elapsed),
             end: None,
             phases: Vec::new(),
             objects: Vec::new(),
@@ -186,10 +186,10 @@ impl Story {
             requests: Vec::new(),
             transitions: Vec::new(),
             warnings: Vec::new(),
-            total: told.last().map_or(Duration::ZERO, |told| told.elapsed),
+            total: events.last().map_or(Duration::ZERO, |stamped| stamped.elapsed),
             is_open: false,
         };
-        told.iter().for_each(|told| story.add(told.elapsed, &told.event));
+        events.iter().for_each(|stamped| story.add(stamped.elapsed, &stamped.event));
         story.close_phase(story.total, Outcome::CutOff);
         story.pods.sort_by_key(|pod| pod.created);
         story

@@ -100,7 +100,7 @@ pub(super) fn certificates(
 /// What the agents say of theirs. The one in their Secret is where each begins; what counts is
 /// whether each has another one after it.
 fn of_agents(found: &mut Vec<Certificate>, agents: &[&Pod]) {
-    let told: Vec<_> = agents.iter().filter_map(|pod| Some((pod, standing::told(pod)?))).collect();
+    let told: Vec<_> = agents.iter().filter_map(|pod| Some((pod, standing::shown(pod)?))).collect();
     let are_renewed = !told.is_empty() && told.iter().all(|(pod, _)| standing::is_renewed(pod));
     let place = format!("Secret {AGENT_SECRET}, ");
     let mut rendered = found.iter_mut().filter(|certificate| certificate.place.starts_with(&place));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Event, Output, Told};
+use super::{Event, Output, Stamped};
 
 /// How often a terminal's elapsed time moves.
 const TICK: Duration = Duration::from_millis(100);
@@ -119,8 +119,8 @@ impl Default for Console {
 
 impl Output for Console {
     /// Figures are for programs and the report; a person sees their sum at the end.
-    fn hear(&self, told: &Told) {
-        match &told.event {
+    fn receive(&self, stamped: &Stamped) {
+        match &stamped.event {
             Event::PhaseStarted { phase } => self.start(phase),
             Event::PhaseFinished { phase, elapsed } => self.finish(phase, *elapsed),
             Event::PhaseFailed { phase, elapsed } => self.fail(phase, *elapsed),

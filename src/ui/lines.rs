@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use super::{Event, Output, Told, ms};
+use super::{Event, Output, Stamped, ms};
 use crate::timestamp::rfc3339;
 
 /// Version of the format. It changes only when a reader of the version before would break.
@@ -47,10 +47,10 @@ impl EventLines {
 }
 
 impl Output for EventLines {
-    fn hear(&self, told: &Told) {
+    fn receive(&self, stamped: &Stamped) {
         let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(writer) = to.as_mut() else { return };
-        if let Err(error) = write(writer, told) {
+        if let Err(error) = write(writer, stamped) {
             tracing::warn!(%error, "failed to write an event; no more events are written");
             *to = None;
         }
@@ -58,8 +58,8 @@ impl Output for EventLines {
 }
 
 /// Writes the whole line at once, so that a reader never sees half of one.
-fn write(writer: &mut impl Write, told: &Told) -> io::Result<()> {
-    let Told { at, elapsed, event } = told;
+fn write(writer: &mut impl Write, stamped: &Stamped) -> io::Result<()> {
+    let Stamped { at, elapsed, event } = stamped;
     let line = Line { v: SCHEMA_VERSION, time: rfc3339(*at), elapsed_ms: ms(*elapsed), event };
     let mut bytes = serde_json::to_vec(&line)?;
     bytes.push(b'\n');

@@ -25,7 +25,7 @@ pub trait Sink: Send + Sync {
 
 /// An event, and when it was reported.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
+pub struct Stamped {
     /// By this machine's clock.
     pub at: OffsetDateTime,
     /// Since the command began, by the monotonic clock.
@@ -36,8 +36,8 @@ pub struct Told {
 
 /// An output that gets every event, in order.
 pub trait Output: Send + Sync {
-    /// Writes `told`. An output handles its own errors, because they must not stop the command.
-    fn hear(&self, told: &Told);
+    /// Writes `stamped`. An output handles its own errors, because they must not stop the command.
+    fn receive(&self, stamped: &Stamped);
 }
 
 /// Stamps events and passes them to all outputs.
@@ -55,7 +55,7 @@ impl<'a> Hub<'a> {
 
 impl Sink for Hub<'_> {
     fn tell(&self, event: Event) {
-        let told = Told { at: OffsetDateTime::now_utc(), elapsed: self.began.elapsed(), event };
-        self.outputs.iter().for_each(|output| output.hear(&told));
+        let stamped = Stamped { at: OffsetDateTime::now_utc(), elapsed: self.began.elapsed(), event };
+        self.outputs.iter().for_each(|output| output.receive(&stamped));
     }
 }

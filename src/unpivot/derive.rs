@@ -54,13 +54,13 @@ pub fn static_pods(
     }
     for workload in workloads {
         if !pods.iter().any(|pod| pod.component == workload.component) {
-            pods.push(of(workload, folder)?);
+            pods.push(static_pod(workload, folder)?);
         }
     }
     Ok(pods)
 }
 
-fn of(workload: &Workload, folder: &Path) -> Result<StaticPod, Error> {
+fn static_pod(workload: &Workload, folder: &Path) -> Result<StaticPod, Error> {
     let Workload { component, template, sources, .. } = workload;
     let name = component.name();
     let metadata = ObjectMeta {

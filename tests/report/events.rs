@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bootkube::ui::{Basis, End, Event, PodLife, Probed, Problem, Told};
+use bootkube::ui::{Basis, End, Event, PodLife, Probed, Problem, Stamped};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
@@ -13,10 +13,10 @@ pub const HOSTILE: &str =
 const BEGAN: OffsetDateTime = datetime!(2026-01-02 03:04:05.25 UTC);
 
 /// Events, each so many milliseconds after the beginning.
-fn told(events: Vec<(u64, Event)>) -> Vec<Told> {
+fn told(events: Vec<(u64, Event)>) -> Vec<Stamped> {
     let told = |(ms, event)| {
         let elapsed = Duration::from_millis(ms);
-        Told { at: BEGAN + elapsed, elapsed, event }
+        Stamped { at: BEGAN + elapsed, elapsed, event }
     };
     events.into_iter().map(told).collect()
 }
@@ -39,7 +39,7 @@ fn pod(name: &str, seconds: [Option<i64>; 4]) -> Event {
 }
 
 /// A whole pivot.
-pub fn success() -> Vec<Told> {
+pub fn success() -> Vec<Stamped> {
     let mut events = vec![(0, Event::Begun { bootkube: bootkube::VERSION })];
     let listeners = |count| Event::Listeners { port: 6443, count };
     let ms = Duration::from_millis;
@@ -132,7 +132,7 @@ fn blocked(phase: &'static str, what: &str) -> Event {
 }
 
 /// A start whose API never came.
-pub fn failure() -> Vec<Told> {
+pub fn failure() -> Vec<Stamped> {
     let phase = "wait for the API";
     let error = Problem {
         class: "general",

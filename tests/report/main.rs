@@ -11,13 +11,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use bootkube::report::{self, Outcome, Story};
-use bootkube::ui::{Event, Told};
+use bootkube::ui::{Event, Stamped};
 use browser::{Browser, Screen};
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// A page of `told`, in a folder of its own.
-fn page(told: &[Told]) -> (TempDir, PathBuf) {
+fn page(told: &[Stamped]) -> (TempDir, PathBuf) {
     let dir = TempDir::new().unwrap();
     let page = report::write(&Story::from_events(told), &dir.path().join("new/report")).unwrap();
     (dir, page)

@@ -70,7 +70,7 @@ pub struct Watched {
 type Question = (Instant, BoxFuture<'static, Result<Option<Node>, kube::Error>>);
 
 /// What the API said last.
-pub struct Told<'w> {
+pub struct Known<'w> {
     /// How much the agent sees.
     pub view: View,
     /// This machine's node, if the API answers now. If not, all else is of the past.
@@ -87,7 +87,7 @@ pub struct Told<'w> {
     pub local: Option<&'w [Pod]>,
 }
 
-impl<'w> Told<'w> {
+impl<'w> Known<'w> {
     /// All of them, those of the past included.
     pub fn all_pods(&self) -> impl Iterator<Item = &'w Pod> + use<'w> {
         self.pods.iter().chain(self.local.unwrap_or_default())
@@ -99,9 +99,9 @@ impl Watched {
     pub fn new(client: &Client, node: &str, view: View) -> Self {
         let mut news = vec![local(client, node, view)];
         if view == View::Controller {
-            news.push(told(client, News::Pods as fn(Vec<Pod>) -> News));
-            news.push(told(client, News::DaemonSets as fn(Vec<DaemonSet>) -> News));
-            news.push(told(client, News::Deployments as fn(Vec<Deployment>) -> News));
+            news.push(watch_all(client, News::Pods as fn(Vec<Pod>) -> News));
+            news.push(watch_all(client, News::DaemonSets as fn(Vec<DaemonSet>) -> News));
+            news.push(watch_all(client, News::Deployments as fn(Vec<Deployment>) -> News));
         }
         Self {
             nodes: Objects::all(client),
@@ -173,7 +173,7 @@ impl Watched {
     }
 
     /// What the watches have, and the answer to a question asked now.
-    pub async fn told(&mut self) -> Told<'_> {
+    pub async fn known(&mut self) -> Known<'_> {
         let node = match self.is_whole() {
             true => self.ask().await,
             false => {
@@ -181,7 +181,7 @@ impl Watched {
                 None
             }
         };
-        Told {
+        Known {
             view: self.view,
             node,
             local: self.local.as_deref(),
@@ -242,11 +242,11 @@ fn local(client: &Client, node: &str, view: View) -> BoxStream<'static, News> {
     follow_some(Objects::all(client), &scope, move |pod| parent::asks(pod, &node)).map(News::Local).boxed()
 }
 
-fn told<K>(client: &Client, wrap: fn(Vec<K>) -> News) -> BoxStream<'static, News>
+fn watch_all<K>(client: &Client, wrap: fn(Vec<K>) -> News) -> BoxStream<'static, News>
 where
     K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
     follow(Objects::namespaced(client, NAMESPACE), &Scope::default())
-        .map(move |told| told.map_or_else(News::Silence, wrap))
+        .map(move |known| known.map_or_else(News::Silence, wrap))
         .boxed()
 }

@@ -57,14 +57,14 @@ pub fn copy_of(id: &Id) -> String {
 }
 
 /// A condition of the agent's pod: type, whether it is met, message.
-pub type Told = (&'static str, bool, String);
+pub type Condition = (&'static str, bool, String);
 
 /// The conditions that the agent's pod should have.
 pub fn conditions(
     missing: &Result<(), String>,
     refused: &[String],
     identity: Option<&Standing>,
-) -> Vec<Told> {
+) -> Vec<Condition> {
     let mut message = missing.as_ref().map_or_else(String::as_str, |()| WELL).to_owned();
     if !refused.is_empty() {
         message += &format!("; not kept: {}", refused.join("; "));
@@ -75,13 +75,13 @@ pub fn conditions(
 }
 
 /// Sets conditions of the agent's pods on this machine, where they differ.
-pub async fn tell(client: &Client, seen: &Seen<'_>, conditions: &[Told]) {
+pub async fn tell(client: &Client, seen: &Seen<'_>, conditions: &[Condition]) {
     let pods: Objects<Pod> = Objects::namespaced(client, NAMESPACE);
     let own = seen.parents().filter(|own| seen.is_own(&own.id)).map(|own| own.pod);
     for pod in own.filter(|pod| gate::has_gate(pod, KEPT)) {
         for (kind, is_met, message) in conditions {
-            let told = condition(pod, kind).and_then(|condition| condition.message.as_ref());
-            if gate::is_open(pod, kind) == *is_met && told == Some(message) {
+            let shown = condition(pod, kind).and_then(|condition| condition.message.as_ref());
+            if gate::is_open(pod, kind) == *is_met && shown == Some(message) {
                 continue;
             }
             if let Err(error) = gate::set_gate(&pods, &pod.name_any(), kind, *is_met, message).await {

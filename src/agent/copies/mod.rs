@@ -125,19 +125,19 @@ impl Keeper {
 
     /// One round. Returns the pause until the next one.
     async fn round(&mut self, api: &mut Watched) -> Duration {
-        let told = api.told().await;
+        let known = api.known().await;
         let local = runtime::look(&self.runtime).await;
         let listing = self.look_at_disk().await;
-        self.complaints.hear(&"runtime", &local);
-        self.complaints.hear(&"disk", &listing);
+        self.complaints.note(&"runtime", &local);
+        self.complaints.note(&"disk", &listing);
         let mut seen = Seen::new(Look {
             own: &self.own,
             node: &self.node,
-            told: &told,
+            known: &known,
             local: local.as_deref().ok(),
             listing: listing.as_ref().ok(),
         });
-        if let (Some(node), orphans @ [_, ..]) = (&told.node, &seen.orphans()[..]) {
+        if let (Some(node), orphans @ [_, ..]) = (&known.node, &seen.orphans()[..]) {
             seen.asked = owners::ask(&self.client, node, orphans.to_vec(), &mut self.complaints).await;
         }
         let mut offered = self.offers.look(&self.client, &seen, &self.store, &mut self.complaints).await;
@@ -145,7 +145,7 @@ impl Keeper {
             offered.iter().map(|(id, offered)| (id.clone(), offered.offer.clone())).collect();
         let observation = seen.observation(&offers);
         tracing::debug!(?observation, "seen");
-        if told.node.is_some() {
+        if known.node.is_some() {
             let missing = evidence::missing(&observation, &self.complaints);
             let refused = evidence::refused(&observation, &self.complaints);
             let identity = self.identity.borrow().clone();

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt as _;
 
-use super::cluster::{Told, View};
+use super::cluster::{Known, View};
 use super::runtime::Local;
 use crate::NAMESPACE;
 use crate::checkpoint::observed::{Api, Disk, Kubelet, Observation, Observed, Offer, Parent};
@@ -26,7 +26,7 @@ pub struct Look<'s> {
     /// Name of this machine's node.
     pub node: &'s str,
     /// What the API says.
-    pub told: &'s Told<'s>,
+    pub known: &'s Known<'s>,
     /// What the runtime says; `None` if it did not answer.
     pub local: Option<&'s [Local]>,
     /// What is on disk; `None` if it cannot be read.
@@ -68,7 +68,7 @@ struct Workload {
 impl<'s> Seen<'s> {
     /// Derives everything from `look`.
     pub fn new(look: Look<'s>) -> Self {
-        let mut pods: Vec<_> = look.told.all_pods().map(|pod| look.pod(pod)).collect();
+        let mut pods: Vec<_> = look.known.all_pods().map(|pod| look.pod(pod)).collect();
         pods.sort_by_key(|seen| (seen.pod.creation_timestamp(), seen.pod.uid()));
         let workloads = look.workloads(&pods);
         Self { look, pods, workloads, asked: BTreeMap::new() }
@@ -104,28 +104,28 @@ impl<'s> Seen<'s> {
 
     /// Whether the API answers.
     pub fn has_api(&self) -> bool {
-        self.look.told.node.is_some()
+        self.look.known.node.is_some()
     }
 
     /// What the API says of a workload.
     fn word(&self, id: &Id, owner: Owner) -> Api {
-        let Look { told, node: name, .. } = self.look;
-        let Some(node) = told.node.as_ref() else { return Api::Unknown };
-        if told.view == View::Worker || id.namespace != NAMESPACE {
+        let Look { known, node: name, .. } = self.look;
+        let Some(node) = known.node.as_ref() else { return Api::Unknown };
+        if known.view == View::Worker || id.namespace != NAMESPACE {
             return self.word_on_local(id, owner);
         }
         let pods = self.pods.iter().filter(|seen| (&seen.id, seen.owner) == (id, owner)).map(|seen| seen.pod);
         match owner {
             Owner::DaemonSet => {
-                let set = told.daemon_sets.iter().find(|set| set.name_any() == id.name);
+                let set = known.daemon_sets.iter().find(|set| set.name_any() == id.name);
                 parent::word_on_daemon_set(set, pods, node)
             }
             Owner::Deployment => {
-                let found = told.deployments.iter().find(|it| it.name_any() == id.name);
+                let found = known.deployments.iter().find(|it| it.name_any() == id.name);
                 parent::word_on_deployment(found, pods, name)
             }
             Owner::Itself => {
-                let pod = told.pods.iter().find(|pod| pod.name_any() == id.name);
+                let pod = known.pods.iter().find(|pod| pod.name_any() == id.name);
                 parent::word_on_pod(pod, name)
             }
         }
@@ -133,13 +133,13 @@ impl<'s> Seen<'s> {
 
     /// What the API says of a workload of which only pods of this machine are watched.
     fn word_on_local(&self, id: &Id, owner: Owner) -> Api {
-        let told = self.look.told;
-        if told.local.is_none() {
+        let known = self.look.known;
+        if known.local.is_none() {
             return Api::Unknown;
         }
         match self.parents().any(|seen| (&seen.id, seen.owner) == (id, owner)) {
             true => Api::Here,
-            false if told.view == View::Worker => Api::Gone,
+            false if known.view == View::Worker => Api::Gone,
             false => self.asked.get(id).copied().unwrap_or(Api::Unknown),
         }
     }
@@ -147,8 +147,8 @@ impl<'s> Seen<'s> {
     /// Workloads of other namespaces that have a copy and no pod here. Their owners are not
     /// watched, so the API has to be asked whether they are still wanted.
     pub fn orphans(&self) -> Vec<(Id, Owner)> {
-        let told = self.look.told;
-        if told.node.is_none() || told.local.is_none() || told.view == View::Worker {
+        let known = self.look.known;
+        if known.node.is_none() || known.local.is_none() || known.view == View::Worker {
             return Vec::new();
         }
         let is_orphan = |id: &Id, workload: &Workload| {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::super::offers::Offers;
-use super::{Look, Seen, Told, View};
+use super::{Known, Look, Seen, View};
 use crate::agent::complaints::Complaints;
 use crate::agent::copies::evidence;
 use crate::agent::copies::runtime::Local;
@@ -105,7 +105,7 @@ impl Case<'_> {
             "spec": {"selector": {}, "template": template},
         }));
         let node: Node = object(json!({"metadata": {"name": "n1"}}));
-        let told = Told {
+        let known = Known {
             view: View::Controller,
             local: Some(&[]),
             node: self.answers.then_some(node),
@@ -114,8 +114,13 @@ impl Case<'_> {
             deployments: &[],
         };
         let own = id(OWN);
-        let seen =
-            Seen::new(Look { own: &own, node: "n1", told: &told, local: self.local, listing: self.listing });
+        let seen = Seen::new(Look {
+            own: &own,
+            node: "n1",
+            known: &known,
+            local: self.local,
+            listing: self.listing,
+        });
         seen.observation(&BTreeMap::new())
     }
 
@@ -217,10 +222,10 @@ fn of_other_namespaces_pods_of_this_machine_are_told_and_owners_are_asked() {
     listing.entries[0].id = web_id.clone();
     let (own, node) = (id(OWN), object::<Node>(json!({"metadata": {"name": "n1"}})));
     let look = |view, local: Option<&[Pod]>, asked: &[(Id, Api)]| {
-        let told =
-            Told { view, node: Some(node.clone()), pods: &[], daemon_sets: &[], deployments: &[], local };
+        let known =
+            Known { view, node: Some(node.clone()), pods: &[], daemon_sets: &[], deployments: &[], local };
         let asked = asked.iter().cloned().collect();
-        let look = Look { own: &own, node: "n1", told: &told, local: Some(&[]), listing: Some(&listing) };
+        let look = Look { own: &own, node: "n1", known: &known, local: Some(&[]), listing: Some(&listing) };
         let mut seen = Seen::new(look);
         seen.asked = asked;
         let orphans = seen.orphans().len();
@@ -271,7 +276,7 @@ async fn what_pods_refer_to_is_read_of_all_of_them_at_once() {
     let secret = json!({"spec": {"volumes": [{"name": "v", "secret": {"secretName": "s"}}]}});
     let names = [APISERVER, "kube-scheduler"];
     let pods = names.map(|name| pod(name, secret.clone()));
-    let told = Told {
+    let known = Known {
         view: View::Worker,
         local: Some(&pods),
         node: Some(object(json!({"metadata": {"name": "n1"}}))),
@@ -280,7 +285,7 @@ async fn what_pods_refer_to_is_read_of_all_of_them_at_once() {
         deployments: &[],
     };
     let (own, runs) = (id(OWN), names.map(|name| local(name, Some("c1"))));
-    let seen = Seen::new(Look { own: &own, node: "n1", told: &told, local: Some(&runs), listing: None });
+    let seen = Seen::new(Look { own: &own, node: "n1", known: &known, local: Some(&runs), listing: None });
     let (mut offers, store, mut complaints) = (Offers::new(None), Store::default(), Complaints::default());
     let asked = async { (silent.accept().await.unwrap(), silent.accept().await.unwrap()) };
     tokio::select! {

@@ -110,7 +110,7 @@ impl Keeper {
     async fn reread(&mut self) {
         let file = self.file.clone();
         let read = blocking::run(move || kubeconfig::read(&file)).await;
-        self.complaints.hear(&"kubeconfig", &read);
+        self.complaints.note(&"kubeconfig", &read);
         let Ok(read) = read else { return };
         if read != self.read {
             tracing::info!(kubeconfig = %self.file.display(), "the kubeconfig has changed");
@@ -189,7 +189,7 @@ impl Keeper {
         };
         let standing = term.map(|term| Standing { term, issuer, stuck });
         let is_news =
-            self.standing.send_if_modified(|told| std::mem::replace(told, standing.clone()) != standing);
+            self.standing.send_if_modified(|shown| std::mem::replace(shown, standing.clone()) != standing);
         if let (true, Some(standing)) = (is_news, standing) {
             tracing::info!(certificate = %standing, "the agent's own");
         }

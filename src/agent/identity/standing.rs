@@ -55,7 +55,7 @@ impl fmt::Display for Standing {
 
 /// When the certificate is valid by the condition of the agent's pod, and that condition's whole
 /// message. `None` without a condition, or with a message of another version.
-pub fn told(pod: &Pod) -> Option<(Term, &str)> {
+pub fn shown(pod: &Pod) -> Option<(Term, &str)> {
     let message = condition(pod, IDENTITY)?.message.as_deref()?;
     let (from, rest) = message.strip_prefix(FROM)?.split_once(UNTIL)?;
     let (until, _) = rest.split_once(',')?;
@@ -84,10 +84,10 @@ mod tests {
                 let message = Standing { term, issuer, stuck }.to_string();
                 let conditions = json!([{"type": IDENTITY, "status": "True", "message": message}]);
                 let pod: Pod = serde_json::from_value(json!({"status": {"conditions": conditions}})).unwrap();
-                assert_eq!(told(&pod), Some((term, message.as_str())));
+                assert_eq!(shown(&pod), Some((term, message.as_str())));
                 assert!(is_renewed(&pod));
             }
         }
-        assert!(told(&Pod::default()).is_none());
+        assert!(shown(&Pod::default()).is_none());
     }
 }

@@ -42,7 +42,7 @@ impl Observed {
 /// Runs `work`, and reports what is observed meanwhile.
 pub async fn beside<T>(observed: Observed, sink: &dyn Sink, work: impl Future<Output = T>) -> T {
     let Observed { port, probe } = observed;
-    let (sender, mut told) = mpsc::unbounded_channel();
+    let (sender, mut events) = mpsc::unbounded_channel();
     let (end, over) = watch::channel(false);
     let mut tasks = JoinSet::new();
     if let Some(target) = probe {
@@ -53,12 +53,12 @@ pub async fn beside<T>(observed: Observed, sink: &dyn Sink, work: impl Future<Ou
     let result = loop {
         tokio::select! {
             result = &mut work => break result,
-            Some(event) = told.recv() => sink.tell(event),
+            Some(event) = events.recv() => sink.tell(event),
         }
     };
     end.send_replace(true);
     // The senders end with their tasks, the probe's after the requests that are under way.
-    while let Some(event) = told.recv().await {
+    while let Some(event) = events.recv().await {
         sink.tell(event);
     }
     result
@@ -67,13 +67,13 @@ pub async fn beside<T>(observed: Observed, sink: &dyn Sink, work: impl Future<Ou
 /// Reports how many sockets listen on `port`, whenever that changes. The sockets by which programs
 /// are attached are not among them. The last look follows the end of the work, because the
 /// bootstrap apiserver may end between the look before and that.
-async fn count_listeners(port: u16, mut over: watch::Receiver<bool>, told: UnboundedSender<Event>) {
+async fn count_listeners(port: u16, mut over: watch::Receiver<bool>, events: UnboundedSender<Event>) {
     let (mut last, mut is_over) = (None, false);
     loop {
         match on_port(port).map(|bound| bound.len()) {
             Ok(count) if last != Some(count) => {
                 last = Some(count);
-                told.send(Event::Listeners { port, count }).ok(); // the receiver ends with the pivot
+                events.send(Event::Listeners { port, count }).ok(); // the receiver ends with the pivot
             }
             Ok(_) => {}
             Err(error) => return tracing::debug!(%error, "listeners are not counted"),
@@ -99,9 +99,9 @@ mod tests {
     use super::*;
     use crate::host::steering::{Aim, steer};
 
-    struct Told(Mutex<Vec<usize>>);
+    struct Counts(Mutex<Vec<usize>>);
 
-    impl Sink for Told {
+    impl Sink for Counts {
         fn tell(&self, event: Event) {
             if let Event::Listeners { count, .. } = event {
                 self.0.lock().unwrap().push(count);
@@ -123,7 +123,7 @@ mod tests {
         let first = shared(0);
         let port = first.local_addr().unwrap().as_socket().unwrap().port();
         let _second = shared(port);
-        let (told, is_over) = (Told(Mutex::default()), Arc::new(AtomicBool::new(false)));
+        let (counts, is_over) = (Counts(Mutex::default()), Arc::new(AtomicBool::new(false)));
         let steering = std::thread::spawn({
             let is_over = Arc::clone(&is_over);
             move || {
@@ -134,9 +134,9 @@ mod tests {
             }
         });
         let work = tokio::time::sleep(Duration::from_secs(1));
-        beside(Observed { port, probe: None }, &told, work).await;
+        beside(Observed { port, probe: None }, &counts, work).await;
         is_over.store(true, Ordering::Relaxed);
         steering.join().unwrap();
-        assert_eq!(*told.0.lock().unwrap(), [2]);
+        assert_eq!(*counts.0.lock().unwrap(), [2]);
     }
 }

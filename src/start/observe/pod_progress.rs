@@ -14,7 +14,7 @@ use crate::ui::PodLife;
 /// Reports each pod that gets further.
 #[derive(Default)]
 pub struct PodProgress {
-    told: BTreeMap<String, PodLife>,
+    reported: BTreeMap<String, PodLife>,
 }
 
 impl PodProgress {
@@ -22,7 +22,7 @@ impl PodProgress {
     pub fn see<'a>(&mut self, pods: impl Iterator<Item = &'a Pod>, progress: &Progress<'_>) {
         for pod in pods {
             let life = life_of(pod);
-            let before = self.told.insert(pod.uid().unwrap_or_default(), life.clone());
+            let before = self.reported.insert(pod.uid().unwrap_or_default(), life.clone());
             if before.as_ref() != Some(&life) {
                 progress.pod(life);
             }

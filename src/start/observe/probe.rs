@@ -76,7 +76,7 @@ impl Target {
 }
 
 /// Sends requests until `over`. Reports each that failed or was slow, and at the end the sum.
-pub async fn run(target: Target, mut over: watch::Receiver<bool>, told: UnboundedSender<Event>) {
+pub async fn run(target: Target, mut over: watch::Receiver<bool>, events: UnboundedSender<Event>) {
     let mut tally = Tally::default();
     let mut asked = JoinSet::new();
     let mut ticks = interval(INTERVAL);
@@ -88,16 +88,16 @@ pub async fn run(target: Target, mut over: watch::Receiver<bool>, told: Unbounde
                 asked.spawn(target.clone().ask(turn));
                 turn += 1;
             }
-            Some(Ok(sample)) = asked.join_next() => tally.add(sample, &told),
+            Some(Ok(sample)) = asked.join_next() => tally.add(sample, &events),
             _ = over.changed() => break,
         }
     }
     while let Some(answer) = asked.join_next().await {
         if let Ok(sample) = answer {
-            tally.add(sample, &told);
+            tally.add(sample, &events);
         }
     }
-    told.send(Event::Probed(tally.sum(Instant::now()))).ok(); // the receiver ends with the pivot
+    events.send(Event::Probed(tally.sum(Instant::now()))).ok(); // the receiver ends with the pivot
 }
 
 /// What was seen since the API first said that it is ready; before, failures are expected.
@@ -109,7 +109,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, sample: Sample, told: &UnboundedSender<Event>) {
+    fn add(&mut self, sample: Sample, events: &UnboundedSender<Event>) {
         let Sample { path, began, took, error } = sample;
         let end = began + took;
         if self.answered.is_none() && path == READY && error.is_none() {
@@ -127,7 +127,7 @@ impl Tally {
             }
         }
         if error.is_some() || took >= SLOW {
-            told.send(Event::Request { path: path.to_owned(), error, took }).ok(); // the receiver ends with the pivot
+            events.send(Event::Request { path: path.to_owned(), error, took }).ok(); // the receiver ends with the pivot
         }
     }
 
@@ -156,8 +156,8 @@ mod tests {
             let took = Duration::from_millis(took);
             tally.add(Sample { path, began: at(began), took, error }, &sender);
         }
-        let told = std::iter::from_fn(|| receiver.try_recv().ok()).count();
-        (tally.sum(at(end)), told)
+        let events = std::iter::from_fn(|| receiver.try_recv().ok()).count();
+        (tally.sum(at(end)), events)
     }
 
     #[test]
@@ -169,15 +169,15 @@ mod tests {
             (ALLOWED, 55, 10, true),
             (ALLOWED, 100, 10, true),
         ];
-        let (sum, told) = tally(&samples, 110);
-        assert_eq!((sum.ok, sum.failed, told), (1, 1, 1), "the second failure began before it was ready");
+        let (sum, events) = tally(&samples, 110);
+        assert_eq!((sum.ok, sum.failed, events), (1, 1, 1), "the second failure began before it was ready");
     }
 
     #[test]
     fn gaps_lie_between_answers_and_reach_to_the_end() {
         let samples = [(READY, 0, 10, false), (ALLOWED, 50, 300, false), (READY, 100, 10, true)];
-        let (sum, told) = tally(&samples, 900);
-        assert_eq!((sum.slowest.as_millis(), sum.longest_gap.as_millis(), told), (300, 550, 2));
+        let (sum, events) = tally(&samples, 900);
+        assert_eq!((sum.slowest.as_millis(), sum.longest_gap.as_millis(), events), (300, 550, 2));
         let never = tally(&[(READY, 0, 10, true)], 900).0;
         assert_eq!(never, Probed::default(), "without an answer there is no gap");
     }
