@@ -40,6 +40,8 @@ const RESTARTED: [&str; 2] = [KUBELET, "container-runtime"];
 const RESTART: Duration = Duration::from_secs(4);
 /// How long an apiserver that has just begun to listen takes to be ready on a fast machine.
 const STARTING: Duration = Duration::from_secs(15);
+/// How long its start may take where nothing else is wrong, on a slow machine too.
+const HOOKS: Duration = Duration::from_secs(60);
 
 /// What is in the way.
 pub fn decide(evidence: &Evidence) -> Verdict {
@@ -76,7 +78,16 @@ fn ground(evidence: &Evidence) -> Option<(Blocker, Duration)> {
 }
 
 fn starting(evidence: &Evidence) -> Duration {
-    if api::is_for_good(&evidence.api) { Duration::ZERO } else { STARTING.mul_f64(slowness(evidence)) }
+    match &evidence.api.answer {
+        _ if api::is_for_good(&evidence.api) => Duration::ZERO,
+        Some((_, Readyz::NotReady { lines, .. })) if are_hooks(lines) => HOOKS,
+        _ => STARTING.mul_f64(slowness(evidence)),
+    }
+}
+
+/// Whether an apiserver only has not done yet what it does at its start.
+fn are_hooks(lines: &[String]) -> bool {
+    !lines.is_empty() && lines.iter().all(|line| line.starts_with("poststarthook/"))
 }
 
 /// The first object that the API does not accept.

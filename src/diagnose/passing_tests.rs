@@ -197,6 +197,15 @@ fn on_a_slow_machine_kubelet_and_the_apiserver_get_more_time() {
     let fast = decide(&starting).least();
     starting.runtime_took = Duration::milliseconds(1250);
     assert_eq!(decide(&starting).least(), fast * 5);
+    let hook = vec!["poststarthook/rbac/bootstrap-roles failed".into()];
+    let hooks = healthy_with(Readyz::NotReady { status: 500, lines: hook });
+    assert_eq!(hooks.least().as_secs(), 60, "it has not finished its start");
+}
+
+fn healthy_with(answer: Readyz) -> super::Verdict {
+    let mut evidence = healthy();
+    evidence.api = api(Some(answer));
+    decide(&evidence)
 }
 
 fn etcd_started_at_once(evidence: &mut Evidence) {
