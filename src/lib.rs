@@ -49,6 +49,7 @@ pub mod render;
 #[doc(hidden)]
 pub mod report;
 mod reset;
+mod smoke_test;
 #[doc(hidden)]
 pub mod start;
 mod status;

@@ -14,6 +14,7 @@ pub mod query;
 mod recover;
 mod render;
 mod reset;
+mod smoke_test;
 mod start;
 mod status;
 mod unpivot;
@@ -89,6 +90,7 @@ enum Command {
     Start(start::StartArgs),
     Preflight(preflight::PreflightArgs),
     Status(status::StatusArgs),
+    SmokeTest(smoke_test::SmokeTestArgs),
     /// Show or check the configuration file.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -122,6 +124,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Command::Start(args) => start::run(args),
         Command::Reset(args) => reset::run(args),
         Command::Status(args) => status::run(args),
+        Command::SmokeTest(args) => smoke_test::run(args),
         Command::Recover(args) => recover::run(args),
         Command::Unpivot(args) => unpivot::run(args),
         Command::Agent(args) => agent::run(args),

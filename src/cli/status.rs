@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::output;
 use super::preflight::Form;
 use crate::ETCD_KEYS;
-use crate::cluster::kubeconfig;
+use crate::cluster::kubeconfig::{self, Access};
 use crate::error::{ExitClass, Failure};
 use crate::status;
 
@@ -42,12 +42,7 @@ pub(super) struct StatusArgs {
 
 pub(super) fn run(args: StatusArgs) -> Result<(), Failure> {
     let StatusArgs { kubeconfig, timeout, output } = args;
-    let file = kubeconfig.or_else(usual).ok_or_else(|| Failure {
-        class: ExitClass::Configuration,
-        message: "no kubeconfig was given, and none was found".to_owned(),
-        hint: Some("name one: --kubeconfig=ASSETS/auth/kubeconfig".to_owned()),
-    })?;
-    let access = kubeconfig::read(&file).map_err(|error| Failure::new(ExitClass::Configuration, &error))?;
+    let access = access(kubeconfig)?;
     let now = OffsetDateTime::now_utc();
     let status = output::runtime()?.block_on(status::status(&access, Path::new(ETCD_KEYS), now, timeout));
     let status = status.map_err(|error| Failure::new(ExitClass::General, &error))?;
@@ -65,7 +60,17 @@ pub(super) fn run(args: StatusArgs) -> Result<(), Failure> {
     }
 }
 
-fn timeout(text: &str) -> Result<Duration, String> {
+/// The cluster of the kubeconfig given, or of the usual one.
+pub(super) fn access(kubeconfig: Option<PathBuf>) -> Result<Access, Failure> {
+    let file = kubeconfig.or_else(usual).ok_or_else(|| Failure {
+        class: ExitClass::Configuration,
+        message: "no kubeconfig was given, and none was found".to_owned(),
+        hint: Some("name one: --kubeconfig=ASSETS/auth/kubeconfig".to_owned()),
+    })?;
+    kubeconfig::read(&file).map_err(|error| Failure::new(ExitClass::Configuration, &error))
+}
+
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("no API answers in no time; write one such as 15s".into()),
         Ok(duration) => Ok(duration),

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
 use lab::Machine;
-use serde_json::json;
+use lab::cluster::ASSETS;
+use serde_json::{Value, json};
 
 use crate::checks::{Checks, eventually};
 use crate::kube::condition;
@@ -45,6 +46,9 @@ fn a_living_cluster_bears_what_people_do_to_its_machines() {
     });
     checks.that("a pod is resized in place", || resized(&world));
     checks.that("a worker is cordoned, drained and uncordoned", || drained(&world, &worker));
+    checks.that("a smoke test passes on two nodes, and says what of a cluster is broken", || {
+        smoke_test(&world)
+    });
     checks.that("containerd and kubelet are restarted, and no request fails", || {
         let traffic = Traffic::of_admin(&world, "restarts");
         for service in ["containerd", "kubelet", "containerd"] {
@@ -135,4 +139,38 @@ fn drained(world: &World, worker: &Machine) {
     world.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]);
     world.rolled_out("deployment/coredns");
     eventually(60, || is_well(world, Timestamp::UNIX_EPOCH));
+}
+
+/// With CoreDNS it passes. Without, the one step that needs it fails, and everything is cleaned up.
+fn smoke_test(world: &World) {
+    let (code, steps) = try_users_things(world, &[]);
+    assert!(code == Some(0) && steps.iter().all(|(_, outcome)| outcome == "pass"), "{code:?} {steps:?}");
+    world.kubectl(&["--namespace=kube-system", "scale", "deployment/coredns", "--replicas=0"]);
+    world.kubectl(&["--namespace=kube-system", "wait", "pod", "--selector=k8s-app=coredns", "--for=delete"]);
+    let (code, steps) = try_users_things(world, &["--timeout=15s"]);
+    world.kubectl(&["--namespace=kube-system", "scale", "deployment/coredns", "--replicas=2"]);
+    let failed: Vec<&str> =
+        steps.iter().filter(|(_, outcome)| outcome != "pass").map(|(name, _)| &**name).collect();
+    assert_eq!((code, failed), (Some(1), vec!["dns"]));
+    let (code, steps) = try_users_things(world, &["--image=example.com/not-there:1", "--timeout=5s"]);
+    let outcome = |name: &str| steps.iter().find(|(step, _)| step == name).map(|(_, outcome)| &**outcome);
+    assert_eq!(code, Some(1));
+    assert_eq!([outcome("deployment"), outcome("logs")], [Some("fail"), Some("skip")]);
+    let left = world.kubectl(&["get", "namespaces", "--selector=bootkube.dev/smoke-test", "--output=name"]);
+    assert_eq!(left, "");
+    world.rolled_out("deployment/coredns");
+}
+
+/// The exit code of the smoke test, and each step with its outcome.
+fn try_users_things(world: &World, flags: &[&str]) -> (Option<i32>, Vec<(String, String)>) {
+    let kubeconfig = format!("--kubeconfig={ASSETS}/auth/kubeconfig");
+    let words = [&["bootkube", "smoke-test", "--output=json", &kubeconfig], flags].concat();
+    let output = world.n1().exec(&words).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let report: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let text = |step: &Value, key: &str| step[key].as_str().unwrap().to_owned();
+    let steps = report["steps"].as_array().unwrap().iter();
+    eprintln!("e2e: smoke test: {}", report["steps"]);
+    (output.status.code(), steps.map(|step| (text(step, "name"), text(step, "outcome"))).collect())
 }

@@ -25,6 +25,7 @@ pub fn all(world: &World, checks: &mut Checks) {
     checks.that("status.md: the control plane is healthy, and the JSON has the page's fields", || {
         status(world)
     });
+    checks.that("smoke-test.md: every step passes, and nothing is left", || smoke_test(world));
     checks
         .that("preflight.md: the machine is ready, and the JSON has the page's fields", || preflight(world));
     checks.that("dry-run.md: nothing is changed", || dry_run(world));
@@ -72,6 +73,17 @@ fn status(world: &World) {
     until_well(world, 60, &command);
     let printed = until_well(world, 60, &format!("{command} --output json"));
     has_keys_of(&example("docs/status.md", "JSON"), &parsed(&printed));
+}
+
+fn smoke_test(world: &World) {
+    let command = command("docs/smoke-test.md", "Trying a cluster", "bootkube smoke-test");
+    let printed = world.shell(&format!("cd {FOLDER} && {command}"));
+    let printed = printed.lines().collect::<Vec<_>>();
+    assert!(printed.len() == 8 && printed.iter().all(|line| line.starts_with("pass  ")), "{printed:#?}");
+    let json = parsed(&world.shell(&format!("cd {FOLDER} && {command} --output json")));
+    has_keys_of(&example("docs/smoke-test.md", "JSON"), &json);
+    let [delete] = scripts("docs/smoke-test.md", "What it leaves");
+    assert_eq!(Reader::at(&world.n1(), "/root").types(&delete), "No resources found\n");
 }
 
 /// Waits until preflight finds the machine ready. Returns what it printed as JSON.

@@ -1,0 +1,332 @@
+//! The steps, each with what it needs and the cure where it fails.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Node, Pod, Secret, Service};
+use kube::api::{AttachParams, ListParams, LogParams, PostParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use super::error::Error;
+use super::http::{self, GREETING};
+use super::objects::{self, NAME, PORT};
+use super::report::{Outcome, Step};
+use crate::cluster::retry::poll;
+use crate::cluster::wait::wait_for_workloads;
+use crate::cluster::workload::{Kind, Need, ReadyPod, Wanted, is_ready};
+
+/// A value that no default has.
+const VALUE: &str = "kept by etcd";
+/// What a step failed for that reaches kubelet through the apiserver.
+const KUBELET: &str = "see that the apiserver reaches port 10250 of the pod's node, and that kubelet there trusts \
+                       the apiserver's client certificate (`authentication.x509.clientCAFile`)";
+
+/// Time for the deletion, which follows also where the steps have less: the namespace controller needs seconds.
+const CLEAN_UP: Duration = Duration::from_secs(60);
+
+/// A cluster that is tried, and the steps so far.
+pub(super) struct Trial<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    limit: Duration,
+    steps: Vec<Step>,
+    on_step: &'a mut (dyn FnMut(&Step) + Send),
+}
+
+impl<'a> Trial<'a> {
+    pub fn new(
+        client: &'a Client,
+        namespace: &'a str,
+        limit: Duration,
+        on_step: &'a mut (dyn FnMut(&Step) + Send),
+    ) -> Self {
+        Self { client, namespace, limit, steps: Vec::new(), on_step }
+    }
+
+    /// Every step, in the order in which one needs another.
+    pub async fn run(&mut self, image: &str) {
+        let here = Here::new(self.client, self.namespace, self.limit);
+        let cure = "`bootkube status` shows whether the apiserver and etcd are well";
+        self.step("secret", cure, here.keeps_a_secret()).await;
+        let cure = "`kubectl describe` of the pods says more; if their image is missing, name one that the nodes have \
+                    by --image";
+        let pods = self.step("deployment", cure, here.runs_a_deployment(image)).await;
+        let Some(pods) = pods else { return self.skip("no pod runs") };
+        self.step("logs", KUBELET, here.reads_logs(&pods)).await;
+        self.step("exec", KUBELET, here.executes(&pods)).await;
+        self.step("port-forward", KUBELET, here.forwards_a_port(&pods)).await;
+        let cure = "see that kube-proxy runs on these nodes (`kubectl --namespace=kube-system get pods \
+                    --output=wide`), and that no firewall is between this machine and their node ports";
+        self.step("node-port", cure, here.answers_on_every_node(&pods)).await;
+        let cure = "see that CoreDNS is Ready (`kubectl --namespace=kube-system get pods --selector=k8s-app=coredns`), \
+                    and that kubelet's clusterDNS is the address of Service kube-dns";
+        self.step("dns", cure, here.finds_a_service(&pods)).await;
+    }
+
+    /// Notes that a signal has ended the trial.
+    pub fn interrupt(&mut self, signal: &str) {
+        self.skip(signal);
+    }
+
+    /// The last step, which is tried in any case.
+    pub async fn clean_up(&mut self, delete: impl Future<Output = Result<String, Error>>) {
+        let cure = "`kubectl get namespaces --selector=bootkube.dev/smoke-test` shows what is left";
+        self.limit = self.limit.max(CLEAN_UP);
+        self.step("clean-up", cure, async { Ok(((), delete.await?)) }).await;
+    }
+
+    pub fn into_steps(self) -> Vec<Step> {
+        self.steps
+    }
+
+    /// Takes a step; what it yields, if it succeeds.
+    async fn step<T>(
+        &mut self,
+        name: &'static str,
+        cure: &'static str,
+        act: impl Future<Output = Result<(T, String), Error>>,
+    ) -> Option<T> {
+        let act = within(self.limit, act).await;
+        let (yielded, outcome) = match act.and_then(|done| done) {
+            Ok((yielded, told)) => (Some(yielded), Outcome::Pass(told)),
+            Err(error) => (None, Outcome::Fail { why: crate::error::chain(&error), cure }),
+        };
+        self.note(Step { name, outcome });
+        yielded
+    }
+
+    /// Notes that the steps which are left are not tried.
+    fn skip(&mut self, why: &str) {
+        const ALL: [&str; 7] = ["secret", "deployment", "logs", "exec", "port-forward", "node-port", "dns"];
+        for name in ALL {
+            if self.steps.iter().all(|step| step.name != name) {
+                self.note(Step { name, outcome: Outcome::Skip(why.to_owned()) });
+            }
+        }
+    }
+
+    fn note(&mut self, step: Step) {
+        (self.on_step)(&step);
+        self.steps.push(step);
+    }
+}
+
+/// The namespace of the trial.
+struct Here {
+    limit: Duration,
+    client: Client,
+    namespace: String,
+    pods: Api<Pod>,
+}
+
+impl Here {
+    fn new(client: &Client, namespace: &str, limit: Duration) -> Self {
+        Self {
+            limit,
+            client: client.clone(),
+            namespace: namespace.to_owned(),
+            pods: Api::namespaced(client.clone(), namespace),
+        }
+    }
+
+    /// Makes an object. It is constant but for the image, and so it has the form of its kind.
+    async fn make<K>(&self, object: Value) -> Result<K, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Serialize + DeserializeOwned,
+        K: Clone + std::fmt::Debug,
+    {
+        let object = serde_json::from_value(object)
+            .unwrap_or_else(|error| unreachable!("every object here has its kind's form: {error}"));
+        let objects = Api::<K>::namespaced(self.client.clone(), &self.namespace);
+        let made = objects.create(&PostParams::default(), &object).await;
+        made.map_err(Error::api(format!("make {} {NAME}", K::kind(&()))))
+    }
+
+    async fn keeps_a_secret(&self) -> Result<((), String), Error> {
+        self.make::<Secret>(objects::secret(VALUE)).await?;
+        let secrets = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
+        let read = secrets.get(NAME).await.map_err(Error::api("read the Secret again"))?;
+        let value = read.data.and_then(|mut data| data.remove("value")).unwrap_or_default();
+        is_equal("the Secret", &String::from_utf8_lossy(&value.0), VALUE)?;
+        Ok(((), "written, and read as it was written".to_owned()))
+    }
+
+    async fn runs_a_deployment(&self, image: &str) -> Result<(Vec<ReadyPod>, String), Error> {
+        self.make::<Deployment>(objects::deployment(image)).await?;
+        self.make::<Service>(objects::service()).await?;
+        let wanted = Wanted {
+            kind: Kind::Deployment,
+            namespace: self.namespace.clone(),
+            name: NAME.to_owned(),
+            need: Need::All,
+        };
+        let mut last = String::new();
+        let mut on_reason = |reason: &str| reason.clone_into(&mut last);
+        let is_done = |seen: &_| is_ready(&wanted, seen);
+        let pods = wait_for_workloads(&self.client, &self.namespace, is_done, &mut on_reason);
+        let pods = within(self.shorter(), pods).await.map_err(|_| Error::Not(last))?;
+        let mut nodes: Vec<&str> = pods.iter().map(|pod| &*pod.node).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        let told = format!("{} pods of {image} are Ready on {}", pods.len(), nodes.join(", "));
+        Ok((pods, told))
+    }
+
+    async fn reads_logs(&self, pods: &[ReadyPod]) -> Result<((), String), Error> {
+        for pod in pods {
+            let log = self.pods.logs(&pod.name, &LogParams::default()).await;
+            let log = log.map_err(Error::api(format!("read the log of pod {}", pod.name)))?;
+            let first = log.lines().next().unwrap_or_default();
+            is_equal(&format!("the log of pod {}", pod.name), first, &format!("{GREETING} {PORT}"))?;
+        }
+        Ok(((), "every pod's log has its first line".to_owned()))
+    }
+
+    async fn executes(&self, pods: &[ReadyPod]) -> Result<((), String), Error> {
+        for pod in pods {
+            let printed = self.execute(pod, &["/bootkube", "version"]).await?;
+            if !printed.starts_with("Version: ") {
+                let (what, wanted) = (format!("the output of {}", pod.name), "Version: …".to_owned());
+                return Err(Error::Different { what, found: printed, wanted });
+            }
+        }
+        Ok(((), "`bootkube version` ran in every pod".to_owned()))
+    }
+
+    /// Runs a command in a pod to its end; its standard output.
+    async fn execute(&self, pod: &ReadyPod, command: &[&str]) -> Result<String, Error> {
+        let act = format!("execute `{}` in pod {}", command.join(" "), pod.name);
+        let streams = AttachParams::default().stdin(false).stdout(true).stderr(true);
+        let process = self.pods.exec(&pod.name, command.iter().copied(), &streams).await;
+        let mut process = process.map_err(Error::api(act.clone()))?;
+        let (stdout, stderr, status) = (process.stdout(), process.stderr(), process.take_status());
+        let (stdout, stderr) = futures::join!(read(stdout), read(stderr));
+        let status = match status {
+            Some(status) => status.await,
+            None => None,
+        };
+        let failed = |why| Error::Api { act: act.clone(), why };
+        let status = status.ok_or_else(|| failed("the connection ended before the command".to_owned()))?;
+        if status.status.as_deref() != Some("Success") {
+            let message = status.message.unwrap_or_default();
+            return Err(failed(format!("{} ({message})", stderr.trim())));
+        }
+        Ok(stdout)
+    }
+
+    async fn forwards_a_port(&self, pods: &[ReadyPod]) -> Result<((), String), Error> {
+        for pod in pods {
+            let to = format!("port {PORT} of pod {}", pod.name);
+            let forwarder = self.pods.portforward(&pod.name, &[PORT]).await;
+            let mut forwarder = forwarder.map_err(Error::api(format!("forward {to}")))?;
+            let stream = forwarder.take_stream(PORT);
+            let stream = stream.ok_or_else(|| Error::Not(format!("{to} has no stream")))?;
+            is_equal(&to, &http::ask(stream, &to).await?, &pod.name)?;
+        }
+        Ok(((), "every pod answered through the apiserver".to_owned()))
+    }
+
+    async fn answers_on_every_node(&self, pods: &[ReadyPod]) -> Result<((), String), Error> {
+        let services = Api::<Service>::namespaced(self.client.clone(), &self.namespace);
+        let service = services.get(NAME).await.map_err(Error::api("read the Service"))?;
+        let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
+        let port = ports.first().and_then(|port| u16::try_from(port.node_port?).ok());
+        let port = port.ok_or_else(|| Error::Not("the Service has no node port".to_owned()))?;
+        let nodes = Api::<Node>::all(self.client.clone()).list(&ListParams::default()).await;
+        let nodes = nodes.map_err(Error::api("list the nodes"))?.items;
+        let ready: Vec<(String, IpAddr)> = nodes.iter().filter(is_ready_node).filter_map(address).collect();
+        let asked = ready.iter().map(|(node, ip)| async move {
+            let address = SocketAddr::new(*ip, port);
+            let answer = self.until_it_answers(|| http::get(address)).await;
+            let answer = answer.map_err(|error| format!("node {node}: {error}"))?;
+            is_one_of(&answer, pods).map_err(|error| format!("node {node}: {error}"))
+        });
+        let errors: Vec<String> = join_all(asked).await.into_iter().filter_map(Result::err).collect();
+        if !errors.is_empty() {
+            return Err(Error::Not(errors.join("; ")));
+        }
+        let names: Vec<&str> = ready.iter().map(|(name, _)| &**name).collect();
+        Ok(((), format!("port {port} answered on {}", names.join(", "))))
+    }
+
+    /// Asks until there is an answer: kube-proxy and CoreDNS learn of a Service a moment after the apiserver.
+    async fn until_it_answers<F>(&self, mut ask: impl FnMut() -> F) -> Result<String, Error>
+    where
+        F: Future<Output = Result<String, Error>>,
+    {
+        let mut last = String::new();
+        let attempt = || {
+            let asked = ask();
+            async { asked.await.map_err(|error| crate::error::chain(&error)) }
+        };
+        let answer = poll(AGAIN, attempt, |reason| reason.clone_into(&mut last));
+        let answer = within(self.shorter(), answer).await;
+        answer.map_err(|_| Error::Not(last))
+    }
+
+    /// A little less than a step has, so that the last reason is known when it ends.
+    fn shorter(&self) -> Duration {
+        self.limit.mul_f64(0.9)
+    }
+
+    async fn finds_a_service(&self, pods: &[ReadyPod]) -> Result<((), String), Error> {
+        let url = format!("http://{NAME}:{PORT}/");
+        for pod in pods {
+            let fetch = ["/bootkube", "smoke-test", "fetch", &url];
+            let answer = self.until_it_answers(|| self.execute(pod, &fetch)).await?;
+            is_one_of(answer.trim(), pods)?;
+        }
+        Ok(((), format!("every pod reached {url} by the name of its Service")))
+    }
+}
+
+/// How often a Service is asked again that does not answer yet.
+const AGAIN: Duration = Duration::from_millis(200);
+
+async fn within<T>(limit: Duration, act: impl Future<Output = T>) -> Result<T, Error> {
+    let late = |_| Error::Not(format!("it has not ended within {} s", limit.as_secs_f64()));
+    tokio::time::timeout(limit, act).await.map_err(late)
+}
+
+/// Everything that a process writes. A stream that breaks shows in the process's status.
+async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream
+        && let Err(error) = stream.read_to_end(&mut bytes).await
+    {
+        tracing::debug!("a stream ended early: {error}");
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn is_equal(what: &str, found: &str, wanted: &str) -> Result<(), Error> {
+    let different =
+        || Error::Different { what: what.to_owned(), found: found.to_owned(), wanted: wanted.to_owned() };
+    (found == wanted).then_some(()).ok_or_else(different)
+}
+
+fn is_one_of(answer: &str, pods: &[ReadyPod]) -> Result<(), Error> {
+    match pods.iter().any(|pod| pod.name == answer) {
+        true => Ok(()),
+        false => Err(Error::Not(format!("{answer:?} answered, which is none of the pods"))),
+    }
+}
+
+fn is_ready_node(node: &&Node) -> bool {
+    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// A node's name, and its address inside the cluster.
+fn address(node: &Node) -> Option<(String, IpAddr)> {
+    let addresses = node.status.as_ref()?.addresses.as_ref()?;
+    let internal = addresses.iter().find(|address| address.type_ == "InternalIP")?;
+    Some((node.name_any(), internal.address.parse().ok()?))
+}
