@@ -131,6 +131,17 @@ fn certificates_are_held_against_the_clock_and_the_clock_against_files() {
     assert!(is_passed(&machine.check_at("certificate-validity", now)));
     assert!(is_passed(&machine.check_at("clock", now)));
 
+    let in_the_tenth_year = now + Duration::days(3500);
+    let machine_of_years = Machine::render("certificates: {validity: 3600d}");
+    match machine_of_years.check_at("certificate-validity", in_the_tenth_year) {
+        Outcome::Warn(warnings) => assert!(
+            warnings
+                .iter()
+                .any(|found| found.what.contains("tls/ca.crt") && found.what.contains(" ends at "))
+        ),
+        other => panic!("{other:?}"),
+    }
+
     let later = now + Duration::days(31);
     let expired = problems(machine.check_at("certificate-validity", later));
     assert!(expired.iter().any(|found| found.what.contains("tls/apiserver.crt has expired")), "{expired:#?}");

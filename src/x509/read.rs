@@ -181,7 +181,8 @@ fn key(info: &SubjectPublicKeyInfo<'_>) -> Result<(), String> {
             _ => Err("a malformed RSA key".to_owned()),
         },
         ELLIPTIC => {
-            let Some(curve) = parameters.and_then(|any| any.as_oid().ok()) else {
+            let name = parameters.filter(|any| any.tag() == Tag::Oid);
+            let Some(curve) = name.and_then(|any| any.as_oid().ok()) else {
                 return Err("a key whose curve is described (explicit parameters), not named".to_owned());
             };
             let curve = curve.to_id_string();

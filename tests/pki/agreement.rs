@@ -2,6 +2,7 @@
 //! only exceptions are kinds of keys that bootkube's own TLS library does not have.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use bootkube::pki::{NamedFile, Previous, Role, SuppliedFiles, Usage, catalogue, check_supplied, issue};
@@ -260,17 +261,17 @@ fn leaf(spec: &bootkube::pki::Spec) -> Option<Value> {
 }
 
 fn etcd_client(maker: &mut Maker<'_>) -> Case {
-    let mut keys = vec![maker.key(40)];
+    let mut keys = vec![maker.key(15)];
     maker.certificate(&Wanted { file: "root.crt", key: keys[0], signer: None, is_authority: true });
     let mut signer = ("root.crt", keys[0]);
     let mut chain = Vec::new();
     for file in ["one.crt", "two.crt"].into_iter().take([0, 0, 0, 1, 1, 2][maker.random.below(6) as usize]) {
-        let key = maker.key(60);
+        let key = maker.key(20);
         maker.certificate(&Wanted { file, key, signer: Some(signer), is_authority: true });
         (signer, keys) = ((file, key), [keys.as_slice(), &[key]].concat());
         chain.push(file);
     }
-    let key = maker.key(40);
+    let key = maker.key(15);
     maker.certificate(&Wanted { file: "client.crt", key, signer: Some(signer), is_authority: false });
     let given = maker.own_key(key);
     keys.extend([key, given]);
@@ -284,7 +285,7 @@ fn etcd_client(maker: &mut Maker<'_>) -> Case {
     let other = maker.random.below(8);
     let mut trust = vec!["root.crt"];
     if other < 2 {
-        let key = maker.key(40);
+        let key = maker.key(15);
         maker.certificate(&Wanted { file: "other.crt", key, signer: None, is_authority: true });
         keys.push(key);
         trust = if other == 0 { vec!["other.crt"] } else { vec!["other.crt", "root.crt"] };
@@ -336,7 +337,6 @@ fn answers_of_go(folder: &Path, cases: &[Case]) -> Vec<String> {
 
 fn agree(make: fn(&mut Maker<'_>) -> Case) {
     let seed = seed();
-    eprintln!("BOOTKUBE_SEED={seed}");
     let folder = TempDir::new().unwrap();
     for (name, genkey, _) in KEYS {
         openssl(folder.path(), &format!("{genkey} -out {name}.key"));
@@ -364,9 +364,12 @@ fn agree(make: fn(&mut Maker<'_>) -> Case) {
             (ours, go) => wrong.push(format!("{index}: {}\n  ours: {ours:?}\n  go: {go}", case.story)),
         }
     }
-    eprintln!("{CASES} cases: {accepted} accepted, {beyond} beyond our TLS library");
+    // Not by a macro, whose output the test harness keeps.
+    let result = format!("{accepted} accepted, {beyond} beyond our TLS library");
+    let mut stderr = std::io::stderr().lock();
+    stderr.write_all(format!("pki: BOOTKUBE_SEED={seed}, {CASES} cases: {result}\n").as_bytes()).unwrap();
     assert!(wrong.is_empty(), "BOOTKUBE_SEED={seed}: {} of {CASES}\n{}", wrong.len(), wrong.join("\n"));
-    assert!(accepted > CASES / 10 && accepted < CASES * 9 / 10, "{accepted} of {CASES} accepted");
+    assert!(accepted > CASES / 20 && accepted < CASES * 9 / 10, "{accepted} of {CASES} accepted");
 }
 
 #[test]

@@ -5,7 +5,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod agreement;
+mod cases;
 mod catalogue;
+#[path = "../support/command.rs"]
+mod command;
 mod mutation;
 mod random;
 mod reuse;
