@@ -173,6 +173,36 @@ fn recover_takes_the_flags_of_v014_and_says_what_it_needs() {
 }
 
 #[test]
+fn recover_says_what_it_was_given_in_place_of_a_snapshot() {
+    let folder = TempDir::new().unwrap();
+    let render = bootkube(folder.path(), &["render", "--asset-dir=assets"], "");
+    assert_eq!(render.status.code(), Some(0), "{}", text(&render.stderr));
+    std::fs::create_dir_all(folder.path().join("etcd/member/snap")).unwrap();
+    for (path, content) in [
+        ("s.gz", &b"\x1f\x8b\x08"[..]),
+        ("empty", b""),
+        ("etcd/member/snap/db", b"\0\0\0"),
+        ("other", b"\0\0\0"),
+    ] {
+        std::fs::write(folder.path().join(path), content).unwrap();
+    }
+    for (name, what, cure) in [
+        ("s.gz", "s.gz is compressed with gzip", "gunzip --keep s.gz"),
+        ("empty", "empty is an empty file", "copy it again"),
+        ("etcd", "etcd is a folder of etcd", "name etcd/member/snap/db"),
+        ("other", "other cannot be read", "not an etcd database"),
+    ] {
+        let flag = format!("--etcd-snapshot={name}");
+        let args = ["recover", "--recovery-dir=r", "--kubeconfig=assets/auth/kubeconfig", &flag];
+        let output = bootkube(folder.path(), &args, "");
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains(what) && said.contains(cure) && said.contains("nothing was written"), "{said}");
+        assert!(!folder.path().join("r").exists());
+    }
+}
+
+#[test]
 fn the_help_tells_the_defaults_that_are_used() {
     let folder = TempDir::new().unwrap();
     let output = bootkube(folder.path(), &["render", "-h"], "");

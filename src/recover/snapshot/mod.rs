@@ -7,6 +7,7 @@
 //! ends in a SHA-256 of everything before it, which is verified. Nothing is written.
 
 mod bolt;
+mod format;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -41,6 +42,16 @@ pub enum Error {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// Something else is there.
+    #[error("--etcd-snapshot: {} is {what}; {cure}", path.display())]
+    Other {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+        /// The cure, as an instruction.
+        cure: String,
     },
     /// The checksum does not match.
     #[error("snapshot {} is damaged: its SHA-256 is not the one at its end; copy it again, or use an earlier one", path.display())]
@@ -77,6 +88,9 @@ pub struct Snapshot {
 /// If the file cannot be read, its checksum does not match, or it is damaged.
 pub fn read(path: &Path, is_wanted: impl Fn(&[u8]) -> bool) -> Result<Snapshot, Error> {
     let failed = |source| Error::Read { path: path.to_owned(), source };
+    if let Some((what, cure)) = format::other(path).map_err(failed)? {
+        return Err(Error::Other { path: path.to_owned(), what, cure });
+    }
     let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let is_verified = length % SECTOR == CHECKSUM;
