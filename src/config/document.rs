@@ -102,6 +102,13 @@ fn components_value(components: &std::collections::BTreeMap<Component, Component
 
 fn component_value(config: &ComponentConfig) -> Value {
     let ComponentConfig { extra_args, extra_volumes, patches } = config;
+    let argument = |values: &Vec<String>| match values.as_slice() {
+        [] => Value::Null,
+        [value] => json!(value),
+        values => json!(values),
+    };
+    let extra_args: Map<String, Value> =
+        extra_args.iter().map(|(flag, values)| (flag.clone(), argument(values))).collect();
     let volumes = extra_volumes.iter().map(|volume| {
         json!({
             "name": volume.name,
@@ -180,7 +187,7 @@ const COMMENTS: &[(&str, bool, &str)] = &[
     ("components", false, "Changes to single components (kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, \
         coredns, etcd, flannel, pod-checkpointer), for example:\n\
         kube-apiserver:\n\
-        \x20 extraArgs: {audit-log-path: /var/log/audit.log, profiling: null}  # null removes a flag\n\
+        \x20 extraArgs: {audit-log-path: /var/log/audit.log, profiling: null}  # null removes a flag, a list repeats it\n\
         \x20 extraVolumes: [{name: audit, hostPath: /var/log, mountPath: /var/log, readOnly: false, pathType: Directory}]\n\
         \x20 patches: [{kind: DaemonSet, type: strategic, patch: {metadata: {labels: {team: a}}}}]  # or merge, json"),
     ("controlPlane", false, "Machines that carry the control plane."),

@@ -34,7 +34,7 @@ fn every_field_has_a_comment_and_every_comment_a_field() {
 fn a_configuration_written_back_resolves_to_itself() {
     let full = header()
         + "clusterName: c1\nclusterDomain: c1.example\nkubernetesVersion: 1.35.4\n\
-           apiServers: ['https://api.c1.example', 'https://[fd00::1]:6443']\n\
+           apiServers: ['https://api.c2.example', 'https://[fd00::1]:6443']\n\
            apiServerAltNames: [10.0.0.1, 'fd00::2', '*.c1.example']\n\
            etcd: {servers: ['https://e:2379'], caFile: a, certificateFile: b, privateKeyFile: /c}\n\
            podCIDRs: [10.2.0.0/16, 'fd01::/56']\nserviceCIDRs: [10.3.0.0/24, 'fd02::/112']\nnetworking: none\n\

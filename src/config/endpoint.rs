@@ -10,6 +10,7 @@ use url::{Host, Url};
 
 use super::mistakes::{Checked, Given, Mistakes, fault};
 use super::scalar::is_dns_name;
+use super::spelling;
 
 /// `scheme://host:port`, with the port even if it is the default of the scheme.
 pub fn endpoint(url: &Url) -> String {
@@ -56,17 +57,25 @@ fn base(text: &str, schemes: &[&str], example: &str) -> Checked<Url> {
     if text.is_empty() {
         return fault("is empty", cure());
     }
+    if text.trim() != text {
+        let side = if text.starts_with(char::is_whitespace) { "begins" } else { "ends" };
+        return fault(format!("{side} with a space"), format!("write {}", text.trim()));
+    }
     let Some((scheme, rest)) = text.split_once("://") else { return fault("has no scheme", cure()) };
     if !schemes.contains(&scheme) {
         return fault("has an unsupported scheme", cure());
     }
     if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
-        return fault("contains a space or backslash", cure());
+        let wrong = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
+        let (what, plain) =
+            (if text.contains('\\') { "backslash" } else { "space" }, text.replace(wrong, ""));
+        return fault(format!("contains a {what}"), format!("write {plain}"));
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.is_empty() || authority.starts_with(':') {
         return fault("has no host", cure());
     }
+    written(scheme, authority, example)?;
     let url = match Url::parse(text) {
         Ok(url) => url,
         Err(error) => return fault(format!("is not a URL ({error})"), cure()),
@@ -74,6 +83,25 @@ fn base(text: &str, schemes: &[&str], example: &str) -> Checked<Url> {
     bare(&url)?;
     host(&url, authority)?;
     Ok(url)
+}
+
+/// What the `url` crate refuses without a reason that helps, or repairs in silence.
+fn written(scheme: &str, authority: &str, example: &str) -> Checked<()> {
+    let port = example.rsplit(':').next().unwrap_or_default();
+    if let Some(bracketed) = spelling::bracketed(authority, port) {
+        let cure = format!("write {scheme}://{bracketed}");
+        return fault("has an IPv6 address without brackets, so its port cannot be told", cure);
+    }
+    if let Some(host) = authority.strip_suffix(':') {
+        return fault("ends in `:` without a port", format!("write {scheme}://{host}:{port}"));
+    }
+    match authority.contains('%') {
+        true => fault(
+            "has a zone or an escape (%), which no other machine reads the same way",
+            "write the plain address or name by which other machines reach it",
+        ),
+        false => Ok(()),
+    }
 }
 
 /// Nothing but scheme, host and port.
@@ -108,7 +136,13 @@ fn host(url: &Url, authority: &str) -> Checked<()> {
             fault(format!("would be read as {ip}"), format!("write {ip} if that is meant"))
         }
         Some(Host::Domain(name)) if !is_dns_name(name) => {
-            fault("has a host that is not a DNS name", "use letters, digits, dashes and dots")
+            let rest = url.port().map_or(String::new(), |port| format!(":{port}"));
+            Err(spelling::host_fault(
+                name,
+                "has a host that is not a DNS name",
+                "use letters, digits, dashes and dots",
+                |host| format!("{}://{host}{rest}", url.scheme()),
+            ))
         }
         None => fault("has no host", "write one"),
         Some(_) => Ok(()),

@@ -6,6 +6,7 @@
 //!
 //! Nothing here looks at the machine, the clock or other files: paths are passed on unread.
 
+mod consistency;
 pub mod defaults;
 mod document;
 mod endpoint;
@@ -17,6 +18,7 @@ mod names;
 mod resolve;
 mod scalar;
 mod settings;
+mod spelling;
 mod user_file;
 
 use std::collections::BTreeMap;
@@ -172,9 +174,9 @@ pub struct Images {
 /// the kind they name).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ComponentConfig {
-    /// Flags without their dashes. A value replaces the rendered one; `null` (None) removes the
-    /// flag.
-    pub extra_args: BTreeMap<String, Option<String>>,
+    /// Flags without their dashes, in the form in which Kubernetes reads them. Values replace the
+    /// rendered ones, and the flag is given once for each; none removes the flag.
+    pub extra_args: BTreeMap<String, Vec<String>>,
     /// Host paths mounted into the component's container.
     pub extra_volumes: Vec<ExtraVolume>,
     /// Patches of rendered objects, applied last and in order.

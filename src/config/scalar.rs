@@ -11,6 +11,7 @@ use url::Host;
 
 use super::mistakes::{Checked, fault};
 use super::names::Named;
+use super::spelling;
 
 const DAY: u64 = 24 * 60 * 60;
 /// Longer than this, dates in certificates stop being portable.
@@ -61,7 +62,7 @@ pub(super) fn dns_name(text: &str) -> Checked<String> {
         return Ok(text.into());
     }
     let cure = "use lower-case letters, digits and dashes in labels of at most 63, joined by dots, at most 253 in all";
-    fault("is not a DNS name", cure)
+    Err(spelling::host_fault(text, "is not a DNS name", cure, str::to_owned))
 }
 
 fn is_dns_label(text: &str) -> bool {
@@ -77,7 +78,7 @@ pub(super) fn is_dns_name(text: &str) -> bool {
 }
 
 /// A DNS name that cannot be taken for an address: `10.0.0.256` is a typing error, not a host.
-fn is_host_name(text: &str) -> bool {
+pub(super) fn is_host_name(text: &str) -> bool {
     is_dns_name(text) && matches!(Host::parse(text), Ok(Host::Domain(name)) if name == text)
 }
 
@@ -108,10 +109,12 @@ pub(super) fn alt_name(text: &str) -> Checked<AltName> {
     let name = text.to_ascii_lowercase();
     match is_host_name(name.strip_prefix("*.").unwrap_or(&name)) {
         true => Ok(AltName::Dns(name)),
-        false => fault(
+        false => Err(spelling::host_fault(
+            &name,
             "is neither an IP address nor a host name",
             "write the bare address or name, without a port",
-        ),
+            str::to_owned,
+        )),
     }
 }
 
@@ -122,7 +125,15 @@ pub(super) fn cidr(text: &str) -> Checked<IpNet> {
         Err(_) if text.parse::<IpAddr>().is_ok() => {
             fault("has no prefix length", format!("write {text}/16, or what fits"))
         }
-        Err(_) => fault("is not a CIDR", "write an address and a prefix length, such as 10.2.0.0/16"),
+        Err(_) => {
+            let plain: String =
+                text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '[' | ']')).collect();
+            let cure = "write an address and a prefix length, such as 10.2.0.0/16";
+            match plain.parse::<IpNet>() {
+                Ok(_) => fault("is not a CIDR: it has a space or a bracket", format!("write {plain}")),
+                Err(_) => fault("is not a CIDR", cure),
+            }
+        }
     }
 }
 
@@ -239,7 +250,16 @@ pub(super) fn upstream(text: &str) -> Checked<String> {
     let address = text.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok();
     match address || absolute_path(text).is_ok() {
         true => Ok(text.into()),
-        false => fault("is neither an address nor a path", "write 10.0.0.1, 10.0.0.1:53 or /etc/resolv.conf"),
+        false => {
+            let meant = spelling::corrected(text).filter(|host| host.parse::<IpAddr>().is_ok());
+            let rule = "write 10.0.0.1, 10.0.0.1:53 or /etc/resolv.conf";
+            match meant {
+                Some(_) => {
+                    Err(spelling::host_fault(text, "is neither an address nor a path", rule, str::to_owned))
+                }
+                None => fault("is neither an address nor a path", rule),
+            }
+        }
     }
 }
 

@@ -17,11 +17,8 @@ impl<T: Resource + Metadata<Ty = ObjectMeta> + DeepMerge + Serialize + Deseriali
 /// Applies extra arguments and volumes to the first container of a pod.
 pub fn pod(spec: &mut PodSpec, changes: &ComponentConfig) {
     edit_args(spec, |args| {
-        for (flag, value) in &changes.extra_args {
-            match value {
-                Some(value) => args.set(flag, value),
-                None => args.remove(flag),
-            };
+        for (flag, values) in &changes.extra_args {
+            args.set_all(flag, values);
         }
     });
     for volume in &changes.extra_volumes {

@@ -1,7 +1,6 @@
-//! Changes to single components: flags, volumes, patches.
+//! Changes to single components: volumes and patches, and the flags that `arguments` has read.
 //!
-//! Only what cannot be rendered or would break the hand-over is refused here. What else a flag or a
-//! patch does is up to the user.
+//! Only what cannot be rendered is refused here. What else a patch does is up to the user.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +10,7 @@ use super::super::mistakes::{Checked, Given, Mistakes, fault};
 use super::super::scalar;
 use super::super::settings::{ComponentSettings, PatchSettings, VolumeSettings};
 use super::super::{Component, ComponentConfig, Etcd, ExtraVolume, Networking, Patch, PatchType};
-
-/// Flags of the apiserver that decide which of two apiservers answers during the hand-over.
-const OWNED: [&str; 3] = ["bind-address", "permit-port-sharing", "secure-port"];
+use super::arguments::{self, Argument};
 
 /// Types of HostPathVolumeSource. The empty type means no check.
 const PATH_TYPES: [&str; 8] =
@@ -22,6 +19,7 @@ const PATH_TYPES: [&str; 8] =
 /// Every component that the user changes.
 pub(super) fn read(
     settings: &BTreeMap<Component, ComponentSettings>,
+    arguments: &[Argument],
     etcd: &Etcd,
     networking: Networking,
     mistakes: &mut Mistakes,
@@ -38,7 +36,7 @@ pub(super) fn read(
             _ => {}
         }
         let config = ComponentConfig {
-            extra_args: extra_args(part, given, mistakes),
+            extra_args: arguments::of(part, arguments),
             extra_volumes: extra_volumes(given, mistakes),
             patches: given.patches.iter().filter_map(|each| patch(each, mistakes)).collect(),
         };
@@ -47,75 +45,6 @@ pub(super) fn read(
         }
     }
     components
-}
-
-fn extra_args(
-    part: Component,
-    given: &ComponentSettings,
-    mistakes: &mut Mistakes,
-) -> BTreeMap<String, Option<String>> {
-    let mut args = BTreeMap::new();
-    for (flag, value) in &given.extra_args {
-        if let Err(fault) = flag_name(part, flag) {
-            mistakes.refuse(&value.at, "", fault.problem, fault.cure);
-            continue;
-        }
-        match &value.value {
-            Value::Null => drop(args.insert(flag.clone(), None)),
-            Value::String(text) => drop(args.insert(flag.clone(), Some(text.clone()))),
-            Value::Bool(_) | Value::Number(_) => {
-                let shown = value.value.to_string();
-                mistakes.refuse(&value.at, &shown, "is not a text", format!("put it in quotes: \"{shown}\""));
-            }
-            Value::Array(_) | Value::Object(_) => {
-                mistakes.refuse(
-                    &value.at,
-                    "",
-                    "is not a text",
-                    "write the flag's value as one text in quotes",
-                );
-            }
-        }
-    }
-    args
-}
-
-fn flag_name(part: Component, flag: &str) -> Checked<()> {
-    let bare = flag.trim_start_matches('-').split('=').next().unwrap_or_default();
-    if bare != flag {
-        return fault(
-            "is not a bare flag name",
-            format!("write `{bare}: \"value\"`, without dashes and `=`"),
-        );
-    }
-    let inner = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_');
-    if flag.is_empty() || !flag.bytes().all(inner) {
-        return fault("is not a flag name", "use letters, digits and dashes");
-    }
-    if is_leader(part) && flag == "secure-port" {
-        return fault(
-            "is set by bootkube: bootstrap and self-hosted pod are probed at different ports",
-            "remove it; 10257 and 10259 are the usual ports",
-        );
-    }
-    if part == Component::Apiserver && (flag == "anonymous-auth" || flag.starts_with("oidc-")) {
-        return fault(
-            "excludes --authentication-config, which bootkube sets so that anonymous requests reach health paths only",
-            "set authentication-config to a file of your own (extraVolumes) that has the same anonymous paths, and your JWT issuers",
-        );
-    }
-    if part == Component::Apiserver && OWNED.contains(&flag) {
-        return fault(
-            "is set by bootkube: bootstrap and self-hosted apiserver share a port while one hands over to the other, \
-             and this flag decides which of them answers",
-            "remove it; the port is that of the first API server URL",
-        );
-    }
-    Ok(())
-}
-
-fn is_leader(part: Component) -> bool {
-    matches!(part, Component::ControllerManager | Component::Scheduler)
 }
 
 fn extra_volumes(given: &ComponentSettings, mistakes: &mut Mistakes) -> Vec<ExtraVolume> {

@@ -1,26 +1,31 @@
 //! Resolves the user's input into a [`ClusterConfig`]: flags override the file, the file overrides
 //! defaults, and every mistake is reported at once.
 //!
-//! Each part interprets its values and checks how they fit together. It skips values that were
-//! already refused, so that one typing error makes one finding. Nothing here reads a file, the
+//! Each part interprets its values. How they fit together is checked at the end, in `consistency`,
+//! which skips values that were already refused, so that one typing error makes one finding. Nothing here reads a file, the
 //! machine or the clock.
 
+mod arguments;
 mod components;
 mod network;
 mod servers;
 #[cfg(test)]
 mod tests;
 
-use super::mistakes::{Checked, Mistakes, fault};
+pub(super) use arguments::Argument;
+pub(super) use network::Ranges;
+
+use ipnet::IpNet;
+
+use super::consistency::{self, Input};
+use super::mistakes::{Checked, Given, Mistakes, fault};
 use super::settings::{CertificateSettings, ControlPlaneSettings, Settings};
 use super::{
     CaFiles, Certificates, ClusterConfig, ControlPlane, CoreDns, Etcd, Flags, Images, KeyAlgorithm,
     Networking, defaults, endpoint, file, scalar,
 };
 use crate::finding::Findings;
-
-/// Most upstreams that CoreDNS' forward plugin takes.
-const MOST_UPSTREAMS: usize = 15;
+use crate::limits::table::UPSTREAMS;
 
 /// Merges `flags` over the file (its name and text) over defaults.
 ///
@@ -64,16 +69,18 @@ fn build(settings: Settings, mistakes: &mut Mistakes) -> ClusterConfig {
         let at = settings.api_servers.as_ref().map_or("apiServers", |list| list.at.as_str());
         mistakes.warn(at, "is a loopback address: every other machine needs a proxy of its own there");
     }
-    let networks = network::read(&settings, control_plane.controllers, mistakes);
+    let ranges = network::read(&settings, mistakes);
+    let values = |ranges: &[Given<IpNet>]| ranges.iter().map(|range| range.value).collect();
+    let arguments = arguments::read(&settings.components, mistakes);
     let trusted_certs_dir = settings.trusted_certs_dir.as_ref();
-    ClusterConfig {
+    let config = ClusterConfig {
         secure_port: endpoint::port(&api_servers[0]),
         api_servers,
         api_alt_names: servers::alt_names(settings.api_alt_names.as_ref(), mistakes),
-        pod_cidrs: networks.pods,
-        service_cidrs: networks.services,
+        pod_cidrs: values(&ranges.pods),
+        service_cidrs: values(&ranges.services),
         images: images(&settings, &kubernetes_version, mistakes),
-        components: components::read(&settings.components, &etcd, networking, mistakes),
+        components: components::read(&settings.components, &arguments, &etcd, networking, mistakes),
         control_plane,
         cloud_provider: mistakes.check_or(settings.cloud_provider.as_ref(), String::new(), cloud_provider),
         trusted_certs_dir: mistakes.check_or(
@@ -97,7 +104,10 @@ fn build(settings: Settings, mistakes: &mut Mistakes) -> ClusterConfig {
         kubernetes_version,
         etcd,
         networking,
-    }
+    };
+    let input = Input { settings: &settings, ranges: &ranges, arguments: &arguments, config: &config };
+    consistency::check(&input, mistakes);
+    config
 }
 
 /// An etcd of one member on one of several controllers would be lost with it, and the others could
@@ -282,7 +292,7 @@ fn core_dns(settings: &Settings, mistakes: &mut Mistakes) -> CoreDns {
     let upstream = match &settings.core_dns_upstream {
         None => vec![defaults::CORE_DNS_UPSTREAM.into()],
         Some(list) => {
-            let (given, most) = (list.value.len(), MOST_UPSTREAMS);
+            let (given, most) = (list.value.len(), UPSTREAMS);
             if given == 0 || given > most {
                 let problem = format!("has {given} entries, CoreDNS takes 1 to {most}");
                 mistakes.refuse(&list.at, "", problem, "write as many, or leave the field out");

@@ -1,0 +1,181 @@
+//! Values of flags: what their components take, and what the probes and the hand-over of rendered
+//! pods need.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Input, only, ports};
+use crate::config::mistakes::{Checked, Mistakes, fault};
+use crate::config::resolve::Argument;
+use crate::config::{Component, Networking, scalar};
+use crate::limits::ports::PROXY_HEALTH;
+use crate::limits::table::{FLAGS, Takes};
+
+pub(super) fn check(input: &Input<'_>, mistakes: &mut Mistakes) {
+    for argument in input.arguments {
+        let checked = limits(input, argument).and_then(|()| needed(input, argument));
+        if let Err(fault) = checked {
+            mistakes.refuse(&argument.at, &argument.values.join(","), fault.problem, fault.cure);
+        }
+    }
+    issuers(input, mistakes);
+    excluded(input, mistakes);
+}
+
+/// What the component takes for the flag.
+fn limits(input: &Input<'_>, argument: &Argument) -> Checked<()> {
+    let limit = FLAGS.iter().find(|limit| {
+        limit.flag == argument.name
+            && limit.components.contains(&argument.part.name())
+            && limit.minors.contains(&input.minor())
+    });
+    let Some(limit) = limit else { return Ok(()) };
+    let taken = argument.values.iter().all(|value| takes(limit.takes, value));
+    match taken {
+        true => Ok(()),
+        false => fault(
+            format!("is not what {} takes for this flag: it would end", argument.part.name()),
+            format!("write {}", described(limit.takes)),
+        ),
+    }
+}
+
+fn takes(takes: Takes, text: &str) -> bool {
+    match takes {
+        Takes::Whole(least, most) => text.parse().is_ok_and(|number: i64| (least..=most).contains(&number)),
+        Takes::Number(least, most) => text.parse().is_ok_and(|number: f64| (least..=most).contains(&number)),
+        Takes::Word(words) => words.contains(&text),
+        Takes::Words(words) => {
+            let given: Vec<&str> = text.split(',').collect();
+            given.iter().enumerate().all(|(at, word)| words.contains(word) && !given[..at].contains(word))
+        }
+        Takes::Seconds(least, most) => {
+            let zero = text == "0" || text == "0s";
+            let seconds =
+                if zero { Some(0.0) } else { scalar::duration(text).ok().map(|time| time.as_secs_f64()) };
+            seconds.is_some_and(|seconds| (least..=most).contains(&seconds))
+        }
+        Takes::Socket => text.is_empty() || text.parse::<SocketAddr>().is_ok_and(|socket| socket.port() > 0),
+        Takes::Address => text.starts_with("$(") || text.parse::<IpAddr>().is_ok(),
+        Takes::Ports => ports::range(text).is_some(),
+    }
+}
+
+fn described(takes: Takes) -> String {
+    match takes {
+        Takes::Whole(least, most) if most == i64::from(i32::MAX) => {
+            format!("a whole number in quotes, {least} or more")
+        }
+        Takes::Whole(least, most) => format!("a whole number in quotes, from {least} to {most}"),
+        Takes::Number(least, most) => format!("a number in quotes, from {least} to {most}"),
+        Takes::Word(words) => format!("one of {}", words.join(", ")),
+        Takes::Words(words) => format!("some of {}, with commas between", words.join(", ")),
+        Takes::Seconds(3600.0, _) => "a duration of at least 1h".into(),
+        Takes::Seconds(..) => "a duration such as 30s".into(),
+        Takes::Socket => "an address and a port, such as 127.0.0.1:10249".into(),
+        Takes::Address => "an IP address".into(),
+        Takes::Ports => "two ports, such as 30000-32767".into(),
+    }
+}
+
+/// What bootkube needs of a flag that is otherwise the user's.
+fn needed(input: &Input<'_>, argument: &Argument) -> Checked<()> {
+    let value = only(argument);
+    match (argument.part, argument.name.as_str()) {
+        (Component::ControllerManager | Component::Scheduler, "leader-elect") if is_off(value) => fault(
+            "would let the bootstrap and the self-hosted pod work at the same time, and two in every rollout",
+            "remove it; with one controller a lease costs nothing",
+        ),
+        (Component::ControllerManager | Component::Scheduler, "bind-address")
+            if !matches!(value, None | Some("127.0.0.1" | "0.0.0.0" | "::")) =>
+        {
+            fault(
+                "is an address that its probes do not ask: they ask 127.0.0.1",
+                "write 0.0.0.0 to listen on every address, or remove it",
+            )
+        }
+        (Component::Proxy, "healthz-bind-address" | "healthz-port") => probed(value.unwrap_or_default()),
+        (Component::Flannel, "kube-subnet-mgr") if argument.values.is_empty() || is_off(value) => fault(
+            "would have flannel ask an etcd of its own for the ranges of nodes",
+            "remove it; the controller manager hands the ranges out",
+        ),
+        (Component::Apiserver, "authorization-mode") => {
+            let modes: Vec<&str> = argument.values.iter().flat_map(|value| value.split(',')).collect();
+            let all = ["Node", "RBAC"].iter().all(|mode| modes.contains(mode));
+            let own =
+                input.argument(Component::Apiserver, "authorization-config").is_some() && modes.is_empty();
+            match all || own {
+                true => Ok(()),
+                false => fault(
+                    "leaves out Node or RBAC, by which kubelets and the control plane have their rights",
+                    "write Node,RBAC, and further modes behind",
+                ),
+            }
+        }
+        (Component::Apiserver, "service-account-key-file") if !holds_own_key(argument) => fault(
+            "leaves out the key by which this cluster's tokens are verified",
+            format!("write a list that holds {OWN_KEY}, too"),
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// The key that verifies tokens, as it is rendered.
+const OWN_KEY: &str = "/etc/kubernetes/secrets/service-account.pub";
+
+fn holds_own_key(argument: &Argument) -> bool {
+    argument.values.iter().any(|value| value == OWN_KEY)
+}
+
+fn is_off(value: Option<&str>) -> bool {
+    value.is_some_and(|value| matches!(value, "false" | "False" | "FALSE" | "f" | "F" | "0"))
+}
+
+/// kube-proxy's readiness probe asks the machine's address.
+fn probed(text: &str) -> Checked<()> {
+    let socket = text.parse::<SocketAddr>();
+    let good = socket.is_ok_and(|socket| socket.port() == PROXY_HEALTH.number && !socket.ip().is_loopback());
+    match good || text == PROXY_HEALTH.number.to_string() {
+        true => Ok(()),
+        false => fault(
+            "moves kube-proxy's health away from where its readiness probe asks (port 10256 of the machine)",
+            "remove it",
+        ),
+    }
+}
+
+/// The first issuer signs. A field and a flag that both name it could differ.
+fn issuers(input: &Input<'_>, mistakes: &mut Mistakes) {
+    let flag = input.argument(Component::Apiserver, "service-account-issuer");
+    if let (Some(flag), Some(field)) = (flag, &input.settings.service_account_issuer) {
+        let problem = format!("names issuers, and so does {}", field.at);
+        mistakes.refuse(
+            &flag.at,
+            "",
+            problem,
+            "remove serviceAccountIssuer, and write its value into the list",
+        );
+    }
+}
+
+/// Flags that exclude one that bootkube sets.
+fn excluded(input: &Input<'_>, mistakes: &mut Mistakes) {
+    let flag = |part, name| input.argument(part, name);
+    if let Some(config) =
+        flag(Component::Apiserver, "authorization-config").filter(|flag| !flag.values.is_empty())
+        && !flag(Component::Apiserver, "authorization-mode").is_some_and(|mode| mode.values.is_empty())
+    {
+        let problem = "excludes --authorization-mode, which bootkube sets";
+        let cure = "write `authorization-mode: null` beside it, and have Node and RBAC in the file";
+        mistakes.refuse(&config.at, "", problem, cure);
+    }
+    if let Some(config) = flag(Component::Proxy, "config").filter(|flag| !flag.values.is_empty()) {
+        let text = "kube-proxy reads the file instead of its flags: it must say what the flags do (clientConnection.kubeconfig, clusterCIDR, mode)";
+        mistakes.warn(&config.at, text);
+    }
+    let one_subnet =
+        flag(Component::Flannel, "subnet-file").filter(|_| input.config.networking == Networking::Flannel);
+    if let Some(file) = one_subnet {
+        let problem = "moves a file that flannel's CNI plugin reads from /run/flannel/subnet.env";
+        mistakes.refuse(&file.at, &file.values.join(","), problem, "remove it");
+    }
+}
