@@ -59,6 +59,7 @@ mod timestamp;
 pub mod ui;
 mod undo;
 mod unpivot;
+mod values;
 mod x509;
 pub mod yaml;
 

@@ -6,14 +6,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::endpoint::endpoint;
 use super::file::{API_VERSION, KIND};
-use super::scalar::format_duration;
 use super::{
     AltNames, Certificates, ClusterConfig, Component, ComponentConfig, ControlPlane, CoreDns, Etcd, Flags,
     Images, Patch, resolve,
 };
 use crate::finding::Findings;
+use crate::values::endpoint::endpoint;
+use crate::values::scalar::format_duration;
 
 /// `config` in the form of the file: every field, in the order of the documentation.
 pub fn to_value(config: &ClusterConfig) -> Value {

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::fields::Fields;
-use super::mistakes::{Given, Mistakes};
 use super::settings::{
     CertificateSettings, ComponentSettings, ControlPlaneSettings, EtcdSettings, PatchSettings, Settings,
     VolumeSettings,
 };
 use super::{Component, Images};
+use crate::values::fields::Fields;
+use crate::values::mistakes::{Given, Mistakes};
 use crate::yaml;
 
 /// `apiVersion` of the file.

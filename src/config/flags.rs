@@ -4,8 +4,8 @@
 //! Only flags that wrappers of v0.14 pass are here (and `--cluster-name` of its last commits).
 //! Everything newer is a field of the file and gets no flag.
 
-use super::mistakes::{Given, List, Mistakes};
 use super::settings::Settings;
+use crate::values::mistakes::{Given, List, Mistakes};
 
 /// Flags as they were typed. An empty value counts as not given, because most of v0.14's defaults
 /// were empty.

@@ -9,16 +9,11 @@
 mod consistency;
 pub mod defaults;
 mod document;
-mod endpoint;
-mod fields;
 mod file;
 mod flags;
-mod mistakes;
 mod names;
 mod resolve;
-mod scalar;
 mod settings;
-mod spelling;
 mod user_file;
 
 use std::collections::BTreeMap;
@@ -29,11 +24,11 @@ use ipnet::IpNet;
 use serde_json::Value;
 use url::Url;
 
+pub use crate::values::endpoint::endpoint;
+pub use crate::values::scalar::Named;
 pub use document::{defaults_text, to_value};
-pub use endpoint::endpoint;
 pub use file::{API_VERSION, KIND};
 pub use flags::Flags;
-pub use names::Named;
 pub use resolve::resolve;
 pub use user_file::UserFile;
 

@@ -1,22 +1,8 @@
 //! The names that files, flags and manifests use for the variants of enums.
 
+use crate::values::scalar::Named;
+
 use super::{Component, Images, KeyAlgorithm, Networking, PatchType};
-
-/// An enum with a name for every variant.
-pub trait Named: Copy + Sized + 'static {
-    /// Every variant with its name, the default first.
-    const WORDS: &'static [(&'static str, Self)];
-
-    /// The variant called `word`.
-    fn from_word(word: &str) -> Option<Self> {
-        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, variant)| *variant)
-    }
-
-    /// Every name, for messages.
-    fn words() -> String {
-        Self::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ")
-    }
-}
 
 impl Named for Networking {
     const WORDS: &'static [(&'static str, Self)] = &[("flannel", Self::Flannel), ("none", Self::None)];

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Component;
-use super::mistakes::{Given, List};
+use crate::values::mistakes::{Given, List};
 
 /// Everything that can be configured; the fields are those of the file (see `config defaults`).
 #[derive(Debug, Default)]

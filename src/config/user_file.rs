@@ -1,7 +1,7 @@
 //! A file that the user names, and where the user named it.
 
-use super::mistakes::Given;
 use super::{CaFiles, ClusterConfig, Etcd, EtcdClientFiles};
+use crate::values::mistakes::Given;
 
 /// A path, and the flag or field that holds it.
 #[derive(Clone, Debug)]

@@ -6,12 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use url::Host;
 
-use super::Input;
-use crate::config::endpoint::{api_server, etcd_server};
-use crate::config::mistakes::{Given, List, Mistakes};
-use crate::config::scalar::{self, AltName};
+use super::input::Input;
 use crate::config::{Component, offset};
 use crate::limits::networks;
+use crate::values::endpoint::{api_server, etcd_server};
+use crate::values::mistakes::{Given, List, Mistakes};
+use crate::values::scalar::{self, AltName};
 
 /// Whose address it is.
 #[derive(Clone, Copy, PartialEq, Eq)]

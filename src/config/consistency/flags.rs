@@ -3,12 +3,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Input, only, ports};
-use crate::config::mistakes::{Checked, Mistakes, fault};
+use super::input::{Input, only};
+use super::ports;
 use crate::config::resolve::Argument;
-use crate::config::{Component, Networking, scalar};
+use crate::config::{Component, Networking};
 use crate::limits::ports::PROXY_HEALTH;
 use crate::limits::table::{FLAGS, Takes};
+use crate::values::mistakes::{Checked, Mistakes, fault};
+use crate::values::scalar;
 
 pub(super) fn check(input: &Input<'_>, mistakes: &mut Mistakes) {
     for argument in input.arguments {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Input, only};
-use crate::config::mistakes::Mistakes;
+use super::input::{Input, only};
+use crate::config::Component;
 use crate::config::resolve::Argument;
-use crate::config::{Component, scalar};
+use crate::values::mistakes::Mistakes;
+use crate::values::scalar;
 
 /// What Kubernetes takes if no flag says otherwise
 /// (component-base/config/v1alpha1/defaults.go), and the period that bootkube sets.

@@ -2,11 +2,11 @@
 
 use ipnet::IpNet;
 
-use super::{Input, only};
-use crate::config::mistakes::{Given, Mistakes};
+use super::input::{Input, only};
 use crate::config::resolve::Argument;
 use crate::config::{Component, Networking};
 use crate::limits::table;
+use crate::values::mistakes::{Given, Mistakes};
 
 const BOTH: &str = "node-cidr-mask-size";
 const IPV4: &str = "node-cidr-mask-size-ipv4";

@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use url::Host;
 
-use super::{Input, only};
-use crate::config::endpoint::{api_server, etcd_server, port};
-use crate::config::mistakes::{Given, Mistakes};
+use super::input::{Input, only};
 use crate::config::{Component, Etcd, is_loopback};
 use crate::limits::ports::{self, Port};
+use crate::values::endpoint::{api_server, etcd_server, port};
+use crate::values::mistakes::{Given, Mistakes};
 
 /// A port that a part of ours listens on, and where the user wrote it.
 struct Claim {

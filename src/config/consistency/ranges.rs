@@ -3,10 +3,10 @@
 
 use ipnet::IpNet;
 
-use super::{Input, by_default};
+use super::input::{Input, by_default};
 use crate::config::Component;
-use crate::config::mistakes::{Given, Mistakes};
 use crate::limits::{networks, table};
+use crate::values::mistakes::{Given, Mistakes};
 
 /// Offset of the DNS Service's address in a service range.
 const DNS_OFFSET: u32 = 10;

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::super::Component;
-use super::super::mistakes::{Checked, Given, Mistakes, fault};
 use super::super::settings::ComponentSettings;
 use crate::limits::flags::{self, Owner, Several};
+use crate::values::mistakes::{Checked, Given, Mistakes, fault};
 
 /// A flag that the user sets: its name in normal form, where it is, and its values. None of them
 /// removes the flag.

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::mistakes::{Checked, Given, Mistakes, fault};
-use super::super::scalar;
 use super::super::settings::{ComponentSettings, PatchSettings, VolumeSettings};
 use super::super::{Component, ComponentConfig, Etcd, ExtraVolume, Networking, Patch, PatchType};
 use super::arguments::{self, Argument};
+use crate::values::mistakes::{Checked, Given, Mistakes, fault};
+use crate::values::scalar;
 
 /// Types of HostPathVolumeSource. The empty type means no check.
 const PATH_TYPES: [&str; 8] =

@@ -18,14 +18,15 @@ pub(super) use network::Ranges;
 use ipnet::IpNet;
 
 use super::consistency::{self, Input};
-use super::mistakes::{Checked, Given, Mistakes, fault};
 use super::settings::{CertificateSettings, ControlPlaneSettings, Settings};
 use super::{
     CaFiles, Certificates, ClusterConfig, ControlPlane, CoreDns, Etcd, Flags, Images, KeyAlgorithm,
-    Networking, defaults, endpoint, file, scalar,
+    Networking, defaults, file,
 };
 use crate::finding::Findings;
 use crate::limits::table::UPSTREAMS;
+use crate::values::mistakes::{Checked, Given, Mistakes, fault};
+use crate::values::{endpoint, scalar};
 
 /// Merges `flags` over the file (its name and text) over defaults.
 ///

@@ -3,9 +3,9 @@
 use ipnet::IpNet;
 
 use super::super::defaults;
-use super::super::mistakes::{Given, List, Mistakes};
-use super::super::scalar;
 use super::super::settings::Settings;
+use crate::values::mistakes::{Given, List, Mistakes};
+use crate::values::scalar;
 
 /// The ranges of a cluster, each with its place.
 pub(in super::super) struct Ranges {

@@ -2,12 +2,12 @@
 
 use url::Url;
 
-use super::super::endpoint::{api_server, etcd_server, refuse_duplicates};
-use super::super::mistakes::{Checked, Given, List, Mistakes};
-use super::super::names::Named;
-use super::super::scalar::{self, AltName};
 use super::super::settings::EtcdSettings;
 use super::super::{AltNames, Etcd, EtcdClientFiles, defaults};
+use crate::values::endpoint::{api_server, etcd_server, refuse_duplicates};
+use crate::values::mistakes::{Checked, Given, List, Mistakes};
+use crate::values::scalar::Named;
+use crate::values::scalar::{self, AltName};
 
 /// URLs of the API; never empty.
 pub(super) fn api(given: Option<&List>, mistakes: &mut Mistakes) -> Vec<Url> {

@@ -191,7 +191,7 @@ fn flags_override_the_file_and_the_file_overrides_defaults() {
     assert_eq!(config.service_cidrs, ["10.3.0.0/24".parse().unwrap()]);
     assert_eq!(config.secure_port, 443);
     assert_eq!(
-        config.api_servers.iter().map(endpoint).collect::<Vec<_>>(),
+        config.api_servers.iter().map(endpoint::endpoint).collect::<Vec<_>>(),
         ["https://flag:443", "https://other:6443"]
     );
     assert_eq!(config.api_alt_names.ips, ["10.0.0.1".parse::<std::net::IpAddr>().unwrap()]);

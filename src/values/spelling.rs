@@ -5,14 +5,13 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use url::Host;
 
 use super::mistakes::Fault;
-use super::scalar::{is_dns_name, is_host_name};
 
 /// A text is corrected in at most so many steps.
 const STEPS: usize = 8;
 
 /// A fault of `problem` and, if the text is nearly a host, the character and the corrected text.
 /// `wrap` puts the corrected host back into what the user wrote; `rule` is the cure otherwise.
-pub(super) fn host_fault(text: &str, problem: &str, rule: &str, wrap: impl Fn(&str) -> String) -> Fault {
+pub fn host_fault(text: &str, problem: &str, rule: &str, wrap: impl Fn(&str) -> String) -> Fault {
     let Some((why, _)) = first_wrong(text) else {
         return Fault { problem: problem.into(), cure: rule.into() };
     };
@@ -21,7 +20,7 @@ pub(super) fn host_fault(text: &str, problem: &str, rule: &str, wrap: impl Fn(&s
 }
 
 /// The host that was meant.
-pub(super) fn corrected(text: &str) -> Option<String> {
+pub fn corrected(text: &str) -> Option<String> {
     let mut text = text.to_owned();
     for _ in 0..STEPS {
         if is_good(&text) {
@@ -34,6 +33,25 @@ pub(super) fn corrected(text: &str) -> Option<String> {
 
 fn is_good(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok() || is_host_name(text.strip_prefix("*.").unwrap_or(text))
+}
+
+/// A DNS-1123 label.
+pub fn is_dns_label(text: &str) -> bool {
+    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// Labels joined by dots.
+pub fn is_dns_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_dns_label)
+}
+
+/// A DNS name that cannot be taken for an address: `10.0.0.256` is a typing error, not a host.
+pub fn is_host_name(text: &str) -> bool {
+    is_dns_name(text) && matches!(Host::parse(text), Ok(Host::Domain(name)) if name == text)
 }
 
 /// What is wrong first, and the text without it.
@@ -131,7 +149,7 @@ fn hyphens(text: &str) -> Option<(String, String)> {
 }
 
 /// An IPv6 address without its brackets, in front of a port or alone: the authority with them.
-pub(super) fn bracketed(authority: &str, port: &str) -> Option<String> {
+pub fn bracketed(authority: &str, port: &str) -> Option<String> {
     let is_v6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
     match authority.rsplit_once(':') {
         Some((host, port)) if is_v6(host) && port.parse::<u16>().is_ok_and(|port| port > 1000) => {

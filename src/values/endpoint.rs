@@ -9,8 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use url::{Host, Url};
 
 use super::mistakes::{Checked, Given, Mistakes, fault};
-use super::scalar::is_dns_name;
-use super::spelling;
+use super::spelling::{self, is_dns_name};
 
 /// `scheme://host:port`, with the port even if it is the default of the scheme.
 pub fn endpoint(url: &Url) -> String {
@@ -19,12 +18,12 @@ pub fn endpoint(url: &Url) -> String {
 }
 
 /// The port of `url`, 443 where it names none.
-pub(super) fn port(url: &Url) -> u16 {
+pub fn port(url: &Url) -> u16 {
     url.port_or_known_default().unwrap_or(443)
 }
 
 /// A URL of the API: https, a host, perhaps a port.
-pub(super) fn api_server(text: &str) -> Checked<Url> {
+pub fn api_server(text: &str) -> Checked<Url> {
     if text.starts_with("http://") {
         return fault("is plain http, which apiservers do not serve", "write https://");
     }
@@ -32,7 +31,7 @@ pub(super) fn api_server(text: &str) -> Checked<Url> {
 }
 
 /// A client URL of etcd: http or https, a host and a port.
-pub(super) fn etcd_server(text: &str) -> Checked<Url> {
+pub fn etcd_server(text: &str) -> Checked<Url> {
     let url = base(text, &["http", "https"], "https://host:2379")?;
     let (_, authority) = text.split_once("://").unwrap_or_default();
     let host_and_port = authority.trim_end_matches('/');
@@ -44,7 +43,7 @@ pub(super) fn etcd_server(text: &str) -> Checked<Url> {
 }
 
 /// Refuses a URL that was given before.
-pub(super) fn refuse_duplicates(urls: &[Given<Url>], mistakes: &mut Mistakes) {
+pub fn refuse_duplicates(urls: &[Given<Url>], mistakes: &mut Mistakes) {
     for (index, url) in urls.iter().enumerate() {
         if urls[..index].iter().any(|earlier| earlier.value == url.value) {
             mistakes.refuse(&url.at, &endpoint(&url.value), "is given twice", "remove one of them");

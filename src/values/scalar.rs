@@ -7,18 +7,32 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use url::Host;
 
 use super::mistakes::{Checked, fault};
-use super::names::Named;
-use super::spelling;
+use super::spelling::{self, is_dns_label, is_dns_name, is_host_name};
 
 const DAY: u64 = 24 * 60 * 60;
 /// Longer than this, dates in certificates stop being portable.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * DAY);
 
+/// An enum with a name for every variant.
+pub trait Named: Copy + Sized + 'static {
+    /// Every variant with its name, the default first.
+    const WORDS: &'static [(&'static str, Self)];
+
+    /// The variant called `word`.
+    fn from_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, variant)| *variant)
+    }
+
+    /// Every name, for messages.
+    fn words() -> String {
+        Self::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// The name of a variant of `T`.
-pub(super) fn word<T: Named>(text: &str) -> Checked<T> {
+pub fn word<T: Named>(text: &str) -> Checked<T> {
     match T::from_word(text) {
         Some(variant) => Ok(variant),
         None => fault("is not known", format!("use one of {}", T::words())),
@@ -26,7 +40,7 @@ pub(super) fn word<T: Named>(text: &str) -> Checked<T> {
 }
 
 /// `24h`, `365d`, `24h0m0s`, `1day 12h`.
-pub(super) fn duration(text: &str) -> Checked<Duration> {
+pub fn duration(text: &str) -> Checked<Duration> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => fault("is zero", "write a duration such as 24h"),
         Ok(duration) if duration > LONGEST => fault("is more than 100 years", "write at most 100y"),
@@ -36,7 +50,7 @@ pub(super) fn duration(text: &str) -> Checked<Duration> {
 }
 
 /// The text that [`duration`] reads back.
-pub(super) fn format_duration(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
     match seconds {
         _ if nanos > 0 => format!("{seconds}s {nanos}ns"),
@@ -48,7 +62,7 @@ pub(super) fn format_duration(duration: Duration) -> String {
 }
 
 /// A DNS-1123 label: `kube-system`.
-pub(super) fn dns_label(text: &str) -> Checked<String> {
+pub fn dns_label(text: &str) -> Checked<String> {
     if is_dns_label(text) {
         return Ok(text.into());
     }
@@ -57,7 +71,7 @@ pub(super) fn dns_label(text: &str) -> Checked<String> {
 }
 
 /// A DNS-1123 subdomain: labels joined by dots, `cluster.local`.
-pub(super) fn dns_name(text: &str) -> Checked<String> {
+pub fn dns_name(text: &str) -> Checked<String> {
     if is_dns_name(text) {
         return Ok(text.into());
     }
@@ -65,25 +79,8 @@ pub(super) fn dns_name(text: &str) -> Checked<String> {
     Err(spelling::host_fault(text, "is not a DNS name", cure, str::to_owned))
 }
 
-fn is_dns_label(text: &str) -> bool {
-    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-    (1..=63).contains(&text.len())
-        && text.bytes().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
-
-pub(super) fn is_dns_name(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_dns_label)
-}
-
-/// A DNS name that cannot be taken for an address: `10.0.0.256` is a typing error, not a host.
-pub(super) fn is_host_name(text: &str) -> bool {
-    is_dns_name(text) && matches!(Host::parse(text), Ok(Host::Domain(name)) if name == text)
-}
-
 /// The domain of Services; the API's name in it is part of a URL and of certificates.
-pub(super) fn cluster_domain(text: &str) -> Checked<String> {
+pub fn cluster_domain(text: &str) -> Checked<String> {
     let domain = dns_name(text)?;
     match is_host_name(&format!("kubernetes.default.svc.{domain}")) {
         true => Ok(domain),
@@ -96,13 +93,13 @@ pub(super) fn cluster_domain(text: &str) -> Checked<String> {
 
 /// A subject alternative name.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum AltName {
+pub enum AltName {
     Ip(IpAddr),
     Dns(String),
 }
 
 /// An address or a host name, which may start with `*.`.
-pub(super) fn alt_name(text: &str) -> Checked<AltName> {
+pub fn alt_name(text: &str) -> Checked<AltName> {
     if let Ok(ip) = text.parse() {
         return Ok(AltName::Ip(ip));
     }
@@ -119,7 +116,7 @@ pub(super) fn alt_name(text: &str) -> Checked<AltName> {
 }
 
 /// A CIDR, host bits and all.
-pub(super) fn cidr(text: &str) -> Checked<IpNet> {
+pub fn cidr(text: &str) -> Checked<IpNet> {
     match text.parse() {
         Ok(cidr) => Ok(cidr),
         Err(_) if text.parse::<IpAddr>().is_ok() => {
@@ -138,7 +135,7 @@ pub(super) fn cidr(text: &str) -> Checked<IpNet> {
 }
 
 /// An absolute path on a machine, without `.` and `..`.
-pub(super) fn absolute_path(text: &str) -> Checked<String> {
+pub fn absolute_path(text: &str) -> Checked<String> {
     let tidy = text.starts_with('/') && !text.split('/').any(|part| part == "." || part == "..");
     match tidy && !text.contains(':') && !text.contains(char::is_control) {
         true => Ok(text.into()),
@@ -147,7 +144,7 @@ pub(super) fn absolute_path(text: &str) -> Checked<String> {
 }
 
 /// A Kubernetes qualified name: `name` or `dns.prefix/name`.
-pub(super) fn qualified_name(text: &str) -> Checked<String> {
+pub fn qualified_name(text: &str) -> Checked<String> {
     let (prefix_ok, name) = match text.split_once('/') {
         Some((prefix, name)) => (is_dns_name(prefix), name),
         None => (true, text),
@@ -161,7 +158,7 @@ pub(super) fn qualified_name(text: &str) -> Checked<String> {
 }
 
 /// `key=value`, `key=` or `key`.
-pub(super) fn label(text: &str) -> Checked<(String, String)> {
+pub fn label(text: &str) -> Checked<(String, String)> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
     let key = qualified_name(key)?;
     match is_label_value(value) {
@@ -174,7 +171,7 @@ pub(super) fn label(text: &str) -> Checked<(String, String)> {
 }
 
 /// The key of a taint.
-pub(super) fn taint(text: &str) -> Checked<String> {
+pub fn taint(text: &str) -> Checked<String> {
     if text.contains(['=', ':']) {
         return fault("is more than a key", "write the key alone; the taint has no value and is NoSchedule");
     }
@@ -189,7 +186,7 @@ fn is_label_value(text: &str) -> bool {
 }
 
 /// An image reference with its registry and a tag or digest.
-pub(super) fn image(text: &str) -> Checked<String> {
+pub fn image(text: &str) -> Checked<String> {
     let cure = "write registry/path:tag, such as registry.k8s.io/kube-proxy:v1.36.3";
     let (rest, digest) = match text.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest)),
@@ -246,7 +243,7 @@ fn is_digest(digest: &str) -> bool {
 }
 
 /// A resolver for CoreDNS: an address, with or without a port, or a resolv.conf.
-pub(super) fn upstream(text: &str) -> Checked<String> {
+pub fn upstream(text: &str) -> Checked<String> {
     let address = text.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok();
     match address || absolute_path(text).is_ok() {
         true => Ok(text.into()),

@@ -11,7 +11,7 @@ use super::mistakes::{Given, List, Mistakes};
 const CLOSE_ENOUGH: f64 = 0.75;
 
 /// A mapping that is being read.
-pub(super) struct Fields<'a> {
+pub struct Fields<'a> {
     path: String,
     entries: &'a Map<String, Value>,
     known: Vec<&'static str>,
@@ -178,7 +178,7 @@ fn kind(value: &Value) -> (&'static str, bool) {
 
 /// The known name that is most similar to `name`, if one is. Case, dashes and underscores do not
 /// count.
-pub(super) fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
+pub fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     let plain = |text: &str| text.replace(['-', '_'], "").to_lowercase();
     let likeness = |candidate: &str| {
         let (a, b) = (plain(name), plain(candidate));

@@ -8,13 +8,13 @@ use crate::finding::Finding;
 
 /// A value and where the user wrote it: `--pod-cidr`, `podCIDRs[0]`.
 #[derive(Clone, Debug)]
-pub(super) struct Given<T> {
+pub struct Given<T> {
     pub at: String,
     pub value: T,
 }
 
 /// A list whose items know their own places.
-pub(super) type List = Given<Vec<Given<String>>>;
+pub type List = Given<Vec<Given<String>>>;
 
 impl<T> Given<T> {
     pub fn new(at: impl Into<String>, value: T) -> Self {
@@ -28,22 +28,22 @@ impl<T> Given<T> {
 
 /// What is wrong with a single value, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub struct Fault {
     pub problem: String,
     pub cure: String,
 }
 
 /// Result of reading a single value.
-pub(super) type Checked<T> = Result<T, Fault>;
+pub type Checked<T> = Result<T, Fault>;
 
 /// A [`Fault`], ready to be returned.
-pub(super) fn fault<T>(problem: impl Into<String>, cure: impl Into<String>) -> Checked<T> {
+pub fn fault<T>(problem: impl Into<String>, cure: impl Into<String>) -> Checked<T> {
     Err(Fault { problem: problem.into(), cure: cure.into() })
 }
 
 /// Everything that was found so far.
 #[derive(Debug, Default)]
-pub(super) struct Mistakes {
+pub struct Mistakes {
     pub findings: Vec<Finding>,
     pub warnings: Vec<String>,
 }
