@@ -50,7 +50,7 @@ fn refused(rows: &[Row], common: &str) {
 }
 
 #[test]
-fn ranges_are_somebodys_and_of_a_size_that_is_taken() {
+fn ranges_can_be_a_clusters_and_have_a_size_that_is_taken() {
     refused(
         &[
             (

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_of_nobody_are_found_and_ranges_of_pods_are_not() {
+    fn special_ranges_are_found_and_ranges_of_pods_are_not() {
         for (range, meaning) in [
             ("0.0.0.0/0", "unspecified"),
             ("127.0.0.0/24", "loopback"),

@@ -15,7 +15,7 @@ pub(super) fn check(input: &Input<'_>, mistakes: &mut Mistakes) {
     let (pods, services) = (&input.ranges.pods, &input.ranges.services);
     let before = mistakes.findings.len();
     for range in pods.iter().chain(services) {
-        is_of_somebody(range, mistakes);
+        is_of_a_cluster(range, mistakes);
     }
     refuse_overlaps(pods, services, mistakes);
     for range in services {
@@ -28,7 +28,7 @@ pub(super) fn check(input: &Input<'_>, mistakes: &mut Mistakes) {
 }
 
 /// A range that shares an address with loopback, multicast and the like belongs to no cluster.
-fn is_of_somebody(range: &Given<IpNet>, mistakes: &mut Mistakes) {
+fn is_of_a_cluster(range: &Given<IpNet>, mistakes: &mut Mistakes) {
     let Some(special) = networks::special(&range.value) else { return };
     let problem = format!("shares addresses with {}, which is {}", special.range, special.meaning);
     let cure = match range.value {
