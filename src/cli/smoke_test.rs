@@ -16,16 +16,17 @@ use crate::smoke_test::{self, Settings, Step};
 
 /// Try on a running cluster what its users do, and clean up.
 ///
-/// Keeps a Secret, runs a Deployment, reads logs, executes a command, forwards a port, calls a port of each node,
-/// and finds a Service by its name. Everything is in a namespace of its own, which is deleted at the end. The pods
-/// run the image that the agents run. Exits 0 if every step passes, else 1. docs/smoke-test.md lists the steps.
+/// Keeps a Secret, runs a Deployment, reads logs, executes a command, forwards a port, calls a port
+/// of each node, and finds a Service by its name. Everything is in a namespace of its own, which is
+/// deleted at the end. The pods run the image that the agents run. Exits 0 if every step passes,
+/// else 1. docs/smoke-test.md lists the steps.
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct SmokeTestArgs {
     #[command(subcommand)]
     inside: Option<Inside>,
-    /// Kubeconfig of the cluster, such as ASSETS/auth/kubeconfig [default: as kubectl, $KUBECONFIG, else
-    /// ~/.kube/config]
+    /// Kubeconfig of the cluster, such as ASSETS/auth/kubeconfig [default: as kubectl, $KUBECONFIG,
+    /// else ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// Image of bootkube that the pods run [default: that of DaemonSet pod-checkpointer]

@@ -1,8 +1,8 @@
 //! Tries on a cluster what its users do: keep a Secret, run a Deployment, read logs, execute a
 //! command, forward a port, call a port of each node, find a Service by its name.
 //!
-//! Everything is made in a namespace of its own, which is deleted at the end, whatever happened. The
-//! pods run this program, by the image that the agents run, so that nothing has to be pulled.
+//! Everything is made in a namespace of its own, which is deleted at the end, whatever happened.
+//! The pods run this program, by the image that the agents run, so that nothing has to be pulled.
 
 mod error;
 mod http;
@@ -38,8 +38,8 @@ pub struct Settings {
     pub limit: Duration,
 }
 
-/// Tries the cluster, and gives each step to `on_step` when it has ended. A signal ends the trial early, but
-/// not before everything is deleted.
+/// Tries the cluster, and gives each step to `on_step` when it has ended. A signal ends the trial
+/// early, but not before everything is deleted.
 ///
 /// # Errors
 /// Nothing could be tried, and nothing was made.

@@ -28,7 +28,8 @@ const VALUE: &str = "kept by etcd";
 const KUBELET: &str = "see that the apiserver reaches port 10250 of the pod's node, and that kubelet there trusts \
                        the apiserver's client certificate (`authentication.x509.clientCAFile`)";
 
-/// Time for the deletion, which follows also where the steps have less: the namespace controller needs seconds.
+/// The deletion has at least this time, also where a step has less: the namespace controller needs
+/// seconds.
 const CLEAN_UP: Duration = Duration::from_secs(60);
 
 /// A cluster that is tried, and the steps so far.
@@ -256,7 +257,8 @@ impl Here {
         Ok(((), format!("port {port} answered on {}", names.join(", "))))
     }
 
-    /// Asks until there is an answer: kube-proxy and CoreDNS learn of a Service a moment after the apiserver.
+    /// Asks until there is an answer: kube-proxy and CoreDNS learn of a Service a moment after the
+    /// apiserver.
     async fn until_it_answers<F>(&self, mut ask: impl FnMut() -> F) -> Result<String, Error>
     where
         F: Future<Output = Result<String, Error>>,
