@@ -37,6 +37,7 @@ pub mod handover;
 #[doc(hidden)]
 pub mod host;
 mod journal;
+mod kubelet;
 pub mod limits;
 #[doc(hidden)]
 pub mod patience;

@@ -18,6 +18,7 @@ use crate::assets::command::containers;
 use crate::error::chain;
 use crate::host::cri::{self, Sandbox, State};
 use crate::host::log;
+use crate::kubelet;
 use crate::preflight;
 
 /// File times and the runtime's times come from one clock, but are taken at different moments.
@@ -62,7 +63,7 @@ struct Runtime {
 
 impl Runtime {
     async fn query() -> Observed<Self> {
-        let (socket, root) = match preflight::locate_runtime() {
+        let (socket, root) = match kubelet::locate_runtime() {
             Ok(place) => place,
             Err(why) => return Observed::Unknown(why),
         };

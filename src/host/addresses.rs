@@ -19,3 +19,14 @@ pub fn local() -> io::Result<Vec<IpAddr>> {
     addresses.dedup();
     Ok(addresses)
 }
+
+/// The addresses of the interfaces with these names, as pairs of name and address.
+pub fn of_interfaces(names: &[&str]) -> io::Result<Vec<(String, IpAddr)>> {
+    let mut found: Vec<(String, IpAddr)> = if_addrs::get_if_addrs()?
+        .into_iter()
+        .filter(|interface| !interface.is_link_local() && names.contains(&&*interface.name))
+        .map(|interface| (interface.name.clone(), interface.ip()))
+        .collect();
+    found.sort();
+    Ok(found)
+}

@@ -4,6 +4,7 @@
 pub mod addresses;
 pub mod blocking;
 pub mod command;
+pub mod containerd;
 pub mod cri;
 pub mod files;
 pub mod identity;
@@ -11,6 +12,7 @@ pub mod kernel;
 pub mod lock;
 pub mod lock_file;
 pub mod log;
+pub mod plain;
 pub mod processes;
 pub mod programs;
 pub mod routes;

@@ -4,8 +4,12 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
+use procfs::process::Process;
+
+use super::processes::machine_began;
 use super::sockets;
 
 /// A program that runs.
@@ -27,6 +31,18 @@ impl Program {
     /// The folder under which its files are for us.
     pub fn root(&self) -> PathBuf {
         self.folder().join("root")
+    }
+
+    /// The folder where its relative paths begin; the root if that cannot be seen.
+    pub fn working_folder(&self) -> PathBuf {
+        fs::read_link(self.folder().join("cwd")).unwrap_or_else(|_| PathBuf::from("/"))
+    }
+
+    /// When it was started, to the second.
+    pub fn started(&self) -> Option<SystemTime> {
+        let stat = Process::new(i32::try_from(self.pid).ok()?).ok()?.stat().ok()?;
+        let seconds = Duration::from_secs(stat.starttime / procfs::ticks_per_second());
+        Some(machine_began().ok()? + seconds)
     }
 
     /// Whether its files are ours: no container lies between.
@@ -100,5 +116,8 @@ mod tests {
         assert!(own.name().starts_with("bootkube") && own.shares_our_files());
         assert!(own.variable(&["NONE", "PATH"]).is_some_and(|path| path.contains("/bin")));
         assert_eq!(own.variable(&["PAT", "PATH="]), None);
+        let age = own.started().unwrap().elapsed().unwrap_or_default();
+        assert!(age < Duration::from_secs(3600), "{age:?}");
+        assert_eq!(own.working_folder(), std::env::current_dir().unwrap());
     }
 }

@@ -7,12 +7,13 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
+use super::agreement_tests::told;
 use super::causes_tests::{
     CAUSES, Change, NOW, etcd_answers, gone, good, in_fstab, kernel_has, layout, missing, options, pod,
     service, set_at_boot, taken,
 };
 use super::checks::CHECKS;
-use super::facts::{ApiListener, Distrust, Etcd, Facts, Manifest, Runtime};
+use super::facts::{ApiListener, Distrust, Etcd, Facts, Manifest};
 use super::outcome::{Outcome, Problem};
 use super::report::to_text;
 use super::subject::Subject;
@@ -21,6 +22,7 @@ use super::{Check, facts::Registry};
 use crate::assets::object::Object;
 use crate::golden;
 use crate::host::systemd::{Service, Standing};
+use crate::kubelet::Runtime;
 use crate::yaml;
 
 /// Causes that are not in [`CAUSES`], since each shares its check and its place with one that is.
@@ -220,15 +222,19 @@ fn golden_messages_of_every_check() {
     let order = |name: &str| CHECKS.iter().position(|check| check.name == name);
     all.sort_by_key(|(name, problem)| (order(name), problem.what.clone(), problem.why.clone()));
     all.dedup();
-    let all =
-        all.into_iter().map(|(name, problem)| (name, Outcome::Fail(vec![problem]))).chain(of_the_kernel());
-    let all = all.chain(of_endings());
+    let all = all
+        .into_iter()
+        .map(|(name, problem)| (name, Outcome::Fail(vec![problem])))
+        .chain(of_the_kernel())
+        .chain(of_endings())
+        .chain(told());
     let text: String = all.map(|(name, outcome)| to_text(&[Check { name, about: "", outcome }])).collect();
     let text = text.replace(&format!("process {}", std::process::id()), "process 4711");
     let text = text.replace(&format!("process is {}", std::process::id()), "process is 4711");
     golden::check_file("messages/preflight.txt", &text);
     let sources = [
         "certificates",
+        "credentials",
         "etcd",
         "images",
         "kernel",
@@ -236,7 +242,9 @@ fn golden_messages_of_every_check() {
         "leftovers",
         "machine",
         "network",
+        "pod_network",
         "ports",
+        "settings",
         "swap",
     ];
     for source in sources {

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
 use super::facts::{
-    ApiListener, DataFolder, Distrust, Etcd, Health, Kernel, Kubelet, Manifest, Member, Registry, Room,
-    Runtime, Setting, StaticPodFolder, Swap, Taken, Volume,
+    ApiListener, DataFolder, Distrust, Etcd, Kernel, Manifest, Member, PodNetwork, Registry, Room, Setting,
+    Swap, Taken, Volume,
 };
 use super::kernel::SETTINGS;
 use super::*;
@@ -20,6 +20,8 @@ use crate::host::kernel::AtBoot;
 use crate::host::programs::Program;
 use crate::host::swap::Source;
 use crate::host::systemd::{Service, Standing};
+use crate::kubelet::config::Config;
+use crate::kubelet::{Health, Kubeconfig, Kubelet, Runtime, StaticPodFolder};
 use crate::{BOOTSTRAP_SECRETS, CONTROL_PLANE_KEYS, ETCD_KEYS};
 
 pub(super) const IMAGE: &str = "registry.k8s.io/kube-apiserver:v1.36.3";
@@ -90,9 +92,31 @@ pub(super) fn process(words: &[&str]) -> Program {
 pub(super) fn kubelet() -> Kubelet {
     Kubelet {
         process: process(&["kubelet", "--bootstrap-kubeconfig=/b", "--kubeconfig=/k"]),
-        config: Ok(json!({"rotateCertificates": true})),
+        config: configured(json!({})),
         watched: StaticPodFolder::Ours,
-        has_credentials: false,
+        own: None,
+        bootstrap: Some(Ok(joining())),
+        authority: None,
+        changed: Vec::new(),
+    }
+}
+
+/// A configuration with more fields.
+pub(super) fn configured(more: Value) -> Result<Config, String> {
+    let mut value = json!({"rotateCertificates": true});
+    json_patch::merge(&mut value, &more);
+    Ok(Config::of("/var/lib/kubelet/config.yaml", value))
+}
+
+/// The kubeconfig by which kubelet joins.
+pub(super) fn joining() -> Kubeconfig {
+    Kubeconfig {
+        file: "/b".into(),
+        server: "https://api.example.test:6443".into(),
+        authority: None,
+        certificate: None,
+        token: Some("abcdef.0123456789abcdef".into()),
+        has_plugin: false,
     }
 }
 
@@ -103,7 +127,13 @@ pub(super) fn ready(name: &str, holds: bool) -> Condition {
 pub(super) fn runtime(conditions: Vec<Condition>, images: &[&str]) -> Runtime {
     let images = images.iter().map(|image| (*image).to_owned()).collect();
     let sandbox_image = Some(PAUSE.to_owned());
-    Runtime::Answers { version: "containerd 2".into(), conditions, sandbox_image, images: Ok(images) }
+    Runtime::Answers {
+        version: "containerd 2".into(),
+        conditions,
+        sandbox_image,
+        uses_systemd: None,
+        images: Ok(images),
+    }
 }
 
 pub(super) fn good() -> Facts {
@@ -119,6 +149,8 @@ pub(super) fn good() -> Facts {
         registries: BTreeMap::new(),
         taken: Ok(Vec::new()),
         api: ApiListener::Nothing,
+        admission: None,
+        pod_network: PodNetwork { configurations: Ok(Vec::new()), interfaces: Vec::new() },
         etcd: vec![Member {
             url: "https://127.0.0.1:2379".into(),
             answer: Etcd::Unreachable("refused".into()),
@@ -295,7 +327,7 @@ pub(super) fn watches(facts: &mut Facts, watched: StaticPodFolder) {
 /// is reported.
 pub(super) fn deadlocked(facts: &mut Facts) {
     silent(facts);
-    facts.kubelet.as_mut().unwrap().config = Ok(json!({}));
+    facts.kubelet.as_mut().unwrap().config = configured(json!({"rotateCertificates": false}));
 }
 
 pub(super) fn mute() -> Runtime {

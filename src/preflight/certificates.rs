@@ -2,6 +2,7 @@
 
 use time::OffsetDateTime;
 
+use super::authority::is_signed_by;
 use super::facts::Facts;
 use super::machine::is_behind;
 use super::outcome::{Outcome, Problem};
@@ -151,13 +152,8 @@ fn flagged<'a>(subject: &Subject<'a>, flag: &str) -> Option<(&'a str, &'a [u8])>
     subject.key_file(&subject.api_flag(flag)?)
 }
 
-/// A chain begins with the certificate; its last intermediate authority must be signed by the CA.
 fn unsigned(file: &str, pem: &[u8], by: &str, authorities: &[u8]) -> Option<Problem> {
-    let chain = examine(pem).ok()?;
-    let authorities = examine(authorities).ok()?;
-    let last = chain.last()?;
-    let is_signed = authorities.iter().any(|authority| last.is_signed_by(authority));
-    (!is_signed).then(|| {
+    (is_signed_by(pem, authorities) == Some(false)).then(|| {
         Problem::new(
             format!("the certificate in {file} is not signed by the CA in {by}"),
             "its peer verifies it by that CA and will refuse it: the files come from two different renders",

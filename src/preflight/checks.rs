@@ -6,7 +6,10 @@ use super::facts::Facts;
 use super::ignored::{ALL, Ignored};
 use super::outcome::{Check, Outcome};
 use super::subject::Subject;
-use super::{certificates, etcd, images, kernel, kubelet, leftovers, machine, network, ports, swap};
+use super::{
+    certificates, credentials, etcd, images, kernel, kubelet, leftovers, machine, network, pod_network,
+    ports, settings, swap,
+};
 
 /// A check by its name.
 pub(super) struct CheckSpec {
@@ -22,7 +25,7 @@ const ROOT: &str = "root";
 
 /// Every check, in the order of the report: those that others depend on come first.
 #[rustfmt::skip]
-pub(super) const CHECKS: [CheckSpec; 25] = [
+pub(super) const CHECKS: [CheckSpec; 28] = [
     CheckSpec { name: ROOT, about: "bootkube runs as root", decide: machine::root },
     CheckSpec { name: "clock", about: "no file of the machine is from the future", decide: machine::clock },
     CheckSpec { name: "space", about: "there is room for manifests, keys and etcd's data", decide: machine::space },
@@ -30,12 +33,15 @@ pub(super) const CHECKS: [CheckSpec; 25] = [
     CheckSpec { name: "kubelet", about: "kubelet runs and is healthy", decide: kubelet::health },
     CheckSpec { name: "kubelet-static-pods", about: "kubelet takes static pods from the folder that start writes to", decide: kubelet::static_pods },
     CheckSpec { name: "kubelet-certificates", about: "kubelet starts static pods before it has a certificate", decide: kubelet::certificates },
+    CheckSpec { name: "kubelet-settings", about: "kubelet has the cluster's DNS, domain, CA and driver of control groups", decide: settings::settings },
+    CheckSpec { name: "kubelet-credentials", about: "kubelet's token or certificate, and its CA of the API, are this cluster's", decide: credentials::credentials },
     CheckSpec { name: "container-runtime", about: "the container runtime answers and is ready", decide: kubelet::runtime },
     CheckSpec { name: "images", about: "images are on the machine or can be pulled", decide: images::images },
     CheckSpec { name: "ports", about: "the ports of the control plane are free, or held by this cluster", decide: ports::ports },
     CheckSpec { name: "etcd", about: "etcd answers and accepts the rendered certificates", decide: etcd::etcd },
     CheckSpec { name: "api-address", about: "the host of the API's URL has an address", decide: network::api_address },
     CheckSpec { name: "networks", about: "pods and services have networks that this machine is not in", decide: network::networks },
+    CheckSpec { name: "pod-network", about: "nothing is left of another cluster's pod network", decide: pod_network::pod_network },
     CheckSpec { name: "forwarding", about: "the kernel forwards packets between pods and machines", decide: kernel::forwarding },
     CheckSpec { name: "bridge-netfilter", about: "packets between pods on one bridge pass the rules of Services", decide: kernel::bridge_netfilter },
     CheckSpec { name: "certificate-validity", about: "every certificate is valid now", decide: certificates::validity },

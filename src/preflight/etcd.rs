@@ -5,12 +5,12 @@ use url::Url;
 
 use super::facts::{Distrust, Etcd, Facts, Member};
 use super::outcome::{Outcome, Problem};
-use super::plain;
 use super::subject::Subject;
 use crate::cluster::connect::Readyz;
 use crate::cluster::kubeconfig::{Access, Identity};
 use crate::cluster::probe;
 use crate::error::chain;
+use crate::host::plain;
 use crate::patience::{ACCEPT, Pace};
 
 /// The pace of etcd, which may be on another machine.

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::host::cri::Condition;
+use crate::cluster::connect::Readyz;
 use crate::host::kernel::AtBoot;
 use crate::host::programs::Program;
 use crate::host::routes::Route;
 use crate::host::swap::Source;
 use crate::host::systemd::Service;
+use crate::kubelet::{Health, Kubelet, Runtime};
 
 /// Everything that was observed.
 pub struct Facts {
@@ -29,6 +30,10 @@ pub struct Facts {
     /// Ports of the control plane that are in use; else why that cannot be seen.
     pub taken: Result<Vec<Taken>, String>,
     pub api: ApiListener,
+    /// What this cluster's API answers to the token that kubelet joins with, if it was asked.
+    pub admission: Option<Readyz>,
+    /// Files of kubelet's folder of network configurations, and addresses of the interfaces that flannel makes.
+    pub pod_network: PodNetwork,
     /// What each of etcd's servers answers.
     pub etcd: Vec<Member>,
     /// Why the host of the API's URL has no address, if it has none.
@@ -63,57 +68,6 @@ impl Facts {
     pub fn service(&self, name: &str) -> Option<&Service> {
         self.services.iter().find(|service| service.name == name)
     }
-}
-
-/// A kubelet whose process can be seen.
-pub struct Kubelet {
-    pub process: Program,
-    /// Its configuration file with its drop-ins applied; else why they cannot be read.
-    pub config: Result<Value, String>,
-    pub watched: StaticPodFolder,
-    /// Whether it already has a client certificate, so that it does not have to request one.
-    pub has_credentials: bool,
-}
-
-/// The folder that a kubelet watches for static pods.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StaticPodFolder {
-    /// None.
-    Nothing,
-    /// The folder that `start` writes to.
-    Ours,
-    /// Another one.
-    Other(String),
-    /// Unknown, and why.
-    Unknown(String),
-}
-
-/// What kubelet answers at its health endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    Healthy,
-    /// It answers that something is wrong.
-    Sick(String),
-    /// It does not answer.
-    Silent(String),
-    /// The endpoint is turned off.
-    Off,
-}
-
-/// The container runtime.
-pub enum Runtime {
-    /// Its socket cannot be seen from here.
-    Unseen(String),
-    /// Its socket exists or is configured, but does not answer.
-    Silent { socket: PathBuf, why: String },
-    Answers {
-        version: String,
-        conditions: Vec<Condition>,
-        /// The image that pod sandboxes are made from, if that is known.
-        sandbox_image: Option<String>,
-        /// References of its images; else why they cannot be listed.
-        images: Result<Vec<String>, String>,
-    },
 }
 
 /// A registry that an image would come from.
@@ -224,6 +178,14 @@ pub struct Setting {
     pub now: Result<Option<String>, String>,
     /// What the machine's files set it to at the next boot, if they can be seen.
     pub at_boot: Option<Option<AtBoot>>,
+}
+
+/// What network plugins have left on the machine, or made for this cluster.
+pub struct PodNetwork {
+    /// Configurations in the order in which the runtime looks for one; else why they cannot be seen.
+    pub configurations: Result<Vec<PathBuf>, String>,
+    /// Interfaces of flannel, with their addresses.
+    pub interfaces: Vec<(String, IpAddr)>,
 }
 
 /// The folder of etcd's data.

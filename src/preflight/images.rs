@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::facts::{Facts, Registry, Runtime};
+use super::facts::{Facts, Registry};
 use super::outcome::{Outcome, Problem};
 use super::subject::{Subject, Wanted, full_reference, registry};
+use crate::kubelet::Runtime;
 
 pub fn images(subject: &Subject<'_>, facts: &Facts) -> Outcome {
     let (present, sandbox) = match &facts.runtime {

@@ -32,3 +32,8 @@ pub(crate) async fn probe_local_api(access: &Access, port: u16) -> Option<(Socke
 pub(crate) async fn probe_api_at_its_url(access: &Access) -> Option<Readyz> {
     probe::ask_at_pace(&PACE, access, None, READY).await.ok()
 }
+
+/// What the apiserver at `endpoint` answers to the credentials of `access`.
+pub(super) async fn probe_api_at(access: &Access, endpoint: SocketAddr) -> Option<Readyz> {
+    probe::ask_at_pace(&PACE, access, Some(endpoint), READY).await.ok()
+}

@@ -12,12 +12,15 @@
 //! Nothing is changed here: no file, no image, and no connection leaves more than a line in a log.
 
 #[cfg(test)]
+mod agreement_tests;
+mod authority;
+#[cfg(test)]
 mod catalogue_tests;
 #[cfg(test)]
 mod causes_tests;
 mod certificates;
 mod checks;
-mod containerd;
+mod credentials;
 mod etcd;
 mod facts;
 mod ignored;
@@ -31,10 +34,11 @@ mod network;
 mod observe;
 mod options;
 mod outcome;
-mod plain;
+mod pod_network;
 mod ports;
 mod registries;
 mod report;
+mod settings;
 mod subject;
 mod swap;
 #[cfg(test)]
@@ -43,9 +47,8 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use checks::decide;
-use facts::{Facts, Runtime};
+use facts::Facts;
 pub use ignored::Ignored;
-pub(crate) use kubelet::observe::locate_runtime;
 pub(crate) use local_api::{probe_api_at_its_url, probe_local_api};
 pub use options::CheckOptions;
 pub use outcome::{Check, Outcome, Problem};
@@ -57,6 +60,7 @@ pub(crate) use subject::full_reference;
 use crate::assets::load::Layout;
 use crate::cluster::kubeconfig;
 use crate::host::systemd;
+use crate::kubelet::Runtime;
 
 /// Between two observations of a machine whose services are still starting.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);

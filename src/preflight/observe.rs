@@ -6,20 +6,23 @@ use std::{fs, io};
 
 use time::OffsetDateTime;
 
+use super::credentials::foreign_token;
 use super::etcd::probe_members;
 use super::facts::{
-    ApiListener, DataFolder, Facts, Kernel, Manifest, Registry, Room, Runtime, Setting, Swap, Taken, Volume,
+    ApiListener, DataFolder, Facts, Kernel, Manifest, PodNetwork, Registry, Room, Setting, Swap, Taken,
+    Volume,
 };
 use super::kernel::SETTINGS;
-use super::kubelet::observe::{at_rest, find_kubelet, health, runtime};
-use super::local_api::probe_local_api;
+use super::local_api::{probe_api_at, probe_local_api};
 use super::registries::Machine;
 use super::subject::{Subject, full_reference, registry};
 use crate::cluster::connect::Readyz;
+use crate::cluster::kubeconfig::{Access, Identity};
 use crate::error::chain;
 use crate::host::programs::{self, Program};
 use crate::host::{addresses, kernel, routes, sockets, static_pods, swap};
 use crate::journal::digest;
+use crate::kubelet::{Kubelet, Runtime, at_rest, find_kubelet, health, runtime};
 use crate::{BOOTSTRAP_SECRETS, CONTROL_PLANE_KEYS, ETCD_KEYS};
 
 /// The port of kubelet's own API.
@@ -31,6 +34,11 @@ const KUBEADM: [&str; 3] = ["admin.conf", "super-admin.conf", "controller-manage
 const KUBERNETES_NEEDS: u64 = 16 << 20;
 /// etcd preallocates a log of 64 MiB twice, and grows to 2 GiB by default.
 const ETCD_NEEDS: u64 = 512 << 20;
+/// Where the runtime looks for network configurations, and which names those have (`libcni`).
+const NETWORKS: &str = "/etc/cni/net.d";
+const NETWORK_FILES: [&str; 3] = ["conf", "conflist", "json"];
+/// Interfaces that flannel makes: the bridge of its pods, and the tunnels to other machines.
+const OF_FLANNEL: [&str; 3] = ["cni0", "flannel.1", "flannel-v6.1"];
 /// The module without which packets between pods on one bridge pass no rules.
 const BRIDGE_MODULE: &str = "br_netfilter";
 
@@ -41,10 +49,10 @@ pub async fn observe(subject: &Subject<'_>) -> Facts {
     let root = kubelet.as_ref().map(|kubelet| kubelet.process.root());
     let local = addresses::local().unwrap_or_default();
     let ports = taken(subject, &processes);
-    let (health, (runtime, registries), api, etcd, api_host) = futures::join!(
+    let (health, (runtime, registries), (api, admission), etcd, api_host) = futures::join!(
         health(kubelet.as_ref()),
         runtime_and_registries(subject, kubelet.as_ref().map(|kubelet| &kubelet.process), &processes),
-        api_listener(subject),
+        api_and_admission(subject, kubelet.as_ref()),
         probe_members(subject),
         resolve(subject),
     );
@@ -57,6 +65,8 @@ pub async fn observe(subject: &Subject<'_>) -> Facts {
         registries,
         taken: ports.map_err(|error| error.to_string()),
         api,
+        admission,
+        pod_network: pod_network(root.as_deref()),
         etcd,
         api_host,
         routes: routes::routes().map_err(|error| error.to_string()),
@@ -107,13 +117,47 @@ fn taken(subject: &Subject<'_>, processes: &[Program]) -> io::Result<Vec<Taken>>
     Ok(taken)
 }
 
-/// What answers on the API's port, verified by this cluster's CA.
-async fn api_listener(subject: &Subject<'_>) -> ApiListener {
-    match probe_local_api(&subject.access, subject.api_port()).await {
-        None => ApiListener::Nothing,
-        Some((_, Readyz::Ready | Readyz::NotReady { .. })) => ApiListener::Ours,
-        Some((_, Readyz::Silent(late))) => ApiListener::Other(late.to_string()),
-        Some((_, Readyz::Unreachable(why))) => ApiListener::Other(why),
+/// What answers on the API's port, verified by this cluster's CA, and what it answers to kubelet's token.
+async fn api_and_admission(
+    subject: &Subject<'_>,
+    kubelet: Option<&Kubelet>,
+) -> (ApiListener, Option<Readyz>) {
+    let (endpoint, answer) = match probe_local_api(&subject.access, subject.api_port()).await {
+        None => return (ApiListener::Nothing, None),
+        Some((_, Readyz::Silent(late))) => return (ApiListener::Other(late.to_string()), None),
+        Some((_, Readyz::Unreachable(why))) => return (ApiListener::Other(why), None),
+        Some(found) => found,
+    };
+    let token =
+        kubelet.and_then(|kubelet| foreign_token(subject, kubelet)).filter(|_| answer == Readyz::Ready);
+    let admission = match token {
+        Some(token) => {
+            let access = Access { identity: Identity::Token(token), ..subject.access.clone() };
+            probe_api_at(&access, endpoint).await
+        }
+        None => None,
+    };
+    (ApiListener::Ours, admission)
+}
+
+/// Network configurations of the machine whose files are under `root`, and what flannel has made.
+fn pod_network(root: Option<&Path>) -> PodNetwork {
+    let unseen = || "kubelet's process cannot be seen from here".to_owned();
+    let listed = root.ok_or_else(unseen).and_then(|root| {
+        let folder = root.join(NETWORKS.trim_start_matches('/'));
+        let mut names: Vec<PathBuf> = match fs::read_dir(&folder) {
+            Ok(entries) => entries.flatten().map(|entry| PathBuf::from(entry.file_name())).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(format!("{NETWORKS}: {error}")),
+        };
+        names
+            .retain(|name| name.extension().is_some_and(|kind| NETWORK_FILES.iter().any(|own| kind == *own)));
+        names.sort();
+        Ok(names.into_iter().map(|name| Path::new(NETWORKS).join(name)).collect())
+    });
+    PodNetwork {
+        configurations: listed,
+        interfaces: addresses::of_interfaces(&OF_FLANNEL).unwrap_or_default(),
     }
 }
 

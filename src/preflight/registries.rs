@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use futures::future::join_all;
 use serde_json::Value;
 
-use super::containerd::{self, Config, without_credentials};
 use super::facts::Registry;
-use super::plain;
 use crate::assets::command::flag;
+use crate::host::containerd::{self, Config, without_credentials};
 use crate::host::cri;
+use crate::host::plain;
 use crate::host::programs::{self, Program};
 
 /// Environment variables that make a program use a proxy, and those that name hosts for which it

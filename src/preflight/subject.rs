@@ -8,11 +8,13 @@ use url::Url;
 
 use super::options::CheckOptions;
 use crate::NAMESPACE;
-use crate::assets::command::{containers, flag, runs, words};
+use crate::assets::command::{container_words, containers, flag, runs, words};
 use crate::assets::listeners::{Claim, claims_of};
 use crate::assets::load::{Layout, StaticPod};
 use crate::cluster::kubeconfig::{self, Access};
 
+/// Where the runtime looks for the configuration of the pod network.
+const NETWORKS: &str = "/etc/cni/net.d/";
 const ETCD: &str = "etcd";
 
 /// What the checks hold the machine against.
@@ -132,6 +134,13 @@ impl<'a> Subject<'a> {
     pub fn has_flannel(&self) -> bool {
         let mut templates = self.layout.objects.iter().map(|object| &object.value["spec"]["template"]);
         templates.any(|template| runs(words(template), "flanneld"))
+    }
+
+    /// The file by which the network of these workloads tells the runtime how to connect pods.
+    pub fn network_configuration(&self) -> Option<String> {
+        let lists = self.templates().map(|template| &template["spec"]["initContainers"]);
+        let mut words = lists.filter_map(Value::as_array).flatten().flat_map(container_words);
+        words.find(|word| word.starts_with(NETWORKS)).map(str::to_owned)
     }
 
     /// Images of static pods and of the workloads in kube-system, each once.

@@ -3,10 +3,11 @@
 //! Swap that is off, but comes back at the next boot, is a failure, too: after a power cut kubelet
 //! would not start, and the control plane, which is promised to come back by itself, would not.
 
-use super::facts::{Facts, Health};
+use super::facts::Facts;
 use super::outcome::{Outcome, Problem};
 use super::subject::Subject;
 use crate::host::swap::Source;
+use crate::kubelet::Health;
 
 /// Kubernetes' page about swap.
 const PAGE: &str = "https://kubernetes.io/docs/concepts/cluster-administration/swap-memory-management/";

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::causes_tests::*;
 use super::checks::CHECKS;
-use super::facts::{ApiListener, DataFolder, Distrust, Etcd, Health, Manifest, Registry, Runtime};
+use super::facts::{ApiListener, DataFolder, Distrust, Etcd, Manifest, Registry};
 use super::*;
 use crate::host::systemd::{Service, Standing};
+use crate::kubelet::{Health, Runtime};
 
 /// The outcome of every check but those of certificates, on a good machine changed by `change`.
 pub(super) fn outcomes(change: impl FnOnce(&mut Facts)) -> Vec<(&'static str, Outcome)> {
@@ -74,6 +75,8 @@ fn what_a_container_cannot_see_is_unknown() {
         "swap",
         "kubelet-static-pods",
         "kubelet-certificates",
+        "kubelet-settings",
+        "kubelet-credentials",
         "container-runtime",
         "images",
         "api-address",
@@ -100,7 +103,7 @@ fn swap_is_no_obstacle_where_kubelet_takes_it() {
     let takes = |facts: &mut Facts| {
         on(facts, &["/dev/zram0"]);
         in_fstab(facts);
-        facts.kubelet.as_mut().unwrap().config = Ok(json!({"rotateCertificates": true, "failSwapOn": false}));
+        facts.kubelet.as_mut().unwrap().config = configured(json!({"failSwapOn": false}));
     };
     assert_eq!(unknown(takes), [] as [&str; 0]);
     let by_flag = |facts: &mut Facts| {
@@ -113,7 +116,7 @@ fn swap_is_no_obstacle_where_kubelet_takes_it() {
         on(facts, &["/dev/sda2"]);
         facts.kubelet.as_mut().unwrap().config = Err("denied".into());
     };
-    assert_eq!(unknown(unreadable), ["swap", "kubelet-certificates"]);
+    assert_eq!(unknown(unreadable), ["swap", "kubelet-certificates", "kubelet-settings"]);
 }
 
 #[test]

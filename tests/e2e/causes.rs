@@ -27,7 +27,7 @@ const PROMPT: f64 = 15.0;
 const NOWHERE: &str = "api.nowhere.test";
 
 /// Words in the message of each cause, in order. No message of another cause has them all.
-const CAUSES: [(&str, &[&str]); 17] = [
+const CAUSES: [(&str, &[&str]); 20] = [
     ("image missing", &["image ", " is not on this machine"]),
     ("etcd down", &["etcd at https://", ":2399 does not answer"]),
     (
@@ -36,6 +36,9 @@ const CAUSES: [(&str, &[&str]); 17] = [
     ),
     ("kubelet not running", &["kubelet is not running"]),
     ("kubelet watches another folder", &["kubelet watches another folder than "]),
+    ("another DNS server", &["kubelet gives pods another DNS server", " is 10.96.0.10, and "]),
+    ("earlier bootstrap kubeconfig", &["kubelet cannot join by ", ", which is of another cluster or render"]),
+    ("token ended", &["the bootstrap token of kubelet ended at "]),
     ("port taken", &["port 10257 of kube-controller-manager is taken"]),
     ("expired certificate", &["the certificate in tls/apiserver.crt has expired"]),
     ("certificate without this name", &["the apiserver's certificate does not name "]),
@@ -210,7 +213,20 @@ fn seen_before(world: &World, checks: &mut Checks, told: &mut Told) {
     });
     checks.that("an etcd of another CA is named", || {
         world.shell(&format!("bootkube render --config {CONFIG} --asset-dir /opt/bootkube/other"));
-        told.add("wrong etcd CA", refused(world, "/opt/bootkube/other", 4));
+        let flags = |ignored| ["--asset-dir", "/opt/bootkube/other", "--ignore-preflight", ignored];
+        let kubelet = "kubelet-settings,kubelet-credentials";
+        told.add("wrong etcd CA", refused_by(world, &flags(kubelet), 4));
+        let rest = "kubelet-settings,etcd";
+        told.add("earlier bootstrap kubeconfig", refused_by(world, &flags(rest), 4));
+    });
+    checks.that("a bootstrap token that has ended is named", || {
+        flawed(world, TOKEN_ENDED);
+        told.add("token ended", refused(world, FLAWED, 4));
+    });
+    checks.that("a kubelet with the DNS server of another cluster is named", || {
+        world.shell(&format!("sed -i.kept s/10.3.0.10/10.96.0.10/ {KUBELET}"));
+        told.add("another DNS server", refused(world, ASSETS, 4));
+        world.shell(&format!("mv {KUBELET}.kept {KUBELET}"));
     });
     checks.that("an image that is missing is named", || {
         flawed(world, NO_IMAGE);
@@ -254,6 +270,11 @@ fn seen_before(world: &World, checks: &mut Checks, told: &mut Told) {
         told.add("no space", world.shell(&script));
     });
 }
+
+/// The configuration of kubelet.
+const KUBELET: &str = "/var/lib/kubelet/config.yaml";
+const TOKEN_ENDED: &str = "sed -i -E 's,expiration: .*,expiration: \"2026-01-01T00:00:00Z\",' \
+    manifests/kubelet-bootstrap-token.yaml";
 
 const NO_IMAGE: &str = "sed -i -E 's,image: .*,image: example.test/none:1\\n    imagePullPolicy: Never,; /imagePullPolicy: IfNot/d' \
     bootstrap-manifests/bootstrap-apiserver.yaml";

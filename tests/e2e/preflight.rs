@@ -57,9 +57,18 @@ fn what_keeps_a_machine_from_being_ready_is_named() {
     checks.that("the wrong etcd CA is named", || {
         world.shell(&format!("bootkube render --config {CONFIG} --asset-dir /opt/bootkube/other"));
         let report = preflight(&world, "/opt/bootkube/other");
-        assert_eq!(failed(&report), ["etcd"], "{report:#}");
+        assert_eq!(failed(&report), ["kubelet-settings", "kubelet-credentials", "etcd"], "{report:#}");
         assert!(problem(&report, "etcd").contains("is not signed by the CA in tls/etcd-client-ca.crt"));
+        let found = problem(&report, "kubelet-credentials");
+        assert!(found.contains("cannot join by /etc/kubernetes/kubeconfig, which is of another"), "{found}");
+        assert!(problem(&report, "kubelet-settings").contains("its CA for clients is another one"));
     });
+    checks.that(
+        "each setting of kubelet that is not the cluster's is named, and what kubelet has not read",
+        || {
+            settings(&world);
+        },
+    );
     checks.that("another control plane's static pod is named, and start leaves everything alone", || {
         foreign(&world)
     });
@@ -125,7 +134,9 @@ fn from_image(world: &World) {
         --mount type=bind,src=/etc/kubernetes,dst=/etc/kubernetes,options=rbind:rw \
         quay.io/bootkube/bootkube:lab preflight /bootkube preflight --asset-dir=/assets -o json";
     let report: Value = serde_json::from_str(&world.shell(run)).unwrap();
-    let unknown = ["swap", "kubelet-static-pods", "kubelet-certificates", "container-runtime", "images"];
+    let of_kubelet =
+        ["kubelet-static-pods", "kubelet-certificates", "kubelet-settings", "kubelet-credentials"];
+    let unknown = [&["swap"][..], &of_kubelet, &["container-runtime", "images"]].concat();
     assert_eq!(with_result(&report, "unknown"), unknown, "{report:#}");
     assert_eq!(failed(&report), [] as [&str; 0]);
 }
@@ -202,6 +213,37 @@ fn reconfigured(world: &World, field: &str, value: &Value, look: impl FnOnce()) 
     world.shell(RESTART_KUBELET);
     look();
     world.n1().write(KUBELET, &good, 0o600).unwrap();
+    world.shell(RESTART_KUBELET);
+}
+
+/// kubelet need not be restarted: what its files say is compared.
+fn settings(world: &World) {
+    let good = world.n1().read(KUBELET).unwrap();
+    let mut config: Value = serde_json::from_slice(&good).unwrap();
+    config["clusterDNS"] = json!(["10.96.0.10"]);
+    config["clusterDomain"] = json!("k8s.example");
+    config["cgroupDriver"] = json!("cgroupfs");
+    config["authentication"]["x509"]["clientCAFile"] = json!("other-ca.crt");
+    std::thread::sleep(std::time::Duration::from_secs(3)); // the kernel dates kubelet by the second
+    world.n1().write(KUBELET, config.to_string().as_bytes(), 0o600).unwrap();
+    world.shell("cp /opt/bootkube/other/tls/ca.crt /var/lib/kubelet/other-ca.crt");
+    let report = preflight(world, ASSETS);
+    world.n1().write(KUBELET, &good, 0o600).unwrap();
+    assert_eq!(failed(&report), ["kubelet-settings"], "{report:#}");
+    let found = problem(&report, "kubelet-settings");
+    let both = [
+        "is 10.96.0.10, and manifests/coredns-service.yaml has 10.3.0.10",
+        "is k8s.example, and the DNS of manifests/coredns-config.yaml answers for cluster.local",
+        "is /var/lib/kubelet/other-ca.crt, it holds ",
+        "is cgroupfs, and that of containerd ",
+    ];
+    for values in both {
+        assert!(found.contains(values), "{values}: {found}");
+    }
+    let report = preflight(world, ASSETS);
+    let checks = report["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == "kubelet-settings").unwrap();
+    assert!(check["warnings"].to_string().contains("has not read /var/lib/kubelet/config.yaml"), "{check:#}");
     world.shell(RESTART_KUBELET);
 }
 

@@ -1,14 +1,16 @@
 //! Checks of kubelet and the container runtime: do they run, and will they start static pods.
 
-pub mod observe;
+pub mod wanted;
 
 use std::path::Path;
 
-use super::facts::{Facts, Health, Kubelet, Runtime, StaticPodFolder};
+use super::facts::Facts;
 use super::outcome::{Outcome, Problem};
 use super::subject::Subject;
 use crate::host::cri;
 use crate::host::systemd::{Service, Standing};
+use crate::kubelet::{Health, Kubelet, Runtime, StaticPodFolder};
+use wanted::Wanted;
 
 /// The runtime's condition for running containers. `NetworkReady` is not checked: the CNI plugin
 /// may come with the cluster.
@@ -18,7 +20,8 @@ const NO_CRI: &str = "unknown service runtime.v1";
 const KUBELET: &str = "kubelet";
 const CONTAINERD: &str = "containerd";
 const CRIO: &str = "crio";
-const UNSEEN: &str = "kubelet's process cannot be seen from here";
+/// Why checks of kubelet are unknown.
+pub const UNSEEN: &str = "kubelet's process cannot be seen from here";
 
 pub fn health(_: &Subject<'_>, facts: &Facts) -> Outcome {
     match &facts.health {
@@ -110,7 +113,7 @@ fn purpose(name: &str) -> &'static str {
 pub fn static_pods(subject: &Subject<'_>, facts: &Facts) -> Outcome {
     let Some(kubelet) = &facts.kubelet else { return Outcome::Unknown(UNSEEN.into()) };
     let folder = subject.options.pod_manifest_path.display();
-    let cure = || format!("set staticPodPath: {folder} in kubelet's configuration and restart it");
+    let wanted = Wanted { flag: "pod-manifest-path", field: "staticPodPath", value: folder.to_string() };
     match &kubelet.watched {
         StaticPodFolder::Ours => Outcome::Pass(format!("it watches {folder}")),
         StaticPodFolder::Unknown(why) => {
@@ -118,19 +121,21 @@ pub fn static_pods(subject: &Subject<'_>, facts: &Facts) -> Outcome {
         }
         StaticPodFolder::Nothing => Outcome::fail(
             "kubelet watches no folder for static pods",
-            "its configuration has no staticPodPath",
-            cure(),
+            format!("{} is not set", wanted.place(kubelet)),
+            wanted.cure(kubelet),
         ),
         StaticPodFolder::Other(path) => Outcome::fail(
             format!("kubelet watches another folder than {folder}"),
-            format!("its configuration says {path}"),
-            format!("give --pod-manifest-path={path}, or {}", cure()),
+            format!("{} is {path}", wanted.place(kubelet)),
+            format!("give --pod-manifest-path={path}, or {}", wanted.cure(kubelet)),
         ),
     }
 }
 
 pub fn certificates(_: &Subject<'_>, facts: &Facts) -> Outcome {
     let Some(kubelet) = &facts.kubelet else { return Outcome::Unknown(UNSEEN.into()) };
+    let rotation =
+        Wanted { flag: "rotate-certificates", field: "rotateCertificates", value: "true".to_owned() };
     match (&kubelet.config, kubelet.flag("bootstrap-kubeconfig")) {
         (_, None) => Outcome::Pass("it has a kubeconfig and needs no bootstrap token".into()),
         (Err(why), _) => Outcome::Unknown(format!("kubelet's configuration cannot be read: {why}")),
@@ -138,7 +143,7 @@ pub fn certificates(_: &Subject<'_>, facts: &Facts) -> Outcome {
             "kubelet will start no static pod",
             "it has a bootstrap kubeconfig and rotateCertificates is off, so it waits for a certificate from the API \
              before it starts the pods of that API",
-            "set rotateCertificates: true in kubelet's configuration and restart it",
+            rotation.cure(kubelet),
         ),
         _ => Outcome::Pass("it starts static pods while it waits for its certificate".into()),
     }
@@ -150,7 +155,7 @@ fn waits_for_certificate(kubelet: &Kubelet) -> bool {
     kubelet.flag("bootstrap-kubeconfig").is_some()
         && kubelet.config.is_ok()
         && !rotates
-        && !kubelet.has_credentials
+        && !kubelet.has_credentials()
 }
 
 pub fn runtime(_: &Subject<'_>, facts: &Facts) -> Outcome {

@@ -4,110 +4,115 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{fs, io};
 
 use serde_json::Value;
 
-use super::super::facts::{Health, Kubelet, Runtime, StaticPodFolder};
-use super::super::plain;
+use super::config::{Config, USUAL, document, list, resolved, within, words};
+use super::facts::{Health, Kubelet, Place, Runtime, StaticPodFolder};
+use super::kubeconfig::Kubeconfig;
 use crate::assets::command::{flag, runs, switch};
 use crate::error::chain;
 use crate::host::cri;
+use crate::host::plain;
 use crate::host::programs::{self, Program};
-use crate::yaml;
 
+const KUBELET: &str = "kubelet";
 const HEALTH_PORT: u16 = 10248;
-/// Where the packages of kubelet expect its configuration.
-const USUAL_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+/// The kernel dates processes by the second.
+const SLACK: Duration = Duration::from_secs(2);
 
 impl Kubelet {
-    /// A setting by its flag, which wins, or by its field in the configuration file.
+    /// A setting by its flag, which wins, or by its field in the configuration.
     pub fn setting(&self, name: &str, field: &str) -> Option<String> {
-        let of_flag = flag(self.process.words.iter().map(String::as_str), name);
         let of_file = || match self.config.as_ref().ok()?.get(field)? {
             Value::String(text) => Some(text.clone()),
-            Value::Null => None,
             other => Some(other.to_string()),
         };
-        of_flag.or_else(of_file)
+        self.flag(name).or_else(of_file)
+    }
+
+    /// A setting that is a list.
+    pub fn list(&self, name: &str, field: &str) -> Vec<String> {
+        let of_file = || Some(self.config.as_ref().ok()?.get(field)?.as_array()?.iter());
+        let of_flag: Vec<String> = list(&self.process, name).into_iter().map(str::to_owned).collect();
+        match of_flag.is_empty() {
+            true => of_file().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
+            false => of_flag,
+        }
     }
 
     /// A flag that has no field.
     pub fn flag(&self, name: &str) -> Option<String> {
-        flag(self.process.words.iter().map(String::as_str), name)
+        flag(words(&self.process), name)
     }
 
     /// Whether a flag that may stand alone is on.
     pub fn is_on(&self, name: &str, field: &str) -> bool {
-        let words = self.process.words.iter().map(String::as_str);
-        switch(words, name).unwrap_or_else(|| self.setting(name, field).as_deref() == Some("true"))
+        switch(words(&self.process), name)
+            .unwrap_or_else(|| self.setting(name, field).as_deref() == Some("true"))
+    }
+
+    /// Where a setting is made, for a message: the flag, else the file.
+    pub fn place(&self, name: &str, field: &str) -> Place {
+        let file = || self.config.as_ref().ok()?.file_of(field);
+        match self.flag(name) {
+            Some(_) => Place::Flag(name.to_owned()),
+            None => Place::File(file().unwrap_or(USUAL).to_owned()),
+        }
+    }
+
+    /// Whether it already has credentials, so that it does not have to request a certificate.
+    pub fn has_credentials(&self) -> bool {
+        matches!(&self.own, Some(Ok(own)) if own.has_credentials())
     }
 }
 
 /// Kubelet among `processes`, and whether it watches `folder`.
 pub fn find_kubelet(processes: &[Program], folder: &Path) -> Option<Kubelet> {
-    let is_kubelet = |process: &&Program| runs(process.words.iter().map(String::as_str), "kubelet");
-    let process = processes.iter().find(is_kubelet)?.clone();
-    let config = config(&process);
-    let mut kubelet = Kubelet { process, config, watched: StaticPodFolder::Nothing, has_credentials: false };
+    let process = processes.iter().find(|process| runs(words(process), KUBELET))?.clone();
+    let kubeconfig = |name: &str| {
+        let file = flag(words(&process), name).filter(|file| !file.is_empty())?;
+        Some(resolved(&process, &file))
+    };
+    let (own, bootstrap) = (kubeconfig("kubeconfig"), kubeconfig("bootstrap-kubeconfig"));
+    let mut kubelet = Kubelet {
+        config: Config::read(&process),
+        watched: StaticPodFolder::Nothing,
+        own: own.and_then(|file| Kubeconfig::read(&process, &file)),
+        bootstrap: bootstrap.map(|file| {
+            let missing = || Err(format!("there is no {file}"));
+            Kubeconfig::read(&process, &file).unwrap_or_else(missing)
+        }),
+        authority: None,
+        changed: Vec::new(),
+        process,
+    };
     kubelet.watched = watched(&kubelet, folder);
-    kubelet.has_credentials =
-        kubelet.flag("kubeconfig").is_some_and(|path| has_credentials(&kubelet.process, &path));
+    kubelet.authority = kubelet
+        .setting("client-ca-file", "authentication.x509.clientCAFile")
+        .map(|file| fs::read(within(&kubelet.process, &file)).map_err(|error| format!("{file}: {error}")));
+    kubelet.changed = changed(&kubelet);
     Some(kubelet)
 }
 
-/// Whether a kubeconfig has credentials. Kubelet writes the file before it gets the certificate
-/// that the file names.
-fn has_credentials(process: &Program, path: &str) -> bool {
-    let Ok(kubeconfig) = parse(&within(process, path)) else { return false };
-    let users = kubeconfig["users"].as_array().into_iter().flatten().map(|user| &user["user"]);
-    let has = |user: &Value, field: &str| user[field].as_str().is_some_and(|text| !text.is_empty());
-    let has_file = |user: &Value| {
-        let file = user["client-certificate"].as_str();
-        file.is_some_and(|file| Path::new(file).is_absolute() && within(process, file).exists())
+/// Files that kubelet reads when it starts, and that were changed later.
+fn changed(kubelet: &Kubelet) -> Vec<String> {
+    let Some(started) = kubelet.process.started() else { return Vec::new() };
+    let configuration = kubelet.config.iter().flat_map(Config::files);
+    let bootstrap = kubelet.bootstrap.iter().flatten().map(|bootstrap| bootstrap.file.as_str());
+    let bootstrap = bootstrap.filter(|_| !kubelet.has_credentials());
+    let is_newer = |file: &&str| {
+        let changed = fs::metadata(within(&kubelet.process, file)).and_then(|found| found.modified());
+        changed.is_ok_and(|changed| changed > started + SLACK)
     };
-    let inline = ["client-certificate-data", "token", "tokenFile"];
-    users
-        .into_iter()
-        .any(|user| inline.iter().any(|field| has(user, field)) || user["exec"].is_object() || has_file(user))
+    configuration.chain(bootstrap).filter(is_newer).map(str::to_owned).collect()
 }
 
 /// The configuration with which kubelet will start, where none runs.
 pub fn at_rest() -> Option<Value> {
-    parse(Path::new(USUAL_CONFIG)).ok()
-}
-
-/// The configuration file with the drop-ins of `--config-dir`, merged as kubelet does it.
-fn config(process: &Program) -> Result<Value, String> {
-    if let Err(error) = fs::metadata(process.root().join(".")) {
-        return Err(format!("the files of process {} cannot be seen: {error}", process.pid));
-    }
-    let named = |name: &str| flag(process.words.iter().map(String::as_str), name);
-    let mut config = match named("config") {
-        Some(path) => parse(&within(process, &path))?,
-        None => Value::Object(serde_json::Map::new()),
-    };
-    let folder = named("config-dir").map(|path| within(process, &path));
-    let entries = folder.map(fs::read_dir).transpose().map_err(|error| error.to_string())?;
-    let mut files: Vec<PathBuf> = entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "conf"));
-    files.sort();
-    for file in files {
-        json_patch::merge(&mut config, &parse(&file)?);
-    }
-    Ok(config)
-}
-
-fn parse(path: &Path) -> Result<Value, String> {
-    let name = path.display().to_string();
-    let text = fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
-    let documents = yaml::parse(&text, &name).map_err(|error| error.to_string())?;
-    documents.into_iter().next().ok_or_else(|| format!("{name} is empty"))
-}
-
-/// An absolute path as the process sees it. Kubelet's paths are never relative.
-fn within(process: &Program, path: &str) -> PathBuf {
-    process.root().join(path.trim_start_matches('/'))
+    document(Path::new(USUAL), USUAL).ok()
 }
 
 fn watched(kubelet: &Kubelet, folder: &Path) -> StaticPodFolder {
@@ -116,8 +121,13 @@ fn watched(kubelet: &Kubelet, folder: &Path) -> StaticPodFolder {
     }
     match kubelet.setting("pod-manifest-path", "staticPodPath").filter(|path| !path.is_empty()) {
         None => StaticPodFolder::Nothing,
-        Some(path) if is_same(&within(&kubelet.process, &path), &path, folder) => StaticPodFolder::Ours,
-        Some(path) => StaticPodFolder::Other(path),
+        Some(path) => {
+            let path = resolved(&kubelet.process, &path);
+            match is_same(&within(&kubelet.process, &path), &path, folder) {
+                true => StaticPodFolder::Ours,
+                false => StaticPodFolder::Other(path),
+            }
+        }
     }
 }
 
@@ -159,7 +169,7 @@ pub async fn runtime(kubelet: Option<&Program>) -> Runtime {
 /// cannot be seen.
 pub fn locate_runtime() -> Result<(PathBuf, PathBuf), String> {
     let processes = programs::all().unwrap_or_default();
-    let kubelet = processes.iter().find(|process| runs(process.words.iter().map(String::as_str), "kubelet"));
+    let kubelet = processes.iter().find(|process| runs(words(process), KUBELET));
     let elsewhere = kubelet.filter(|kubelet| !kubelet.shares_our_files());
     let root = elsewhere.map_or_else(|| PathBuf::from("/"), Program::root);
     Ok((socket(kubelet)?, root))
@@ -167,10 +177,13 @@ pub fn locate_runtime() -> Result<(PathBuf, PathBuf), String> {
 
 /// The socket that kubelet uses, else a usual one that exists.
 fn socket(kubelet: Option<&Program>) -> Result<PathBuf, String> {
-    let words = || kubelet.into_iter().flat_map(|kubelet| kubelet.words.iter().map(String::as_str));
-    let endpoint = flag(words(), "container-runtime-endpoint").or_else(|| {
-        let config = kubelet.map_or_else(at_rest, |kubelet| config(kubelet).ok())?;
-        config["containerRuntimeEndpoint"].as_str().map(str::to_owned)
+    let words = kubelet.into_iter().flat_map(words);
+    let endpoint = flag(words, "container-runtime-endpoint").or_else(|| {
+        let config = match kubelet {
+            Some(kubelet) => Config::read(kubelet).ok()?,
+            None => Config::of(USUAL, at_rest()?),
+        };
+        config.get("containerRuntimeEndpoint")?.as_str().map(str::to_owned)
     });
     let path = endpoint.as_deref().map(|endpoint| endpoint.trim_start_matches("unix://"));
     let visible = |path: &str| match kubelet {
@@ -186,13 +199,18 @@ fn socket(kubelet: Option<&Program>) -> Result<PathBuf, String> {
 }
 
 async fn query_runtime(socket: PathBuf) -> Runtime {
-    let (version, status, images) =
-        futures::join!(cri::version(&socket), cri::status(&socket), cri::images(&socket));
+    let (version, status, images, tells_driver) = futures::join!(
+        cri::version(&socket),
+        cri::status(&socket),
+        cri::images(&socket),
+        cri::tells_cgroup_driver(&socket)
+    );
     match (version, status) {
-        (Ok(version), Ok(cri::Status { conditions, sandbox_image })) => Runtime::Answers {
+        (Ok(version), Ok(cri::Status { conditions, sandbox_image, uses_systemd })) => Runtime::Answers {
             version: version.to_string(),
             conditions,
             sandbox_image,
+            uses_systemd: uses_systemd.filter(|_| tells_driver.is_ok_and(|tells| !tells)),
             images: images.map_err(|error| chain(&error)),
         },
         (Err(error), _) | (_, Err(error)) if is_forbidden(&error) => Runtime::Unseen(chain(&error)),
@@ -240,20 +258,6 @@ mod tests {
         assert_eq!(kubelet(&["hyperkube", "kubelet"], &ours).watched, StaticPodFolder::Nothing);
         let missing = kubelet(&["kubelet", "--config=/none.yaml"], &ours);
         assert!(matches!(missing.watched, StaticPodFolder::Unknown(_)));
-    }
-
-    #[test]
-    fn a_kubeconfig_without_its_certificate_file_has_no_credentials() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        let flag = format!("--kubeconfig={}", path("kubeconfig"));
-        let has_credentials = || kubelet(&["kubelet", &flag], Path::new("/")).has_credentials;
-        assert!(!has_credentials());
-        let user = json!({"client-certificate": path("client.pem"), "client-key": path("client.pem")});
-        fs::write(path("kubeconfig"), json!({"users": [{"name": "u", "user": user}]}).to_string()).unwrap();
-        assert!(!has_credentials());
-        fs::write(path("client.pem"), "PEM").unwrap();
-        assert!(has_credentials());
     }
 
     #[tokio::test]

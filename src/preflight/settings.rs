@@ -1,0 +1,194 @@
+//! Check of what kubelet's configuration must have in common with the cluster: DNS, domain, CA, control groups.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use super::authority::{describe, is_signed_by};
+use super::facts::Facts;
+use super::kubelet::wanted::{RESTART, Wanted};
+use super::outcome::{Outcome, Problem};
+use super::subject::Subject;
+use crate::NAMESPACE;
+use crate::assets::object::Object;
+use crate::kubelet::{Kubelet, Runtime};
+
+/// kubelet's default.
+const CGROUPFS: &str = "cgroupfs";
+const SYSTEMD: &str = "systemd";
+
+pub fn settings(subject: &Subject<'_>, facts: &Facts) -> Outcome {
+    let Some(kubelet) = &facts.kubelet else { return Outcome::Unknown(super::kubelet::UNSEEN.into()) };
+    if let Err(why) = &kubelet.config {
+        return Outcome::Unknown(format!("kubelet's configuration cannot be read: {why}"));
+    }
+    let problems = [
+        dns(subject, kubelet),
+        domain(subject, kubelet),
+        authority(subject, kubelet),
+        cgroups(facts, kubelet),
+    ];
+    let problems: Vec<Problem> = problems.into_iter().flatten().collect();
+    match problems.is_empty() {
+        true => Outcome::from_warnings(stale(kubelet).into_iter().collect(), "they are those of the cluster"),
+        false => Outcome::Fail(problems),
+    }
+}
+
+/// kubelet reads its files once. What it runs with is then not what they say.
+fn stale(kubelet: &Kubelet) -> Option<Problem> {
+    let files = kubelet.changed.join(", ");
+    (!files.is_empty()).then(|| {
+        Problem::new(
+            format!("kubelet has not read {files} as it is now"),
+            format!("process {} was started before that was written", kubelet.process.pid),
+            RESTART,
+        )
+    })
+}
+
+/// kubelet names this server to pods. A cache on each machine has an address of its own, which is link-local.
+fn dns(subject: &Subject<'_>, kubelet: &Kubelet) -> Option<Problem> {
+    let service = object(subject, "Service", "kube-dns")?;
+    let cluster = addresses(&service.value);
+    let given = kubelet.list("cluster-dns", "clusterDNS");
+    let is_right = |address: &String| {
+        address.parse().is_ok_and(|address: IpAddr| cluster.contains(&address) || is_link_local(address))
+    };
+    if cluster.is_empty() || given.iter().any(is_right) {
+        return None;
+    }
+    let shown: Vec<String> = cluster.iter().map(ToString::to_string).collect();
+    let wanted =
+        Wanted { flag: "cluster-dns", field: "clusterDNS", value: format!("[{}]", shown.join(", ")) };
+    let given = if given.is_empty() { "not set".to_owned() } else { given.join(", ") };
+    Some(Problem::new(
+        "kubelet gives pods another DNS server than this cluster's",
+        format!(
+            "{} is {given}, and manifests/{} has {}",
+            wanted.place(kubelet),
+            service.file,
+            shown.join(", ")
+        ),
+        wanted.cure(kubelet),
+    ))
+}
+
+fn object<'a>(subject: &Subject<'a>, kind: &str, name: &str) -> Option<&'a Object> {
+    let mut objects = subject.layout.objects.iter();
+    objects.find(|object| {
+        object.kind() == kind && object.namespace() == Some(NAMESPACE) && object.name() == name
+    })
+}
+
+fn addresses(service: &Value) -> Vec<IpAddr> {
+    let spec = &service["spec"];
+    let list = spec["clusterIPs"].as_array().into_iter().flatten().chain([&spec["clusterIP"]]);
+    let mut found: Vec<IpAddr> = list.filter_map(|address| address.as_str()?.parse().ok()).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    found.retain(|address| seen.insert(*address));
+    found
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
+/// Names such as `kubernetes.default` are looked up in this domain, in which the cluster's DNS answers.
+fn domain(subject: &Subject<'_>, kubelet: &Kubelet) -> Option<Problem> {
+    let map = object(subject, "ConfigMap", "coredns")?;
+    let zones = zones(map.value["data"]["Corefile"].as_str()?);
+    let given = kubelet.setting("cluster-domain", "clusterDomain").unwrap_or_default();
+    let zone = zones.first()?;
+    let is_right = zones.iter().any(|zone| *zone == given.trim_end_matches('.'));
+    let wanted = Wanted { flag: "cluster-domain", field: "clusterDomain", value: (*zone).to_owned() };
+    let given = if given.is_empty() { "not set" } else { &given };
+    (!is_right).then(|| {
+        Problem::new(
+            "kubelet gives pods another domain than this cluster's",
+            format!(
+                "{} is {given}, and the DNS of manifests/{} answers for {zone}",
+                wanted.place(kubelet),
+                map.file
+            ),
+            wanted.cure(kubelet),
+        )
+    })
+}
+
+/// The domains of Services in a Corefile: what the plugin `kubernetes` is given, reverse zones aside.
+fn zones(corefile: &str) -> Vec<&str> {
+    let mut lines = corefile.lines().map(str::split_whitespace);
+    let plugin = lines.find_map(|mut words| (words.next() == Some("kubernetes")).then_some(words));
+    let zones = plugin.into_iter().flatten().take_while(|word| *word != "{");
+    zones.filter(|zone| !zone.ends_with(".arpa")).map(|zone| zone.trim_end_matches('.')).collect()
+}
+
+/// By this CA kubelet verifies the apiserver, which asks it for logs and commands.
+fn authority(subject: &Subject<'_>, kubelet: &Kubelet) -> Option<Problem> {
+    let (file, client) = subject.key_file(&subject.api_flag("kubelet-client-certificate")?)?;
+    let field = "authentication.x509.clientCAFile";
+    let given = kubelet.setting("client-ca-file", field)?;
+    let why = match kubelet.authority.as_ref()? {
+        Err(why) => format!("it cannot be read: {why}"),
+        Ok(pem) if is_signed_by(client, pem) != Some(false) => return None,
+        Ok(pem) => format!("it holds {}", describe(pem)),
+    };
+    let ours = subject.api_flag("client-ca-file").and_then(|path| subject.key_file(&path));
+    let (name, ours) = ours.map_or(("ca.crt", "another CA".to_owned()), |(name, pem)| (name, describe(pem)));
+    let wanted = Wanted { flag: "client-ca-file", field, value: given.clone() };
+    let ca = subject.options.asset_dir.join("tls").join(name);
+    Some(Problem::new(
+        "kubelet would refuse this cluster's apiserver: its CA for clients is another one",
+        format!("{} is {given}, {why}; tls/{file} is signed by {ours}", wanted.place(kubelet)),
+        format!("run install -m 644 {} {given}, and {RESTART}", ca.display()),
+    ))
+}
+
+/// Two drivers in one tree of control groups: kubelet's pods and the runtime's containers are not limited together.
+fn cgroups(facts: &Facts, kubelet: &Kubelet) -> Option<Problem> {
+    let Runtime::Answers { uses_systemd: Some(uses_systemd), version, .. } = &facts.runtime else {
+        return None;
+    };
+    let given = kubelet.setting("cgroup-driver", "cgroupDriver").filter(|driver| !driver.is_empty());
+    let driver = if *uses_systemd { SYSTEMD } else { CGROUPFS };
+    let wanted = Wanted { flag: "cgroup-driver", field: "cgroupDriver", value: driver.to_owned() };
+    let given = given.unwrap_or_else(|| CGROUPFS.to_owned());
+    let cure = match *uses_systemd {
+        true => wanted.cure(kubelet),
+        false => "set SystemdCgroup = true in /etc/containerd/config.toml, and run systemctl restart containerd kubelet"
+            .to_owned(),
+    };
+    (given != driver).then(|| {
+        Problem::new(
+            "kubelet and the container runtime use different drivers of control groups",
+            format!("{} is {given}, and that of {version} is {driver}", wanted.place(kubelet)),
+            cure,
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_domains_of_a_corefile_are_those_of_its_kubernetes_plugin() {
+        let corefile = ".:53 {\n  errors\n  kubernetes cluster.local. x.test in-addr.arpa ip6.arpa {\n    pods insecure\n  }\n}\n";
+        assert_eq!(zones(corefile), ["cluster.local", "x.test"]);
+        assert_eq!(zones(".:53 {\n forward . 1.1.1.1\n}"), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn the_addresses_of_a_service_are_taken_once_and_none_is_none() {
+        let of = |spec: Value| addresses(&json!({"spec": spec})).len();
+        assert_eq!(of(json!({"clusterIP": "10.3.0.10", "clusterIPs": ["10.3.0.10", "fd00::a"]})), 2);
+        assert_eq!(of(json!({"clusterIP": "None"})), 0);
+        assert_eq!(of(json!({})), 0);
+    }
+}
