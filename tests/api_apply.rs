@@ -235,6 +235,36 @@ async fn a_broken_api_service_harms_its_own_objects_only() {
 }
 
 #[tokio::test]
+async fn a_refusal_by_a_webhook_names_its_configuration_and_the_command_that_removes_it() {
+    let (group, name) = ("hooked.test", "blocks-toys.example.com");
+    let hook = |kind: &str| {
+        json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "blocks-toys"},
+            "webhooks": [{"name": name, "clientConfig": {"service": {"name": "absent", "namespace": "default"}},
+                "rules": [{"apiGroups": [group], "apiVersions": ["*"], "resources": ["toys"], "operations": ["CREATE"]}],
+                "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": ["v1"]}]})
+    };
+    assert_eq!(apply(vec![definition(group)]).await, [Outcome::Created]);
+    let toy = json!({"apiVersion": format!("{group}/v1"), "kind": "Toy", "metadata": {"name": "t"}});
+    let soon = ApplyOptions { deadline: Duration::from_secs(3), ..ApplyOptions::default() };
+    for kind in ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"] {
+        assert_eq!(apply(vec![hook(kind)]).await, [Outcome::Created]);
+        let command = format!("kubectl delete {} blocks-toys", kind.to_lowercase());
+        // The apiserver learns of a configuration, and that it is gone, within moments.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let outcomes = apply_with(&shared().client(), vec![toy.clone()], &soon).await;
+        let said = reason(&outcomes[0]);
+        assert!(
+            said.contains(name) && said.contains(&format!("{kind} blocks-toys")) && said.contains(&command),
+            "{said}"
+        );
+        let path = format!("/apis/admissionregistration.k8s.io/v1/{}s/blocks-toys", kind.to_lowercase());
+        let delete = http::Request::delete(path).body(Vec::new()).unwrap();
+        shared().client().request::<Value>(delete).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+#[tokio::test]
 async fn the_deadline_reports_what_was_waited_for() {
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "early"}, "spec": {"containers": [{"name": "c", "image": "x:1"}]}});
     // The apiserver itself looks for a service account for a second before it refuses.

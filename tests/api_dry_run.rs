@@ -61,6 +61,8 @@ fn a_dry_run_tells_the_plan_with_diffs_against_the_live_api_and_changes_nothing(
         {apiVersion: v1, kind: ConfigMap, metadata: {name: inside, namespace: later}}\n---\n\
         {apiVersion: v1, kind: ConfigMap, metadata: {name: lost, namespace: nowhere}}\n";
     fs::write(folder.path().join("assets/manifests/later.yaml"), later).unwrap();
+    let hook = "{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingWebhookConfiguration, metadata: {name: hook}, webhooks: []}";
+    fs::write(folder.path().join("assets/manifests/a-hook.yaml"), hook).unwrap();
 
     let manifests = folder.path().join("static");
     let before = state(&api, &manifests);
@@ -80,6 +82,10 @@ fn a_dry_run_tells_the_plan_with_diffs_against_the_live_api_and_changes_nothing(
     assert_eq!(plan["format"], "bootkube.dev/plan/v1");
     let objects = acts(&plan, "apply objects");
     assert_eq!(about(&objects, "DaemonSet kube-system/kube-apiserver")["act"], "create");
+    let last = acts(&plan, "apply webhooks and API services");
+    assert_eq!(last.len(), 1, "{last:#?}");
+    assert_eq!(about(&last, "ValidatingWebhookConfiguration hook")["act"], "create");
+    assert!(objects.iter().all(|act| act["what"] != last[0]["what"]), "{objects:#?}");
     assert_eq!(about(&objects, "ConfigMap default/dry")["act"], "change");
     assert_eq!(about(&objects, "ConfigMap later/inside")["act"], "create", "its namespace comes with it");
     let lost = about(&objects, "ConfigMap nowhere/lost");

@@ -8,6 +8,7 @@ pub mod kinds;
 mod leftover;
 pub mod listeners;
 pub mod load;
+pub mod node_marks;
 pub mod object;
 pub mod order;
 mod static_pods;

@@ -23,7 +23,7 @@ pub enum Stage {
     /// Everything else, built-in kinds before custom resources.
     Objects,
     /// Webhooks, admission policies and aggregated APIs: they can refuse or delay everything that
-    /// comes after them.
+    /// comes after them. `start` waits for the required pods first.
     Admission,
 }
 

@@ -19,12 +19,12 @@ use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::crd;
 use super::discovery::Discovery;
 pub use super::item::Item;
 use super::item::{Identity, expected, normalised};
 use super::raw::{malformed, send};
 use super::retry::{Expected, Failure, retrying};
+use super::{crd, webhook};
 use crate::FIELD_MANAGER;
 
 /// What became of an object.
@@ -233,7 +233,11 @@ impl<'a> Applier<'a> {
         let body = normalised(value, &target, namespace);
         let before = *before.get_or_try_init(|| self.revision()).await?;
         let patch = requests.patch(&identity.name, &self.params, &Patch::Apply(&body)).map_err(malformed)?;
-        let (status, answer) = send(self.client, patch).await?;
+        let sent = send(self.client, patch).await;
+        let (status, answer) = match sent {
+            Ok(answer) => answer,
+            Err(failure) => return Err(webhook::explained(self.client, failure).await),
+        };
         Ok(match status {
             StatusCode::CREATED => Outcome::Created,
             _ if version(&answer).is_some_and(|after| Some(after) <= before) => Outcome::Unchanged,

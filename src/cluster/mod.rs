@@ -34,6 +34,7 @@ pub mod question;
 pub mod raw;
 pub mod retry;
 pub mod wait;
+mod webhook;
 pub mod workload;
 
 pub use error::Error;

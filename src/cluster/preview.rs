@@ -14,6 +14,7 @@ use super::discovery::{Discovery, Target};
 use super::item::{Identity, Item, expected, normalised};
 use super::raw::{malformed, send};
 use super::retry::{Expected, Failure, Patience, Verdict, classify};
+use super::webhook;
 use crate::FIELD_MANAGER;
 
 /// Requests in flight.
@@ -102,7 +103,11 @@ impl Foreseer<'_> {
             Ok(patch) => patch,
             Err(error) => return (before, Err(malformed(error))),
         };
-        (before, send(self.client, patch).await.map(|(_, value)| value))
+        let answer = match send(self.client, patch).await {
+            Ok((_, value)) => Ok(value),
+            Err(failure) => Err(webhook::explained(self.client, failure).await),
+        };
+        (before, answer)
     }
 
     fn judge(&self, before: Option<Value>, after: Answer) -> Foreseen {

@@ -78,7 +78,7 @@ pub fn cure(why: &str) -> &'static str {
         }
         () if why.contains("definition") => "look at the definition's conditions: kubectl describe crd",
         () if why.contains(WEBHOOK) => {
-            "the service behind the webhook must run first: take its configuration out of manifests/, and apply it later"
+            "the service behind the webhook must run first: delete the configuration of the webhook, and run the same command again; start applies configurations last"
         }
         () if why.contains("serves no") => {
             "add the definition of this kind to manifests/, or take the object out"
@@ -134,7 +134,7 @@ mod tests {
         assert!(definition.cure.contains("names that no other definition"), "{definition:?}");
         let hook = of(&toy("Toy", "Internal error: failed calling webhook \"w\": no endpoints", 10)).unwrap();
         assert!(
-            hook.what.contains("webhook") && hook.cure.contains("take its configuration out"),
+            hook.what.contains("webhook") && hook.cure.contains("delete the configuration of the webhook"),
             "{hook:?}"
         );
         assert!(cure("pods \"x\" is forbidden: violates PodSecurity \"restricted\"").contains("admission"));
@@ -167,6 +167,6 @@ mod tests {
         let late = blocker(&toy("Toy", why, 60), &underway).unwrap();
         assert!(late.cure.contains("kubectl -n policy get pods"), "{late:?}");
         let foreign = of(&toy("Toy", why, 10)).unwrap();
-        assert!(foreign.cure.contains("take its configuration out"), "{foreign:?}");
+        assert!(foreign.cure.contains("delete the configuration of the webhook"), "{foreign:?}");
     }
 }

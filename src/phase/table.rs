@@ -33,6 +33,8 @@ pub enum Phase {
     HandOver,
     /// `start` undoes a hand-over that failed.
     PutApiserverBack,
+    /// `start` applies what can refuse or delay every other object.
+    ApplyAdmission,
     /// `start` verifies the result.
     Verify,
     /// `start` undoes what it did.
@@ -72,6 +74,8 @@ enum When {
     StaticEtcd,
     /// The control plane of this machine is not self-hosted yet.
     Pivot,
+    /// The assets have webhooks, admission policies or APIServices.
+    Admission,
     /// Another phase failed.
     Failure,
 }
@@ -85,6 +89,8 @@ pub struct Situation {
     pub has_orphans: bool,
     /// Whether the assets have static pods that stay.
     pub has_static_etcd: bool,
+    /// Whether the assets have webhooks, admission policies or APIServices.
+    pub has_admission: bool,
 }
 
 struct Row {
@@ -102,7 +108,7 @@ const fn row(phase: Phase, command: Command, when: When, name: &'static str, doe
 use Command::{Start, Unpivot};
 
 #[rustfmt::skip] // a table
-const TABLE: [Row; 20] = [
+const TABLE: [Row; 21] = [
     row(Phase::Preflight, Start, When::Always, "preflight",
         "looks whether this machine is ready"),
     row(Phase::RemoveOrphans, Start, When::Orphans, "remove bootstrap pods of earlier assets",
@@ -125,6 +131,8 @@ const TABLE: [Row; 20] = [
         "removes the bootstrap pods, the apiserver last"),
     row(Phase::PutApiserverBack, Start, When::Failure, "put the bootstrap apiserver back",
         "places the bootstrap apiserver again"),
+    row(Phase::ApplyAdmission, Start, When::Admission, "apply webhooks and API services",
+        "applies what can refuse or delay every other object, now that the required pods are Ready"),
     row(Phase::Verify, Start, When::Always, "verify",
         "removes the keys of the bootstrap pods, and waits until the API and the leaders of the control plane work"),
     row(Phase::TearDown, Start, When::Failure, "tear down",
@@ -175,6 +183,7 @@ impl Phase {
             When::Orphans => situation.has_orphans,
             When::StaticEtcd => situation.has_static_etcd,
             When::Pivot => !situation.is_past_pivot,
+            When::Admission => situation.has_admission,
             When::Failure => false,
         }
     }

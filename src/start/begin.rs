@@ -127,6 +127,7 @@ pub async fn situation(plan: &Plan, before: &State) -> Result<Situation, Error> 
         is_past_pivot: is_past(plan, before).await?,
         has_orphans: !place::orphans(plan, before).is_empty(),
         has_static_etcd: !plan.staying.is_empty(),
+        has_admission: !plan.admission.is_empty(),
     })
 }
 

@@ -14,7 +14,7 @@ use super::options::Apply;
 use super::plan::Plan;
 use super::required::Required;
 use crate::NAMESPACE;
-use crate::cluster::apply::{self, Observer, Outcome};
+use crate::cluster::apply::{self, Item, Observer, Outcome};
 use crate::cluster::wait::{Workloads, wait_for_workloads};
 use crate::cluster::{node, wait};
 use crate::phase::{Act, Progress, Verb, local_addresses};
@@ -44,31 +44,12 @@ pub async fn apply(
     progress: &Progress<'_>,
 ) -> Result<Applied, Error> {
     let token_is_there = Notify::new();
-    let settings = apply::ApplyOptions {
-        force_conflicts: options.force_conflicts,
-        strict: options.strict,
-        deadline,
-        ..apply::ApplyOptions::default()
-    };
-    let listener = Observer {
-        outcome: &|item, outcome, took| {
-            progress.object(item, outcome, took);
-            if item.value["type"] == kubelet::BOOTSTRAP_TOKEN {
-                token_is_there.notify_one();
-            }
-            if let Some(refused) = Refused::of(item, outcome) {
-                progress.warn(refused.to_string());
-            }
-        },
-        waiting: &|item, why| progress.waiting_for_object(item, why),
-    };
-    let apply = async {
-        let applied = Applied::of(plan, &apply::apply_all(client, &plan.stages, &settings, listener).await);
-        match options.strict && !applied.refused.is_empty() {
-            true => Err(Error::Refused(applied.refused)),
-            false => Ok(applied),
+    let done = |item: &Item| {
+        if item.value["type"] == kubelet::BOOTSTRAP_TOKEN {
+            token_is_there.notify_one();
         }
     };
+    let apply = send(&plan.stages, options, deadline, client, progress, &done);
     let restart = async {
         match restart_kubelet {
             Some(command) => kubelet::restart(plan, command, &token_is_there, progress).await,
@@ -77,19 +58,59 @@ pub async fn apply(
     };
     let (mut applied, node, ()) = futures::try_join!(apply, mark_node(plan, client, progress), restart)?;
     applied.node = node;
-    let Applied { count, changed, refused, created, .. } = &applied;
-    let (new, refused) = (created.len(), refused.len());
-    let configured = changed - new;
-    progress.info(format!(
-        "{count} objects applied, {new} of them new and {configured} changed; {refused} refused"
-    ));
+    progress.info(applied.summary());
     Ok(applied)
 }
 
+/// Applies what can refuse or delay every other object, and adds it to `before`.
+pub async fn apply_admission(
+    plan: &Plan,
+    options: &Apply,
+    deadline: Duration,
+    client: &Client,
+    progress: &Progress<'_>,
+    before: &mut Applied,
+) -> Result<(), Error> {
+    let stages = std::slice::from_ref(&plan.admission);
+    let applied = send(stages, options, deadline, client, progress, &|_| {}).await?;
+    progress.info(applied.summary());
+    before.add(applied);
+    Ok(())
+}
+
+/// Sends `stages` to the API, and reports each object; `done` gets it, too.
+async fn send(
+    stages: &[Vec<Item>],
+    options: &Apply,
+    deadline: Duration,
+    client: &Client,
+    progress: &Progress<'_>,
+    done: &(dyn Fn(&Item) + Sync),
+) -> Result<Applied, Error> {
+    let Apply { force_conflicts, strict, .. } = *options;
+    let settings =
+        apply::ApplyOptions { force_conflicts, strict, deadline, ..apply::ApplyOptions::default() };
+    let listener = Observer {
+        outcome: &|item, outcome, took| {
+            progress.object(item, outcome, took);
+            done(item);
+            if let Some(refused) = Refused::of(item, outcome) {
+                progress.warn(refused.to_string());
+            }
+        },
+        waiting: &|item, why| progress.waiting_for_object(item, why),
+    };
+    let applied = Applied::of(stages, &apply::apply_all(client, stages, &settings, listener).await);
+    match strict && !applied.refused.is_empty() {
+        true => Err(Error::Refused(applied.refused)),
+        false => Ok(applied),
+    }
+}
+
 impl Applied {
-    fn of(plan: &Plan, outcomes: &[Vec<Outcome>]) -> Self {
+    fn of(stages: &[Vec<Item>], outcomes: &[Vec<Outcome>]) -> Self {
         let (mut applied, mut untried) = (Self::default(), Vec::new());
-        for (item, outcome) in plan.stages.iter().flatten().zip(outcomes.iter().flatten()) {
+        for (item, outcome) in stages.iter().flatten().zip(outcomes.iter().flatten()) {
             match Refused::of(item, outcome) {
                 Some(refused) if *outcome == Outcome::Skipped => untried.push(refused),
                 Some(refused) => applied.refused.push(refused),
@@ -102,6 +123,21 @@ impl Applied {
         }
         applied.refused.append(&mut untried);
         applied
+    }
+
+    fn add(&mut self, other: Self) {
+        let Self { count, refused, node: _, changed, created } = other;
+        self.count += count;
+        self.changed += changed;
+        self.refused.extend(refused);
+        self.created.extend(created);
+    }
+
+    fn summary(&self) -> String {
+        let Self { count, changed, refused, created, .. } = self;
+        let (new, refused) = (created.len(), refused.len());
+        let configured = changed - new;
+        format!("{count} objects applied, {new} of them new and {configured} changed; {refused} refused")
     }
 
     /// Whether this run created the workload called `name` in kube-system.

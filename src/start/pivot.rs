@@ -47,7 +47,7 @@ pub async fn pivot(begun: &Begun<'_>, runner: &mut Runner<'_>) -> Result<Applied
         let deadline = options.timeouts.of_objects();
         objects::apply(plan, &options.apply, deadline, restart, &api.client, progress).await
     };
-    let applied = runner.phase(Phase::ApplyObjects, apply).await?;
+    let mut applied = runner.phase(Phase::ApplyObjects, apply).await?;
     let mut last = Leaders::default();
     if begun.runs(Phase::HandOver) {
         last = take_over::take_over(plan, &api, &applied, journal, runner).await?;
@@ -56,6 +56,14 @@ pub async fn pivot(begun: &Begun<'_>, runner: &mut Runner<'_>) -> Result<Applied
             objects::wait_required(&plan.required, &applied, &api.client, progress).await
         };
         runner.phase(Phase::WaitForControlPlane, wait).await?;
+    }
+    if begun.runs(Phase::ApplyAdmission) {
+        let apply = async |progress: &Progress| {
+            let deadline = options.timeouts.limit(Phase::ApplyAdmission) / 2;
+            let Options { apply, .. } = options;
+            objects::apply_admission(plan, apply, deadline, &api.client, progress, &mut applied).await
+        };
+        runner.phase(Phase::ApplyAdmission, apply).await?;
     }
     let folder = &options.lookup.pod_manifest_path;
     let verify = async |progress: &Progress| take_over::verify(&begun.placer(progress), folder, &last).await;

@@ -11,8 +11,9 @@ use super::required::{self, Required, RequiredPod};
 use crate::assets::bind_address::{self, NODE_ADDRESS};
 use crate::assets::command;
 use crate::assets::load::{Layout, StaticPod};
+use crate::assets::node_marks::NodeMarks;
 use crate::assets::object::Object;
-use crate::assets::order;
+use crate::assets::order::{self, Stage};
 use crate::cluster::apply::Item;
 use crate::cluster::kubeconfig::{self, Access};
 use crate::handover::SERVING;
@@ -60,15 +61,6 @@ impl Placement {
     }
 }
 
-/// The label, and perhaps the taint, that make a node a controller.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NodeMarks {
-    /// Labels that the self-hosted apiserver's node selector names.
-    pub labels: BTreeMap<String, String>,
-    /// Key of a NoSchedule taint.
-    pub taint: Option<String>,
-}
-
 /// Everything that `start` will do.
 pub struct Plan {
     /// How the administrator reaches the API.
@@ -87,6 +79,9 @@ pub struct Plan {
     pub others: Vec<Placement>,
     /// Objects, in the order in which they are applied.
     pub stages: Vec<Vec<Item>>,
+    /// Objects that can refuse or delay every other one. They are applied when the required pods
+    /// are Ready.
+    pub admission: Vec<Item>,
     /// Pods that must be Ready before the bootstrap control plane is removed.
     pub required: Vec<Required>,
     /// What makes this node a controller.
@@ -113,7 +108,7 @@ impl Plan {
             .map(|pod| placement(pod, pod_manifest_path, Role::StayingPod))
             .collect();
         let required = required::resolve(required_pods, &layout.objects);
-        let marks = node_marks(&layout.objects);
+        let marks = NodeMarks::of(&layout.objects);
         let is_steered = shares_wildcard(&apiserver) && has_gate(&layout.objects);
         let mut pods = layout.bootstrap_manifests.iter().map(|pod| &pod.value);
         let conflict =
@@ -122,7 +117,10 @@ impl Plan {
         secrets.insert("kubeconfig".to_owned(), layout.kubeconfig.clone());
         let keys = layout.tls.iter().filter_map(|(path, key)| Some((path.strip_prefix("etcd/")?, key)));
         let etcd_keys = keys.map(|(path, key)| (path.to_owned(), key.clone())).collect();
-        let stages = order::order(layout.objects).into_iter().map(|(_, objects)| items(objects)).collect();
+        let (last, first): (Vec<_>, Vec<_>) =
+            order::order(layout.objects).into_iter().partition(|(stage, _)| *stage == Stage::Admission);
+        let stages = first.into_iter().map(|(_, objects)| items(objects)).collect();
+        let admission = last.into_iter().flat_map(|(_, objects)| items(objects)).collect();
         let kubeconfig = layout.kubeconfig;
         Ok(Self {
             access,
@@ -133,6 +131,7 @@ impl Plan {
             apiserver,
             others,
             stages,
+            admission,
             required,
             marks,
             is_steered,
@@ -247,25 +246,6 @@ fn is_apiserver(pod: &Value) -> bool {
 
 fn flag(pod: &Value, name: &str) -> Option<String> {
     command::flag(command::words(pod), name)
-}
-
-/// The label that the apiserver's manifest selects, and the recorded configuration's taint.
-fn node_marks(objects: &[Object]) -> NodeMarks {
-    let find = |kind: &str, name: &str| {
-        objects
-            .iter()
-            .find(|object| object.kind() == kind && object.name() == name)
-            .map(|object| &object.value)
-    };
-    let apiserver = ["DaemonSet", "Deployment"].into_iter().find_map(|kind| find(kind, "kube-apiserver"));
-    let selector = apiserver.map(|object| &object["spec"]["template"]["spec"]["nodeSelector"]);
-    let pairs = selector.and_then(Value::as_object).into_iter().flatten();
-    let labels = pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
-    let taint = find("ConfigMap", "bootkube-config")
-        .and_then(|map| map["data"]["controller-taint"].as_str())
-        .filter(|taint| !taint.is_empty())
-        .map(str::to_owned);
-    NodeMarks { labels, taint }
 }
 
 #[cfg(test)]

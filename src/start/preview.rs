@@ -68,6 +68,7 @@ struct Seen {
     api: Option<(SocketAddr, Client)>,
     checks: Vec<Act>,
     objects: Vec<Act>,
+    admission: Vec<Act>,
     stale: Vec<Stale>,
 }
 
@@ -99,12 +100,12 @@ async fn look(options: &Options) -> Result<Seen, Error> {
         Err(_) => None,
     };
     let client = api.as_ref().map(|(_, client)| client);
-    let objects = foreseen_objects(&plan, client, options).await?;
+    let (objects, admission) = foreseen_objects(&plan, client, options).await?;
     let stale = match client.filter(|_| Phase::ClearStaleStatus.runs(situation)) {
         Some(client) => clear_stale_status::find(client, &plan.required, &|_| {}).await?,
         None => Vec::new(),
     };
-    Ok(Seen { plan, before, situation, api, checks, objects, stale })
+    Ok(Seen { plan, before, situation, api, checks, objects, admission, stale })
 }
 
 impl Seen {
@@ -121,6 +122,7 @@ impl Seen {
             Phase::ClearStaleStatus => self.stale.iter().map(Stale::act).collect(),
             Phase::ApplyObjects => self.apply_objects(options),
             Phase::HandOver => self.hand_over(),
+            Phase::ApplyAdmission => self.admission.clone(),
             Phase::Verify => self.verify(&options.lookup)?,
             // The others only wait, run after a failure, or belong to unpivot.
             Phase::WaitForApi
@@ -252,16 +254,17 @@ async fn foreseen_objects(
     plan: &Plan,
     client: Option<&Client>,
     options: &Options,
-) -> Result<Vec<Act>, Error> {
-    let items: Vec<&Item> = plan.stages.iter().flatten().collect();
+) -> Result<(Vec<Act>, Vec<Act>), Error> {
+    let items: Vec<&Item> = plan.stages.iter().flatten().chain(&plan.admission).collect();
     let foreseen = match client {
         Some(client) => foresee(client, &items, options.apply.force_conflicts).await,
         None => vec![Foreseen::Create; items.len()],
     };
     let mut acts: Vec<Act> =
         items.into_iter().zip(foreseen).map(|(item, foreseen)| object(item, foreseen)).collect();
+    let admission = acts.split_off(acts.len() - plan.admission.len());
     acts.push(objects::mark_act(plan, lacks_marks(plan, client).await?));
-    Ok(acts)
+    Ok((acts, admission))
 }
 
 /// Whether the node of this machine would be changed, as one is that has not registered yet.

@@ -15,6 +15,20 @@ use crate::world::World;
 const EVENTS: &str = "/run/dry-run-events.jsonl";
 /// The phase that removes what an interrupted start of other assets placed.
 const ORPHANS: &str = "remove bootstrap pods of earlier assets";
+/// A webhook for every pod, behind which nothing runs: no pod can be created once the API has it.
+const BLOCKS_PODS: &str = "
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: blocks-pods}
+webhooks:
+  - name: blocks-pods.example.com
+    clientConfig: {service: {name: absent, namespace: default}}
+    rules: [{apiGroups: [''], apiVersions: [v1], resources: [pods], operations: [CREATE]}]
+    failurePolicy: Fail
+    sideEffects: None
+    admissionReviewVersions: [v1]
+";
+const ADMISSION: &str = "apply webhooks and API services";
 /// Phase, word and what it is done to.
 type Acts = BTreeSet<(String, String, String)>;
 
@@ -25,18 +39,23 @@ fn a_dry_run_foresees_exactly_the_acts_of_the_run_that_follows() {
     eventually(30, || is_ready(&world));
     let mut checks = Checks::default();
     interrupt(&world);
+    world.n1().write(&format!("{ASSETS}/manifests/blocks-pods.yaml"), BLOCKS_PODS.as_bytes(), 0o600).unwrap();
     checks.need("a first start, after one that was interrupted with other assets", || {
         assert!(foreseen(&dry_run(&world)).iter().any(|(phase, ..)| phase == ORPHANS));
-        same(&world, &["write", "keep", "create", "remove", "steer", "release"]);
+        let done = same(&world, &["write", "keep", "create", "remove", "steer", "release"]);
+        let webhook = "ValidatingWebhookConfiguration blocks-pods".to_owned();
+        assert!(done.contains(&(ADMISSION.to_owned(), "create".to_owned(), webhook)), "{done:#?}");
     });
-    checks.that("a start of the same assets", || same(&world, &["keep", "unchanged"]));
+    world.shell(&format!("rm {ASSETS}/manifests/blocks-pods.yaml"));
+    world.kubectl(&["delete", "validatingwebhookconfiguration", "blocks-pods"]);
+    checks.that("a start of the same assets", || drop(same(&world, &["keep", "unchanged"])));
     world.shell(&format!(
         "printf '{{apiVersion: v1, kind: ConfigMap, metadata: {{name: dry, namespace: default}}}}' \
          > {ASSETS}/manifests/dry.yaml"
     ));
-    checks.that("a start of changed assets", || same(&world, &["create"]));
+    checks.that("a start of changed assets", || drop(same(&world, &["create"])));
     world.shell(&format!("echo '# changed' >> {ASSETS}/controller-manifests/etcd.yaml"));
-    checks.that("a start that replaces etcd's static pod", || same(&world, &["replace"]));
+    checks.that("a start that replaces etcd's static pod", || drop(same(&world, &["replace"])));
     checks.finish();
 }
 
@@ -64,7 +83,7 @@ fn dry_run(world: &World) -> Value {
 }
 
 /// Compares a dry run with the run that follows, in which all of `words` must occur.
-fn same(world: &World, words: &[&str]) {
+fn same(world: &World, words: &[&str]) -> Acts {
     let plan = dry_run(world);
     world.shell(&format!("bootkube start --asset-dir {ASSETS} --events {EVENTS} > /dev/null"));
     let events = String::from_utf8(world.n1().read(EVENTS).unwrap()).unwrap();
@@ -79,6 +98,7 @@ fn same(world: &World, words: &[&str]) {
     let phases = |list: Vec<&Value>| list.iter().map(|one| one["phase"].clone()).collect::<Vec<_>>();
     let begun = events.iter().filter(|event| event["event"] == "phase_started").collect();
     assert_eq!(phases(plan["steps"].as_array().unwrap().iter().collect()), phases(begun));
+    done
 }
 
 fn foreseen(plan: &Value) -> Acts {
@@ -89,7 +109,12 @@ fn foreseen(plan: &Value) -> Acts {
 }
 
 fn done(events: &[Value]) -> Acts {
+    let mut phase = String::new();
     let acts = events.iter().filter_map(|event| match event["event"].as_str()? {
+        "phase_started" => {
+            phase = text(&event["phase"]);
+            None
+        }
         "act" => Some((text(&event["phase"]), text(&event["act"]), text(&event["what"]))),
         "object_applied" => {
             let word = match event["outcome"].as_str()? {
@@ -98,7 +123,7 @@ fn done(events: &[Value]) -> Acts {
                 "unchanged" => "unchanged",
                 _ => "refuse",
             };
-            Some(("apply objects".to_owned(), word.to_owned(), text(&event["object"])))
+            Some((phase.clone(), word.to_owned(), text(&event["object"])))
         }
         _ => None,
     });
