@@ -26,6 +26,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 mod diagnose;
+mod dial;
 pub mod error;
 pub mod finding;
 #[cfg(test)]

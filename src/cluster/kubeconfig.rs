@@ -6,12 +6,15 @@
 //! quote a value: a misplaced one may be a key.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use url::Url;
+
+use crate::dial;
 
 /// Where the API is, and the client's credentials for it.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,6 +27,13 @@ pub struct Access {
     pub tls_server_name: Option<String>,
     /// Who we are.
     pub identity: Identity,
+}
+
+impl Access {
+    /// The address that a client should connect to, where the server's name has several.
+    pub async fn live_address(&self) -> Option<SocketAddr> {
+        dial::live_address(self.server.host_str()?, self.server.port_or_known_default()?).await
+    }
 }
 
 /// What is shown to the API.

@@ -6,7 +6,6 @@
 //!                                             preview: what an apply would do
 //!                        question: to one of several apiservers on a port
 //!                        current: credentials that change while they are used
-//!                        dial: connections to a name with several addresses
 //!                        objects: of one kind node, lease                     the few writes that are not an apply
 //! ```
 //!
@@ -17,7 +16,6 @@ pub mod apply;
 pub mod connect;
 pub mod crd;
 pub mod current;
-pub mod dial;
 pub mod discovery;
 mod error;
 pub mod gate;

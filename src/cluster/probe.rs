@@ -11,10 +11,10 @@ use futures::stream::{FuturesUnordered, TryStreamExt as _};
 use tokio::net::TcpStream;
 
 use super::connect::Readyz;
-use super::dial::dial;
 use super::error::Error;
 use super::kubeconfig::Access;
 use super::question::{Credentials, Failed};
+use crate::dial::dial;
 use crate::patience::{Pace, Patience, within};
 
 /// Asks for `path` (such as [`super::connect::READY`]) once, at `endpoint` or else at the server's URL.

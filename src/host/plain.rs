@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::ToSocketAddrs;
 
-use crate::cluster::dial::dial;
+use crate::dial::dial;
 use crate::patience::{self, Pace};
 
 /// How long a server elsewhere, such as a registry, may take to accept a connection that is only

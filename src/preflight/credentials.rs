@@ -121,7 +121,7 @@ impl Look<'_> {
     fn token(&self, bootstrap: &Kubeconfig) -> Option<Problem> {
         let (token, known) = (bootstrap.token.as_deref()?, tokens(self.subject));
         let (id, secret) = token.split_once('.').unwrap_or((token, ""));
-        let Some(ours) = known.iter().find(|known| known.id == id).or(known.first()) else { return None };
+        let ours = known.iter().find(|known| known.id == id).or(known.first())?;
         let now = self.subject.options.now;
         match () {
             () if ours.id == id && ours.secret == secret => {

@@ -24,7 +24,6 @@ use serde_json::Value;
 
 use crate::assets::write;
 use crate::checkpoint::copy;
-use crate::cluster::dial::live_address;
 use crate::cluster::kubeconfig::{self, Access};
 use crate::cluster::{self, connect, inventory};
 use crate::config::Component;
@@ -181,7 +180,7 @@ async fn gather(
     match source {
         Source::Api => {
             report.source = format!("the API at {}", access.server);
-            let client = connect::connect(access, live_address(access).await)?;
+            let client = connect::connect(access, access.live_address().await)?;
             objects.present = inventory::control_plane_objects(&client).await?;
         }
         Source::Etcd { etcd, prefix } => {

@@ -21,7 +21,6 @@ pub use report::{to_json, to_text};
 
 use crate::cluster;
 use crate::cluster::connect::{self, READY, Readyz};
-use crate::cluster::dial::live_address;
 use crate::cluster::kubeconfig::Access;
 use crate::cluster::probe;
 use crate::patience::Patience;
@@ -53,7 +52,7 @@ pub async fn status(
     patience: Duration,
 ) -> Result<Status, cluster::Error> {
     let server = access.server.as_str().trim_end_matches('/').to_owned();
-    let client = connect::connect_within(patience, access, live_address(access).await)?;
+    let client = connect::connect_within(patience, access, access.live_address().await)?;
     let first = match probe::ask(access, None, READY, Patience::of(patience)).await? {
         Readyz::Ready => Ok(None),
         Readyz::NotReady { status, lines } => {

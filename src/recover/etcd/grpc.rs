@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 
 use super::access::{Access, Error};
-use crate::cluster::dial::dial;
+use crate::dial::dial;
 use crate::error::chain;
 use crate::grpc::{self, Answer};
 

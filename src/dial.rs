@@ -10,7 +10,6 @@ use std::time::Duration;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::net::{TcpStream, ToSocketAddrs, lookup_host};
 
-use super::kubeconfig::Access;
 use crate::patience::{ACCEPT, within};
 
 /// The next address is tried beside the others after this time, or as soon as one has failed. As in
@@ -22,11 +21,10 @@ pub async fn dial(name: impl ToSocketAddrs) -> io::Result<TcpStream> {
     first_of(&lookup_host(name).await?.collect::<Vec<_>>()).await
 }
 
-/// The address that a client of `access` should connect to, where its server's name has several.
-pub async fn live_address(access: &Access) -> Option<SocketAddr> {
-    let port = access.server.port_or_known_default().unwrap_or(443);
+/// The address of `host` to connect to, where it has several.
+pub async fn live_address(host: &str, port: u16) -> Option<SocketAddr> {
     let find = async {
-        let known = lookup_host((access.server.host_str()?, port)).await.ok()?.collect::<Vec<_>>();
+        let known = lookup_host((host, port)).await.ok()?.collect::<Vec<_>>();
         match known.as_slice() {
             [] | [_] => None,
             several => first_of(several).await.ok()?.peer_addr().ok(),
