@@ -83,11 +83,14 @@ fn cluster(pki: &Pki) -> Layout {
     let corefile = ".:53 {\n    kubernetes cluster.local in-addr.arpa ip6.arpa {\n    }\n}\n";
     layout.objects = vec![
         object(
-            "coredns-service.yaml",
+            "manifests/coredns-service.yaml",
             &of("Service", "kube-dns", json!({"spec": {"clusterIP": "10.3.0.10"}})),
         ),
-        object("coredns-config.yaml", &of("ConfigMap", "coredns", json!({"data": {"Corefile": corefile}}))),
-        object("kubelet-bootstrap-token.yaml", &of("Secret", "bootstrap-token-abcdef", token)),
+        object(
+            "manifests/coredns-config.yaml",
+            &of("ConfigMap", "coredns", json!({"data": {"Corefile": corefile}})),
+        ),
+        object("manifests/kubelet-bootstrap-token.yaml", &of("Secret", "bootstrap-token-abcdef", token)),
         object("flannel.yaml", &of("DaemonSet", "flannel", flannel)),
     ];
     layout

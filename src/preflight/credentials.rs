@@ -129,7 +129,7 @@ impl Look<'_> {
                 Some(Problem::new(
                     format!("the bootstrap token of kubelet ended at {}", rfc3339(ended)),
                     format!(
-                        "{} has it from manifests/{}, and this machine's clock says {}",
+                        "{} has it from {}, and this machine's clock says {}",
                         bootstrap.file,
                         ours.file,
                         rfc3339(now)
@@ -146,7 +146,7 @@ impl Look<'_> {
                     if ours.id == id { "another secret".to_owned() } else { format!("ID {}", ours.id) };
                 Some(self.of_another_cluster(
                     bootstrap,
-                    format!("its token has ID {id}, and that of manifests/{} has {which}", ours.file),
+                    format!("its token has ID {id}, and that of {} has {which}", ours.file),
                 ))
             }
         }

@@ -64,12 +64,7 @@ fn dns(subject: &Subject<'_>, kubelet: &Kubelet) -> Option<Problem> {
     let given = if given.is_empty() { "not set".to_owned() } else { given.join(", ") };
     Some(Problem::new(
         "kubelet gives pods another DNS server than this cluster's",
-        format!(
-            "{} is {given}, and manifests/{} has {}",
-            wanted.place(kubelet),
-            service.file,
-            shown.join(", ")
-        ),
+        format!("{} is {given}, and {} has {}", wanted.place(kubelet), service.file, shown.join(", ")),
         wanted.cure(kubelet),
     ))
 }
@@ -109,11 +104,7 @@ fn domain(subject: &Subject<'_>, kubelet: &Kubelet) -> Option<Problem> {
     (!is_right).then(|| {
         Problem::new(
             "kubelet gives pods another domain than this cluster's",
-            format!(
-                "{} is {given}, and the DNS of manifests/{} answers for {zone}",
-                wanted.place(kubelet),
-                map.file
-            ),
+            format!("{} is {given}, and the DNS of {} answers for {zone}", wanted.place(kubelet), map.file),
             wanted.cure(kubelet),
         )
     })
