@@ -10,11 +10,15 @@ use kube::{Client, ResourceExt as _};
 use super::objects::Objects;
 use super::retry::Failure;
 
-/// `failure` with the configuration of the webhook that it names, and the command that removes it.
+/// How the API begins where a webhook did not answer. One that denied an object did its work.
+const NO_ANSWER: &str = "failed calling webhook";
+
+/// `failure` with the configuration of the webhook that it names. Where the webhook does not answer,
+/// the command that removes the configuration follows, if it is the only one of that webhook.
 pub async fn explained(client: &Client, mut failure: Failure) -> Failure {
     let Failure::Api { status, .. } = &mut failure else { return failure };
     let Some(name) = webhook(&status.message) else { return failure };
-    if let Some(found) = configuration(client, name).await {
+    if let Some(found) = told(&configurations(client, name).await, status.message.contains(NO_ANSWER)) {
         status.message = format!("{} ({found})", status.message);
     }
     failure
@@ -26,23 +30,40 @@ fn webhook(message: &str) -> Option<&str> {
     rest.split_once('"').map(|(name, _)| name)
 }
 
-/// Which configuration has the webhook. None if the API does not say: the refusal counts as it is.
-async fn configuration(client: &Client, webhook: &str) -> Option<String> {
+/// Kind and name of each configuration that has the webhook. None if the API does not say: the
+/// refusal counts as it is.
+async fn configurations(client: &Client, webhook: &str) -> Vec<(&'static str, String)> {
     let all = ListParams::default();
-    let validating = Objects::<ValidatingWebhookConfiguration>::all(client).list(&all).await.ok()?;
-    let has =
-        |one: &ValidatingWebhookConfiguration| one.webhooks.iter().flatten().any(|own| own.name == webhook);
-    if let Some(found) = validating.iter().find(|one| has(one)) {
-        return Some(told("ValidatingWebhookConfiguration", &found.name_any()));
+    let (validating, mutating) =
+        (Objects::<ValidatingWebhookConfiguration>::all(client), Objects::all(client));
+    let (validating, mutating) = futures::join!(validating.list(&all), mutating.list(&all));
+    let mut found = Vec::new();
+    for one in validating.unwrap_or_default() {
+        if one.webhooks.iter().flatten().any(|own| own.name == webhook) {
+            found.push(("ValidatingWebhookConfiguration", one.name_any()));
+        }
     }
-    let mutating = Objects::<MutatingWebhookConfiguration>::all(client).list(&all).await.ok()?;
-    let has =
-        |one: &MutatingWebhookConfiguration| one.webhooks.iter().flatten().any(|own| own.name == webhook);
-    mutating.iter().find(|one| has(one)).map(|found| told("MutatingWebhookConfiguration", &found.name_any()))
+    let mutating: Vec<MutatingWebhookConfiguration> = mutating.unwrap_or_default();
+    for one in mutating {
+        if one.webhooks.iter().flatten().any(|own| own.name == webhook) {
+            found.push(("MutatingWebhookConfiguration", one.name_any()));
+        }
+    }
+    found
 }
 
-fn told(kind: &str, name: &str) -> String {
-    format!("of {kind} {name}, which this removes: kubectl delete {} {name}", kind.to_lowercase())
+fn told(found: &[(&str, String)], is_silent: bool) -> Option<String> {
+    match found {
+        [] => None,
+        [(kind, name)] if is_silent => Some(format!(
+            "the webhook is of {kind} {name}; if its backend is gone: kubectl delete {} {name}",
+            kind.to_lowercase()
+        )),
+        all => {
+            let names: Vec<String> = all.iter().map(|(kind, name)| format!("{kind} {name}")).collect();
+            Some(format!("the webhook is of {}", names.join(" or ")))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -61,5 +82,22 @@ mod tests {
         ] {
             assert_eq!(webhook(message), name, "{message}");
         }
+    }
+
+    #[test]
+    fn only_a_webhook_that_does_not_answer_is_to_be_removed() {
+        let one = [("ValidatingWebhookConfiguration", "policy".to_owned())];
+        let two = [one[0].clone(), ("MutatingWebhookConfiguration", "other".to_owned())];
+        let remove = "the webhook is of ValidatingWebhookConfiguration policy; if its backend is gone: kubectl delete \
+                      validatingwebhookconfiguration policy";
+        let either =
+            "the webhook is of ValidatingWebhookConfiguration policy or MutatingWebhookConfiguration other";
+        assert_eq!(told(&one, true).as_deref(), Some(remove));
+        assert_eq!(
+            told(&one, false).as_deref(),
+            Some("the webhook is of ValidatingWebhookConfiguration policy")
+        );
+        assert_eq!(told(&two, true).as_deref(), Some(either));
+        assert_eq!(told(&[], true), None);
     }
 }

@@ -12,10 +12,10 @@ mod steps;
 
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DeleteParams, PostParams};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
+use serde_json::json;
 
 pub use error::Error;
 pub use http::{fetch, serve};
@@ -25,14 +25,15 @@ use crate::NAMESPACE;
 use crate::cluster::objects::Objects;
 use crate::cluster::wait::{Progress, Scope, wait_for};
 use crate::host::signals::Interrupts;
+use objects::Place;
 use steps::Trial;
 
-/// The DaemonSet whose image is on every controller.
-const AGENT: &str = "pod-checkpointer";
+/// Labels of the agents' pods, on controllers and on workers.
+const AGENTS: &str = "k8s-app in (pod-checkpointer,pod-checkpointer-worker)";
 
 /// How a cluster is tried.
 pub struct Settings {
-    /// Image of bootkube for the pods; `None`: the one that the agents run.
+    /// Image of bootkube that every node has; `None`: that of the agents, on their nodes.
     pub image: Option<String>,
     /// How long each step may take.
     pub limit: Duration,
@@ -50,14 +51,11 @@ pub async fn run(
     on_step: &mut (dyn FnMut(&Step) + Send),
 ) -> Result<Vec<Step>, Error> {
     let Settings { image, limit } = settings;
-    let image = match image {
-        Some(image) => image,
-        None => agents_image(client).await?,
-    };
+    let place = place(client, image).await?;
     let namespace = make_namespace(client).await?;
     let mut trial = Trial::new(client, &namespace, limit, on_step);
     let signal = tokio::select! {
-        () = trial.run(&image) => None,
+        () = trial.run(&place) => None,
         signal = interrupts.asked() => Some(signal),
     };
     if let Some(signal) = signal {
@@ -67,19 +65,45 @@ pub async fn run(
     Ok(trial.into_steps())
 }
 
-async fn agents_image(client: &Client) -> Result<String, Error> {
-    let agents = Objects::<DaemonSet>::namespaced(client, NAMESPACE).get_opt(AGENT).await;
-    let agents = agents.map_err(|error| Error::Api {
-        act: format!("read DaemonSet {NAMESPACE}/{AGENT}"),
-        why: crate::error::chain(&error),
-    })?;
-    let spec = agents.and_then(|agents| agents.spec?.template.spec);
-    spec.and_then(|spec| spec.containers.into_iter().next()?.image).ok_or_else(|| {
-        Error::Not(format!(
-            "there is no DaemonSet {NAMESPACE}/{AGENT}, whose image the pods would run; name an image of \
-             bootkube that the nodes have: --image=REFERENCE"
-        ))
-    })
+/// What is on a node for good has another prefix: these are kubelet's and the controllers'.
+const PASSING: &str = "node.kubernetes.io/";
+
+async fn place(client: &Client, image: Option<String>) -> Result<Place, Error> {
+    let nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await;
+    let nodes = nodes.map_err(Error::api("list the nodes"))?.items;
+    let (image, names) = match image {
+        Some(image) => (image, Vec::new()),
+        None => agents(client).await?,
+    };
+    let taints = nodes
+        .iter()
+        .filter(|node| names.is_empty() || names.contains(&node.name_any()))
+        .flat_map(|node| node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()))
+        .filter(|taint| !taint.key.starts_with(PASSING));
+    let tolerations =
+        taints.map(|taint| json!({"key": taint.key, "operator": "Exists", "effect": taint.effect})).collect();
+    Ok(Place { image, nodes: names, tolerations })
+}
+
+/// The image of the agents, and the nodes on which one runs by it.
+async fn agents(client: &Client) -> Result<(String, Vec<String>), Error> {
+    let which = ListParams::default().labels(AGENTS);
+    let pods = Api::<Pod>::namespaced(client.clone(), NAMESPACE).list(&which).await;
+    let pods = pods.map_err(Error::api(format!("list the agents' pods of {NAMESPACE}")))?.items;
+    let running = pods.into_iter().filter_map(|pod| {
+        let is_running = pod.status?.phase.as_deref() == Some("Running");
+        let spec = pod.spec.filter(|_| is_running)?;
+        Some((spec.containers.into_iter().next()?.image?, spec.node_name?))
+    });
+    let mut running: Vec<(String, String)> = running.collect();
+    let Some((image, _)) = running.first().cloned() else {
+        return Err(Error::Not(format!(
+            "no pod of {NAMESPACE} with {AGENTS} runs, whose image the pods could have; name an image of bootkube \
+             that the nodes have: --image=REFERENCE"
+        )));
+    };
+    running.retain(|(own, _)| *own == image);
+    Ok((image, running.into_iter().map(|(_, node)| node).collect()))
 }
 
 async fn make_namespace(client: &Client) -> Result<String, Error> {

@@ -27,8 +27,27 @@ pub fn secret(value: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME}, "stringData": {"value": value}})
 }
 
+/// Where pods can run, and what they run.
+pub struct Place {
+    /// Their image.
+    pub image: String,
+    /// Nodes that have it; empty: any.
+    pub nodes: Vec<String>,
+    /// Tolerations of what is on the nodes for good.
+    pub tolerations: Vec<Value>,
+}
+
 /// The Deployment. Its pods need no right that a namespace could deny them.
-pub fn deployment(image: &str) -> Value {
+pub fn deployment(place: &Place) -> Value {
+    let Place { image, nodes, tolerations } = place;
+    let is_node = |node: &String| json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]});
+    let terms: Vec<Value> = nodes.iter().map(is_node).collect();
+    let affinity = match terms.is_empty() {
+        true => json!({}),
+        false => {
+            json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}})
+        }
+    };
     let labels = json!({"app": NAME});
     let spread = json!({
         "maxSkew": 1,
@@ -39,6 +58,7 @@ pub fn deployment(image: &str) -> Value {
     let container = json!({
         "name": NAME,
         "image": image,
+        "imagePullPolicy": "IfNotPresent",
         "command": ["/bootkube", "smoke-test", "serve", format!("--port={PORT}")],
         "ports": [{"containerPort": PORT}],
         "readinessProbe": {"httpGet": {"path": "/", "port": PORT}, "periodSeconds": 1},
@@ -54,7 +74,8 @@ pub fn deployment(image: &str) -> Value {
         "enableServiceLinks": false,
         "terminationGracePeriodSeconds": 1,
         "topologySpreadConstraints": [spread],
-        "tolerations": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}],
+        "affinity": affinity,
+        "tolerations": tolerations,
         "securityContext": {
             "runAsNonRoot": true,
             "runAsUser": USER,

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::error::Error;
 use super::http::{self, GREETING};
-use super::objects::{self, NAME, PORT};
+use super::objects::{self, NAME, PORT, Place};
 use super::report::{Outcome, Step};
 use crate::cluster::retry::poll;
 use crate::cluster::wait::wait_for_workloads;
@@ -28,8 +28,8 @@ const VALUE: &str = "kept by etcd";
 const KUBELET: &str = "see that the apiserver reaches port 10250 of the pod's node, and that kubelet there trusts \
                        the apiserver's client certificate (`authentication.x509.clientCAFile`)";
 
-/// The deletion has at least this time, also where a step has less: the namespace controller needs
-/// seconds.
+/// The deletion has this time, whatever a step has: the namespace controller needs seconds, and a
+/// signal has come too late to end it.
 const CLEAN_UP: Duration = Duration::from_secs(60);
 
 /// A cluster that is tried, and the steps so far.
@@ -52,13 +52,13 @@ impl<'a> Trial<'a> {
     }
 
     /// Every step, in the order in which one needs another.
-    pub async fn run(&mut self, image: &str) {
+    pub async fn run(&mut self, place: &Place) {
         let here = Here::new(self.client, self.namespace, self.limit);
         let cure = "`bootkube status` shows whether the apiserver and etcd are well";
         self.step("secret", cure, here.keeps_a_secret()).await;
-        let cure = "`kubectl describe` of the pods says more; if their image is missing, name one that the nodes have \
-                    by --image";
-        let pods = self.step("deployment", cure, here.runs_a_deployment(image)).await;
+        let cure = "if the image is missing, name one that every node has by --image; if it does not know the command, \
+                    one of this version of bootkube; else see kubelet's log on the node (journalctl -u kubelet)";
+        let pods = self.step("deployment", cure, here.runs_a_deployment(place)).await;
         let Some(pods) = pods else { return self.skip("no pod runs") };
         self.step("logs", KUBELET, here.reads_logs(&pods)).await;
         self.step("exec", KUBELET, here.executes(&pods)).await;
@@ -66,7 +66,7 @@ impl<'a> Trial<'a> {
         let cure = "see that kube-proxy runs on these nodes (`kubectl --namespace=kube-system get pods \
                     --output=wide`), and that no firewall is between this machine and their node ports";
         self.step("node-port", cure, here.answers_on_every_node(&pods)).await;
-        let cure = "see that CoreDNS is Ready (`kubectl --namespace=kube-system get pods --selector=k8s-app=coredns`), \
+        let cure = "see that CoreDNS is Ready (`kubectl --namespace=kube-system get pods --selector=k8s-app=kube-dns`), \
                     and that kubelet's clusterDNS is the address of Service kube-dns";
         self.step("dns", cure, here.finds_a_service(&pods)).await;
     }
@@ -79,7 +79,7 @@ impl<'a> Trial<'a> {
     /// The last step, which is tried in any case.
     pub async fn clean_up(&mut self, delete: impl Future<Output = Result<String, Error>>) {
         let cure = "`kubectl get namespaces --selector=bootkube.dev/smoke-test` shows what is left";
-        self.limit = self.limit.max(CLEAN_UP);
+        self.limit = CLEAN_UP;
         self.step("clean-up", cure, async { Ok(((), delete.await?)) }).await;
     }
 
@@ -159,8 +159,8 @@ impl Here {
         Ok(((), "written, and read as it was written".to_owned()))
     }
 
-    async fn runs_a_deployment(&self, image: &str) -> Result<(Vec<ReadyPod>, String), Error> {
-        self.make::<Deployment>(objects::deployment(image)).await?;
+    async fn runs_a_deployment(&self, place: &Place) -> Result<(Vec<ReadyPod>, String), Error> {
+        self.make::<Deployment>(objects::deployment(place)).await?;
         self.make::<Service>(objects::service()).await?;
         let wanted = Wanted {
             kind: Kind::Deployment,
@@ -176,7 +176,7 @@ impl Here {
         let mut nodes: Vec<&str> = pods.iter().map(|pod| &*pod.node).collect();
         nodes.sort_unstable();
         nodes.dedup();
-        let told = format!("{} pods of {image} are Ready on {}", pods.len(), nodes.join(", "));
+        let told = format!("{} pods of {} are Ready on {}", pods.len(), place.image, nodes.join(", "));
         Ok((pods, told))
     }
 

@@ -16,13 +16,14 @@ use crate::world::World;
 const LEFT: Duration = Duration::from_secs(75);
 const AGENT: &str = "bootkube-agent";
 
-/// Gives the rendered agent a certificate of one hour that expires in [`LEFT`]. Returns when.
+/// Gives the rendered agent a certificate that expires in [`LEFT`]: in its last third, in which the
+/// agent issues itself another, and not in its last tenth, in which `render` would. Returns when.
 pub fn end_soon(world: &World) -> OffsetDateTime {
     let read =
         |name: &str| String::from_utf8(world.n1().read(&format!("{ASSETS}/tls/{name}")).unwrap()).unwrap();
     let now = OffsetDateTime::now_utc();
     let end = now + LEFT;
-    let life = (now - Duration::from_secs(3600), end);
+    let life = (now - 4 * LEFT, end);
     let (certificate, key) = client(AGENT, (&read("ca.crt"), &read("ca.key")), life);
     for (name, pem) in [("agent.crt", certificate), ("agent.key", key)] {
         world.n1().write(&format!("{ASSETS}/tls/{name}"), pem.as_bytes(), 0o600).unwrap();

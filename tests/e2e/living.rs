@@ -143,7 +143,9 @@ fn drained(world: &World, worker: &Machine) {
 
 /// With CoreDNS it passes. Without, the one step that needs it fails, and everything is cleaned up.
 fn smoke_test(world: &World) {
-    let (code, steps) = try_users_things(world, &[]);
+    let image = world.get(&["--namespace=kube-system", "daemonset/pod-checkpointer"]);
+    let image = &image["spec"]["template"]["spec"]["containers"][0]["image"];
+    let (code, steps) = try_users_things(world, &[&format!("--image={}", image.as_str().unwrap())]);
     assert!(code == Some(0) && steps.iter().all(|(_, outcome)| outcome == "pass"), "{code:?} {steps:?}");
     world.kubectl(&["--namespace=kube-system", "scale", "deployment/coredns", "--replicas=0"]);
     world.kubectl(&["--namespace=kube-system", "wait", "pod", "--selector=k8s-app=coredns", "--for=delete"]);
