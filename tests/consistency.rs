@@ -283,6 +283,24 @@ fn two_parts_of_ours_never_share_a_port() {
                 "such as 8443",
             ),
             (
+                "components: {kube-proxy: {extraArgs: {metrics-bind-address: '0.0.0.0'}}, flannel: {extraArgs: {healthz-port: '10249'}}}",
+                "components.flannel.extraArgs.healthz-port",
+                "of kube-proxy's metrics",
+                "another port",
+            ),
+            (
+                "components: {kube-proxy: {extraArgs: {metrics-bind-address: localhost}}}",
+                proxy,
+                "would end",
+                "an address, with or without port",
+            ),
+            (
+                "components: {kube-proxy: {extraArgs: {healthz-bind-address: '127.0.0.1'}}}",
+                "components.kube-proxy.extraArgs.healthz-bind-address",
+                "readiness probe",
+                "remove it",
+            ),
+            (
                 "components: {kube-proxy: {extraArgs: {metrics_bind_address: '0.0.0.0:10250'}}}",
                 "components.kube-proxy.extraArgs.metrics_bind_address",
                 "of kubelet",
@@ -303,8 +321,16 @@ fn two_parts_of_ours_never_share_a_port() {
         ],
         "",
     );
-    let apart = "apiServers: ['https://192.0.2.10:2379']\netcd: {servers: ['https://192.0.2.20:2379']}";
-    assert!(run(apart, VALIDATE).status.success());
+    let proxy = |flags: &str| format!("components: {{kube-proxy: {{extraArgs: {{{flags}}}}}}}");
+    for good in [
+        "apiServers: ['https://192.0.2.10:2379']\netcd: {servers: ['https://192.0.2.20:2379']}".into(),
+        proxy("metrics-bind-address: '0.0.0.0', healthz-bind-address: '0.0.0.0'"),
+        proxy("metrics-bind-address: '::', healthz-bind-address: '::'"),
+        proxy("metrics-bind-address: '', healthz-bind-address: '0.0.0.0:10256'"),
+    ] {
+        let output = run(&good, VALIDATE);
+        assert!(output.status.success(), "{good}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

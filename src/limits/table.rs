@@ -41,7 +41,7 @@ pub enum Takes {
     Words(&'static [&'static str]),
     /// A duration of Go in seconds, both ends included.
     Seconds(f64, f64),
-    /// `IP:port`, or nothing.
+    /// `IP:port`, an address without port, or nothing.
     Socket,
     /// An address.
     Address,
@@ -88,6 +88,7 @@ const AUTHORIZATION: &str = "pkg/kubeapiserver/options/authorization.go";
 const RUN: &str = "pkg/server/options/server_run_options.go";
 const AUDIT: &str = "pkg/server/options/audit.go";
 const PROXY: &str = "pkg/proxy/apis/config/validation/validation.go";
+const IP_PORT: &str = "pkg/util/flag/flags.go";
 const EMBED: &str = "embed/config.go";
 const LEADER: &str = "tools/leaderelection/leaderelection.go";
 
@@ -238,8 +239,8 @@ pub const FLAGS: &[FlagLimit] = &[
         at(KUBERNETES, PROXY, 135, "must be greater than or equal to 0"),
     ),
     flag(PROXIES, "conntrack-min", NOT_NEGATIVE, at(KUBERNETES, PROXY, 139, "greater than or equal to 0")),
-    flag(PROXIES, "healthz-bind-address", Takes::Socket, at(KUBERNETES, PROXY, 226, "must be IP:port")),
-    flag(PROXIES, "metrics-bind-address", Takes::Socket, at(KUBERNETES, PROXY, 226, "must be IP:port")),
+    flag(PROXIES, "healthz-bind-address", Takes::Socket, at(KUBERNETES, IP_PORT, 99, "Both IP and IP:port are valid")),
+    flag(PROXIES, "metrics-bind-address", Takes::Socket, at(KUBERNETES, IP_PORT, 99, "Both IP and IP:port are valid")),
     flag(ETCDS, "heartbeat-interval", Takes::Whole(1, 50_000), at(ETCD, EMBED, 1265, "must be >0")),
     flag(ETCDS, "election-timeout", Takes::Whole(1, 50_000), at(ETCD, EMBED, 1274, "is too long")),
     flag(

@@ -56,7 +56,10 @@ fn takes(takes: Takes, text: &str) -> bool {
                 if zero { Some(0.0) } else { scalar::duration(text).ok().map(|time| time.as_secs_f64()) };
             seconds.is_some_and(|seconds| (least..=most).contains(&seconds))
         }
-        Takes::Socket => text.is_empty() || text.parse::<SocketAddr>().is_ok_and(|socket| socket.port() > 0),
+        Takes::Socket => {
+            let socket = text.parse::<SocketAddr>().is_ok_and(|socket| socket.port() > 0);
+            text.is_empty() || socket || text.parse::<IpAddr>().is_ok()
+        }
         Takes::Address => text.starts_with("$(") || text.parse::<IpAddr>().is_ok(),
         Takes::Ports => ports::range(text).is_some(),
     }
@@ -73,7 +76,7 @@ fn described(takes: Takes) -> String {
         Takes::Words(words) => format!("some of {}, with commas between", words.join(", ")),
         Takes::Seconds(3600.0, _) => "a duration of at least 1h".into(),
         Takes::Seconds(..) => "a duration such as 30s".into(),
-        Takes::Socket => "an address and a port, such as 127.0.0.1:10249".into(),
+        Takes::Socket => "an address, with or without port, such as 127.0.0.1:10249".into(),
         Takes::Address => "an IP address".into(),
         Takes::Ports => "two ports, such as 30000-32767".into(),
     }
@@ -132,9 +135,10 @@ fn is_off(value: Option<&str>) -> bool {
     value.is_some_and(|value| matches!(value, "false" | "False" | "FALSE" | "f" | "F" | "0"))
 }
 
-/// kube-proxy's readiness probe asks the machine's address.
+/// kube-proxy's readiness probe asks the machine's address. An address alone has the usual port.
 fn probed(text: &str) -> Checked<()> {
-    let socket = text.parse::<SocketAddr>();
+    let alone = || text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, PROXY_HEALTH.number));
+    let socket = text.parse::<SocketAddr>().or_else(|_| alone());
     let good = socket.is_ok_and(|socket| socket.port() == PROXY_HEALTH.number && !socket.ip().is_loopback());
     match good || text == PROXY_HEALTH.number.to_string() {
         true => Ok(()),

@@ -74,14 +74,16 @@ fn given_claim(given: Given<(u16, String)>, part: &str) -> Claim {
     Claim { port, part: part.into(), written: Some(Given::new(at, text)) }
 }
 
-/// The port that a flag gives to a server of kube-proxy.
+/// The port that a flag gives to a server of kube-proxy. An address without one leaves the usual
+/// port.
 fn proxy_port(input: &Input<'_>, name: &str) -> Option<Given<(u16, String)>> {
-    let address = input.argument(Component::Proxy, &format!("{name}-bind-address"));
-    let alone = input.argument(Component::Proxy, &format!("{name}-port"));
-    let argument = address.or(alone)?;
-    let text = only(argument)?;
-    let port = text.parse::<SocketAddr>().map(|socket| socket.port()).or_else(|_| text.parse()).ok()?;
-    Some(Given::new(&argument.at, (port, text.to_owned())))
+    let given = |flag: &str| {
+        let argument = input.argument(Component::Proxy, &format!("{name}-{flag}"))?;
+        let text = only(argument)?;
+        let port = text.parse::<SocketAddr>().map(|socket| socket.port()).or_else(|_| text.parse()).ok()?;
+        Some(Given::new(&argument.at, (port, text.to_owned())))
+    };
+    given("bind-address").or_else(|| given("port"))
 }
 
 /// Servers of an etcd that the user runs, where they are on a machine of the API.
