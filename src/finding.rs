@@ -21,17 +21,20 @@ const LONGEST: usize = 80;
 
 impl Finding {
     /// A finding of one line, whatever the input: field and value are shortened, and passwords in
-    /// URLs are left out.
+    /// URLs are left out. Problem and cure often repeat a value: they are cleaned, too.
     pub fn new(field: &str, value: &str, problem: impl Into<String>, cure: impl Into<String>) -> Self {
         let field = if field.is_empty() { "\"\"".into() } else { shorten(field) };
-        Self { field, value: shorten(value), problem: problem.into(), cure: cure.into() }
+        let problem = one_line(&without_userinfo(&problem.into(), "…@"));
+        // A URL in the cure is what the user is to write.
+        let cure = one_line(&without_userinfo(&cure.into(), ""));
+        Self { field, value: shorten(value), problem, cure }
     }
 }
 
 /// One line of bounded length, without userinfo. The value is quoted to be recognised, and must not
 /// leak a password.
 fn shorten(value: &str) -> String {
-    let line: String = without_userinfo(value).escape_debug().collect();
+    let line: String = without_userinfo(value, "…@").escape_debug().collect();
     let line = line.replace("\\\"", "\"").replace("\\'", "'");
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -39,14 +42,28 @@ fn shorten(value: &str) -> String {
     }
 }
 
-/// `https://user:password@host/` becomes `https://…@host/`.
-fn without_userinfo(value: &str) -> String {
-    let Some((scheme, rest)) = value.split_once("://") else { return value.into() };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    match authority.rsplit_once('@') {
-        Some((userinfo, _)) => format!("{scheme}://…{}", &rest[userinfo.len()..]),
-        None => value.into(),
+/// `https://user:password@host/` becomes `https://…@host/` where `instead` is `…@`, in every URL of
+/// `text`. A password may hold a space, so a URL does not end at one.
+fn without_userinfo(text: &str, instead: &str) -> String {
+    let mut parts = text.split("://");
+    let mut clean = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let authority = part.split(['/', '?', '#']).next().unwrap_or_default();
+        clean.push_str("://");
+        match authority.rsplit_once('@') {
+            Some((userinfo, _)) => {
+                clean.push_str(instead);
+                clean.push_str(&part[userinfo.len() + 1..]);
+            }
+            None => clean.push_str(part),
+        }
     }
+    clean
+}
+
+fn one_line(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
 }
 
 impl fmt::Display for Finding {
@@ -92,5 +109,21 @@ mod tests {
     fn passwords_in_urls_are_not_repeated() {
         assert_eq!(shorten("https://root:hunter2@a/x@y"), "https://…@a/x@y");
         assert_eq!(shorten("https://a/x@y"), "https://a/x@y");
+        let finding = Finding::new(
+            "f",
+            "",
+            "is https://root:hunter2@a, not http://me@b/",
+            "write https://root:hunter2@a:6443, or https://c",
+        );
+        assert_eq!(finding.problem, "is https://…@a, not http://…@b/");
+        assert_eq!(finding.cure, "write https://a:6443, or https://c");
+    }
+
+    #[test]
+    fn problem_and_cure_are_one_line_of_any_length() {
+        let long = "ä".repeat(100);
+        let finding = Finding::new("f", "", format!("is \"a\nb\" {long}"), "write \u{1b}[1m");
+        assert_eq!(finding.problem, format!("is \"a\\nb\" {long}"));
+        assert_eq!(finding.cure, "write \\u{1b}[1m");
     }
 }

@@ -689,6 +689,22 @@ fn a_wrong_character_is_named_with_the_corrected_text() {
 }
 
 #[test]
+fn no_part_of_a_finding_shows_a_password() {
+    for (url, cure) in [
+        ("https://root:hunter2@10.0.0.1:6443 ", "write https://10.0.0.1:6443"),
+        ("https://root:hunter2@a b:6443", "write"),
+        ("https://root:hunter2@a:", "write https://a:6443"),
+        ("https://root:hunter2@a_b:6443", "write https://a"),
+    ] {
+        let output = run(&format!("apiServers: ['{url}']"), VALIDATE);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{url}\n{said}");
+        assert!(!said.contains("hunter2") && said.contains("https://…@"), "{said}");
+        assert!(said.contains(cure), "{said}");
+    }
+}
+
+#[test]
 fn the_sources_of_limits_say_what_the_table_says() {
     let output = Command::new("go").args(["env", "GOMODCACHE"]).output().unwrap();
     let cache = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
