@@ -130,34 +130,22 @@ fn extra_etcd(input: &Input<'_>) -> Vec<Claim> {
     urls.filter_map(read).collect()
 }
 
-/// Services of type NodePort get any port of their range on every machine.
+/// Services of type NodePort get ports of a range on every machine. kube-apiserver takes any range,
+/// and a port is lost only once a Service has it.
 fn node_ports(input: &Input<'_>, claims: &[Claim], mistakes: &mut Mistakes) {
     let argument = input.argument(Component::Apiserver, "service-node-port-range");
-    let given = argument.and_then(|argument| Some((argument, range(only(argument)?)?)));
+    let given = argument.and_then(|argument| Some((argument.at.as_str(), range(only(argument)?)?)));
     let (low, high) = given.map_or(ports::NODE_PORTS, |(_, range)| range);
-    for claim in claims.iter().filter(|claim| (low..=high).contains(&claim.port)) {
-        let (at, shown, problem) = match (given, &claim.written) {
-            (Some((argument, _)), _) => (
-                argument.at.as_str(),
-                only(argument).unwrap_or_default(),
-                format!("holds port {} of {}: a Service could take it", claim.port, claim.part),
-            ),
-            (None, Some(written)) => (
-                written.at.as_str(),
-                written.value.as_str(),
-                format!(
-                    "is inside {low}-{high}, the ports of Services (NodePort): a Service could take port {}",
-                    claim.port
-                ),
-            ),
-            (None, None) => continue,
-        };
-        let cure = match given {
-            Some(_) => "choose a range without it, such as 30000-32767".to_owned(),
-            None => cure(claim.port, claims),
-        };
-        mistakes.refuse(at, shown, problem, cure);
-    }
+    let held: Vec<&Claim> = claims.iter().filter(|claim| (low..=high).contains(&claim.port)).collect();
+    let written = || held.iter().find_map(|claim| Some(claim.written.as_ref()?.at.as_str()));
+    let Some(at) = given.map(|(at, _)| at).or_else(written).filter(|_| !held.is_empty()) else { return };
+    let shown: Vec<String> = held.iter().map(|claim| format!("{} ({})", claim.port, claim.part)).collect();
+    let text = format!(
+        "{low}-{high}, the ports of Services (NodePort), hold ports of the cluster's own parts: {}; \
+         a Service that gets one of them cuts that part off",
+        shown.join(", ")
+    );
+    mistakes.warn(at, text);
 }
 
 /// `30000-32767`, `30000+2767`, `30000`.
