@@ -472,7 +472,25 @@ fn a_flag_that_has_a_field_is_refused_with_the_field_however_it_is_written() {
                 "{etcd: {extraArgs: {data-dir: /data}}}",
                 "components.etcd.extraArgs.data-dir",
                 "/var/lib/etcd",
+                "; on a running cluster stop etcd and move its data to /var/lib/etcd first",
+            ),
+            (
+                "{etcd: {extraArgs: {wal-dir: /data}}}",
+                "components.etcd.extraArgs.wal-dir",
+                "/var/lib/etcd",
                 "mount that disk",
+            ),
+            (
+                "{etcd: {extraArgs: {listen-metrics-urls: 'http://127.0.0.1:2382'}}}",
+                "components.etcd.extraArgs.listen-metrics-urls",
+                "where its probes ask",
+                "write http://127.0.0.1:2381",
+            ),
+            (
+                "{etcd: {extraArgs: {listen-metrics-urls: 'http://127.0.0.1:2381,http://192.0.2.10:10250'}}}",
+                "components.etcd.extraArgs.listen-metrics-urls",
+                "takes port 10250 of kubelet",
+                "another port",
             ),
             (
                 "{etcd: {extraArgs: {listen-client-urls: 'https://0.0.0.0:2379'}}}",
@@ -489,6 +507,24 @@ fn a_flag_that_has_a_field_is_refused_with_the_field_however_it_is_written() {
         ],
         &format!("{HERE}components: "),
     );
+}
+
+#[test]
+fn flags_of_what_is_not_rendered_are_neither_refused_nor_take_ports() {
+    let etcd = "components: {etcd: {extraArgs: {data-dir: /data, listen-metrics-urls: 'http://0.0.0.0:10250', heartbeat-interval: '0'}}}";
+    let flannel = "networking: none\ncomponents: {flannel: {extraArgs: {healthz-port: '10250', kube-subnet-mgr: 'false', subnet-file: /x}}}";
+    warned(
+        &[
+            (etcd, "components.etcd", &["has no effect, because etcd.mode is external"]),
+            (flannel, "components.flannel", &["has no effect, because networking is not flannel"]),
+        ],
+        "",
+    );
+    for urls in ["http://0.0.0.0:2381", "http://127.0.0.1:2381,http://192.0.2.10:2382"] {
+        let fields = format!("{HERE}components: {{etcd: {{extraArgs: {{listen-metrics-urls: '{urls}'}}}}}}");
+        let output = run(&fields, VALIDATE);
+        assert!(output.status.success(), "{urls}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

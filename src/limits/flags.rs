@@ -68,7 +68,8 @@ const LOCAL_ETCD: Owner = Owner::Bootkube(
 );
 const DATA: Owner = Owner::Bootkube(
     "is set by bootkube: etcd's data is in /var/lib/etcd, which is mounted into the pod",
-    "remove it; to keep the data elsewhere, mount that disk at /var/lib/etcd on the machine",
+    "on a running cluster stop etcd and move its data to /var/lib/etcd first; then remove it; to keep the data \
+     elsewhere, mount that disk at /var/lib/etcd on the machine",
 );
 const DNS_PORT: Owner =
     Owner::Bootkube("is set by bootkube: the Service of cluster DNS sends questions to port 53", "remove it");
@@ -133,7 +134,6 @@ const OWNED: &[(&str, &str, Owner)] = &[
     (ETCD, "initial-cluster", LOCAL_ETCD),
     (ETCD, "initial-cluster-state", LOCAL_ETCD),
     (ETCD, "listen-client-urls", LOCAL_ETCD),
-    (ETCD, "listen-metrics-urls", LOCAL_ETCD),
     (ETCD, "listen-peer-urls", LOCAL_ETCD),
     (ETCD, "name", LOCAL_ETCD),
     (ETCD, "enable-v2", Owner::Gone("remove it; etcd 3.6 has no API v2")),

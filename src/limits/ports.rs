@@ -36,7 +36,10 @@ pub const PROXY_METRICS: Port = port(10249, "kube-proxy's metrics");
 
 /// Where bootkube runs etcd.
 pub const OF_ETCD: [Port; 3] =
-    [port(2379, "etcd (etcd.mode staticPod)"), port(2380, "etcd's peers"), port(2381, "etcd's health")];
+    [port(2379, "etcd (etcd.mode staticPod)"), port(2380, "etcd's peers"), ETCD_HEALTH];
+
+/// Where etcd's probes ask.
+pub const ETCD_HEALTH: Port = port(2381, "etcd's health");
 
 /// Ports that Services of type NodePort get unless a flag says otherwise
 /// (pkg/kubeapiserver/options/options.go).

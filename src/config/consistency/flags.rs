@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::input::{Input, only};
 use super::ports;
 use crate::config::resolve::Argument;
-use crate::config::{Component, Networking};
+use crate::config::Component;
 use crate::limits::ports::PROXY_HEALTH;
 use crate::limits::table::{FLAGS, Takes};
 use crate::values::mistakes::{Checked, Mistakes, fault};
@@ -99,6 +99,10 @@ fn needed(input: &Input<'_>, argument: &Argument) -> Checked<()> {
             )
         }
         (Component::Proxy, "healthz-bind-address" | "healthz-port") => probed(value.unwrap_or_default()),
+        (Component::Etcd, "listen-metrics-urls") if !argument.values.iter().any(|urls| is_probed(urls)) => fault(
+            "moves etcd's health away from where its probes ask (http://127.0.0.1:2381)",
+            "write http://127.0.0.1:2381, and further URLs behind a comma, or remove it",
+        ),
         (Component::Flannel, "kube-subnet-mgr") if argument.values.is_empty() || is_off(value) => fault(
             "would have flannel ask an etcd of its own for the ranges of nodes",
             "remove it; the controller manager hands the ranges out",
@@ -133,6 +137,12 @@ fn holds_own_key(argument: &Argument) -> bool {
 
 fn is_off(value: Option<&str>) -> bool {
     value.is_some_and(|value| matches!(value, "false" | "False" | "FALSE" | "f" | "F" | "0"))
+}
+
+/// etcd's probes ask the machine's loopback address.
+fn is_probed(urls: &str) -> bool {
+    let listens = |url: &str| matches!(url.trim_end_matches('/'), "http://127.0.0.1:2381" | "http://0.0.0.0:2381");
+    urls.split(',').any(listens)
 }
 
 /// kube-proxy's readiness probe asks the machine's address. An address alone has the usual port.
@@ -178,9 +188,7 @@ fn excluded(input: &Input<'_>, mistakes: &mut Mistakes) {
         let text = "kube-proxy reads the file instead of its flags: it must say what the flags do (clientConnection.kubeconfig, clusterCIDR, mode)";
         mistakes.warn(&config.at, text);
     }
-    let one_subnet =
-        flag(Component::Flannel, "subnet-file").filter(|_| input.config.networking == Networking::Flannel);
-    if let Some(file) = one_subnet {
+    if let Some(file) = flag(Component::Flannel, "subnet-file") {
         let problem = "moves a file that flannel's CNI plugin reads from /run/flannel/subnet.env";
         mistakes.refuse(&file.at, &file.values.join(","), problem, "remove it");
     }

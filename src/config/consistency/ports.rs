@@ -117,17 +117,26 @@ fn local_etcd(input: &Input<'_>) -> Vec<Claim> {
     claims
 }
 
-/// Another listener of etcd.
+/// Further listeners of etcd. That of its health is among the fixed ports.
 fn extra_etcd(input: &Input<'_>) -> Vec<Claim> {
-    let Some(argument) = input.argument(Component::Etcd, "listen-client-http-urls") else {
-        return Vec::new();
-    };
+    let mut claims = listeners(input, "listen-client-http-urls", "etcd, for clients over HTTP");
+    claims.extend(listeners(input, "listen-metrics-urls", "etcd's metrics"));
+    claims
+}
+
+fn listeners(input: &Input<'_>, flag: &str, part: &str) -> Vec<Claim> {
+    let Some(argument) = input.argument(Component::Etcd, flag) else { return Vec::new() };
     let urls = argument.values.iter().flat_map(|value| value.split(','));
     let read = |text: &str| {
         let port = url::Url::parse(text).ok()?.port()?;
-        Some(given_claim(Given::new(&argument.at, (port, text.to_owned())), "etcd, for clients over HTTP"))
+        let health = flag == "listen-metrics-urls" && port == ports::ETCD_HEALTH.number;
+        (!health).then(|| given_claim(Given::new(&argument.at, (port, text.to_owned())), part))
     };
-    urls.filter_map(read).collect()
+    let mut claims: Vec<Claim> = urls.filter_map(read).collect();
+    // One flag may name a port at several addresses.
+    claims.sort_by_key(|claim| claim.port);
+    claims.dedup_by_key(|claim| claim.port);
+    claims
 }
 
 /// Services of type NodePort get ports of a range on every machine. kube-apiserver takes any range,

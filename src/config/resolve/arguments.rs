@@ -19,13 +19,14 @@ pub(in super::super) struct Argument {
     pub values: Vec<String>,
 }
 
-/// Every flag of every component. Wrong ones become findings and are left out.
+/// Every flag of every component that is rendered. Wrong ones become findings and are left out.
 pub(super) fn read(
     settings: &BTreeMap<Component, ComponentSettings>,
+    is_rendered: impl Fn(Component) -> bool,
     mistakes: &mut Mistakes,
 ) -> Vec<Argument> {
     let mut arguments: Vec<Argument> = Vec::new();
-    for (&part, given) in settings {
+    for (&part, given) in settings.iter().filter(|(part, _)| is_rendered(**part)) {
         for (written, value) in &given.extra_args {
             let Some(argument) = argument(part, written, value, mistakes) else { continue };
             match arguments.iter().find(|earlier| earlier.part == part && earlier.name == argument.name) {

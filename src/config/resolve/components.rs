@@ -26,14 +26,8 @@ pub(super) fn read(
 ) -> BTreeMap<Component, ComponentConfig> {
     let mut components = BTreeMap::new();
     for (&part, given) in settings {
-        match part {
-            Component::Etcd if *etcd != Etcd::StaticPod => {
-                mistakes.warn(&given.at, "has no effect, because etcd.mode is external");
-            }
-            Component::Flannel if networking != Networking::Flannel => {
-                mistakes.warn(&given.at, "has no effect, because networking is not flannel");
-            }
-            _ => {}
+        if let Some(reason) = without_effect(part, etcd, networking) {
+            mistakes.warn(&given.at, reason);
         }
         let config = ComponentConfig {
             extra_args: arguments::of(part, arguments),
@@ -45,6 +39,17 @@ pub(super) fn read(
         }
     }
     components
+}
+
+/// Why a component is not rendered.
+pub(super) fn without_effect(part: Component, etcd: &Etcd, networking: Networking) -> Option<&'static str> {
+    match part {
+        Component::Etcd if *etcd != Etcd::StaticPod => Some("has no effect, because etcd.mode is external"),
+        Component::Flannel if networking != Networking::Flannel => {
+            Some("has no effect, because networking is not flannel")
+        }
+        _ => None,
+    }
 }
 
 fn extra_volumes(given: &ComponentSettings, mistakes: &mut Mistakes) -> Vec<ExtraVolume> {

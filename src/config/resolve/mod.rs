@@ -72,7 +72,8 @@ fn build(settings: Settings, mistakes: &mut Mistakes) -> ClusterConfig {
     }
     let ranges = network::read(&settings, mistakes);
     let values = |ranges: &[Given<IpNet>]| ranges.iter().map(|range| range.value).collect();
-    let arguments = arguments::read(&settings.components, mistakes);
+    let is_rendered = |part| components::without_effect(part, &etcd, networking).is_none();
+    let arguments = arguments::read(&settings.components, is_rendered, mistakes);
     let trusted_certs_dir = settings.trusted_certs_dir.as_ref();
     let config = ClusterConfig {
         secure_port: endpoint::port(&api_servers[0]),
