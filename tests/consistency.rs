@@ -19,7 +19,7 @@ const HEADER: &str = "apiVersion: bootkube.dev/v1alpha1\nkind: ClusterConfig\n";
 const HERE: &str = "apiServers: ['https://192.0.2.10:6443']\netcd: {mode: staticPod}\n";
 
 /// A row: fields of the file, the field that is named, what is wrong, the cure.
-type Row = (&'static str, &'static str, &'static str, &'static str);
+type Row<'r> = (&'r str, &'r str, &'r str, &'r str);
 
 fn run(fields: &str, words: &[&str]) -> Output {
     let folder = TempDir::new().unwrap();
@@ -45,7 +45,7 @@ fn warned(rows: &[(&str, &str, &[&str])], common: &str) {
 const VALIDATE: &[&str] = &["config", "validate", "--config=cluster.yaml"];
 const RENDER: &[&str] = &["render", "--config=cluster.yaml", "--asset-dir=assets"];
 
-fn refused(rows: &[Row], common: &str) {
+fn refused(rows: &[Row<'_>], common: &str) {
     for (fields, field, problem, cure) in rows {
         for words in [VALIDATE, RENDER] {
             let output = run(&format!("{common}{fields}"), words);
@@ -427,6 +427,24 @@ fn a_flag_that_has_a_field_is_refused_with_the_field_however_it_is_written() {
                 "write Node,RBAC",
             ),
             (
+                "{kube-apiserver: {extraArgs: {authorization-mode: null, authorization-config: null}}}",
+                "components.kube-apiserver.extraArgs.authorization-mode",
+                "leaves out Node or RBAC",
+                "write Node,RBAC",
+            ),
+            (
+                "{kube-apiserver: {extraArgs: {authorization-mode: null, authorization-config: ''}}}",
+                "components.kube-apiserver.extraArgs.authorization-mode",
+                "leaves out Node or RBAC",
+                "write Node,RBAC",
+            ),
+            (
+                "{kube-apiserver: {extraArgs: {authorization-mode: '', authorization-config: /a.yaml}}}",
+                "components.kube-apiserver.extraArgs.authorization-mode",
+                "would end",
+                "some of ABAC",
+            ),
+            (
                 "{kube-apiserver: {extraArgs: {v: '2', audit_log_maxage: '1', audit-log-maxage: '2'}}}",
                 "components.kube-apiserver.extraArgs.audit-log-maxage",
                 "is the same flag as",
@@ -576,6 +594,21 @@ fn values_of_flags_are_within_what_the_component_takes() {
             line.contains(&format!("{field}: ")) && line.contains(problem) && line.contains(cure)
         };
         assert!(said.lines().any(fits), "{fields}\n{said}");
+    }
+    let no_size = sizes(dual, "node-cidr-mask-size: null");
+    assert!(run(&no_size, VALIDATE).status.success());
+    for off in ["null", "'false'", "'False'", "'f'", "'0'"] {
+        let none = sizes("", &format!("allocate-node-cidrs: {off}"));
+        refused(
+            &[(
+                &none,
+                "components.kube-controller-manager.extraArgs.allocate-node-cidrs",
+                "leaves nodes without ranges",
+                "remove it",
+            )],
+            "",
+        );
+        assert!(run(&format!("networking: none\n{none}"), VALIDATE).status.success(), "{off}");
     }
     refused(
         &[

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::input::{Input, only};
+use super::input::{Input, has_text, is_off, only};
 use super::ports;
 use crate::config::resolve::Argument;
 use crate::config::Component;
@@ -110,9 +110,8 @@ fn needed(input: &Input<'_>, argument: &Argument) -> Checked<()> {
         (Component::Apiserver, "authorization-mode") => {
             let modes: Vec<&str> = argument.values.iter().flat_map(|value| value.split(',')).collect();
             let all = ["Node", "RBAC"].iter().all(|mode| modes.contains(mode));
-            let own =
-                input.argument(Component::Apiserver, "authorization-config").is_some() && modes.is_empty();
-            match all || own {
+            let config = input.argument(Component::Apiserver, "authorization-config");
+            match all || (modes.is_empty() && config.is_some_and(has_text)) {
                 true => Ok(()),
                 false => fault(
                     "leaves out Node or RBAC, by which kubelets and the control plane have their rights",
@@ -133,10 +132,6 @@ const OWN_KEY: &str = "/etc/kubernetes/secrets/service-account.pub";
 
 fn holds_own_key(argument: &Argument) -> bool {
     argument.values.iter().any(|value| value == OWN_KEY)
-}
-
-fn is_off(value: Option<&str>) -> bool {
-    value.is_some_and(|value| matches!(value, "false" | "False" | "FALSE" | "f" | "F" | "0"))
 }
 
 /// etcd's probes ask the machine's loopback address.
@@ -177,14 +172,14 @@ fn issuers(input: &Input<'_>, mistakes: &mut Mistakes) {
 fn excluded(input: &Input<'_>, mistakes: &mut Mistakes) {
     let flag = |part, name| input.argument(part, name);
     if let Some(config) =
-        flag(Component::Apiserver, "authorization-config").filter(|flag| !flag.values.is_empty())
+        flag(Component::Apiserver, "authorization-config").filter(|flag| has_text(flag))
         && !flag(Component::Apiserver, "authorization-mode").is_some_and(|mode| mode.values.is_empty())
     {
         let problem = "excludes --authorization-mode, which bootkube sets";
         let cure = "write `authorization-mode: null` beside it, and have Node and RBAC in the file";
         mistakes.refuse(&config.at, "", problem, cure);
     }
-    if let Some(config) = flag(Component::Proxy, "config").filter(|flag| !flag.values.is_empty()) {
+    if let Some(config) = flag(Component::Proxy, "config").filter(|flag| has_text(flag)) {
         let text = "kube-proxy reads the file instead of its flags: it must say what the flags do (clientConnection.kubeconfig, clusterCIDR, mode)";
         mistakes.warn(&config.at, text);
     }

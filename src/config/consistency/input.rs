@@ -33,6 +33,16 @@ pub fn by_default(range: &Given<IpNet>) -> bool {
     range.at.ends_with("(default)")
 }
 
+/// Whether Go reads the value of a switch as false.
+pub fn is_off(value: Option<&str>) -> bool {
+    value.is_some_and(|value| matches!(value, "false" | "False" | "FALSE" | "f" | "F" | "0"))
+}
+
+/// Whether a flag names something: neither `null`, which removes it, nor an empty text.
+pub fn has_text(argument: &Argument) -> bool {
+    argument.values.iter().any(|value| !value.is_empty())
+}
+
 /// The value of a flag that takes one.
 pub fn only(argument: &Argument) -> Option<&str> {
     match argument.values.as_slice() {

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::input::{Input, only};
+use super::input::{Input, is_off, only};
 use crate::config::resolve::Argument;
 use crate::config::{Component, Networking};
 use crate::limits::table;
@@ -16,15 +16,17 @@ const SMALLEST_BITS: u8 = 2;
 
 pub(super) fn check(input: &Input<'_>, mistakes: &mut Mistakes) {
     let manager = |name| input.argument(Component::ControllerManager, name);
-    if let Some(argument) = manager("allocate-node-cidrs").filter(|argument| only(argument) == Some("false"))
-    {
+    // Without the flag the controller manager hands out none, too.
+    let is_none = |argument: &&Argument| argument.values.is_empty() || is_off(only(argument));
+    if let Some(argument) = manager("allocate-node-cidrs").filter(is_none) {
         if input.config.networking == Networking::Flannel {
             let problem = "leaves nodes without ranges, which flannel reads from them";
-            mistakes.refuse(&argument.at, "false", problem, "remove it, or write `networking: none`");
+            mistakes.refuse(&argument.at, only(argument).unwrap_or("null"), problem, "remove it, or write `networking: none`");
         }
         return;
     }
-    let sizes = [BOTH, IPV4, IPV6].map(|name| manager(name).filter(|argument| only(argument) != Some("0")));
+    let is_set = |argument: &&Argument| !matches!(only(argument), None | Some("0"));
+    let sizes = [BOTH, IPV4, IPV6].map(|name| manager(name).filter(is_set));
     let before = mistakes.findings.len();
     refuse_unfit(input, sizes, mistakes);
     if mistakes.findings.len() > before || !input.ranges.whole {
@@ -126,7 +128,7 @@ fn usual_size(input: &Input<'_>, range: &Given<IpNet>, mistakes: &mut Mistakes) 
         mistakes.refuse(
             &range.at,
             &range.value.to_string(),
-            format!("holds a /{node} for {nodes} of {controllers} controllers, and every node needs one"),
+            format!("is too small: each of {controllers} controllers needs a /{node}"),
             format!("use /{needed} or a larger range"),
         );
     }

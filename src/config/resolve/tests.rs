@@ -37,10 +37,10 @@ fn every_mistake_in_a_file_is_refused_with_its_path() {
         ),
         ("serviceCIDRs: [10.3.0.0/29]", "serviceCIDRs[0]: 10.3.0.0/29: is too small for cluster DNS"),
         ("podCIDRs: ['fd01::/56']\nserviceCIDRs: ['fd02::/125']", "fd02::/125: is too small for cluster DNS"),
-        ("podCIDRs: [10.4.0.0/25]", "holds a /24 for 0 of 1 controllers, and every node needs one; use /24"),
+        ("podCIDRs: [10.4.0.0/25]", "is too small: each of 1 controllers needs a /24; use /24"),
         (
             "podCIDRs: [10.4.0.0/23]\ncontrolPlane: {controllers: 3}",
-            "holds a /24 for 2 of 3 controllers, and every node needs one; use /22",
+            "is too small: each of 3 controllers needs a /24; use /22",
         ),
         ("podCIDRs: ['::/0']", "is larger than the controller manager can divide"),
         (
