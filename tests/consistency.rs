@@ -145,11 +145,12 @@ fn addresses_of_machines_are_in_no_range_of_the_cluster() {
                 "set podCIDRs",
             ),
             (
-                "apiServerAltNames: [10.3.0.7]",
+                "apiServerAltNames: [224.0.0.1]",
                 "apiServerAltNames[0]",
-                "addresses are those of Services",
-                "set serviceCIDRs",
+                "which is multicast",
+                "other machines reach",
             ),
+            ("apiServerAltNames: [0.1.2.3]", "apiServerAltNames[0]", "unspecified", "other machines reach"),
             (
                 "podCIDRs: ['fd01::/56']\nserviceCIDRs: ['fd02::/112']\napiServers: ['https://[fd01::9]:6443']",
                 "apiServers[0]",
@@ -217,11 +218,27 @@ fn addresses_of_machines_are_in_no_range_of_the_cluster() {
     for good in [
         "apiServerAltNames: [10.3.0.1, 127.0.0.1]",
         "coreDNS: {upstream: [169.254.169.253]}",
-        "coreDNS: {upstream: [10.3.0.53]}",
         "apiServers: ['https://api.example.com:6443']",
     ] {
         assert!(run(good, VALIDATE).status.success(), "{good}");
     }
+    warned(
+        &[
+            ("apiServerAltNames: ['0.0.0.0']", "apiServerAltNames[0]", &["0.0.0.0 is an address to listen on"]),
+            ("apiServerAltNames: ['::']", "apiServerAltNames[0]", &[":: is an address to listen on"]),
+            (
+                "apiServerAltNames: [10.3.0.7]",
+                "apiServerAltNames[0]",
+                &["10.3.0.7 is an address of Services (10.3.0.0/24)"],
+            ),
+            (
+                "coreDNS: {upstream: [10.3.0.53]}",
+                "coreDNS.upstream[0]",
+                &["names outside of the cluster do not resolve until a Service has this address"],
+            ),
+        ],
+        "",
+    );
 }
 
 #[test]

@@ -112,6 +112,12 @@ fn refuse_special(address: &Address, mistakes: &mut Mistakes) -> bool {
     let cure = match (address.role, address.ip.to_canonical()) {
         // A machine reaches itself there, and a cluster of one machine needs no other address.
         (Role::Server | Role::AltName, ip) if ip.is_loopback() && ip == address.ip => return false,
+        // It harms no certificate, and names no machine either.
+        (Role::AltName, _) if address.ip.is_unspecified() => {
+            let text = format!("{} is an address to listen on, which no client asks", address.written);
+            mistakes.warn(&address.at, text);
+            return true;
+        }
         // Clouds have resolvers there.
         (Role::Upstream, IpAddr::V4(ip)) if ip.is_link_local() => return false,
         (Role::Upstream, ip) if ip.is_loopback() => {
@@ -146,6 +152,13 @@ fn of_services(
     match address.role {
         // It is in the certificate anyway.
         Role::AltName if address.ip == offset(&range.value, API) => {}
+        Role::AltName => {
+            let text = format!(
+                "{} is an address of Services ({}): it leads to the API only if a Service of yours has it",
+                address.written, range.value
+            );
+            mistakes.warn(&address.at, text);
+        }
         Role::Upstream if address.ip == offset(&range.value, DNS) => {
             let problem = "is the address of cluster DNS itself, which would ask itself for ever";
             let cure = "write the address of a resolver outside of the cluster, or /etc/resolv.conf";
@@ -153,7 +166,7 @@ fn of_services(
         }
         Role::Upstream => {
             let text = format!(
-                "{} is an address of Services ({}): other names resolve only once a Service of yours has it",
+                "{} is an address of Services ({}): names outside of the cluster do not resolve until a Service has this address",
                 address.written, range.value
             );
             mistakes.warn(&address.at, text);
