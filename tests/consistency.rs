@@ -224,7 +224,11 @@ fn addresses_of_machines_are_in_no_range_of_the_cluster() {
     }
     warned(
         &[
-            ("apiServerAltNames: ['0.0.0.0']", "apiServerAltNames[0]", &["0.0.0.0 is an address to listen on"]),
+            (
+                "apiServerAltNames: ['0.0.0.0']",
+                "apiServerAltNames[0]",
+                &["0.0.0.0 is an address to listen on"],
+            ),
             ("apiServerAltNames: ['::']", "apiServerAltNames[0]", &[":: is an address to listen on"]),
             (
                 "apiServerAltNames: [10.3.0.7]",
@@ -654,6 +658,24 @@ fn values_of_flags_are_within_what_the_component_takes() {
                 "at least 1h",
             ),
             (
+                "{kube-scheduler: {extraArgs: {leader-elect-lease-duration: 1d}}}",
+                "components.kube-scheduler.extraArgs.leader-elect-lease-duration",
+                "would end",
+                "in hours, minutes and seconds",
+            ),
+            (
+                "{kube-apiserver: {extraArgs: {request-timeout: 20sec, livez-grace-period: '5 s'}}}",
+                "components.kube-apiserver.extraArgs.request-timeout",
+                "would end",
+                "such as 1h30m or 30s",
+            ),
+            (
+                "{kube-apiserver: {extraArgs: {livez-grace-period: '5 s'}}}",
+                "components.kube-apiserver.extraArgs.livez-grace-period",
+                "would end",
+                "such as 1h30m or 30s",
+            ),
+            (
                 "{kube-scheduler: {extraArgs: {leader-elect-lease-duration: 10s}}}",
                 "components.kube-scheduler.extraArgs.leader-elect-lease-duration",
                 "no longer than the deadline",
@@ -674,6 +696,17 @@ fn values_of_flags_are_within_what_the_component_takes() {
         ],
         &format!("{HERE}components: "),
     );
+    for (flag, value) in [
+        ("livez-grace-period", "0m0s"),
+        ("shutdown-delay-duration", "0"),
+        ("request-timeout", "1h0m0s"),
+        ("service-account-max-token-expiration", "1.5h"),
+        ("service-account-max-token-expiration", "0"),
+    ] {
+        let fields = format!("{HERE}components: {{kube-apiserver: {{extraArgs: {{{flag}: '{value}'}}}}}}");
+        let output = run(&fields, VALIDATE);
+        assert!(output.status.success(), "{fields}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

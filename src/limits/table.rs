@@ -41,6 +41,8 @@ pub enum Takes {
     Words(&'static [&'static str]),
     /// A duration of Go in seconds, both ends included.
     Seconds(f64, f64),
+    /// The same, or zero, which stands for no limit.
+    SecondsOrNone(f64, f64),
     /// `IP:port`, an address without port, or nothing.
     Socket,
     /// An address.
@@ -169,7 +171,7 @@ pub const FLAGS: &[FlagLimit] = &[
     flag(
         API,
         "service-account-max-token-expiration",
-        Takes::Seconds(3600.0, 4_294_967_296.0),
+        Takes::SecondsOrNone(3600.0, 4_294_967_296.0),
         at(KUBERNETES, CONTROL_PLANE, 301, "must be between 1 hour and 2^32 seconds"),
     ),
     flag(
@@ -239,8 +241,18 @@ pub const FLAGS: &[FlagLimit] = &[
         at(KUBERNETES, PROXY, 135, "must be greater than or equal to 0"),
     ),
     flag(PROXIES, "conntrack-min", NOT_NEGATIVE, at(KUBERNETES, PROXY, 139, "greater than or equal to 0")),
-    flag(PROXIES, "healthz-bind-address", Takes::Socket, at(KUBERNETES, IP_PORT, 99, "Both IP and IP:port are valid")),
-    flag(PROXIES, "metrics-bind-address", Takes::Socket, at(KUBERNETES, IP_PORT, 99, "Both IP and IP:port are valid")),
+    flag(
+        PROXIES,
+        "healthz-bind-address",
+        Takes::Socket,
+        at(KUBERNETES, IP_PORT, 99, "Both IP and IP:port are valid"),
+    ),
+    flag(
+        PROXIES,
+        "metrics-bind-address",
+        Takes::Socket,
+        at(KUBERNETES, IP_PORT, 99, "Both IP and IP:port are valid"),
+    ),
     flag(ETCDS, "heartbeat-interval", Takes::Whole(1, 50_000), at(ETCD, EMBED, 1265, "must be >0")),
     flag(ETCDS, "election-timeout", Takes::Whole(1, 50_000), at(ETCD, EMBED, 1274, "is too long")),
     flag(

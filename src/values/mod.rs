@@ -5,6 +5,7 @@
 
 pub mod endpoint;
 pub mod fields;
+pub mod go_duration;
 pub mod mistakes;
 pub mod scalar;
 pub mod spelling;

@@ -5,12 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::input::{Input, has_text, is_off, only};
 use super::ports;
-use crate::config::resolve::Argument;
 use crate::config::Component;
+use crate::config::resolve::Argument;
 use crate::limits::ports::PROXY_HEALTH;
 use crate::limits::table::{FLAGS, Takes};
+use crate::values::go_duration;
 use crate::values::mistakes::{Checked, Mistakes, fault};
-use crate::values::scalar;
 
 pub(super) fn check(input: &Input<'_>, mistakes: &mut Mistakes) {
     for argument in input.arguments {
@@ -51,11 +51,10 @@ fn takes(takes: Takes, text: &str) -> bool {
             given.iter().enumerate().all(|(at, word)| words.contains(word) && !given[..at].contains(word))
         }
         Takes::Seconds(least, most) => {
-            let zero = text == "0" || text == "0s";
-            let seconds =
-                if zero { Some(0.0) } else { scalar::duration(text).ok().map(|time| time.as_secs_f64()) };
-            seconds.is_some_and(|seconds| (least..=most).contains(&seconds))
+            go_duration::seconds(text).is_some_and(|seconds| (least..=most).contains(&seconds))
         }
+        Takes::SecondsOrNone(least, most) => go_duration::seconds(text)
+            .is_some_and(|seconds| [0.0..=0.0, least..=most].iter().any(|range| range.contains(&seconds))),
         Takes::Socket => {
             let socket = text.parse::<SocketAddr>().is_ok_and(|socket| socket.port() > 0);
             text.is_empty() || socket || text.parse::<IpAddr>().is_ok()
@@ -74,8 +73,10 @@ fn described(takes: Takes) -> String {
         Takes::Number(least, most) => format!("a number in quotes, from {least} to {most}"),
         Takes::Word(words) => format!("one of {}", words.join(", ")),
         Takes::Words(words) => format!("some of {}, with commas between", words.join(", ")),
-        Takes::Seconds(3600.0, _) => "a duration of at least 1h".into(),
-        Takes::Seconds(..) => "a duration such as 30s".into(),
+        Takes::Seconds(..) => "a duration such as 1h30m or 30s, in hours, minutes and seconds".into(),
+        Takes::SecondsOrNone(least, _) => {
+            format!("a duration of at least {}h, or 0 for none", least / 3600.0)
+        }
         Takes::Socket => "an address, with or without port, such as 127.0.0.1:10249".into(),
         Takes::Address => "an IP address".into(),
         Takes::Ports => "two ports, such as 30000-32767".into(),
@@ -99,10 +100,12 @@ fn needed(input: &Input<'_>, argument: &Argument) -> Checked<()> {
             )
         }
         (Component::Proxy, "healthz-bind-address" | "healthz-port") => probed(value.unwrap_or_default()),
-        (Component::Etcd, "listen-metrics-urls") if !argument.values.iter().any(|urls| is_probed(urls)) => fault(
-            "moves etcd's health away from where its probes ask (http://127.0.0.1:2381)",
-            "write http://127.0.0.1:2381, and further URLs behind a comma, or remove it",
-        ),
+        (Component::Etcd, "listen-metrics-urls") if !argument.values.iter().any(|urls| is_probed(urls)) => {
+            fault(
+                "moves etcd's health away from where its probes ask (http://127.0.0.1:2381)",
+                "write http://127.0.0.1:2381, and further URLs behind a comma, or remove it",
+            )
+        }
         (Component::Flannel, "kube-subnet-mgr") if argument.values.is_empty() || is_off(value) => fault(
             "would have flannel ask an etcd of its own for the ranges of nodes",
             "remove it; the controller manager hands the ranges out",
@@ -136,7 +139,8 @@ fn holds_own_key(argument: &Argument) -> bool {
 
 /// etcd's probes ask the machine's loopback address.
 fn is_probed(urls: &str) -> bool {
-    let listens = |url: &str| matches!(url.trim_end_matches('/'), "http://127.0.0.1:2381" | "http://0.0.0.0:2381");
+    let listens =
+        |url: &str| matches!(url.trim_end_matches('/'), "http://127.0.0.1:2381" | "http://0.0.0.0:2381");
     urls.split(',').any(listens)
 }
 
@@ -171,8 +175,7 @@ fn issuers(input: &Input<'_>, mistakes: &mut Mistakes) {
 /// Flags that exclude one that bootkube sets.
 fn excluded(input: &Input<'_>, mistakes: &mut Mistakes) {
     let flag = |part, name| input.argument(part, name);
-    if let Some(config) =
-        flag(Component::Apiserver, "authorization-config").filter(|flag| has_text(flag))
+    if let Some(config) = flag(Component::Apiserver, "authorization-config").filter(|flag| has_text(flag))
         && !flag(Component::Apiserver, "authorization-mode").is_some_and(|mode| mode.values.is_empty())
     {
         let problem = "excludes --authorization-mode, which bootkube sets";

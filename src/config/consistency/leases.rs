@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::input::{Input, only};
 use crate::config::Component;
 use crate::config::resolve::Argument;
+use crate::values::go_duration;
 use crate::values::mistakes::Mistakes;
-use crate::values::scalar;
 
 /// What Kubernetes takes if no flag says otherwise
 /// (component-base/config/v1alpha1/defaults.go), and the period that bootkube sets.
@@ -28,7 +28,7 @@ pub(super) fn check(input: &Input<'_>, mistakes: &mut Mistakes) {
 
 /// The process ends unless the lease outlasts the deadline, and the deadline a retry.
 fn leases(input: &Input<'_>, part: Component, mistakes: &mut Mistakes) {
-    let time = |name, default| read(input.argument(part, name), default, |text| scalar::duration(text).ok());
+    let time = |name, default| read(input.argument(part, name), default, duration);
     let lease = time("leader-elect-lease-duration", LEASE);
     let deadline = time("leader-elect-renew-deadline", DEADLINE);
     let retry = time("leader-elect-retry-period", RETRY);
@@ -94,6 +94,10 @@ fn read<T>(
         None => Some(Time { value: default, at: None }),
         Some(argument) => Some(Time { value: parse(only(argument)?)?, at: Some(argument) }),
     }
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(go_duration::seconds(text)?).ok()
 }
 
 fn shown(time: Duration) -> String {

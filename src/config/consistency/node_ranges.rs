@@ -21,7 +21,12 @@ pub(super) fn check(input: &Input<'_>, mistakes: &mut Mistakes) {
     if let Some(argument) = manager("allocate-node-cidrs").filter(is_none) {
         if input.config.networking == Networking::Flannel {
             let problem = "leaves nodes without ranges, which flannel reads from them";
-            mistakes.refuse(&argument.at, only(argument).unwrap_or("null"), problem, "remove it, or write `networking: none`");
+            mistakes.refuse(
+                &argument.at,
+                only(argument).unwrap_or("null"),
+                problem,
+                "remove it, or write `networking: none`",
+            );
         }
         return;
     }
