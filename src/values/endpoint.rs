@@ -60,6 +60,9 @@ fn base(text: &str, schemes: &[&str], example: &str) -> Checked<Url> {
         let side = if text.starts_with(char::is_whitespace) { "begins" } else { "ends" };
         return fault(format!("{side} with a space"), format!("write {}", text.trim()));
     }
+    if spelling::is_several(text) {
+        return fault(spelling::SEVERAL, "write each as an item of its own");
+    }
     let Some((scheme, rest)) = text.split_once("://") else { return fault("has no scheme", cure()) };
     if !schemes.contains(&scheme) {
         return fault("has an unsupported scheme", cure());
@@ -185,6 +188,9 @@ mod tests {
             ("https://[::]:6443", "listen on"),
             ("https://010.0.0.1", "read as 8.0.0.1"),
             ("https://a_b", "not a DNS name"),
+            ("https://a:6443,https://b:6443", "several"),
+            ("https://a https://b", "several"),
+            ("https://a :6443", "contains a space"),
         ] {
             let fault = api_server(text).expect_err(text);
             assert!(fault.problem.contains(problem), "{text}: {}", fault.problem);

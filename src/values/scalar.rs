@@ -76,6 +76,9 @@ pub fn dns_name(text: &str) -> Checked<String> {
         return Ok(text.into());
     }
     let cure = "use lower-case letters, digits and dashes in labels of at most 63, joined by dots, at most 253 in all";
+    if spelling::is_several(text) {
+        return fault(spelling::SEVERAL, "write one of them");
+    }
     Err(spelling::host_fault(text, "is not a DNS name", cure, str::to_owned))
 }
 
@@ -249,12 +252,13 @@ pub fn upstream(text: &str) -> Checked<String> {
         true => Ok(text.into()),
         false => {
             let meant = spelling::corrected(text).filter(|host| host.parse::<IpAddr>().is_ok());
+            let nearly = meant.is_some() || spelling::is_several(text);
             let rule = "write 10.0.0.1, 10.0.0.1:53 or /etc/resolv.conf";
-            match meant {
-                Some(_) => {
+            match nearly {
+                true => {
                     Err(spelling::host_fault(text, "is neither an address nor a path", rule, str::to_owned))
                 }
-                None => fault("is neither an address nor a path", rule),
+                false => fault("is neither an address nor a path", rule),
             }
         }
     }

@@ -12,11 +12,24 @@ const STEPS: usize = 8;
 /// A fault of `problem` and, if the text is nearly a host, the character and the corrected text.
 /// `wrap` puts the corrected host back into what the user wrote; `rule` is the cure otherwise.
 pub fn host_fault(text: &str, problem: &str, rule: &str, wrap: impl Fn(&str) -> String) -> Fault {
+    if is_several(text) {
+        return Fault { problem: SEVERAL.into(), cure: "write each as an item of its own".into() };
+    }
     let Some((why, _)) = first_wrong(text) else {
         return Fault { problem: problem.into(), cure: rule.into() };
     };
     let cure = corrected(text).map_or(rule.into(), |host| format!("write {}", wrap(&host)));
     Fault { problem: format!("{problem}: it {why}"), cure }
+}
+
+/// The problem of a text that [`is_several`].
+pub const SEVERAL: &str = "is several names";
+
+/// Whether commas or spaces stand between hosts.
+pub fn is_several(text: &str) -> bool {
+    let hosts: Vec<&str> =
+        text.split(|c: char| c == ',' || c.is_whitespace()).filter(|host| !host.is_empty()).collect();
+    hosts.len() > 1 && hosts.iter().all(|host| corrected(host).is_some())
 }
 
 /// The host that was meant.
@@ -124,6 +137,7 @@ fn letters(text: &str) -> Option<(String, String)> {
     Some(match wrong {
         c if c.is_ascii_uppercase() => (format!("has the capital letter `{c}`"), text.to_ascii_lowercase()),
         c if c.is_whitespace() => ("has a space".into(), without),
+        '@' => ("has `@`, which no host has".into(), text.rsplit('@').next().unwrap_or_default().into()),
         '_' => ("has `_`, which host names cannot have".into(), text.replace('_', "-")),
         '*' => ("has `*` elsewhere than in front of the first dot".into(), text.replace('*', "")),
         '%' => (
@@ -181,16 +195,33 @@ mod tests {
             ("api:6443", "a port (:6443)", "api"),
             ("https://x", "a scheme (https://)", "x"),
             (" api ", "begins with a space", "api"),
-            ("a b", "has a space", "ab"),
+            ("a ", "ends with a space", "a"),
+            ("root@api.example", "has `@`", "api.example"),
+            ("root:x@y@api.example:6443", "has `@`", "api.example"),
             ("api\u{200b}.example", "has `\\u{200b}`", "api.example"),
             ("api..example", "two dots", "api.example"),
             (".example", "begins with a dot", "example"),
             ("-api.example-", "begins or ends with `-`", "api.example"),
-            ("a,b", "has `,`", "ab"),
+            ("api,", "has `,`", "api"),
         ] {
             let fault = host_fault(text, "p", "r", str::to_owned);
             assert!(fault.problem.contains(why), "{text}: {}", fault.problem);
             assert_eq!(fault.cure, format!("write {host}"), "{text}");
+        }
+    }
+
+    #[test]
+    fn several_hosts_are_not_joined() {
+        for text in ["a b", "a,b", "a, b", "10.0.0.1,10.0.0.2", "a:6443 b:6443", "https://a:1,https://b:1"] {
+            let fault = host_fault(text, "p", "r", str::to_owned);
+            assert_eq!(
+                (fault.problem.as_str(), fault.cure.as_str()),
+                (SEVERAL, "write each as an item of its own"),
+                "{text}"
+            );
+        }
+        for text in ["a", "a,", ",a", " a ", "https://a :6443", "a,*"] {
+            assert!(!is_several(text), "{text}");
         }
     }
 

@@ -51,7 +51,10 @@ fn every_mistake_in_a_file_is_refused_with_its_path() {
         ("apiServers: ['https://']", "apiServers[0]: https://: has no host"),
         ("apiServers: ['https://a/x']", "apiServers[0]: https://a/x: has a path; write https://a:443"),
         ("apiServers: ['https://a', 'https://a:443/']", "apiServers[1]: https://a:443: is given twice"),
-        ("apiServerAltNames: ['a b']", "apiServerAltNames[0]: a b: is neither an IP address nor a host name"),
+        (
+            "apiServerAltNames: ['a b']",
+            "apiServerAltNames[0]: a b: is several names; write each as an item of its own",
+        ),
         ("etcd: {servers: ['https://e']}", "etcd.servers[0]: https://e: has no port; write https://e:2379"),
         (
             "etcd: {caFile: ca}",
