@@ -6,8 +6,9 @@
 //! longer wanted does no harm until the certificate expires, and an existing key keeps its
 //! algorithm.
 //!
-//! A certificate that is about to end is renewed if that gains time. `status` tells people to render
-//! when the last tenth of the term has begun.
+//! A certificate that is about to end is renewed if that gains time and the authority's key is there.
+//! Without the key it is kept: it still serves. `status` tells people to render when the last tenth of
+//! the term has begun.
 
 use std::collections::BTreeSet;
 
@@ -19,8 +20,10 @@ use super::key::{self, PrivateKey};
 use super::note::Action;
 use super::previous::Previous;
 use super::problem::rfc3339;
+use super::sign;
+use super::term::Term;
 use super::verify::verify;
-use crate::config::KeyAlgorithm;
+use crate::config::Certificates;
 use crate::finding::Finding;
 
 /// The decision about one certificate.
@@ -37,13 +40,21 @@ pub(super) struct OldKey {
     pub(super) pem: Vec<u8>,
 }
 
-/// Decides about the certificate `spec`. `authority` signs it; `None` means that the authority is
-/// still to be made.
+/// What signs a certificate.
+#[derive(Clone, Copy)]
+pub(super) struct Signer<'a> {
+    /// `None` means that the authority is still to be made.
+    pub(super) authority: Option<&'a Certificate>,
+    /// Whether its key is there, or will be.
+    pub(super) can_sign: bool,
+}
+
+/// Decides about the certificate `spec`, which `signer` signs.
 pub(super) fn decide(
     spec: &Spec,
-    authority: Option<&Certificate>,
+    signer: Signer<'_>,
     previous: &Previous,
-    algorithm: KeyAlgorithm,
+    settings: &Certificates,
     now: OffsetDateTime,
 ) -> Result<LeafStep, Vec<Finding>> {
     let read = (previous.certificate(&spec.certificate()), previous.key(&spec.key()));
@@ -57,14 +68,18 @@ pub(super) fn decide(
         }
         (None, Some(_)) => Some("it was missing beside its key".to_owned()),
         (Some(_), None) => Some("its key was missing".to_owned()),
-        (Some(certificate), Some(key)) => flaw(spec, certificate, key, authority, now)
-            .or_else(|| ends_early(spec, certificate, authority?, previous, now)),
+        (Some(certificate), Some(key)) => flaw(spec, certificate, key, signer.authority, now),
     };
-    let of_old_kind = key.as_ref().map(PrivateKey::kind).filter(|kind| kind != key::name(algorithm));
+    let early = certificate.as_ref().zip(signer.authority).and_then(|(certificate, authority)| {
+        ends_early(spec, certificate, later_end(authority, settings, now), previous, now)
+    });
+    let of_old_kind =
+        key.as_ref().map(PrivateKey::kind).filter(|kind| kind != key::name(settings.key_algorithm));
     let remark = of_old_kind.map(|kind| format!("; its key stays {kind}")).unwrap_or_default();
-    Ok(match (reason, certificate) {
+    let is_early = early.is_some();
+    Ok(match (reason.or(early.filter(|_| signer.can_sign)), certificate) {
         (None, Some(certificate)) => {
-            LeafStep::Keep { reason: format!("valid until {}{remark}", rfc3339(certificate.not_after)) }
+            LeafStep::Keep { reason: kept(spec, certificate.not_after, is_early) + &remark }
         }
         (reason, _) => {
             let pem = previous.files.get(&spec.key()).cloned().unwrap_or_default();
@@ -74,28 +89,42 @@ pub(super) fn decide(
     })
 }
 
-/// One such part of the term is left when a certificate is renewed.
-const LAST_PART: i32 = 10;
+/// What is said of a certificate that is kept until `end`. `is_early`: although the authority's key
+/// would gain time.
+fn kept(spec: &Spec, end: OffsetDateTime, is_early: bool) -> String {
+    let end = rfc3339(end);
+    match &spec.role {
+        Role::Leaf { signer, .. } if is_early => {
+            format!("ends at {end}; to renew it, put tls/{signer}.key back and render again")
+        }
+        _ => format!("valid until {end}"),
+    }
+}
 
-/// Why `certificate` ends earlier than it has to.
+/// Until when a certificate is valid that `authority` signs now. Certificates have whole seconds.
+fn later_end(authority: &Certificate, settings: &Certificates, now: OffsetDateTime) -> OffsetDateTime {
+    sign::later(now, settings.validity).min(authority.not_after).truncate_to_second()
+}
+
+/// Why `certificate` is to be replaced by one that is valid until `later`, if that gains time.
 fn ends_early(
     spec: &Spec,
     certificate: &Certificate,
-    authority: &Certificate,
+    later: OffsetDateTime,
     previous: &Previous,
     now: OffsetDateTime,
 ) -> Option<String> {
     let Role::Leaf { signer, .. } = spec.role else { return None };
     let Certificate { not_before, not_after, .. } = certificate;
-    if authority.not_after <= *not_after {
+    if later <= *not_after {
         return None;
     }
     let earlier = previous.certificate(&format!("{signer}.crt")).ok().flatten();
     if earlier.is_some_and(|earlier| earlier.not_after == *not_after) {
         return Some("it ended with the earlier certificate of its CA".to_owned());
     }
-    let is_last_part = *not_after - now < (*not_after - *not_before) / LAST_PART;
-    is_last_part.then(|| format!("it would have ended at {}", rfc3339(*not_after)))
+    let term = Term { not_before: *not_before, not_after: *not_after };
+    term.is_ending(now).then(|| format!("it would have ended at {}", rfc3339(*not_after)))
 }
 
 /// The first reason not to keep `certificate`.

@@ -4,8 +4,7 @@ use time::OffsetDateTime;
 
 use super::authority::{self, AuthorityStep};
 use super::catalogue::{Role, Spec, catalogue};
-use super::certificate::Certificate;
-use super::leaf::{self, LeafStep};
+use super::leaf::{self, LeafStep, Signer};
 use super::note::Action;
 use super::previous::{Previous, finding};
 use super::service_account::{self, KeyPairStep};
@@ -81,9 +80,9 @@ struct Below<'a> {
 
 impl Below<'_> {
     fn decide(&self, spec: &Spec, findings: &mut Vec<Finding>) -> Option<(Spec, LeafStep)> {
-        let algorithm = self.config.certificates.key_algorithm;
-        match leaf::decide(spec, self.certificate(), self.previous, algorithm, self.now) {
-            Ok(LeafStep::Issue { action, reason, .. }) if self.cannot_sign() => {
+        let signer = self.signer();
+        match leaf::decide(spec, signer, self.previous, &self.config.certificates, self.now) {
+            Ok(LeafStep::Issue { action, reason, .. }) if !signer.can_sign => {
                 findings.push(self.unsignable(spec, action, &reason));
                 None
             }
@@ -95,15 +94,13 @@ impl Below<'_> {
         }
     }
 
-    fn certificate(&self) -> Option<&Certificate> {
+    fn signer(&self) -> Signer<'_> {
         match self.step {
-            AuthorityStep::Make => None,
-            AuthorityStep::Use { authority, .. } => Some(&authority.certificate),
+            AuthorityStep::Make => Signer { authority: None, can_sign: true },
+            AuthorityStep::Use { authority, .. } => {
+                Signer { authority: Some(&authority.certificate), can_sign: authority.key.is_some() }
+            }
         }
-    }
-
-    fn cannot_sign(&self) -> bool {
-        matches!(self.step, AuthorityStep::Use { authority, .. } if authority.key.is_none())
     }
 
     fn unsignable(&self, spec: &Spec, action: Action, reason: &str) -> Finding {

@@ -57,11 +57,14 @@ fn endings(files: &[Named], now: OffsetDateTime) -> Vec<Problem> {
             None => short.push((end, vec![&file.file])),
         }
     }
+    let has_etcd_ca = files.iter().any(|Named { file, .. }| ETCD_CAS.contains(&file.as_str()));
     let with_a_ca = |end| short.iter().any(|(known, _)| *known == end);
     let leaves = leaves.into_iter().filter_map(|Named { file, chain }| {
         let leaf = chain.first().filter(|_| file != AGENT)?;
         let term = Term { not_before: leaf.not_before(), not_after: leaf.not_after() };
-        (is_short(term, now) && !with_a_ca(term.not_after)).then(|| ends_soon(file, term.not_after))
+        let is_supplied = *file == ETCD_CLIENT && !has_etcd_ca;
+        let is_ending = if is_supplied { is_short(term, now) } else { term.is_ending(now) };
+        (is_ending && !with_a_ca(term.not_after)).then(|| ends_soon(file, is_supplied, term.not_after))
     });
     let leaves: Vec<Problem> = leaves.collect();
     short.iter().map(|(end, names)| authority_ends(&names.join(", "), *end)).chain(leaves).collect()
@@ -69,6 +72,9 @@ fn endings(files: &[Named], now: OffsetDateTime) -> Vec<Problem> {
 
 /// The agent renews its own.
 const AGENT: &str = "tls/agent.crt";
+/// Supplied by the user, unless `render` made a CA for etcd: v0.14 wrote only copies of that.
+const ETCD_CLIENT: &str = "tls/etcd-client.crt";
+const ETCD_CAS: [&str; 2] = ["tls/etcd-ca.crt", "tls/etcd/server-ca.crt"];
 
 fn authority_ends(names: &str, end: OffsetDateTime) -> Problem {
     Problem::new(
@@ -78,13 +84,13 @@ fn authority_ends(names: &str, end: OffsetDateTime) -> Problem {
     )
 }
 
-fn ends_soon(file: &str, end: OffsetDateTime) -> Problem {
-    Problem::new(
-        format!("the certificate in {file} ends at {}", rfc3339(end)),
-        "nothing renews it in the cluster",
-        "before that, run bootkube render again (it renews in the last tenth of the term) and start; supply a \
-         newer one if you supplied this one",
-    )
+fn ends_soon(file: &str, is_supplied: bool, end: OffsetDateTime) -> Problem {
+    let cure = match is_supplied {
+        true => "before that, supply a newer one, run bootkube render again, and start",
+        false => "before that, run bootkube render again, which renews it, and start",
+    };
+    let what = format!("the certificate in {file} ends at {}", rfc3339(end));
+    Problem::new(what, "nothing renews it in the cluster", cure)
 }
 
 /// One valid authority of a bundle is enough: a bundle keeps expired ones beside their successors.

@@ -16,8 +16,6 @@ use crate::pki::renew::Term;
 use crate::pki::{examine, rfc3339};
 use crate::yaml;
 
-/// A certificate is to be renewed in the last tenth of its lifetime.
-const LAST_PART: i32 = 10;
 /// The Secret of the agents' first certificate.
 const AGENT_SECRET: &str = "pod-checkpointer";
 
@@ -45,11 +43,12 @@ impl Certificate {
         if *is_renewed {
             return None;
         }
+        let term = Term { not_before: *not_before, not_after: *not_after };
         let told = |what: &str| Some(format!("the certificate of {name} ({place}) {what}"));
         match () {
             () if now > *not_after => told(&format!("expired at {}", rfc3339(*not_after))),
             () if now < *not_before => told(&format!("is not valid before {}", rfc3339(*not_before))),
-            () if *not_after - now < (*not_after - *not_before) / LAST_PART => told(&format!(
+            () if term.is_ending(now) => told(&format!(
                 "expires in {} at {}: run bootkube render on the asset directory, then start",
                 whole(*not_after - now),
                 rfc3339(*not_after)

@@ -53,6 +53,39 @@ fn expired_leaves_are_renewed_with_their_keys() {
 }
 
 #[test]
+fn what_only_ends_soon_is_kept_where_the_key_of_its_ca_is_elsewhere() {
+    let config = config();
+    let mut tree = previous(&fresh(&config));
+    let with_key = again(&config, &tree, 360).unwrap().1;
+    assert_eq!(reason(&with_key, "admin.crt"), "it would have ended at 2031-05-17T12:00:00Z");
+    assert_eq!(actions(&with_key)["admin.crt"], Action::Renewed);
+    tree.files.remove("ca.key");
+    let (second, notes) = again(&config, &tree, 360).unwrap();
+    assert_eq!(second.files["admin.crt"], tree.files["admin.crt"]);
+    assert_eq!(actions(&notes)["admin.crt"], Action::Kept);
+    let wanted = "ends at 2031-05-17T12:00:00Z; to renew it, put tls/ca.key back and render again";
+    assert_eq!(reason(&notes, "admin.crt"), wanted);
+    assert_eq!(actions(&notes)["front-proxy-client.crt"], Action::Renewed);
+    assert!(refusal(&config, &tree, 366).contains("tls/admin.crt: must be issued (it was valid from"));
+}
+
+#[test]
+fn a_certificate_is_not_replaced_by_one_that_ends_no_later() {
+    let mut config = config();
+    (config.certificates.validity, config.certificates.ca_validity) = (7300 * DAY, 9000 * DAY);
+    let first = fresh(&config);
+    config.certificates.validity = 365 * DAY;
+    let days_left = |left: u32| again(&config, &previous(&first), 7300 - left).unwrap();
+    for left in [700, 366, 365] {
+        let (second, notes) = days_left(left);
+        assert_eq!(second.files, first.files, "{left}");
+        assert_eq!(reason(&notes, "admin.crt"), "valid until 2050-05-12T12:00:00Z");
+    }
+    let (_, notes) = days_left(364);
+    assert_eq!(actions(&notes)["admin.crt"], Action::Renewed);
+}
+
+#[test]
 fn no_leaf_outlives_its_ca() {
     let first = fresh(&config());
     let (second, _) = again(&config(), &previous(&first), 3649).unwrap();
