@@ -106,7 +106,7 @@ fn render(job: Job) -> Result<(), Failure> {
     let earlier = earlier_files(target.as_ref(), reuse_from.as_deref(), reuse)?;
     let previous = previous(earlier)?;
     let (bundle, notes) = pki::issue(&config, supplied, &previous, now).map_err(output::refused_pki)?;
-    output::warn(&pki::endings(&config, &bundle, now));
+    output::warn(&pki::warnings(&config, &bundle, now));
     let assets = render::render(&config, &bundle).map_err(|error| refused_patch(&config_file, &error))?;
     match (asset_dir, target) {
         (Some(dir), Some(target)) => {

@@ -96,6 +96,14 @@ impl Certificate {
         key.pair.public_key_raw() == self.public_key
     }
 
+    /// Whether a client that connects to `host`, an address or a name, accepts it.
+    pub(super) fn is_for(&self, host: &str) -> bool {
+        match host.parse::<IpAddr>() {
+            Ok(address) => self.ips.contains(&address),
+            Err(_) => self.dns_names.iter().any(|name| covers(name, &host.to_ascii_lowercase())),
+        }
+    }
+
     /// Whether it is valid at `now`.
     pub(super) fn check_time(&self, now: OffsetDateTime) -> Result<(), Problem> {
         if now > self.not_after {
@@ -127,6 +135,15 @@ impl Certificate {
             (Ok((_, this)), Ok((_, authority))) => x509::is_signature_of(authority.public_key(), &this),
             _ => Err(Unsigned::Wrong),
         }
+    }
+}
+
+/// Whether the name `name` of a certificate matches `host`. An asterisk stands for the whole first
+/// label.
+pub(super) fn covers(name: &str, host: &str) -> bool {
+    match name.strip_prefix("*.") {
+        Some(parent) => host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == parent),
+        None => name == host,
     }
 }
 

@@ -1,4 +1,5 @@
-//! What ends soon although nothing renews it: authorities, and certificates of the user's.
+//! Warnings of certificates that can be used: what ends soon although nothing renews it, and a
+//! client of etcd that only etcd can verify.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use time::OffsetDateTime;
 use super::Bundle;
 use super::certificate::Certificate;
 use super::problem::rfc3339;
+use super::supplied_etcd::is_foreign;
 use super::term::Term;
 use crate::config::{CaFiles, ClusterConfig, Etcd, EtcdClientFiles, UserFile};
 
@@ -27,13 +29,39 @@ pub fn is_cut_short(authority_end: OffsetDateTime, signed: Duration, now: Offset
     authority_end < now + signed
 }
 
-/// A warning for each authority and each certificate of the user's in `bundle` that ends soon.
-pub fn endings(config: &ClusterConfig, bundle: &Bundle, now: OffsetDateTime) -> Vec<String> {
-    let own_ca = config.ca.as_ref().map(|CaFiles { certificate, .. }| certificate);
+/// Every warning of the certificates in `bundle`.
+pub fn warnings(config: &ClusterConfig, bundle: &Bundle, now: OffsetDateTime) -> Vec<String> {
     let client = match &config.etcd {
         Etcd::External { client, .. } if config.etcd_tls() => client.as_ref(),
         _ => None,
     };
+    endings(config, client, bundle, now)
+        .into_iter()
+        .chain(client.and_then(|client| foreign_client(client, bundle)))
+        .collect()
+}
+
+/// The apiserver shows etcd a certificate that none of its authorities for etcd's servers signed.
+fn foreign_client(
+    EtcdClientFiles { ca, certificate, .. }: &EtcdClientFiles,
+    bundle: &Bundle,
+) -> Option<String> {
+    let [authorities, chain] =
+        ["etcd-client-ca.crt", "etcd-client.crt"].map(|path| read(bundle, path).collect::<Vec<_>>());
+    is_foreign(&authorities, &chain).then(|| {
+        let (place, ca) = (place("", Some(certificate)), place("", Some(ca)));
+        format!("{place}: etcd must trust the CA that signed it (--trusted-ca-file); {ca} holds another one")
+    })
+}
+
+/// A warning for each authority and each certificate of the user's in `bundle` that ends soon.
+fn endings(
+    config: &ClusterConfig,
+    client: Option<&EtcdClientFiles>,
+    bundle: &Bundle,
+    now: OffsetDateTime,
+) -> Vec<String> {
+    let own_ca = config.ca.as_ref().map(|CaFiles { certificate, .. }| certificate);
     let client_ca = client.map(|EtcdClientFiles { ca, .. }| ca);
     let authorities = [("ca.crt", own_ca), ("front-proxy-ca.crt", None), ("etcd-ca.crt", None)];
     let last =
@@ -55,7 +83,10 @@ pub fn endings(config: &ClusterConfig, bundle: &Bundle, now: OffsetDateTime) -> 
         let short = last("etcd-client.crt").find(|term| is_short(*term, now));
         warnings.extend(short.map(|term| {
             let (place, end) = (place("", Some(file)), ending(term.not_after, now));
-            format!("{place}: ends at {end}: the apiserver cannot reach etcd then; give a newer one and render again")
+            format!(
+                "{place}: ends at {end}; from then on the apiserver cannot reach etcd: give a newer one and render \
+                 again"
+            )
         }));
     }
     warnings

@@ -1,8 +1,6 @@
 //! Read-only view of a certificate for the rest of bootkube: subject, term, names, and whether a
 //! key belongs to it.
 
-use std::net::IpAddr;
-
 use time::OffsetDateTime;
 
 use super::certificate::Certificate;
@@ -61,10 +59,7 @@ impl Examined {
 
     /// Whether a client that connects to `host`, an address or a name, accepts it.
     pub fn is_for(&self, host: &str) -> bool {
-        match host.parse::<IpAddr>() {
-            Ok(address) => self.0.ips.contains(&address),
-            Err(_) => self.0.dns_names.iter().any(|name| covers(name, &host.to_ascii_lowercase())),
-        }
+        self.0.is_for(host)
     }
 
     /// Every name and address that it is for.
@@ -74,17 +69,9 @@ impl Examined {
     }
 }
 
-/// Whether the name `name` of a certificate matches `host`. An asterisk stands for the whole first
-/// label.
-fn covers(name: &str, host: &str) -> bool {
-    match name.strip_prefix("*.") {
-        Some(parent) => host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == parent),
-        None => name == host,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::certificate::covers;
     use super::*;
 
     #[test]

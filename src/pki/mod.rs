@@ -38,7 +38,7 @@ use std::fmt;
 use time::OffsetDateTime;
 
 pub use catalogue::{Role, Spec, Usage, catalogue};
-pub use ending::{KUBELET_CERTIFICATES, endings, is_cut_short, is_short};
+pub use ending::{KUBELET_CERTIFICATES, is_cut_short, is_short, warnings};
 pub use error::Error;
 pub use examine::{Examined, examine};
 pub use issue::issue;

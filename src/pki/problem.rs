@@ -26,8 +26,10 @@ pub(super) enum Problem {
     OtherCertificate(String, String),
     #[error("holds a certificate that Kubernetes refuses: {0}")]
     Refused(String, String),
-    #[error("holds a CA that signs what Kubernetes refuses ({0}): {1}")]
+    #[error("holds a CA whose certificates Kubernetes refuses (here {0}): {1}")]
     Signs(String, String, String),
+    #[error("holds no CA that can stand above etcd's server {host}: {why}")]
+    NoServerAuthority { host: String, why: String },
     #[error("holds no private key")]
     NoKey,
     #[error("holds an encrypted private key")]
@@ -56,6 +58,9 @@ impl Problem {
             Self::Exchanged { .. } => "exchange the two paths",
             Self::OtherCertificate(..) => "give the key that the certificate was made with",
             Self::Refused(_, cure) | Self::Signs(_, _, cure) => cure,
+            Self::NoServerAuthority { .. } => {
+                "give the CA that signed the certificates of etcd's servers; the file may hold several"
+            }
             Self::NotPem => "give a file with -----BEGIN … and -----END … lines (openssl's -outform PEM)",
             Self::NoCertificate => "give the file that has the -----BEGIN CERTIFICATE----- block",
             Self::SeveralCertificates(_) => {

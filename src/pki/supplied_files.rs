@@ -5,7 +5,7 @@ use std::fs;
 use time::OffsetDateTime;
 use url::Url;
 
-use super::ending::endings;
+use super::ending::warnings;
 use super::error::Error;
 use super::issue::issue;
 use super::previous::Previous;
@@ -47,7 +47,7 @@ pub fn validate(config: &ClusterConfig, now: OffsetDateTime) -> Result<Vec<Strin
     // The keys are thrown away, and these are made at once.
     config.certificates.key_algorithm = KeyAlgorithm::EcdsaP256;
     let (bundle, _) = issue(&config, supplied, &Previous::default(), now)?;
-    Ok(endings(&config, &bundle, now))
+    Ok(warnings(&config, &bundle, now))
 }
 
 /// The files that could be read, and a finding for each other one.

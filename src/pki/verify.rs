@@ -114,10 +114,7 @@ fn parent(
     }
     match child.is_signature_by(candidate) {
         Ok(()) => {}
-        Err(Unsigned::Weak) => {
-            let why = format!("{} is signed with SHA-1 or MD5, which Go refuses", child.label());
-            return Err(Refusal { why, cure: "sign it with SHA-256".to_owned(), blame: Blame::Leaf });
-        }
+        Err(Unsigned::Weak) => return Err(weak(child)),
         Err(Unsigned::Unknown) => {
             let why = format!("bootkube cannot verify the signature of {}", child.label());
             let cure = "sign with an RSA (2048 to 8192 bits), EC (P-256, P-384, P-521) or Ed25519 key";
@@ -137,9 +134,15 @@ fn parent(
 
 const GIVE_CA: &str = "give a CA with CA:TRUE whose keyUsage has keyCertSign";
 
+/// Why Go refuses what is signed with an old digest.
+pub(super) fn weak(certificate: &Certificate) -> Refusal {
+    let why = format!("{} is signed with SHA-1 or MD5, which Go refuses", certificate.label());
+    Refusal { why, cure: "sign it with SHA-256".to_owned(), blame: Blame::Leaf }
+}
+
 fn foreign() -> Refusal {
     Refusal {
-        why: "no CA that it could be verified with signed it".to_owned(),
+        why: "none of the CAs given signed it".to_owned(),
         cure: "give a certificate that one of these CAs signed, and the CAs between the two behind it"
             .to_owned(),
         blame: Blame::Leaf,

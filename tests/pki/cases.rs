@@ -69,7 +69,12 @@ fn a_ca_whose_certificates_kubernetes_would_refuse_is_refused_with_the_reason() 
     let table: [(&str, &[&str]); 11] = [
         (
             "nameConstraints = critical, permitted;DNS:example.com",
-            &["(apiserver.crt)", "do not allow kubernetes, kubernetes.default,", "localhost", unconstrained],
+            &[
+                "(here apiserver.crt)",
+                "do not allow kubernetes, kubernetes.default,",
+                "localhost",
+                unconstrained,
+            ],
         ),
         ("nameConstraints = excluded;IP:127.0.0.0/255.0.0.0", &["do not allow 127.0.0.1;", unconstrained]),
         (
@@ -151,7 +156,11 @@ fn an_etcd_client_is_refused_unless_etcd_and_the_apiserver_can_use_it() {
             "basicConstraints = CA:TRUE\nextendedKeyUsage = clientAuth",
             CLIENT_AUTH,
             "",
-            &[ca, "no server certificate for 192.0.2.20", "extendedKeyUsage", "CA that signed"],
+            &[
+                ca,
+                "holds no CA that can stand above etcd's server 192.0.2.20: its extendedKeyUsage lacks serverAuth;",
+                "CA that signed",
+            ],
         ),
         (
             "basicConstraints = CA:TRUE\nextendedKeyUsage = serverAuth",
@@ -163,7 +172,11 @@ fn an_etcd_client_is_refused_unless_etcd_and_the_apiserver_can_use_it() {
             "basicConstraints = CA:TRUE\nnameConstraints = permitted;IP:10.0.0.0/255.0.0.0",
             CLIENT_AUTH,
             "",
-            &[ca, "no server certificate for 192.0.2.20", "nameConstraints", "CA that signed"],
+            &[
+                ca,
+                "holds no CA that can stand above etcd's server 192.0.2.20: its nameConstraints do not allow",
+                "CA that signed",
+            ],
         ),
     ];
     for (authority, leaf, request, wanted) in table {
@@ -175,19 +188,66 @@ fn an_etcd_client_is_refused_unless_etcd_and_the_apiserver_can_use_it() {
 }
 
 #[test]
-fn an_etcd_client_of_another_ca_or_another_key_is_refused() {
+fn an_etcd_client_of_another_ca_is_accepted_with_a_warning_unless_etcd_itself_would_refuse_it() {
     let folder = folder();
     let here = folder.path();
     certificate(here, "ca", AUTHORITY, None, "");
     certificate(here, "other", AUTHORITY, None, "");
     certificate(here, "client", CLIENT_AUTH, Some("other"), "");
+    let warning = "warning: cluster.yaml: etcd.certificateFile: client.crt: etcd must trust the CA that signed it \
+                   (--trusted-ca-file); cluster.yaml: etcd.caFile: ca.crt holds another one\n";
+    for (code, said) in both(here, CLIENT, &[]) {
+        assert_eq!((code, said.as_str()), (Some(0), warning));
+    }
+    let rendered = |name| fs::read(here.join("assets/tls").join(name)).unwrap();
+    assert_eq!(rendered("etcd-client.crt"), fs::read(here.join("client.crt")).unwrap());
+    assert_eq!(rendered("etcd-client-ca.crt"), fs::read(here.join("ca.crt")).unwrap());
+    fs::remove_dir_all(here.join("assets")).unwrap();
     let client = "cluster.yaml: etcd.certificateFile: client.crt: ";
-    refused(
-        here,
-        CLIENT,
-        &[],
-        &[client, "no CA that it could be verified with signed it", "one of these CAs"],
-    );
+    let table: [(&str, &str, &str); 3] = [
+        ("extendedKeyUsage = serverAuth", "", "not made for clients"),
+        ("1.2.3.4 = critical, ASN1:UTF8String:x", "", "critical extension 1.2.3.4"),
+        (CLIENT_AUTH, "-days 9 -sha1", "SHA-1"),
+    ];
+    for (leaf, request, wanted) in table {
+        certificate(here, "client", leaf, Some("other"), request);
+        refused(here, CLIENT, &[], &[client, wanted]);
+    }
+}
+
+#[test]
+fn the_own_certificate_of_an_etcd_server_may_stand_for_its_ca() {
+    let client =
+        "cluster.yaml: etcd.caFile: ca.crt: holds no CA that can stand above etcd's server 192.0.2.20: ";
+    let table = [
+        ("subjectAltName = IP:192.0.2.20", true),
+        ("subjectAltName = IP:192.0.2.20\nextendedKeyUsage = serverAuth", true),
+        ("subjectAltName = IP:192.0.2.20\nextendedKeyUsage = clientAuth", false),
+        ("subjectAltName = IP:192.0.2.21\nextendedKeyUsage = serverAuth", false),
+    ];
+    for (extensions, is_accepted) in table {
+        let folder = folder();
+        let here = folder.path();
+        certificate(here, "ca", &format!("basicConstraints = CA:FALSE\n{extensions}"), None, "");
+        certificate(here, "other", AUTHORITY, None, "");
+        certificate(here, "client", CLIENT_AUTH, Some("other"), "");
+        if !is_accepted {
+            refused(here, CLIENT, &[], &[client, "its basicConstraints lack CA:TRUE; ", "CA that signed"]);
+            continue;
+        }
+        for (code, said) in both(here, CLIENT, &[]) {
+            assert_eq!(code, Some(0), "{extensions}: {said}");
+        }
+    }
+}
+
+#[test]
+fn an_etcd_client_with_another_key_is_refused() {
+    let folder = folder();
+    let here = folder.path();
+    certificate(here, "ca", AUTHORITY, None, "");
+    certificate(here, "other", AUTHORITY, None, "");
+    certificate(here, "client", CLIENT_AUTH, Some("other"), "");
     let key = "cluster.yaml: etcd.privateKeyFile: ";
     let with = |field: &str, file: &str| {
         CLIENT.replace(
@@ -267,8 +327,10 @@ fn what_ends_soon_is_told_and_rendered() {
         ["cluster.yaml: ca.certificateFile: ca.crt: the CA ends at ", "in 2 d", "same subject and key"];
     let etcd_ca_ends =
         ["cluster.yaml: etcd.caFile: ca.crt: the CA ends at ", "in 20 d", "same subject and key"];
-    let client_ends =
-        ["cluster.yaml: etcd.certificateFile: client.crt: ends at ", "in 3 d", "give a newer one"];
+    let client_ends = [
+        "cluster.yaml: etcd.certificateFile: client.crt: ends at ",
+        "in 3 d; from then on the apiserver cannot reach etcd: give a newer one",
+    ];
     let table: [(&str, &str, &str, &[&str]); 5] = [
         (CA, "-days 3", "", &ca_ends),
         (CLIENT, "-days 21", "-days 20", &etcd_ca_ends),
