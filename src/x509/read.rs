@@ -109,6 +109,7 @@ fn interpret(id: &str, extension: &X509Extension<'_>, rules: &mut Rules) -> Resu
     let malformed = || format!("a malformed extension {id}");
     match extension.parsed_extension() {
         ParsedExtension::ParseError { .. } => return Err(malformed()),
+        ParsedExtension::BasicConstraints(_) if has_odd_boolean(extension.value) => return Err(malformed()),
         ParsedExtension::BasicConstraints(basic) => {
             rules.basic = Some(Basic { is_authority: basic.ca, path_length: basic.path_len_constraint });
         }
@@ -127,6 +128,12 @@ fn interpret(id: &str, extension: &X509Extension<'_>, rules: &mut Rules) -> Resu
         other => rules.policies.read(other),
     }
     Ok(true)
+}
+
+/// Whether a sequence has a BOOLEAN other than the two of DER. x509-parser takes any as true.
+fn has_odd_boolean(sequence: &[u8]) -> bool {
+    let parts = elements(sequence).unwrap_or_default();
+    parts.iter().any(|part| matches!(part, [1, 1, value] if ![0, 0xff].contains(value)))
 }
 
 /// Whether a list of usages limits anything: an empty one does not.

@@ -66,7 +66,7 @@ fn refused(folder: &Path, fields: &str, flags: &[&str], wanted: &[&str]) {
 #[test]
 fn a_ca_whose_certificates_kubernetes_would_refuse_is_refused_with_the_reason() {
     let unconstrained = "without nameConstraints";
-    let table: [(&str, &[&str]); 11] = [
+    let table: [(&str, &[&str]); 12] = [
         (
             "nameConstraints = critical, permitted;DNS:example.com",
             &[
@@ -95,6 +95,7 @@ fn a_ca_whose_certificates_kubernetes_would_refuse_is_refused_with_the_reason() 
         ("2.5.29.14 = critical, DER:04:03:01:02:03", &["extension 2.5.29.14 as critical", "without it"]),
         ("keyUsage = critical, cRLSign", &["lacks keyCertSign", "keyUsage has keyCertSign"]),
         ("basicConstraints = CA:FALSE", &["is not a CA", "CA:TRUE"]),
+        ("basicConstraints = DER:30:03:01:01:07", &["malformed extension 2.5.29.19", "without it"]),
     ];
     for (extension, wanted) in table {
         let folder = folder();
