@@ -80,7 +80,10 @@ impl Readyz {
 
 /// The failed checks (`[-]name failed: …`) of a verbose answer, or the message of a refusal, else the first lines.
 pub(super) fn telling_lines(body: &str) -> Vec<String> {
-    if let Ok(Status { message, .. }) = serde_json::from_str(body) {
+    // etcd answers in JSON, too, but not with a Status.
+    if let Ok(Status { message, .. }) = serde_json::from_str(body)
+        && !message.is_empty()
+    {
         return vec![message];
     }
     let failed: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("[-]")).collect();

@@ -90,6 +90,10 @@ fn of_the_api() -> Vec<Blocker> {
         }),
         requested(is("Denied")),
         requested(is("Failed")),
+        blocker(|evidence| {
+            let cluster = evidence.cluster.as_mut().expect("its API answers");
+            (cluster.has_node, cluster.nodes) = (false, 0);
+        }),
         requested(is("Approved")),
     ]
 }
@@ -181,7 +185,7 @@ fn golden_messages_of_every_cause() {
     let text: String =
         all.iter().map(|blocker| format!("{}\n{}\n\n", blocker.what, Below(blocker))).collect();
     golden::check_file("messages/diagnose.txt", &text);
-    for source in ["api", "containers", "objects", "pods", "requests"] {
+    for source in ["api", "containers", "decide", "objects", "pods", "requests"] {
         golden::assert_complete(&format!("src/diagnose/{source}.rs"), &text);
     }
 }

@@ -34,6 +34,12 @@ const REST: [&str; 7] = [
 /// The check that the name of the API resolves, as kubelets need.
 const NAME: &str = "api-address";
 
+/// The check that kubelet can show the API who it is.
+const CREDENTIALS: &str = "kubelet-credentials";
+/// How long a kubelet that reaches the API takes to register, and one that is restarted.
+const REGISTERING: Duration = Duration::from_secs(10);
+const RESTARTING: Duration = Duration::from_secs(30);
+
 /// Services that another program may be restarting at this moment.
 const RESTARTED: [&str; 2] = [KUBELET, "container-runtime"];
 /// How long such a restart takes on a fast machine.
@@ -54,9 +60,10 @@ pub fn decide(evidence: &Evidence) -> Verdict {
     let found = deep.or_else(|| {
         refused(&evidence.underway)
             .or_else(|| unregistered(evidence))
-            .or_else(|| pods::blocker(evidence.cluster.as_ref()?, &evidence.underway))
-            .or_else(|| checks(&REST))
             .map(at_once)
+            .or_else(|| without_node(evidence))
+            .or_else(|| pods::blocker(evidence.cluster.as_ref()?, &evidence.underway).map(at_once))
+            .or_else(|| checks(&REST).map(at_once))
     });
     match found {
         Some((blocker, least)) => Verdict::Blocked { blocker, least },
@@ -115,9 +122,27 @@ fn static_pod(evidence: &Evidence, is_meant: impl Fn(&StaticPod) -> bool) -> Opt
 /// Why this machine has no node although its API is ready.
 fn unregistered(evidence: &Evidence) -> Option<Blocker> {
     let cluster = evidence.cluster.as_ref().filter(|cluster| !cluster.has_node)?;
-    failed(evidence, NAME)
+    failed(evidence, CREDENTIALS)
+        .or_else(|| failed(evidence, NAME))
         .or_else(|| api::away_from_its_url(&evidence.api))
         .or_else(|| requests::blocker(cluster, &evidence.underway))
+}
+
+/// While no node has registered, no pod can run: nothing is said of pods and labels. A kubelet that
+/// is only starting registers by itself.
+fn without_node(evidence: &Evidence) -> Option<(Blocker, Duration)> {
+    let cluster = evidence.cluster.as_ref().filter(|cluster| cluster.nodes == 0)?;
+    let said = cluster.kubelet_said.as_ref().map(|line| format!("; the last error in its journal: {line}"));
+    let blocker = Blocker::new(
+        "no node has registered, and without one no pod can run",
+        format!(
+            "kubelet registers its Node only when it starts, and the API has none{}",
+            said.unwrap_or_default()
+        ),
+        "restart kubelet (systemctl restart kubelet, or start with --restart-kubelet); if no node appears, its log says why (journalctl -u kubelet)",
+    );
+    let least = if evidence.underway.restarts_kubelet() { RESTARTING } else { REGISTERING };
+    Some((blocker, least.mul_f64(slowness(evidence))))
 }
 
 /// What could not be observed, of what could explain the wait.

@@ -127,6 +127,10 @@ pub struct Cluster {
     pub now: OffsetDateTime,
     /// Whether this machine's node has registered.
     pub has_node: bool,
+    /// How many nodes have.
+    pub nodes: usize,
+    /// The last error in kubelet's journal, where none has.
+    pub kubelet_said: Option<String>,
     /// Certificate requests of kubelets, where this machine has no node yet.
     pub requests: Vec<CertificateSigningRequest>,
     /// Bindings that may let them be approved, in the same case.
@@ -149,6 +153,8 @@ impl Cluster {
         Self {
             now,
             has_node: false,
+            nodes: 0,
+            kubelet_said: None,
             requests: Vec::new(),
             bindings: Vec::new(),
             pods: Vec::new(),

@@ -15,7 +15,7 @@ use crate::cluster::node::is_node_at;
 use crate::cluster::objects::{Kind, Objects};
 use crate::cluster::raw;
 use crate::host::programs::{self, Program};
-use crate::host::{addresses, log};
+use crate::host::{addresses, log, systemd};
 use crate::patience::{ANSWER, within};
 use crate::preflight::{probe_api_at_its_url, probe_local_api};
 
@@ -63,10 +63,14 @@ async fn observe_cluster(subject: &Subject, client: &Client) -> Option<Cluster> 
     let now = raw::clock(client).await?;
     let nodes = Objects::<Node>::all(client).list(&ListParams::default()).await.ok()?;
     let has_node = nodes.iter().any(|node| is_node_at(&local, node));
-    let mut cluster = Cluster { has_node, required: subject.required.clone(), ..Cluster::at(now) };
+    let nodes = nodes.len();
+    let mut cluster = Cluster { has_node, nodes, required: subject.required.clone(), ..Cluster::at(now) };
     if !has_node {
         cluster.requests = listed(Objects::all(client), &ListParams::default()).await;
         cluster.bindings = listed(Objects::all(client), &ListParams::default()).await;
+    }
+    if nodes == 0 {
+        cluster.kubelet_said = systemd::last_error("kubelet").await;
     }
     let mut namespaces: Vec<&str> =
         subject.required.iter().map(|workload| workload.namespace.as_str()).collect();

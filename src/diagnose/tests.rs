@@ -77,7 +77,7 @@ pub(super) fn end(line: &str) -> End {
 pub(super) fn cluster(pods: Vec<Value>) -> Cluster {
     let required = Workload { namespace: "kube-system".into(), name: "kube-scheduler".into() };
     let pods = pods.into_iter().map(|pod| serde_json::from_value(pod).unwrap());
-    Cluster { has_node: true, pods: pods.collect(), required: vec![required], ..Cluster::at(NOW) }
+    Cluster { has_node: true, nodes: 1, pods: pods.collect(), required: vec![required], ..Cluster::at(NOW) }
 }
 
 /// A required pod with this status.
@@ -279,6 +279,27 @@ fn a_machine_that_finds_the_api_and_does_not_register_lacks_a_certificate() {
     assert_eq!(decide(&evidence).blocker(), None, "it has registered");
     evidence.cluster.as_mut().unwrap().has_node = false;
     assert_eq!(blocker(&evidence).what, "the certificate request of kubelet is not approved");
+}
+
+#[test]
+fn while_no_node_has_registered_nothing_is_said_of_pods_and_labels() {
+    let mut evidence = healthy();
+    let said = "0/0 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.";
+    evidence.cluster = Some(cluster(vec![pod(None, unscheduled(said))]));
+    let cluster = evidence.cluster.as_mut().unwrap();
+    cluster.daemon_sets.push(daemon_set());
+    (cluster.has_node, cluster.nodes) = (false, 0);
+    cluster.kubelet_said = Some("node \"n1\" not found".into());
+    let found = blocker(&evidence);
+    assert_eq!(found.what, "no node has registered, and without one no pod can run");
+    assert!(found.why.ends_with("the last error in its journal: node \"n1\" not found"), "{found:?}");
+    assert!(found.cure.starts_with("restart kubelet"), "{found:?}");
+    assert_eq!(decide(&evidence).least().as_secs(), 10, "a kubelet that starts registers by itself");
+    fail(&mut evidence, "kubelet-credentials");
+    assert_eq!(blocker(&evidence).what, "the check kubelet-credentials fails", "it cannot register");
+    evidence.cluster.as_mut().unwrap().nodes = 1;
+    evidence.cluster.as_mut().unwrap().has_node = true;
+    assert!(blocker(&evidence).what.starts_with("no node has the labels"));
 }
 
 #[test]

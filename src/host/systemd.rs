@@ -101,7 +101,7 @@ pub async fn services(names: &[&str]) -> Vec<Service> {
 
 /// What the service called `name` wrote last of what sounds like an error. Only its own lines
 /// count, not those of systemd about it.
-async fn last_error(name: &str) -> Option<String> {
+pub async fn last_error(name: &str) -> Option<String> {
     let unit = format!("_SYSTEMD_UNIT={name}.service");
     let arguments = ["--boot", "--no-pager", "--quiet", "--output=cat", LINES, &unit];
     log::telling(output("journalctl", &arguments).await?.lines()).pop()

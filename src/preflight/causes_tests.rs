@@ -205,7 +205,7 @@ pub(super) fn kernel_has(facts: &mut Facts, name: &'static str, value: Option<&s
 pub(super) type Change = fn(&mut Facts);
 
 /// Each cause, and words that only its message has.
-pub(super) const CAUSES: [(Change, &str); 34] = [
+pub(super) const CAUSES: [(Change, &str); 36] = [
     (|facts| facts.is_root = false, "root: bootkube does not run as root"),
     (
         |facts| facts.newest = Some(("/f".into(), datetime!(2026-06-02 0:00 UTC))),
@@ -263,6 +263,18 @@ pub(super) const CAUSES: [(Change, &str); 34] = [
     (
         |facts| etcd_answers(facts, Etcd::RefusesUs("alert".into())),
         "etcd: etcd at https://127.0.0.1:2379 refuses our client certificate",
+    ),
+    (
+        |facts| {
+            etcd_answers(facts, Etcd::Sick("503 {\"health\":\"false\",\"reason\":\"ALARM NOSPACE\"}".into()))
+        },
+        "etcd: etcd at https://127.0.0.1:2379 takes no writes: it has raised the alarm NOSPACE",
+    ),
+    (
+        |facts| {
+            etcd_answers(facts, Etcd::Sick("503 {\"health\":\"false\",\"reason\":\"ALARM CORRUPT\"}".into()))
+        },
+        "etcd: etcd at https://127.0.0.1:2379 has raised the alarm CORRUPT",
     ),
     (
         |facts| facts.api_host = Err("no such name".into()),

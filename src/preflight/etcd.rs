@@ -16,6 +16,9 @@ use crate::patience::{ACCEPT, Pace};
 /// The pace of etcd, which may be on another machine.
 static PACE: Pace = Pace::new(ACCEPT, ACCEPT);
 const PATH: &str = "/health";
+/// Alarms, by the words with which etcd gives them as the reason of its answer.
+const NO_SPACE: &str = "ALARM NOSPACE";
+const CORRUPT: &str = "ALARM CORRUPT";
 /// In the answer of a healthy etcd: `{"health":"true",…}`.
 const WELL: &str = "\"health\":\"true\"";
 /// What the TLS library says of a server's certificate.
@@ -126,6 +129,8 @@ fn problem(member: &Member, subject: &Subject<'_>, healthy: bool, is_to_come: bo
             why,
             "render with the etcd CA, certificate and key that this etcd trusts (etcd.caFile, certificateFile, privateKeyFile)",
         )),
+        Etcd::Sick(why) if why.contains(NO_SPACE) => Some(no_space(url)),
+        Etcd::Sick(why) if why.contains(CORRUPT) => Some(corrupt(url)),
         Etcd::Sick(_) | Etcd::Unreachable(_) if healthy || is_to_come => None,
         Etcd::Sick(why) => Some(Problem::new(
             format!("etcd at {url} is not healthy"),
@@ -138,6 +143,25 @@ fn problem(member: &Member, subject: &Subject<'_>, healthy: bool, is_to_come: bo
             "start it, or correct etcd.servers and render again",
         )),
     }
+}
+
+/// etcd raises it for all members, and keeps it after there is room again.
+fn no_space(url: &str) -> Problem {
+    Problem::new(
+        format!("etcd at {url} takes no writes: it has raised the alarm NOSPACE"),
+        "its database has reached its quota (--quota-backend-bytes, 2 GiB by default)",
+        "with etcdctl: compact the history, run defrag on every member, then alarm disarm; if the data itself is that large, \
+         raise the quota first",
+    )
+}
+
+fn corrupt(url: &str) -> Problem {
+    Problem::new(
+        format!("etcd at {url} has raised the alarm CORRUPT"),
+        "the data of a member differs from that of the others, or its file is damaged",
+        "let etcdctl alarm list name the member, replace it by one with empty data (etcdctl member remove, member add), \
+         then run etcdctl alarm disarm",
+    )
 }
 
 fn untrusted(url: &str, distrust: Distrust, subject: &Subject<'_>) -> Problem {

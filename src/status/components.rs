@@ -210,7 +210,20 @@ pub(super) fn problems(inventory: &Inventory, now: OffsetDateTime) -> Vec<String
     let copies = copies.map(|Component { name, pod, node, .. }| {
         format!("{name} on {node}: the copy {pod} runs until the pod itself is healthy")
     });
-    leaderless.chain(unready).chain(behind(inventory)).chain(bootstrap).chain(copies).collect()
+    // Without a Node, kubelet reports none of the static pods that serve.
+    let without_node = (inventory.nodes == Some(0)).then(|| {
+        "no node has registered, so the pods that serve are copies, which the API does not show: kubelet registers its \
+         Node only when it starts, so run systemctl restart kubelet on a controller"
+            .to_owned()
+    });
+    without_node
+        .into_iter()
+        .chain(leaderless)
+        .chain(unready)
+        .chain(behind(inventory))
+        .chain(bootstrap)
+        .chain(copies)
+        .collect()
 }
 
 /// Why there is no leader. Unknown if the leases could not be listed.

@@ -76,6 +76,15 @@ fn the_control_plane_is_told_from_other_pods_with_who_hosts_and_who_leads() {
 }
 
 #[test]
+fn a_cluster_without_a_node_needs_a_kubelet_that_is_restarted() {
+    let told = Inventory { nodes: Some(0), ..healthy() };
+    let found = problems(&told, NOW);
+    assert!(found[0].starts_with("no node has registered"), "{found:?}");
+    assert!(found[0].contains("systemctl restart kubelet"), "{found:?}");
+    assert_eq!(problems(&Inventory { nodes: Some(1), ..healthy() }, NOW), [] as [String; 0]);
+}
+
+#[test]
 fn a_bootstrap_pod_that_is_left_is_a_problem() {
     let mut told = healthy();
     told.pods.push(pod("bootstrap-kube-scheduler-n2", "n2", "kube-scheduler", &mirror()));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{Node, Pod, Secret};
 use kube::api::ListParams;
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
@@ -18,6 +18,8 @@ use crate::cluster::retry::within;
 pub(super) struct Inventory {
     pub has_answered: bool,
     pub pods: Vec<Pod>,
+    /// How many nodes have registered, if that could be listed.
+    pub nodes: Option<usize>,
     pub leases: Vec<Lease>,
     pub daemon_sets: Vec<DaemonSet>,
     pub deployments: Vec<Deployment>,
@@ -36,7 +38,8 @@ impl Inventory {
 /// Lists everything once. Each answer may take `patience`.
 pub(super) async fn take(client: &Client, patience: Duration) -> Inventory {
     let mut unseen = Vec::new();
-    let (pods, leases, daemon_sets, deployments, secrets) = futures::join!(
+    let (nodes, pods, leases, daemon_sets, deployments, secrets) = futures::join!(
+        count_nodes(client, patience),
         list(client, patience),
         list(client, patience),
         list(client, patience),
@@ -46,6 +49,7 @@ pub(super) async fn take(client: &Client, patience: Duration) -> Inventory {
     Inventory {
         has_answered: true,
         pods: keep("pods", pods, &mut unseen),
+        nodes: nodes.map_err(|why| unseen.push(format!("nodes: {why}"))).ok(),
         leases: keep("leases", leases, &mut unseen),
         daemon_sets: keep("DaemonSets", daemon_sets, &mut unseen),
         deployments: keep("Deployments", deployments, &mut unseen),
@@ -62,6 +66,11 @@ where
     let objects = Objects::namespaced(client, NAMESPACE);
     let params = ListParams::default();
     within(patience, objects.list(&params)).await
+}
+
+async fn count_nodes(client: &Client, patience: Duration) -> Result<usize, String> {
+    let nodes = Objects::<Node>::all(client);
+    Ok(within(patience, nodes.list(&ListParams::default())).await?.len())
 }
 
 fn keep<K>(what: &str, listed: Result<Vec<K>, String>, unseen: &mut Vec<String>) -> Vec<K> {
