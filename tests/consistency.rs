@@ -176,6 +176,18 @@ fn addresses_of_machines_are_in_no_range_of_the_cluster() {
                 "resolvers that it asks itself",
             ),
             (
+                "coreDNS: {upstream: [/run/systemd/resolve/resolv.conf]}",
+                "coreDNS.upstream[0]",
+                "CoreDNS' pod does not have",
+                "write /etc/resolv.conf",
+            ),
+            (
+                "coreDNS: {upstream: [10.0.0.1, /etc/resolvconf/run/resolv.conf]}",
+                "coreDNS.upstream[1]",
+                "CoreDNS' pod does not have",
+                "the addresses of resolvers",
+            ),
+            (
                 "coreDNS: {upstream: ['0.0.0.0']}",
                 "coreDNS.upstream[0]",
                 "which is unspecified",

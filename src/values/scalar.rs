@@ -245,11 +245,19 @@ fn is_digest(digest: &str) -> bool {
         .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|c| c.is_ascii_hexdigit()))
 }
 
-/// A resolver for CoreDNS: an address, with or without a port, or a resolv.conf.
+/// The one file of this kind that CoreDNS' pod has. Kubelet writes it.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// A resolver for CoreDNS: an address, with or without a port, or its pod's resolv.conf.
 pub fn upstream(text: &str) -> Checked<String> {
     let address = text.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok();
-    match address || absolute_path(text).is_ok() {
+    match address || text == RESOLV_CONF {
         true => Ok(text.into()),
+        false if absolute_path(text).is_ok() => fault(
+            "is a file that CoreDNS' pod does not have",
+            "write /etc/resolv.conf, which kubelet makes from the file that its resolvConf names, or the addresses of \
+             resolvers",
+        ),
         false => {
             let meant = spelling::corrected(text).filter(|host| host.parse::<IpAddr>().is_ok());
             let nearly = meant.is_some() || spelling::is_several(text);

@@ -121,8 +121,8 @@ fn refuse_special(address: &Address, mistakes: &mut Mistakes) -> bool {
         // Clouds have resolvers there.
         (Role::Upstream, IpAddr::V4(ip)) if ip.is_link_local() => return false,
         (Role::Upstream, ip) if ip.is_loopback() => {
-            "write the resolvers that it asks itself (with systemd-resolved: /run/systemd/resolve/resolv.conf \
-             lists them); a pod's loopback is the pod"
+            "write the addresses of the resolvers that it asks itself (with systemd-resolved, \
+             /run/systemd/resolve/resolv.conf lists them); a pod's loopback is the pod"
                 .into()
         }
         (_, ip @ IpAddr::V4(_)) if ip != address.ip => format!("write {}", address.written.replace(
