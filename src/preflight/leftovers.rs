@@ -80,7 +80,7 @@ fn in_the_way(manifest: &Manifest, why: &str) -> Problem {
     Problem::new(
         format!("{path} is a static pod that bootkube did not place"),
         why,
-        format!("if it is not needed, move it away: mv {path} /root/"),
+        format!("if it is not needed, move it away: mv -n {path} /root/"),
     )
 }
 
@@ -133,7 +133,7 @@ fn key_folder(folder: &str, facts: &Facts) -> Outcome {
         Some(Err(_)) => Outcome::fail(
             format!("{folder} was not made by bootkube"),
             "it may hold the keys of a running control plane, so bootkube never overwrites it",
-            format!("if no control plane needs it, move it away: mv {folder} /root/"),
+            format!("if no control plane needs it, move it away: mv -n {folder} /root/"),
         ),
         Some(Ok(())) => Outcome::Pass("free or ours".into()),
         None => Outcome::Unknown(format!("{folder} was not checked")),
@@ -151,7 +151,7 @@ pub fn etcd_data(subject: &Subject<'_>, facts: &Facts) -> Outcome {
         DataFolder::Used { .. } => Outcome::fail(
             format!("{folder} holds the data of another etcd"),
             "/etc/kubernetes/etcd does not hold the keys of this cluster's etcd, so the data is not its own",
-            format!("if the data is not needed, move it away: mv {folder} {folder}.old"),
+            format!("if the data is not needed, move it away: mv -n {folder} {folder}.old"),
         ),
     }
 }

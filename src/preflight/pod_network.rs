@@ -42,7 +42,7 @@ fn of_files(found: &[std::path::PathBuf], ours: &str) -> (Vec<Problem>, Vec<Prob
             Problem::new(
                 format!("{file} configures another pod network than this cluster's"),
                 why.clone(),
-                format!("if nothing needs it, move it away: mv {file} /root/"),
+                format!("if nothing needs it, move it away: mv -n {file} /root/"),
             )
         }
     };
