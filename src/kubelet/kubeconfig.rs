@@ -17,6 +17,10 @@ pub struct Kubeconfig {
     /// As kubelet names it.
     pub file: String,
     pub server: String,
+    /// The host that the certificate of the API must be for, if it is not that of `server`.
+    pub server_name: Option<String>,
+    /// Whether kubelet takes any certificate for the API's.
+    pub skips_verification: bool,
     pub authority: Option<Vec<u8>>,
     pub certificate: Option<Vec<u8>>,
     pub token: Option<String>,
@@ -47,6 +51,8 @@ impl Kubeconfig {
         Some(Self {
             file: file.to_owned(),
             server: text(&cluster["server"]).unwrap_or_default().to_owned(),
+            server_name: text(&cluster["tls-server-name"]).map(str::to_owned),
+            skips_verification: cluster["insecure-skip-tls-verify"] == true,
             authority: content(cluster, "certificate-authority"),
             certificate: content(user, "client-certificate"),
             token: token.map(|token| token.trim().to_owned()),
@@ -96,8 +102,8 @@ mod tests {
         let file = folder.path().join("kubeconfig").display().to_string();
         assert!(Kubeconfig::read(&process(), &file).is_none());
         let user = json!({"client-certificate": "client.pem", "client-key": "client.pem"});
-        let cluster =
-            json!({"server": "https://a.test", "certificate-authority-data": STANDARD.encode("CA")});
+        let cluster = json!({"server": "https://127.0.0.1:7443", "tls-server-name": "api.test",
+            "certificate-authority-data": STANDARD.encode("CA")});
         let value = json!({
             "clusters": [{"name": "c", "cluster": cluster}], "users": [{"name": "u", "user": user}],
             "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}], "current-context": "x",
@@ -105,6 +111,7 @@ mod tests {
         fs::write(&file, value.to_string()).unwrap();
         let read = || Kubeconfig::read(&process(), &file).unwrap().unwrap_or_else(|why| panic!("{why}"));
         assert!(!read().has_credentials());
+        assert!(read().server_name.unwrap() == "api.test" && !read().skips_verification);
         fs::write(folder.path().join("client.pem"), "PEM").unwrap();
         assert!(read().has_credentials() && read().authority.unwrap() == b"CA");
     }

@@ -20,6 +20,8 @@ use crate::yaml;
 /// The checks that this is about.
 const OURS: [&str; 3] = ["kubelet-settings", "kubelet-credentials", "pod-network"];
 const FROM: time::OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
+/// A token of the kind that `--token-auth-file` has. All of it is secret.
+const OF_A_FILE: &str = "31ada4fd-adec-460c-809a-9e56ceb75269";
 const UNTIL: time::OffsetDateTime = datetime!(2027-01-01 0:00 UTC);
 
 /// A CA, and what it has signed: for the apiserver, its client, and kubelet.
@@ -151,6 +153,13 @@ impl World<'_> {
         self.kubelet().bootstrap.as_mut().unwrap().as_mut().unwrap_or_else(|why| panic!("{why}"))
     }
 
+    /// The API runs, and does not know kubelet's token.
+    fn refuse(&mut self, token: &str) {
+        self.bootstrap().token = Some(token.into());
+        self.facts.api = ApiListener::Ours;
+        self.facts.admission = Some(Readyz::NotReady { status: 401, lines: vec!["Unauthorized".into()] });
+    }
+
     fn interface(&mut self, name: &str, address: &str) {
         self.facts.pod_network.interfaces.push((name.to_owned(), address.parse().unwrap()));
     }
@@ -165,7 +174,7 @@ impl World<'_> {
 type Case = (bool, &'static str, [&'static str; 3], fn(&mut World<'_>));
 
 #[rustfmt::skip]
-const CASES: [Case; 27] = [
+const CASES: [Case; 35] = [
     (true, "kubelet-settings", ["another DNS server", "clusterDNS in /var/lib/kubelet/config.yaml is 10.96.0.10, and manifests/coredns-service.yaml has 10.3.0.10", "set clusterDNS: [10.3.0.10] in /var/lib/kubelet/config.yaml"],
         |world| set_fields(world.kubelet(), json!({"clusterDNS": ["10.96.0.10"]}))),
     (true, "kubelet-settings", ["another DNS server", "clusterDNS in /var/lib/kubelet/config.yaml is not set", "set clusterDNS: [10.3.0.10]"],
@@ -188,26 +197,39 @@ const CASES: [Case; 27] = [
         |world| { set_fields(world.kubelet(), json!({"cgroupDriver": null})); runtime_uses(&mut world.facts, true); }),
     (false, "kubelet-settings", ["kubelet has not read /etc/kubelet.d/1.conf as it is now", "was started before that was written", "systemctl restart kubelet"],
         |world| world.kubelet().changed = vec!["/etc/kubelet.d/1.conf".into()]),
-    (true, "kubelet-credentials", ["the bootstrap token of kubelet ended at 2026-05-31T00:00:00Z", "/b has it from manifests/kubelet-bootstrap-token.yaml, and this machine's clock says 2026-06-01", "run bootkube render again, which makes a new one; then run install -m 600 /assets/auth/kubeconfig-kubelet /b, and systemctl restart kubelet"],
+    (true, "kubelet-credentials", ["the bootstrap token of kubelet ended at 2026-05-31T00:00:00Z", "/b has it from manifests/kubelet-bootstrap-token.yaml, and this machine's clock says 2026-06-01", "run bootkube render again, which makes a new one; then run install -m 600 /assets/auth/kubeconfig-kubelet /b, and run systemctl restart kubelet"],
         |_| {}),
-    (true, "kubelet-credentials", ["kubelet cannot join by /b, which is of another cluster or render", "its token has ID ghijkl, and that of manifests/kubelet-bootstrap-token.yaml has ID abcdef", "install -m 600 /assets/auth/kubeconfig-kubelet /b"],
+    (false, "kubelet-credentials", ["kubelet may not be able to join: its token is not in the assets", "/b has a bootstrap token with ID ghijkl, and manifests/kubelet-bootstrap-token.yaml has ID abcdef", "make sure that it is in the cluster; else run install -m 600 /assets/auth/kubeconfig-kubelet /b"],
         |world| world.bootstrap().token = Some("ghijkl.0123456789abcdef".into())),
+    (false, "kubelet-credentials", ["its token is not in the assets", "/b has a token that is no bootstrap token, and manifests/kubelet-bootstrap-token.yaml has ID abcdef", "make sure that it is one that the apiserver knows (--token-auth-file); else run install"],
+        |world| world.bootstrap().token = Some(OF_A_FILE.into())),
+    (false, "kubelet-credentials", ["its token is not in the assets", "/b has a bootstrap token with ID ghijkl", "else once the API runs, make a bootstrap token (https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/), and write it with the server and the CA of /assets/auth/kubeconfig to /b, and run systemctl restart kubelet"],
+        |world| { world.facts.has_kubelet_kubeconfig = false; world.bootstrap().token = Some("ghijkl.0123456789abcdef".into()); }),
     (true, "kubelet-credentials", ["of another cluster or render", "its token has ID abcdef, and that of manifests/kubelet-bootstrap-token.yaml has another secret", "/assets/auth/kubeconfig-kubelet /b"],
         |world| world.bootstrap().token = Some("abcdef.fedcba9876543210".into())),
-    (true, "kubelet-credentials", ["of another cluster or render", "its token has ID ghijkl", "/assets/auth/kubeconfig-kubelet /b"],
-        |world| { world.bootstrap().token = Some("ghijkl.0123456789abcdef".into()); world.facts.api = ApiListener::Ours;
-            world.facts.admission = Some(Readyz::NotReady { status: 401, lines: vec!["Unauthorized".into()] }); }),
+    (true, "kubelet-credentials", ["kubelet cannot join by /b, which is of another cluster or render", "the API answers 401 to a bootstrap token with ID ghijkl", "/assets/auth/kubeconfig-kubelet /b"],
+        |world| world.refuse("ghijkl.0123456789abcdef")),
+    (true, "kubelet-credentials", ["of another cluster or render", "the API answers 401 to a token that is no bootstrap token", "/assets/auth/kubeconfig-kubelet /b"],
+        |world| world.refuse(OF_A_FILE)),
     (true, "kubelet-credentials", ["of another cluster or render", "its CA is kubernetes-ca of 2025-01-01T00:00:00Z, and tls/apiserver.crt is signed by", "/assets/auth/kubeconfig-kubelet /b"],
         |world| world.bootstrap().authority = Some(world.other.ca.clone())),
     (true, "kubelet-credentials", ["of another cluster or render", "its server is https://old.example.test:6443, and tls/apiserver.crt is for api.example.test", "/assets/auth/kubeconfig-kubelet /b"],
         |world| world.bootstrap().server = "https://old.example.test:6443".into()),
+    (true, "kubelet-credentials", ["of another cluster or render", "its tls-server-name is old.example.test, and tls/apiserver.crt is for api.example.test", "/assets/auth/kubeconfig-kubelet /b"],
+        |world| world.bootstrap().server_name = Some("old.example.test".into())),
+    (false, "kubelet-credentials", ["kubelet looks for the API at https://127.0.0.1:7443", "/b says so", "make sure that it reaches this machine's apiserver"],
+        |world| { world.bootstrap().server = "https://127.0.0.1:7443".into(); world.bootstrap().server_name = Some("api.example.test".into()); }),
+    (false, "kubelet-credentials", ["kubelet looks for the API at https://127.0.0.1:7443", "/b says so", "make sure that it reaches this machine's apiserver"],
+        |world| { world.bootstrap().server = "https://127.0.0.1:7443".into(); world.bootstrap().skips_verification = true; }),
     (false, "kubelet-credentials", ["kubelet looks for the API at https://api.example.test:8443, and not at https://api.example.test:6443", "/b says so", "make sure that it reaches this machine's apiserver; else run install"],
         |world| world.bootstrap().server = "https://api.example.test:8443".into()),
     (true, "kubelet-credentials", ["bootstrap kubeconfig /b cannot be used", "there is no /b", "install -m 600 /assets/auth/kubeconfig-kubelet /b"],
         |world| world.kubelet().bootstrap = Some(Err("there is no /b".into()))),
-    (true, "kubelet-credentials", ["kubelet cannot join by /k, which is of another cluster", "its CA is kubernetes-ca of 2025-01-01T00:00:00Z", "rm /k /var/lib/kubelet/pki/kubelet-client-*, and systemctl restart kubelet"],
+    (true, "kubelet-credentials", ["kubelet cannot join by /k, which is of another cluster", "its CA is kubernetes-ca of 2025-01-01T00:00:00Z", "run mv -n /k /var/lib/kubelet/pki/kubelet-client-* /root/, and run systemctl restart kubelet"],
         |world| world.kubelet().own = Some(Ok(joined(world.other, UNTIL)))),
-    (true, "kubelet-credentials", ["kubelet cannot join by /k, which is of another cluster", "its client certificate is not signed by tls/ca.crt, kubernetes-ca of 2026", "rm /k /var/lib/kubelet/pki/kubelet-client-*"],
+    (true, "kubelet-credentials", ["kubelet cannot join by /k, which is of another cluster", "its CA is kubernetes-ca of 2025-01-01T00:00:00Z", "first run install -m 600 /assets/auth/kubeconfig-kubelet /b; then run mv -n /k /var/lib/kubelet/pki/kubelet-client-* /root/"],
+        |world| { world.kubelet().own = Some(Ok(joined(world.other, UNTIL))); world.kubelet().bootstrap = Some(Err("there is no /b".into())); }),
+    (true, "kubelet-credentials", ["kubelet cannot join by /k, which is of another cluster", "its client certificate is not signed by tls/ca.crt, kubernetes-ca of 2026", "run mv -n /k /var/lib/kubelet/pki/kubelet-client-* /root/"],
         |world| { let own = Kubeconfig { authority: Some(world.ours.ca.clone()), ..joined(world.other, UNTIL) }; world.kubelet().own = Some(Ok(own)); }),
     (true, "kubelet-credentials", ["kubelet cannot show who it is by /k", "its client certificate ended at 2026-03-01T00:00:00Z", "/assets/auth/kubeconfig-kubelet as --bootstrap-kubeconfig"],
         |world| { world.kubelet().own = Some(Ok(joined(world.ours, datetime!(2026-03-01 0:00 UTC)))); world.kubelet().bootstrap = None; }),
@@ -215,6 +237,8 @@ const CASES: [Case; 27] = [
         |world| { world.kubelet().own = Some(Ok(Kubeconfig { certificate: None, ..joined(world.ours, UNTIL) })); world.kubelet().bootstrap = None; }),
     (true, "kubelet-credentials", ["kubelet joins no cluster", "no --kubeconfig with a file", "as --bootstrap-kubeconfig"],
         |world| world.kubelet().bootstrap = None),
+    (true, "kubelet-credentials", ["kubelet joins no cluster", "no --kubeconfig with a file", "once the API runs, make a bootstrap token (https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/), and write it with the server and the CA of /assets/auth/kubeconfig to a file; start kubelet with --kubeconfig, and with it as --bootstrap-kubeconfig"],
+        |world| { world.kubelet().bootstrap = None; world.facts.has_kubelet_kubeconfig = false; }),
     (true, "pod-network", ["/etc/cni/net.d/05-cilium.conflist configures another pod network", "takes the first file of that folder, and flannel's is /etc/cni/net.d/10-flannel.conflist", "mv -n /etc/cni/net.d/05-cilium.conflist /root/"],
         |world| world.configurations(&["05-cilium.conflist", "10-flannel.conflist"])),
     (false, "pod-network", ["/etc/cni/net.d/87-podman.conflist configures another pod network", "before flannel has written", "mv -n /etc/cni/net.d/87-podman.conflist"],
@@ -246,7 +270,7 @@ fn outcomes(
 pub(super) fn told() -> Vec<(&'static str, Outcome)> {
     let (ours, other) = (pki(FROM), pki(datetime!(2025-01-01 0:00 UTC)));
     let found = CASES.iter().flat_map(|(_, name, words, change)| {
-        let all = outcomes(&ours, &other, *change, words[0].contains("token"));
+        let all = outcomes(&ours, &other, *change, words[0].contains("token of kubelet"));
         all.into_iter().filter(|(found, _)| found == name).collect::<Vec<_>>()
     });
     found.collect()
@@ -256,7 +280,7 @@ pub(super) fn told() -> Vec<(&'static str, Outcome)> {
 fn each_difference_is_named_with_both_values_its_place_and_its_cure() {
     let (ours, other) = (pki(FROM), pki(datetime!(2025-01-01 0:00 UTC)));
     for (fails, name, [what, why, cure], change) in CASES {
-        let all = outcomes(&ours, &other, change, what.contains("token"));
+        let all = outcomes(&ours, &other, change, what.contains("token of kubelet"));
         for (check, outcome) in all {
             let found = if fails { outcome.problems() } else { outcome.warnings() };
             if check != name {
@@ -311,7 +335,7 @@ fn what_agrees_in_another_way_passes() {
 #[test]
 fn no_message_shows_the_secret_of_a_token() {
     let all: Vec<String> = told().into_iter().map(|(_, outcome)| format!("{outcome:?}")).collect();
-    for secret in ["0123456789abcdef", "fedcba9876543210"] {
+    for secret in ["0123456789abcdef", "fedcba9876543210", OF_A_FILE] {
         assert!(!all.concat().contains(secret));
     }
 }

@@ -113,6 +113,8 @@ pub(super) fn joining() -> Kubeconfig {
     Kubeconfig {
         file: "/b".into(),
         server: "https://api.example.test:6443".into(),
+        server_name: None,
+        skips_verification: false,
         authority: None,
         certificate: None,
         token: Some("abcdef.0123456789abcdef".into()),
@@ -142,6 +144,7 @@ pub(super) fn good() -> Facts {
     Facts {
         is_root: true,
         newest: Some(("/assets/auth/kubeconfig".into(), NOW)),
+        has_kubelet_kubeconfig: true,
         kubelet: Some(kubelet()),
         health: Health::Healthy,
         kubelet_listens: true,

@@ -1,32 +1,25 @@
 //! Check of what kubelet shows to the API, and by what it knows the API: of this cluster, and still valid.
 
-use serde_json::Value;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use url::Url;
 
 use super::authority::{describe, is_signed_by};
 use super::facts::Facts;
+use super::kubelet::wanted::RESTART;
 use super::outcome::{Outcome, Problem};
-use super::subject::Subject;
-use crate::NAMESPACE;
-use crate::assets::object::Object;
+use super::subject::{KUBELET_KUBECONFIG, Subject};
+use super::tokens::{Token, id_of, tokens};
 use crate::cluster::connect::Readyz;
 use crate::kubelet::{Kubeconfig, Kubelet};
 use crate::pki::{examine, rfc3339};
 
-/// Type of the Secret of a bootstrap token.
-const TOKEN: &str = "bootstrap.kubernetes.io/token";
 /// Where kubelet keeps its certificates unless `--cert-dir` says otherwise.
 const CERTIFICATES: &str = "/var/lib/kubelet/pki";
 
-/// A bootstrap token of the assets.
-struct Token {
-    id: String,
-    secret: String,
-    expires: Option<OffsetDateTime>,
-    file: String,
-}
+/// How a bootstrap token is made by hand.
+const PAGE: &str = "https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/";
+/// What the apiserver answers to a token that it does not know.
+const UNAUTHORIZED: u16 = 401;
 
 /// The check on one kubelet.
 struct Look<'a> {
@@ -69,7 +62,7 @@ pub fn foreign_token(subject: &Subject<'_>, kubelet: &Kubelet) -> Option<String>
         return None;
     }
     let token = kubelet.bootstrap.as_ref()?.as_ref().ok()?.token.clone()?;
-    let is_known = tokens(subject).iter().any(|known| format!("{}.{}", known.id, known.secret) == token);
+    let is_known = tokens(subject).iter().any(|known| known.text() == token);
     (!is_known).then_some(token)
 }
 
@@ -94,20 +87,18 @@ impl Look<'_> {
     }
 
     fn of_bootstrap(&self, bootstrap: &Kubeconfig) -> Outcome {
-        let problem = self
-            .authority(bootstrap)
-            .or_else(|| self.token(bootstrap))
-            .or_else(|| self.unnamed_server(bootstrap));
-        match problem {
+        match self.authority(bootstrap).or_else(|| self.unnamed_server(bootstrap)) {
             Some(problem) => Outcome::Fail(vec![problem]),
-            None => Outcome::from_warnings(self.other_server(bootstrap), "it can join this cluster"),
+            None => self.token(bootstrap).unwrap_or_else(|| {
+                Outcome::from_warnings(self.other_server(bootstrap), "it can join this cluster")
+            }),
         }
     }
 
     /// The CA by which kubelet verifies the API.
     fn authority(&self, kubeconfig: &Kubeconfig) -> Option<Problem> {
         let (file, served) = self.file_of("tls-cert-file")?;
-        let authority = kubeconfig.authority.as_ref()?;
+        let authority = kubeconfig.authority.as_ref().filter(|_| !kubeconfig.skips_verification)?;
         let ours = describe(&self.subject.access.ca);
         (is_signed_by(served, authority) == Some(false)).then(|| {
             let theirs = describe(authority);
@@ -118,54 +109,77 @@ impl Look<'_> {
         })
     }
 
-    fn token(&self, bootstrap: &Kubeconfig) -> Option<Problem> {
+    /// What is wrong with the token. One that is not in the assets may still be in the cluster: a warning, unless the
+    /// API has refused it.
+    fn token(&self, bootstrap: &Kubeconfig) -> Option<Outcome> {
         let (token, known) = (bootstrap.token.as_deref()?, tokens(self.subject));
-        let (id, secret) = token.split_once('.').unwrap_or((token, ""));
-        let ours = known.iter().find(|known| known.id == id).or(known.first())?;
-        let now = self.subject.options.now;
-        match () {
-            () if ours.id == id && ours.secret == secret => {
-                let ended = ours.expires.filter(|expires| *expires <= now)?;
-                Some(Problem::new(
-                    format!("the bootstrap token of kubelet ended at {}", rfc3339(ended)),
-                    format!(
-                        "{} has it from {}, and this machine's clock says {}",
-                        bootstrap.file,
-                        ours.file,
-                        rfc3339(now)
-                    ),
-                    format!(
-                        "run bootkube render again, which makes a new one; then {}",
-                        self.install(&bootstrap.file)
-                    ),
-                ))
-            }
-            () if self.facts.admission == Some(Readyz::Ready) => None,
-            () => {
-                let which =
-                    if ours.id == id { "another secret".to_owned() } else { format!("ID {}", ours.id) };
-                Some(self.of_another_cluster(
-                    bootstrap,
-                    format!("its token has ID {id}, and that of {} has {which}", ours.file),
-                ))
-            }
+        if let Some(same) = known.iter().find(|known| known.text() == token) {
+            return Some(Outcome::Fail(vec![self.ended_token(bootstrap, same)?]));
         }
+        let ours = known.iter().find(|known| id_of(token) == Some(&known.id));
+        let why = match (&self.facts.admission, ours) {
+            (Some(Readyz::Ready), _) => return None,
+            (Some(Readyz::NotReady { status: UNAUTHORIZED, .. }), _) => {
+                format!("the API answers {UNAUTHORIZED} to {}", shown(token))
+            }
+            (_, Some(ours)) => {
+                format!("its token has ID {}, and that of {} has another secret", ours.id, ours.file)
+            }
+            (_, None) => {
+                let unknown = self.unknown_token(bootstrap, token, known.first()?);
+                let more = self.other_server(bootstrap);
+                return Some(Outcome::Warn([unknown].into_iter().chain(more).collect()));
+            }
+        };
+        Some(Outcome::Fail(vec![self.of_another_cluster(bootstrap, why)]))
     }
 
-    /// A host for which the apiserver has no certificate.
+    fn ended_token(&self, bootstrap: &Kubeconfig, ours: &Token) -> Option<Problem> {
+        let now = self.subject.options.now;
+        let ended = ours.expires.filter(|expires| *expires <= now)?;
+        Some(Problem::new(
+            format!("the bootstrap token of kubelet ended at {}", rfc3339(ended)),
+            format!(
+                "{} has it from {}, and this machine's clock says {}",
+                bootstrap.file,
+                ours.file,
+                rfc3339(now)
+            ),
+            format!(
+                "run bootkube render again, which makes a new one; then {}",
+                self.install_rendered(&bootstrap.file)
+            ),
+        ))
+    }
+
+    fn unknown_token(&self, bootstrap: &Kubeconfig, token: &str, ours: &Token) -> Problem {
+        let place = match id_of(token) {
+            Some(_) => "is in the cluster",
+            None => "is one that the apiserver knows (--token-auth-file)",
+        };
+        Problem::new(
+            "kubelet may not be able to join: its token is not in the assets",
+            format!("{} has {}, and {} has ID {}", bootstrap.file, shown(token), ours.file, ours.id),
+            format!("make sure that it {place}; else {}", self.install(&bootstrap.file)),
+        )
+    }
+
+    /// A host for which the apiserver has no certificate. Behind a balancer a kubeconfig may name the host that the
+    /// certificate is for.
     fn unnamed_server(&self, kubeconfig: &Kubeconfig) -> Option<Problem> {
         let (file, served) = self.file_of("tls-cert-file")?;
         let url = Url::parse(&kubeconfig.server).ok()?;
-        let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
+        let (host, field, value) = match &kubeconfig.server_name {
+            Some(name) => (name.as_str(), "tls-server-name", name),
+            None => (url.host_str()?, "server", &kubeconfig.server),
+        };
         let certificate = examine(served).ok()?.into_iter().next()?;
-        (!certificate.is_for(host)).then(|| {
+        let is_right = certificate.is_for(host.trim_start_matches('[').trim_end_matches(']'));
+        (!is_right && !kubeconfig.skips_verification).then(|| {
+            let hosts = certificate.hosts().join(", ");
             self.of_another_cluster(
                 kubeconfig,
-                format!(
-                    "its server is {}, and tls/{file} is for {}",
-                    kubeconfig.server,
-                    certificate.hosts().join(", ")
-                ),
+                format!("its {field} is {value}, and tls/{file} is for {hosts}"),
             )
         })
     }
@@ -222,34 +236,61 @@ impl Look<'_> {
         )
     }
 
-    /// What puts a kubeconfig of this cluster in the place of another one.
+    /// What puts a kubeconfig of this cluster in the place of another one. kubelet's own is only given up where
+    /// another one lets kubelet start: they may be its only credentials.
     fn replace(&self, kubeconfig: &Kubeconfig) -> String {
-        let is_bootstrap = |bootstrap: &Result<Kubeconfig, String>| {
-            bootstrap.as_ref().is_ok_and(|own| own.file == kubeconfig.file)
-        };
         match &self.kubelet.bootstrap {
             None => self.give(),
-            Some(bootstrap) if is_bootstrap(bootstrap) => self.install(&kubeconfig.file),
-            Some(_) => {
-                let folder = self.kubelet.flag("cert-dir").unwrap_or_else(|| CERTIFICATES.to_owned());
-                format!(
-                    "run rm {} {folder}/kubelet-client-*, and systemctl restart kubelet: it joins again by its bootstrap kubeconfig",
-                    kubeconfig.file
-                )
+            Some(Ok(bootstrap)) if bootstrap.file == kubeconfig.file => self.install(&kubeconfig.file),
+            Some(Ok(_)) => format!("run {}", self.join_again(kubeconfig)),
+            Some(Err(_)) => {
+                let file = self.kubelet.flag("bootstrap-kubeconfig").unwrap_or_default();
+                format!("first {}; then run {}", self.put(&file), self.join_again(kubeconfig))
             }
         }
     }
 
+    fn join_again(&self, own: &Kubeconfig) -> String {
+        let folder = self.kubelet.flag("cert-dir").unwrap_or_else(|| CERTIFICATES.to_owned());
+        format!(
+            "mv -n {} {folder}/kubelet-client-* /root/, and {RESTART}: it joins again by its bootstrap kubeconfig",
+            own.file
+        )
+    }
+
     fn install(&self, file: &str) -> String {
-        format!("run install -m 600 {} {file}, and systemctl restart kubelet", self.rendered())
+        format!("{}, and {RESTART}", self.put(file))
+    }
+
+    /// Puts a kubeconfig by which kubelet joins this cluster into `file`. A folder that `recover` made has none.
+    fn put(&self, file: &str) -> String {
+        match self.facts.has_kubelet_kubeconfig {
+            true => self.put_rendered(file),
+            false => format!(
+                "once the API runs, make a bootstrap token ({PAGE}), and write it with the server and the CA of {} to {file}",
+                self.in_assets("auth/kubeconfig")
+            ),
+        }
+    }
+
+    fn install_rendered(&self, file: &str) -> String {
+        format!("{}, and {RESTART}", self.put_rendered(file))
+    }
+
+    fn put_rendered(&self, file: &str) -> String {
+        format!("run install -m 600 {} {file}", self.in_assets(KUBELET_KUBECONFIG))
     }
 
     fn give(&self) -> String {
-        format!("start kubelet with --kubeconfig, and with {} as --bootstrap-kubeconfig", self.rendered())
+        const START: &str = "start kubelet with --kubeconfig, and with";
+        match self.facts.has_kubelet_kubeconfig {
+            true => format!("{START} {} as --bootstrap-kubeconfig", self.in_assets(KUBELET_KUBECONFIG)),
+            false => format!("{}; {START} it as --bootstrap-kubeconfig", self.put("a file")),
+        }
     }
 
-    fn rendered(&self) -> String {
-        self.subject.options.asset_dir.join("auth/kubeconfig-kubelet").display().to_string()
+    fn in_assets(&self, path: &str) -> String {
+        self.subject.options.asset_dir.join(path).display().to_string()
     }
 
     /// The file that a flag of the apiserver names, with its content.
@@ -258,22 +299,10 @@ impl Look<'_> {
     }
 }
 
-fn tokens(subject: &Subject<'_>) -> Vec<Token> {
-    let is_token = |object: &&Object| object.value["type"] == TOKEN && object.namespace() == Some(NAMESPACE);
-    subject.layout.objects.iter().filter(is_token).filter_map(token).collect()
-}
-
-fn token(object: &Object) -> Option<Token> {
-    let text = |key: &str| {
-        let plain = object.value["stringData"][key].as_str().map(str::to_owned);
-        plain.or_else(|| decoded(&object.value["data"][key]))
-    };
-    let expires = text("expiration").and_then(|expires| OffsetDateTime::parse(&expires, &Rfc3339).ok());
-    Some(Token { id: text("token-id")?, secret: text("token-secret")?, expires, file: object.file.clone() })
-}
-
-fn decoded(data: &Value) -> Option<String> {
-    use base64::Engine as _;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(data.as_str()?).ok()?;
-    String::from_utf8(bytes).ok()
+/// A token as a message may show it: only the ID of a bootstrap token is no secret.
+fn shown(token: &str) -> String {
+    match id_of(token) {
+        Some(id) => format!("a bootstrap token with ID {id}"),
+        None => "a token that is no bootstrap token".to_owned(),
+    }
 }

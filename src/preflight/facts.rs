@@ -20,6 +20,8 @@ pub struct Facts {
     pub is_root: bool,
     /// The most recently changed file of the assets and of /etc/kubernetes.
     pub newest: Option<(PathBuf, OffsetDateTime)>,
+    /// Whether the assets hold a kubeconfig for kubelets.
+    pub has_kubelet_kubeconfig: bool,
     pub kubelet: Option<Kubelet>,
     pub health: Health,
     /// Whether a process listens on kubelet's port.

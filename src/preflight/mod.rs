@@ -43,6 +43,7 @@ mod subject;
 mod swap;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::time::{Duration, Instant};
 

@@ -15,7 +15,7 @@ use super::facts::{
 use super::kernel::SETTINGS;
 use super::local_api::{probe_api_at, probe_local_api};
 use super::registries::Machine;
-use super::subject::{Subject, full_reference, registry};
+use super::subject::{KUBELET_KUBECONFIG, Subject, full_reference, registry};
 use crate::cluster::connect::Readyz;
 use crate::cluster::kubeconfig::{Access, Identity};
 use crate::error::chain;
@@ -59,6 +59,7 @@ pub async fn observe(subject: &Subject<'_>) -> Facts {
     Facts {
         is_root: rustix::process::geteuid().is_root(),
         newest: newest(&subject.options.asset_dir),
+        has_kubelet_kubeconfig: subject.options.asset_dir.join(KUBELET_KUBECONFIG).exists(),
         health,
         kubelet_listens: sockets::on_port(KUBELET_PORT).is_ok_and(|found| !found.is_empty()),
         runtime,

@@ -16,6 +16,8 @@ use crate::cluster::kubeconfig::{self, Access};
 /// Where the runtime looks for the configuration of the pod network.
 const NETWORKS: &str = "/etc/cni/net.d/";
 const ETCD: &str = "etcd";
+/// The kubeconfig by which a kubelet joins the cluster, in the assets.
+pub const KUBELET_KUBECONFIG: &str = "auth/kubeconfig-kubelet";
 
 /// What the checks hold the machine against.
 pub struct Subject<'a> {
