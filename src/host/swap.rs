@@ -167,7 +167,8 @@ fn of_zram_generator(root: &Path) -> Option<Source> {
     };
     let device = zram_swaps(&text).into_iter().find(|device| !is_masked(device))?;
     let cure = match files.as_slice() {
-        [(file, _)] if ZRAM.contains(&file.as_str()) => format!(": > {}", ZRAM[0]),
+        // An empty file hides those of later folders. One that is there already is the user's, and stays.
+        [(file, _)] if ZRAM[1..].contains(&file.as_str()) => format!(": > {}", ZRAM[0]),
         _ => format!("systemctl mask --now '{}'", setup(&device)),
     };
     let names: Vec<String> = files.into_iter().map(|(file, _)| file).collect();
@@ -302,6 +303,11 @@ mod tests {
             ("etc/systemd/system/multi-user.target.wants/zramswap.service", ""),
         ]);
         assert_eq!(found(root.path()).len(), 2);
+        let cure = at_boot(root.path()).unwrap().remove(0).cure;
+        assert_eq!(
+            cure, "systemctl mask --now 'systemd-zram-setup@zram0.service'",
+            "the user's file is kept"
+        );
         for unit in ["zramswap.service", "systemd-zram-setup@zram0.service"] {
             symlink("/dev/null", root.path().join("etc/systemd/system").join(unit)).unwrap();
         }
@@ -319,6 +325,7 @@ mod tests {
         ]);
         let expected = ["unit dev-vdb.swap", "/usr/lib/systemd/zram-generator.conf", "unit zramswap.service"];
         assert_eq!(found(root.path()), expected);
+        assert_eq!(at_boot(root.path()).unwrap().remove(1).cure, ": > /etc/systemd/zram-generator.conf");
         fs::write(root.path().join("etc/systemd/zram-generator.conf"), "").unwrap();
         assert_eq!(found(root.path()), ["unit dev-vdb.swap", "unit zramswap.service"]);
     }
