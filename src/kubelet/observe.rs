@@ -54,13 +54,18 @@ impl Kubelet {
             .unwrap_or_else(|| self.setting(name, field).as_deref() == Some("true"))
     }
 
-    /// Where a setting is made, for a message: the flag, else the file.
+    /// Where a setting is made, for a message: the flag, else the file. A kubelet that reads no file has only flags.
     pub fn place(&self, name: &str, field: &str) -> Place {
-        let file = || self.config.as_ref().ok()?.file_of(field);
-        match self.flag(name) {
-            Some(_) => Place::Flag(name.to_owned()),
-            None => Place::File(file().unwrap_or(USUAL).to_owned()),
+        let file = self.config.as_ref().ok().and_then(|config| config.file_of(field));
+        match (self.flag(name), file) {
+            (None, Some(file)) => Place::File(file.to_owned()),
+            _ => Place::Flag(name.to_owned()),
         }
+    }
+
+    /// The file with the CA by which it verifies its clients.
+    pub fn client_authority(&self) -> Option<String> {
+        self.setting("client-ca-file", "authentication.x509.clientCAFile").filter(|file| !file.is_empty())
     }
 
     /// Whether it already has credentials, so that it does not have to request a certificate.
@@ -91,7 +96,7 @@ pub fn find_kubelet(processes: &[Program], folder: &Path) -> Option<Kubelet> {
     };
     kubelet.watched = watched(&kubelet, folder);
     kubelet.authority = kubelet
-        .setting("client-ca-file", "authentication.x509.clientCAFile")
+        .client_authority()
         .map(|file| fs::read(within(&kubelet.process, &file)).map_err(|error| format!("{file}: {error}")));
     kubelet.changed = changed(&kubelet);
     Some(kubelet)
@@ -256,6 +261,12 @@ mod tests {
         let by_flag = kubelet(&["kubelet", &config, &over, flag], Path::new("/a/b"));
         assert_eq!(by_flag.watched, StaticPodFolder::Ours);
         assert_eq!(kubelet(&["hyperkube", "kubelet"], &ours).watched, StaticPodFolder::Nothing);
+        let place = |kubelet: &Kubelet| kubelet.place("cluster-dns", "clusterDNS");
+        assert_eq!(place(&plain), Place::File(path("config.yaml")));
+        let flag = Place::Flag("cluster-dns".into());
+        assert_eq!(place(&kubelet(&["kubelet"], &ours)), flag, "it reads no file");
+        assert_eq!(place(&kubelet(&["kubelet", &config, "--cluster-dns=10.3.0.10"], &ours)), flag);
+        assert!(kubelet(&["kubelet", "--client-ca-file="], &ours).authority.is_none());
         let missing = kubelet(&["kubelet", "--config=/none.yaml"], &ours);
         assert!(matches!(missing.watched, StaticPodFolder::Unknown(_)));
     }
