@@ -14,6 +14,7 @@ use super::subject::Subject;
 use crate::assets::load::Layout;
 use crate::assets::object::Object;
 use crate::cluster::connect::Readyz;
+use crate::kubelet::config::Config;
 use crate::kubelet::{Kubeconfig, Kubelet, Runtime};
 use crate::yaml;
 
@@ -117,6 +118,10 @@ fn set_fields(kubelet: &mut Kubelet, more: Value) {
     kubelet.config = configured(value);
 }
 
+fn set_client_ca(kubelet: &mut Kubelet, file: Value) {
+    set_fields(kubelet, json!({"authentication": {"x509": {"clientCAFile": file}}}));
+}
+
 fn set_flag(kubelet: &mut Kubelet, flag: &str) {
     kubelet.process.words.push(flag.to_owned());
 }
@@ -174,21 +179,37 @@ impl World<'_> {
 type Case = (bool, &'static str, [&'static str; 3], fn(&mut World<'_>));
 
 #[rustfmt::skip]
-const CASES: [Case; 35] = [
+const CASES: [Case; 43] = [
     (true, "kubelet-settings", ["another DNS server", "clusterDNS in /var/lib/kubelet/config.yaml is 10.96.0.10, and manifests/coredns-service.yaml has 10.3.0.10", "set clusterDNS: [10.3.0.10] in /var/lib/kubelet/config.yaml"],
         |world| set_fields(world.kubelet(), json!({"clusterDNS": ["10.96.0.10"]}))),
     (true, "kubelet-settings", ["another DNS server", "clusterDNS in /var/lib/kubelet/config.yaml is not set", "set clusterDNS: [10.3.0.10]"],
         |world| set_fields(world.kubelet(), json!({"clusterDNS": null}))),
     (true, "kubelet-settings", ["another DNS server", "kubelet's flag --cluster-dns is 10.96.0.10, 1.1.1.1", "give kubelet --cluster-dns=10.3.0.10, and run"],
         |world| { set_flag(world.kubelet(), "--cluster-dns=10.96.0.10"); set_flag(world.kubelet(), "--cluster-dns=1.1.1.1"); }),
+    (true, "kubelet-settings", ["another DNS server", "kubelet's flag --cluster-dns is 10.3.0.11, and manifests/coredns-service.yaml has 10.3.0.10", "give kubelet --cluster-dns=10.3.0.10"],
+        |world| set_flag(world.kubelet(), "--cluster-dns=10.3.0.11")),
+    (true, "kubelet-settings", ["another DNS server", "is 1.1.1.1, and", "set clusterDNS: [10.3.0.10]"],
+        |world| set_fields(world.kubelet(), json!({"clusterDNS": ["1.1.1.1"]}))),
+    (false, "kubelet-settings", ["another DNS server", "is fd00::53, and manifests/coredns-service.yaml has 10.3.0.10", "make sure that a server there answers for this cluster's Services; else set clusterDNS: [10.3.0.10] in"],
+        |world| set_fields(world.kubelet(), json!({"clusterDNS": ["fd00::53"]}))),
+    (false, "kubelet-settings", ["another DNS server", "is 192.168.1.53, and", "make sure that a server there answers"],
+        |world| set_fields(world.kubelet(), json!({"clusterDNS": ["192.168.1.53"]}))),
     (true, "kubelet-settings", ["another domain", "clusterDomain in /var/lib/kubelet/config.yaml is k8s.example, and the DNS of manifests/coredns-config.yaml answers for cluster.local", "set clusterDomain: cluster.local in"],
         |world| set_fields(world.kubelet(), json!({"clusterDomain": "k8s.example"}))),
     (true, "kubelet-settings", ["another domain", "is not set", "set clusterDomain: cluster.local in"],
         |world| set_fields(world.kubelet(), json!({"clusterDomain": null}))),
-    (true, "kubelet-settings", ["its CA for clients is another one", "is /etc/kubernetes/ca.crt, it holds kubernetes-ca of 2025-01-01T00:00:00Z; tls/client.crt is signed by kubernetes-ca of 2026-01-01T00:00:00Z", "install -m 644 /assets/tls/ca.crt /etc/kubernetes/ca.crt"],
+    (true, "kubelet-settings", ["its CA for clients is another one", "is /etc/kubernetes/ca.crt, it holds kubernetes-ca of 2025-01-01T00:00:00Z; tls/client.crt is signed by kubernetes-ca of 2026-01-01T00:00:00Z", "run install -m 644 /assets/tls/ca.crt /etc/kubernetes/bootkube-ca.crt, and set authentication.x509.clientCAFile: /etc/kubernetes/bootkube-ca.crt in /var/lib/kubelet/config.yaml, and run systemctl restart kubelet"],
         |world| world.kubelet().authority = Some(Ok(world.other.ca.clone()))),
-    (true, "kubelet-settings", ["its CA for clients is another one", "it cannot be read: no such file", "install -m 644 /assets/tls/ca.crt"],
+    (true, "kubelet-settings", ["its CA for clients is another one", "is /etc/kubernetes/ca.crt, it cannot be read: no such file", "install -m 644 /assets/tls/ca.crt"],
         |world| world.kubelet().authority = Some(Err("no such file".into()))),
+    (true, "kubelet-settings", ["its CA for clients is another one", "is /etc/kubernetes/bootkube-ca.crt, it holds kubernetes-ca of 2025", "run install -m 644 /assets/tls/ca.crt /etc/kubernetes/bootkube-ca.crt, and run systemctl restart kubelet"],
+        |world| { world.kubelet().authority = Some(Ok(world.other.ca.clone())); set_client_ca(world.kubelet(), json!("/etc/kubernetes/bootkube-ca.crt")); }),
+    (true, "kubelet-settings", ["it has no CA for clients", "authentication.x509.clientCAFile in /var/lib/kubelet/config.yaml is not set; tls/client.crt is signed by kubernetes-ca of 2026", "and set authentication.x509.clientCAFile: /etc/kubernetes/bootkube-ca.crt in"],
+        |world| { world.kubelet().authority = None; set_client_ca(world.kubelet(), json!(null)); }),
+    (true, "kubelet-settings", ["it has no CA for clients", "is not set", "and set authentication.x509.clientCAFile: "],
+        |world| { world.kubelet().authority = None; set_client_ca(world.kubelet(), json!("")); }),
+    (true, "kubelet-settings", ["it has no CA for clients", "kubelet's flag --client-ca-file is not set", "and give kubelet --client-ca-file=/etc/kubernetes/bootkube-ca.crt"],
+        |world| { world.kubelet().authority = None; set_flag(world.kubelet(), "--client-ca-file="); }),
     (true, "kubelet-settings", ["different drivers of control groups", "cgroupDriver in /var/lib/kubelet/config.yaml is cgroupfs, and that of containerd 2 is systemd", "set cgroupDriver: systemd in"],
         |world| { set_fields(world.kubelet(), json!({"cgroupDriver": "cgroupfs"})); runtime_uses(&mut world.facts, true); }),
     (true, "kubelet-settings", ["different drivers of control groups", "is systemd, and that of containerd 2 is cgroupfs", "SystemdCgroup = true"],
@@ -298,7 +319,7 @@ fn each_difference_is_named_with_both_values_its_place_and_its_cure() {
 #[test]
 fn what_agrees_in_another_way_passes() {
     let (ours, other) = (pki(FROM), pki(datetime!(2025-01-01 0:00 UTC)));
-    let changes: [fn(&mut World<'_>); 9] = [
+    let changes: [fn(&mut World<'_>); 11] = [
         |_| {},
         |world| set_fields(world.kubelet(), json!({"clusterDNS": ["169.254.20.10"]})),
         |world| {
@@ -308,6 +329,17 @@ fn what_agrees_in_another_way_passes() {
             )
         },
         |world| runtime_uses(&mut world.facts, true),
+        |world| {
+            (world.kubelet().config, world.kubelet().authority) = (Ok(Config::default()), None);
+            for flag in ["--cluster-dns=10.3.0.10", "--cluster-domain=cluster.local"] {
+                set_flag(world.kubelet(), flag);
+            }
+        },
+        |world| {
+            set_flag(world.kubelet(), "--client-ca-file=");
+            set_flag(world.kubelet(), "--anonymous-auth");
+            set_flag(world.kubelet(), "--authorization-mode=AlwaysAllow");
+        },
         |world| {
             world.bootstrap().token = Some("ghijkl.0123456789abcdef".into());
             (world.facts.api, world.facts.admission) = (ApiListener::Ours, Some(Readyz::Ready));

@@ -1,6 +1,6 @@
 //! Check of what kubelet's configuration must have in common with the cluster: DNS, domain, CA, control groups.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde_json::Value;
 
@@ -16,21 +16,27 @@ use crate::kubelet::{Kubelet, Runtime};
 /// kubelet's default.
 const CGROUPFS: &str = "cgroupfs";
 const SYSTEMD: &str = "systemd";
+/// Where the cures put this cluster's CA: a file of the user's may hold more than one CA, and is not overwritten.
+const OWN_CA: &str = "/etc/kubernetes/bootkube-ca.crt";
+/// The DNS servers of kubeadm's clusters, of k3s', of MicroK8s' and of bootkube's, unless they were told otherwise.
+const DEFAULTS: [Ipv4Addr; 4] = [
+    Ipv4Addr::new(10, 96, 0, 10),
+    Ipv4Addr::new(10, 43, 0, 10),
+    Ipv4Addr::new(10, 152, 183, 10),
+    Ipv4Addr::new(10, 3, 0, 10),
+];
 
 pub fn settings(subject: &Subject<'_>, facts: &Facts) -> Outcome {
     let Some(kubelet) = &facts.kubelet else { return Outcome::Unknown(super::kubelet::UNSEEN.into()) };
     if let Err(why) = &kubelet.config {
         return Outcome::Unknown(format!("kubelet's configuration cannot be read: {why}"));
     }
-    let problems = [
-        dns(subject, kubelet),
-        domain(subject, kubelet),
-        authority(subject, kubelet),
-        cgroups(facts, kubelet),
-    ];
-    let problems: Vec<Problem> = problems.into_iter().flatten().collect();
+    let dns = dns(subject, kubelet);
+    let others = [domain(subject, kubelet), authority(subject, kubelet), cgroups(facts, kubelet)];
+    let problems: Vec<Problem> = dns.problems().iter().cloned().chain(others.into_iter().flatten()).collect();
+    let warnings = dns.warnings().iter().cloned().chain(stale(kubelet)).collect();
     match problems.is_empty() {
-        true => Outcome::from_warnings(stale(kubelet).into_iter().collect(), "they are those of the cluster"),
+        true => Outcome::from_warnings(warnings, "they are those of the cluster"),
         false => Outcome::Fail(problems),
     }
 }
@@ -47,26 +53,50 @@ fn stale(kubelet: &Kubelet) -> Option<Problem> {
     })
 }
 
-/// kubelet names this server to pods. A cache on each machine has an address of its own, which is link-local.
-fn dns(subject: &Subject<'_>, kubelet: &Kubelet) -> Option<Problem> {
-    let service = object(subject, "Service", "kube-dns")?;
+/// kubelet names this server to pods. A cache on each machine has an address of its own, which is link-local or, as
+/// NodeLocal DNS with IPv6, one of those that [`may_be_own`] describes.
+fn dns(subject: &Subject<'_>, kubelet: &Kubelet) -> Outcome {
+    let fine = || Outcome::Pass("it is the cluster's".into());
+    let Some(service) = object(subject, "Service", "kube-dns") else { return fine() };
     let cluster = addresses(&service.value);
     let given = kubelet.list("cluster-dns", "clusterDNS");
     let is_right = |address: &String| {
         address.parse().is_ok_and(|address: IpAddr| cluster.contains(&address) || is_link_local(address))
     };
     if cluster.is_empty() || given.iter().any(is_right) {
-        return None;
+        return fine();
     }
+    let is_guess =
+        given.iter().any(|address| address.parse().is_ok_and(|address| may_be_own(subject, address)));
     let shown: Vec<String> = cluster.iter().map(ToString::to_string).collect();
     let wanted =
         Wanted { flag: "cluster-dns", field: "clusterDNS", value: format!("[{}]", shown.join(", ")) };
     let given = if given.is_empty() { "not set".to_owned() } else { given.join(", ") };
-    Some(Problem::new(
-        "kubelet gives pods another DNS server than this cluster's",
-        format!("{} is {given}, and {} has {}", wanted.place(kubelet), service.file, shown.join(", ")),
-        wanted.cure(kubelet),
-    ))
+    let problem = |cure| {
+        Problem::new(
+            "kubelet gives pods another DNS server than this cluster's",
+            format!("{} is {given}, and {} has {}", wanted.place(kubelet), service.file, shown.join(", ")),
+            cure,
+        )
+    };
+    let cure = wanted.cure(kubelet);
+    match is_guess {
+        true => Outcome::Warn(vec![problem(format!(
+            "make sure that a server there answers for this cluster's Services; else {cure}"
+        ))]),
+        false => Outcome::Fail(vec![problem(cure)]),
+    }
+}
+
+/// Whether an address may be that of a server of the cluster's own: it is private, not in the Service range, where
+/// the Service `kube-dns` would have it, and not the default of a tool, which another cluster has left.
+fn may_be_own(subject: &Subject<'_>, address: IpAddr) -> bool {
+    let is_private = match address {
+        IpAddr::V4(address) => address.is_private() && !DEFAULTS.contains(&address),
+        IpAddr::V6(address) => address.is_unique_local(),
+    };
+    let is_service = |(whose, range): (&str, ipnet::IpNet)| whose == "services" && range.contains(&address);
+    is_private && !subject.networks().into_iter().any(is_service)
 }
 
 fn object<'a>(subject: &Subject<'a>, kind: &str, name: &str) -> Option<&'a Object> {
@@ -121,22 +151,43 @@ fn zones(corefile: &str) -> Vec<&str> {
 /// By this CA kubelet verifies the apiserver, which asks it for logs and commands.
 fn authority(subject: &Subject<'_>, kubelet: &Kubelet) -> Option<Problem> {
     let (file, client) = subject.key_file(&subject.api_flag("kubelet-client-certificate")?)?;
-    let field = "authentication.x509.clientCAFile";
-    let given = kubelet.setting("client-ca-file", field)?;
-    let why = match kubelet.authority.as_ref()? {
-        Err(why) => format!("it cannot be read: {why}"),
-        Ok(pem) if is_signed_by(client, pem) != Some(false) => return None,
-        Ok(pem) => format!("it holds {}", describe(pem)),
-    };
+    let (what, given) = refusal(kubelet, client)?;
     let ours = subject.api_flag("client-ca-file").and_then(|path| subject.key_file(&path));
     let (name, ours) = ours.map_or(("ca.crt", "another CA".to_owned()), |(name, pem)| (name, describe(pem)));
-    let wanted = Wanted { flag: "client-ca-file", field, value: given.clone() };
+    let field = "authentication.x509.clientCAFile";
+    let wanted = Wanted { flag: "client-ca-file", field, value: OWN_CA.to_owned() };
+    let next = match kubelet.client_authority().is_some_and(|given| given == OWN_CA) {
+        true => RESTART.to_owned(),
+        false => wanted.cure(kubelet),
+    };
     let ca = subject.options.asset_dir.join("tls").join(name);
     Some(Problem::new(
-        "kubelet would refuse this cluster's apiserver: its CA for clients is another one",
-        format!("{} is {given}, {why}; tls/{file} is signed by {ours}", wanted.place(kubelet)),
-        format!("run install -m 644 {} {given}, and {RESTART}", ca.display()),
+        format!("kubelet would refuse this cluster's apiserver: {what}"),
+        format!("{} is {given}; tls/{file} is signed by {ours}", wanted.place(kubelet)),
+        format!("run install -m 644 {} {OWN_CA}, and {next}", ca.display()),
     ))
+}
+
+/// Why kubelet would refuse `client`, and its CA for clients.
+fn refusal(kubelet: &Kubelet, client: &[u8]) -> Option<(&'static str, String)> {
+    const OTHER: &str = "its CA for clients is another one";
+    let Some(file) = kubelet.client_authority() else {
+        return (!serves_all(kubelet)).then(|| ("it has no CA for clients", "not set".to_owned()));
+    };
+    match kubelet.authority.as_ref()? {
+        Err(why) => Some((OTHER, format!("{file}, it cannot be read: {why}"))),
+        Ok(pem) if is_signed_by(client, pem) != Some(false) => None,
+        Ok(pem) => Some((OTHER, format!("{file}, it holds {}", describe(pem)))),
+    }
+}
+
+/// Whether kubelet serves every client, as it does by default where it reads no configuration file.
+fn serves_all(kubelet: &Kubelet) -> bool {
+    let (flag, field) = ("anonymous-auth", "authentication.anonymous.enabled");
+    let is_bare = kubelet.config.as_ref().is_ok_and(|config| config.files().next().is_none());
+    let takes_anonymous = kubelet.is_on(flag, field) || (is_bare && kubelet.setting(flag, field).is_none());
+    let mode = kubelet.setting("authorization-mode", "authorization.mode");
+    takes_anonymous && mode.map_or(is_bare, |mode| mode == "AlwaysAllow")
 }
 
 /// Two drivers in one tree of control groups: kubelet's pods and the runtime's containers are not limited together.
