@@ -365,6 +365,20 @@ fn what_agrees_in_another_way_passes() {
 }
 
 #[test]
+fn a_kubeconfig_that_is_given_up_is_named_with_what_is_doubtful_of_the_next() {
+    let (ours, other) = (pki(FROM), pki(datetime!(2025-01-01 0:00 UTC)));
+    let change = |world: &mut World<'_>| {
+        world.kubelet().own = Some(Ok(joined(world.other, UNTIL)));
+        world.bootstrap().token = Some(OF_A_FILE.into());
+    };
+    let all = outcomes(&ours, &other, change, false);
+    let found: Vec<&str> =
+        all.iter().flat_map(|(_, outcome)| outcome.problems()).map(|found| found.what.as_str()).collect();
+    let next = "kubelet may not be able to join: its token is not in the assets";
+    assert_eq!(found, ["kubelet cannot join by /k, which is of another cluster or render", next]);
+}
+
+#[test]
 fn no_message_shows_the_secret_of_a_token() {
     let all: Vec<String> = told().into_iter().map(|(_, outcome)| format!("{outcome:?}")).collect();
     for secret in ["0123456789abcdef", "fedcba9876543210", OF_A_FILE] {

@@ -78,7 +78,7 @@ impl Look<'_> {
         let problem = self.authority(own).or(client).or_else(|| self.unnamed_server(own));
         let bootstrap = self.kubelet.bootstrap.iter().flatten().next().filter(|_| problem.is_some());
         let next = bootstrap.map(|bootstrap| self.of_bootstrap(bootstrap));
-        let more = next.iter().flat_map(Outcome::problems).cloned();
+        let more = next.iter().flat_map(|next| next.problems().iter().chain(next.warnings())).cloned();
         let problems: Vec<Problem> = problem.into_iter().chain(more).collect();
         match problems.is_empty() {
             true => Outcome::from_warnings(self.other_server(own), "it has joined this cluster"),
