@@ -1,6 +1,7 @@
 //! The asset directory: what `render` writes and `start` reads.
 
 pub mod bind_address;
+pub mod bootstrap_tokens;
 pub mod command;
 pub mod digest;
 mod duplicates;

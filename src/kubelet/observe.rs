@@ -68,6 +68,15 @@ impl Kubelet {
         self.setting("client-ca-file", "authentication.x509.clientCAFile").filter(|file| !file.is_empty())
     }
 
+    /// Whether it serves every client, as it does by default where it reads no configuration file.
+    pub fn serves_all(&self) -> bool {
+        let (flag, field) = ("anonymous-auth", "authentication.anonymous.enabled");
+        let is_bare = self.config.as_ref().is_ok_and(|config| config.files().next().is_none());
+        let takes_anonymous = self.is_on(flag, field) || (is_bare && self.setting(flag, field).is_none());
+        let mode = self.setting("authorization-mode", "authorization.mode");
+        takes_anonymous && mode.map_or(is_bare, |mode| mode == "AlwaysAllow")
+    }
+
     /// Whether it already has credentials, so that it does not have to request a certificate.
     pub fn has_credentials(&self) -> bool {
         matches!(&self.own, Some(Ok(own)) if own.has_credentials())

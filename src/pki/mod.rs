@@ -9,6 +9,7 @@
 mod authority;
 mod catalogue;
 mod certificate;
+pub mod descent;
 mod ending;
 mod error;
 mod examine;

@@ -2,13 +2,13 @@
 
 use time::OffsetDateTime;
 
-use super::authority::is_signed_by;
 use super::facts::Facts;
 use super::machine::is_behind;
 use super::outcome::{Outcome, Problem};
 use super::subject::Subject;
 use crate::cluster::kubeconfig::Identity;
 use crate::config::offset;
+use crate::pki::descent::is_signed_by;
 use crate::pki::renew::Term;
 use crate::pki::{Examined, KUBELET_CERTIFICATES, examine, is_cut_short, is_short, rfc3339};
 

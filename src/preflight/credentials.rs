@@ -3,14 +3,14 @@
 use time::OffsetDateTime;
 use url::Url;
 
-use super::authority::{describe, is_signed_by};
 use super::facts::Facts;
 use super::kubelet::wanted::RESTART;
 use super::outcome::{Outcome, Problem};
 use super::subject::{KUBELET_KUBECONFIG, Subject};
-use super::tokens::{Token, id_of, tokens};
+use crate::assets::bootstrap_tokens::{Token, id_of, tokens};
 use crate::cluster::connect::Readyz;
 use crate::kubelet::{Kubeconfig, Kubelet};
+use crate::pki::descent::{describe, is_signed_by};
 use crate::pki::{examine, rfc3339};
 
 /// Where kubelet keeps its certificates unless `--cert-dir` says otherwise.
@@ -62,7 +62,7 @@ pub fn foreign_token(subject: &Subject<'_>, kubelet: &Kubelet) -> Option<String>
         return None;
     }
     let token = kubelet.bootstrap.as_ref()?.as_ref().ok()?.token.clone()?;
-    let is_known = tokens(subject).iter().any(|known| known.text() == token);
+    let is_known = tokens(&subject.layout.objects).iter().any(|known| known.text() == token);
     (!is_known).then_some(token)
 }
 
@@ -112,7 +112,7 @@ impl Look<'_> {
     /// What is wrong with the token. One that is not in the assets may still be in the cluster: a warning, unless the
     /// API has refused it.
     fn token(&self, bootstrap: &Kubeconfig) -> Option<Outcome> {
-        let (token, known) = (bootstrap.token.as_deref()?, tokens(self.subject));
+        let (token, known) = (bootstrap.token.as_deref()?, tokens(&self.subject.layout.objects));
         if let Some(same) = known.iter().find(|known| known.text() == token) {
             return Some(Outcome::Fail(vec![self.ended_token(bootstrap, same)?]));
         }
@@ -146,8 +146,8 @@ impl Look<'_> {
                 rfc3339(now)
             ),
             format!(
-                "run bootkube render again, which makes a new one; then {}",
-                self.install_rendered(&bootstrap.file)
+                "run bootkube render again, which makes a new one; then {}, and {RESTART}",
+                self.put_rendered(&bootstrap.file)
             ),
         ))
     }
@@ -271,10 +271,6 @@ impl Look<'_> {
                 self.in_assets("auth/kubeconfig")
             ),
         }
-    }
-
-    fn install_rendered(&self, file: &str) -> String {
-        format!("{}, and {RESTART}", self.put_rendered(file))
     }
 
     fn put_rendered(&self, file: &str) -> String {

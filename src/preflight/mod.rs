@@ -13,7 +13,6 @@
 
 #[cfg(test)]
 mod agreement_tests;
-mod authority;
 #[cfg(test)]
 mod catalogue_tests;
 #[cfg(test)]
@@ -43,7 +42,6 @@ mod subject;
 mod swap;
 #[cfg(test)]
 mod tests;
-mod tokens;
 
 use std::time::{Duration, Instant};
 

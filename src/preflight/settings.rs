@@ -1,10 +1,9 @@
 //! Check of what kubelet's configuration must have in common with the cluster: DNS, domain, CA, control groups.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::authority::{describe, is_signed_by};
 use super::facts::Facts;
 use super::kubelet::wanted::{RESTART, Wanted};
 use super::outcome::{Outcome, Problem};
@@ -12,6 +11,7 @@ use super::subject::Subject;
 use crate::NAMESPACE;
 use crate::assets::object::Object;
 use crate::kubelet::{Kubelet, Runtime};
+use crate::pki::descent::{describe, is_signed_by};
 
 /// kubelet's default.
 const CGROUPFS: &str = "cgroupfs";
@@ -19,12 +19,7 @@ const SYSTEMD: &str = "systemd";
 /// Where the cures put this cluster's CA: a file of the user's may hold more than one CA, and is not overwritten.
 const OWN_CA: &str = "/etc/kubernetes/bootkube-ca.crt";
 /// The DNS servers of kubeadm's clusters, of k3s', of MicroK8s' and of bootkube's, unless they were told otherwise.
-const DEFAULTS: [Ipv4Addr; 4] = [
-    Ipv4Addr::new(10, 96, 0, 10),
-    Ipv4Addr::new(10, 43, 0, 10),
-    Ipv4Addr::new(10, 152, 183, 10),
-    Ipv4Addr::new(10, 3, 0, 10),
-];
+const DEFAULTS: [&str; 4] = ["10.96.0.10", "10.43.0.10", "10.152.183.10", "10.3.0.10"];
 
 pub fn settings(subject: &Subject<'_>, facts: &Facts) -> Outcome {
     let Some(kubelet) = &facts.kubelet else { return Outcome::Unknown(super::kubelet::UNSEEN.into()) };
@@ -92,7 +87,7 @@ fn dns(subject: &Subject<'_>, kubelet: &Kubelet) -> Outcome {
 /// the Service `kube-dns` would have it, and not the default of a tool, which another cluster has left.
 fn may_be_own(subject: &Subject<'_>, address: IpAddr) -> bool {
     let is_private = match address {
-        IpAddr::V4(address) => address.is_private() && !DEFAULTS.contains(&address),
+        IpAddr::V4(address) => address.is_private() && !DEFAULTS.contains(&&*address.to_string()),
         IpAddr::V6(address) => address.is_unique_local(),
     };
     let is_service = |(whose, range): (&str, ipnet::IpNet)| whose == "services" && range.contains(&address);
@@ -172,22 +167,13 @@ fn authority(subject: &Subject<'_>, kubelet: &Kubelet) -> Option<Problem> {
 fn refusal(kubelet: &Kubelet, client: &[u8]) -> Option<(&'static str, String)> {
     const OTHER: &str = "its CA for clients is another one";
     let Some(file) = kubelet.client_authority() else {
-        return (!serves_all(kubelet)).then(|| ("it has no CA for clients", "not set".to_owned()));
+        return (!kubelet.serves_all()).then(|| ("it has no CA for clients", "not set".to_owned()));
     };
     match kubelet.authority.as_ref()? {
         Err(why) => Some((OTHER, format!("{file}, it cannot be read: {why}"))),
         Ok(pem) if is_signed_by(client, pem) != Some(false) => None,
         Ok(pem) => Some((OTHER, format!("{file}, it holds {}", describe(pem)))),
     }
-}
-
-/// Whether kubelet serves every client, as it does by default where it reads no configuration file.
-fn serves_all(kubelet: &Kubelet) -> bool {
-    let (flag, field) = ("anonymous-auth", "authentication.anonymous.enabled");
-    let is_bare = kubelet.config.as_ref().is_ok_and(|config| config.files().next().is_none());
-    let takes_anonymous = kubelet.is_on(flag, field) || (is_bare && kubelet.setting(flag, field).is_none());
-    let mode = kubelet.setting("authorization-mode", "authorization.mode");
-    takes_anonymous && mode.map_or(is_bare, |mode| mode == "AlwaysAllow")
 }
 
 /// Two drivers in one tree of control groups: kubelet's pods and the runtime's containers are not limited together.

@@ -1,6 +1,6 @@
 //! Which CA a certificate descends from, and how a CA is called in a message.
 
-use crate::pki::{Examined, examine, rfc3339};
+use super::{Examined, examine, rfc3339};
 
 /// Whether `chain` ends at one of `authorities`; `None` if either cannot be read. A chain begins with the certificate;
 /// its last intermediate authority must be signed by the CA.

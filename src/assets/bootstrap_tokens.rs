@@ -4,9 +4,8 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::subject::Subject;
+use super::object::Object;
 use crate::NAMESPACE;
-use crate::assets::object::Object;
 
 /// Type of the Secret of a bootstrap token.
 const TOKEN: &str = "bootstrap.kubernetes.io/token";
@@ -15,9 +14,12 @@ const LENGTHS: (usize, usize) = (6, 16);
 
 /// A bootstrap token of the assets.
 pub struct Token {
+    /// Which token it is. No secret.
     pub id: String,
     secret: String,
+    /// When it ends, if it does.
     pub expires: Option<OffsetDateTime>,
+    /// The file of the assets that holds it.
     pub file: String,
 }
 
@@ -35,9 +37,10 @@ pub fn id_of(token: &str) -> Option<&str> {
     ((id.len(), secret.len()) == LENGTHS && is_plain(id) && is_plain(secret)).then_some(id)
 }
 
-pub fn tokens(subject: &Subject<'_>) -> Vec<Token> {
+/// The bootstrap tokens among `objects`.
+pub fn tokens(objects: &[Object]) -> Vec<Token> {
     let is_token = |object: &&Object| object.value["type"] == TOKEN && object.namespace() == Some(NAMESPACE);
-    subject.layout.objects.iter().filter(is_token).filter_map(token).collect()
+    objects.iter().filter(is_token).filter_map(token).collect()
 }
 
 fn token(object: &Object) -> Option<Token> {
