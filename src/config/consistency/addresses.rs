@@ -125,8 +125,9 @@ fn refuse_special(address: &Address, mistakes: &mut Mistakes) -> bool {
              /run/systemd/resolve/resolv.conf lists them); a pod's loopback is the pod"
                 .into()
         }
-        (_, ip @ IpAddr::V4(_)) if ip != address.ip => format!("write {}", address.written.replace(
-            &in_url(address), &ip.to_string())),
+        (_, ip @ IpAddr::V4(_)) if ip != address.ip => {
+            format!("write {}", address.written.replace(&in_url(address), &ip.to_string()))
+        }
         _ => "write an address that other machines reach".into(),
     };
     let problem = format!("is in {}, which is {}", special.range, special.meaning);
