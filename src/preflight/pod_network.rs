@@ -2,7 +2,7 @@
 //! flannel's, and interfaces with addresses of other pods.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
@@ -32,24 +32,21 @@ pub fn pod_network(subject: &Subject<'_>, facts: &Facts) -> Outcome {
 }
 
 /// The runtime takes the first file. A later one only serves until flannel's is there.
-fn of_files(found: &[std::path::PathBuf], ours: &str) -> (Vec<Problem>, Vec<Problem>) {
+fn of_files(found: &[PathBuf], ours: &str) -> (Vec<Problem>, Vec<Problem>) {
+    let problem = |file: &PathBuf, why: &str| {
+        let file = file.display();
+        Problem::new(
+            format!("{file} configures another pod network than this cluster's"),
+            why,
+            format!("if nothing needs it, move it away: mv -n {file} /root/"),
+        )
+    };
+    let first = format!("the runtime takes the first file of that folder, and flannel's is {ours}");
+    let later = format!("the runtime takes it for pods that start before flannel has written {ours}");
     let others = found.iter().filter(|file| file.as_path() != Path::new(ours));
     let (before, after): (Vec<_>, Vec<_>) = others.partition(|file| file.as_path() < Path::new(ours));
-    let problem = |why: &str| {
-        let why = why.to_owned();
-        move |file: &std::path::PathBuf| {
-            let file = file.display();
-            Problem::new(
-                format!("{file} configures another pod network than this cluster's"),
-                why.clone(),
-                format!("if nothing needs it, move it away: mv -n {file} /root/"),
-            )
-        }
-    };
-    let first = problem(&format!("the runtime takes the first file of that folder, and flannel's is {ours}"));
-    let later =
-        problem(&format!("the runtime takes it for pods that start before flannel has written {ours}"));
-    (before.into_iter().map(first).collect(), after.into_iter().map(later).collect())
+    let of = |files: Vec<&PathBuf>, why: &str| files.into_iter().map(|file| problem(file, why)).collect();
+    (of(before, &first), of(after, &later))
 }
 
 /// The bridge plugin refuses a bridge with another address, and so no pod starts.
