@@ -23,7 +23,7 @@ pub enum Stage {
     /// Everything else, built-in kinds before custom resources.
     Objects,
     /// Webhooks, admission policies and aggregated APIs: they can refuse or delay everything that
-    /// comes after them. `start` waits for the required pods first.
+    /// comes after them. `start` waits for the required pods first. Objects of these APIs, too.
     Admission,
 }
 
@@ -33,8 +33,13 @@ const INITIAL_NAMESPACES: [&str; 2] = ["kube-system", "default"];
 /// Objects by stage, in the order of stages; stages without objects are left out.
 pub fn order(objects: Vec<Object>) -> Vec<(Stage, Vec<Object>)> {
     let bootstrap_roles = bootstrap_roles(&objects);
+    let aggregated: BTreeSet<String> = objects.iter().filter_map(aggregates).collect();
+    let stage = |object: &Object| match aggregated.contains(api_version(object)) {
+        true => Stage::Admission,
+        false => stage(object, &bootstrap_roles),
+    };
     let mut placed: Vec<_> =
-        objects.into_iter().map(|object| (stage(&object, &bootstrap_roles), rank(&object), object)).collect();
+        objects.into_iter().map(|object| (stage(&object), rank(&object), object)).collect();
     placed.sort_by_key(|(stage, rank, _)| (*stage, *rank));
     let mut stages: Vec<(Stage, Vec<Object>)> = Vec::new();
     for (stage, _, object) in placed {
@@ -44,6 +49,18 @@ pub fn order(objects: Vec<Object>) -> Vec<(Stage, Vec<Object>)> {
         }
     }
     stages
+}
+
+/// The group and version that an APIService gives to a server of the user's.
+fn aggregates(object: &Object) -> Option<String> {
+    let spec = &object.value["spec"];
+    let is_service = (object.group(), object.kind()) == ("apiregistration.k8s.io", "APIService");
+    (is_service && spec["service"].is_object())
+        .then(|| Some(format!("{}/{}", spec["group"].as_str()?, spec["version"].as_str()?)))?
+}
+
+fn api_version(object: &Object) -> &str {
+    object.value["apiVersion"].as_str().unwrap_or_default()
 }
 
 fn stage(object: &Object, bootstrap_roles: &BTreeSet<String>) -> Stage {
@@ -143,6 +160,21 @@ mod tests {
             (Stage::Objects, vec!["Widget shop/w".to_owned()]),
         ];
         assert_eq!(ordered(text), expected);
+    }
+
+    #[test]
+    fn objects_of_an_aggregated_api_come_with_it_and_after_it() {
+        let service = "{apiVersion: apiregistration.k8s.io/v1, kind: APIService, metadata: {name: v1.x.example.com}, \
+                       spec: {group: x.example.com, version: v1, service: {name: x, namespace: x}}}";
+        let object = "{apiVersion: x.example.com/v1, kind: Flunder, metadata: {name: f}}";
+        let other = "{apiVersion: x.example.com/v2, kind: Flunder, metadata: {name: g}}";
+        let stages = order(objects(&[object, other, service].join("\n---\n")));
+        let kinds = |(stage, objects): &(Stage, Vec<Object>)| {
+            (*stage, objects.iter().map(|object| object.name().to_owned()).collect::<Vec<_>>())
+        };
+        let found: Vec<_> = stages.iter().map(kinds).collect();
+        let last = vec!["v1.x.example.com".to_owned(), "f".to_owned()];
+        assert_eq!(found, [(Stage::Objects, vec!["g".to_owned()]), (Stage::Admission, last)]);
     }
 
     #[test]

@@ -32,7 +32,18 @@ impl Item {
 pub(super) fn expected(items: &[&Item]) -> Expected {
     let text = |item: &Item, pointer| item.value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let mut expected = Expected::default();
+    let aggregated: Vec<(String, String)> = items
+        .iter()
+        .filter(|item| text(item, "/kind").as_deref() == Some("APIService"))
+        .filter_map(|item| text(item, "/spec/group").zip(text(item, "/spec/version")))
+        .collect();
     for item in items {
+        let of_item = |(group, version): &&(String, String)| {
+            text(item, "/apiVersion").is_some_and(|own| own == format!("{group}/{version}"))
+        };
+        if let Some((group, _)) = aggregated.iter().find(of_item) {
+            expected.kinds.extend(text(item, "/kind").map(|kind| (group.clone(), kind)));
+        }
         match text(item, "/kind").as_deref() {
             Some("Namespace") => expected.namespaces.extend(text(item, "/metadata/name")),
             Some(crd::KIND) => {

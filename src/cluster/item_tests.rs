@@ -68,11 +68,17 @@ fn namespaces_and_definitions_of_the_items_are_worth_waiting_for() {
             json!({"kind": "CustomResourceDefinition", "spec": {"group": "example.test", "names": {"kind": "Toy"}}}),
         ),
         item(json!({"kind": "CustomResourceDefinition"})),
+        item(json!({"kind": "APIService", "spec": {"group": "x.test", "version": "v1"}})),
+        item(json!({"apiVersion": "x.test/v1", "kind": "Flunder"})),
+        item(json!({"apiVersion": "x.test/v2", "kind": "Other"})),
         item(json!(7)),
     ];
     let expected = expected(&items.iter().collect::<Vec<_>>());
     assert_eq!(expected.namespaces, ["toys".to_owned()].into());
-    assert_eq!(expected.kinds, [("example.test".to_owned(), "Toy".to_owned())].into());
+    assert_eq!(
+        expected.kinds,
+        [("example.test".to_owned(), "Toy".to_owned()), ("x.test".to_owned(), "Flunder".to_owned())].into()
+    );
 }
 
 #[test]
