@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::arguments::Form;
 use super::output;
-use super::preflight::Form;
 use crate::checkpoint::report;
 use crate::checkpoint::store::Store;
 use crate::error::{ExitClass, Failure};

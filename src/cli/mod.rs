@@ -4,6 +4,7 @@
 //! and logs go to stderr. clap itself ends the program on a usage error, with exit code 2.
 
 mod agent;
+mod arguments;
 mod checkpoint;
 mod cluster;
 mod completions;

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use time::OffsetDateTime;
 
+use super::arguments::{Form, FormArgs};
 use super::output;
 use crate::JOURNAL;
 use crate::assets::load;
@@ -30,27 +31,12 @@ pub(super) struct PreflightArgs {
     pod_manifest_path: PathBuf,
     #[command(flatten)]
     ignore: IgnoreArgs,
-    /// Format of the report: `text`, or `json` for programs
-    #[arg(
-        short,
-        long,
-        value_enum,
-        value_name = "FORMAT",
-        default_value = "text",
-        hide_possible_values = true
-    )]
-    output: Form,
+    #[command(flatten)]
+    form: FormArgs,
 }
 
 /// Short, since a person can run it again.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// How a report is written.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Form {
-    Text,
-    Json,
-}
 
 /// What `preflight` and `start` share.
 #[derive(Args)]
@@ -67,7 +53,7 @@ impl IgnoreArgs {
 }
 
 pub(super) fn run(args: PreflightArgs) -> Result<(), Failure> {
-    let PreflightArgs { asset_dir, pod_manifest_path, ignore, output } = args;
+    let PreflightArgs { asset_dir, pod_manifest_path, ignore, form: FormArgs { output } } = args;
     let layout = match load::load(&asset_dir) {
         Ok(layout) => layout,
         // Which files are missing cannot be said by a user who may not look.

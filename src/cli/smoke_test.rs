@@ -1,15 +1,14 @@
 //! `bootkube smoke-test`: tries on a cluster what its users do.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use http::Uri;
 
+use super::arguments::{Form, FormArgs, KubeconfigArgs, timeout};
 use super::output;
-use super::preflight::Form;
-use super::status::{access, timeout};
 use crate::cluster::connect;
+use crate::cluster::kubeconfig::Access;
 use crate::error::{ExitClass, Failure};
 use crate::host::signals::Interrupts;
 use crate::smoke_test::{self, Settings, Step};
@@ -25,26 +24,16 @@ use crate::smoke_test::{self, Settings, Step};
 pub(super) struct SmokeTestArgs {
     #[command(subcommand)]
     inside: Option<Inside>,
-    /// Kubeconfig of the cluster, such as ASSETS/auth/kubeconfig [default: as kubectl, $KUBECONFIG,
-    /// else ~/.kube/config]
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: KubeconfigArgs,
     /// Image of bootkube that the pods run [default: that of DaemonSet pod-checkpointer]
     #[arg(long, value_name = "REFERENCE")]
     image: Option<String>,
     /// Longest time for each step
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = timeout)]
     timeout: Duration,
-    /// Format of the report: `text`, or `json` for programs
-    #[arg(
-        short,
-        long,
-        value_enum,
-        value_name = "FORMAT",
-        default_value = "text",
-        hide_possible_values = true
-    )]
-    output: Form,
+    #[command(flatten)]
+    form: FormArgs,
 }
 
 /// What the pods of a smoke test run.
@@ -66,10 +55,9 @@ enum Inside {
 }
 
 pub(super) fn run(args: SmokeTestArgs) -> Result<(), Failure> {
-    let SmokeTestArgs { inside, kubeconfig, image, timeout, output } = args;
-    let failed = |error: &dyn std::error::Error| Failure::new(ExitClass::General, error);
+    let SmokeTestArgs { inside, cluster, image, timeout, form } = args;
     match inside {
-        None => test(kubeconfig, Settings { image, limit: timeout }, output),
+        None => test(&cluster.access()?, Settings { image, limit: timeout }, form.output),
         Some(Inside::Serve { port }) => {
             let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
             let served = output::runtime()?.block_on(smoke_test::serve(port, name));
@@ -82,9 +70,7 @@ pub(super) fn run(args: SmokeTestArgs) -> Result<(), Failure> {
     }
 }
 
-fn test(kubeconfig: Option<PathBuf>, settings: Settings, form: Form) -> Result<(), Failure> {
-    let access = access(kubeconfig)?;
-    let failed = |error: &dyn std::error::Error| Failure::new(ExitClass::General, error);
+fn test(access: &Access, settings: Settings, form: Form) -> Result<(), Failure> {
     let mut unwritten = None;
     let mut on_step = |step: &Step| {
         if form == Form::Text {
@@ -93,7 +79,7 @@ fn test(kubeconfig: Option<PathBuf>, settings: Settings, form: Form) -> Result<(
     };
     let steps = output::runtime()?.block_on(async {
         let interrupts = Interrupts::listen().map_err(|error| failed(&error))?;
-        let client = connect::connect(&access, None).map_err(|error| failed(&error))?;
+        let client = connect::connect(access, None).map_err(|error| failed(&error))?;
         let steps = smoke_test::run(&client, settings, &interrupts, &mut on_step).await;
         steps.map_err(|error| failed(&error))
     })?;
@@ -111,4 +97,8 @@ fn test(kubeconfig: Option<PathBuf>, settings: Settings, form: Form) -> Result<(
             hint: None,
         }),
     }
+}
+
+fn failed(error: &dyn std::error::Error) -> Failure {
+    Failure::new(ExitClass::General, error)
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum, builder::BoolishValueParser};
 
+use super::arguments::Form;
 use super::output;
-use super::preflight::{Form, IgnoreArgs};
+use super::preflight::IgnoreArgs;
 use crate::error::{ExitClass, Failure, chain};
 use crate::phase::{Command, phase_names};
 use crate::report::{self, Recorder, Story};

@@ -18,11 +18,15 @@ use super::retry::{Failure, persist};
 use super::wait::{Progress, Scope, Watched, wait_for};
 use crate::FIELD_MANAGER;
 
-/// Whether `node` has one of `addresses` as its own.
-pub fn is_node_at(addresses: &[IpAddr], node: &Node) -> bool {
+/// The addresses of `node` inside the cluster.
+pub fn addresses(node: &Node) -> impl Iterator<Item = IpAddr> {
     let own = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
-    let mut internal = own.filter(|address| address.type_ == "InternalIP");
-    internal.any(|address| address.address.parse().is_ok_and(|ip: IpAddr| addresses.contains(&ip)))
+    own.filter(|address| address.type_ == "InternalIP").filter_map(|address| address.address.parse().ok())
+}
+
+/// Whether `node` has one of these addresses as its own.
+pub fn is_node_at(searched: &[IpAddr], node: &Node) -> bool {
+    addresses(node).any(|ip| searched.contains(&ip))
 }
 
 /// Waits for the node that has one of `addresses`, and returns its name.

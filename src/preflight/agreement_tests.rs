@@ -287,7 +287,7 @@ fn outcomes(
     found.map(|check| (check.name, (check.decide)(&subject, &facts))).collect()
 }
 
-/// What each case is told, for the golden file.
+/// The message of each case, for the golden file.
 pub(super) fn told() -> Vec<(&'static str, Outcome)> {
     let (ours, other) = (pki(FROM), pki(datetime!(2025-01-01 0:00 UTC)));
     let found = CASES.iter().flat_map(|(_, name, words, change)| {

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::error::Error;
+use crate::patience::{self, Late};
 
 /// The first line of a pod's log.
 pub const GREETING: &str = "smoke-test: listening on port";
@@ -93,8 +94,8 @@ pub async fn ask(
 }
 
 async fn within<T>(what: &str, act: impl Future<Output = T>) -> Result<T, Error> {
-    let late = |_| Error::Late { what: what.to_owned(), seconds: PATIENCE.as_secs() };
-    tokio::time::timeout(PATIENCE, act).await.map_err(late)
+    let late = |Late(limit): Late| Error::Late { what: what.to_owned(), seconds: limit.as_secs() };
+    patience::within(PATIENCE, act).await.map_err(late)
 }
 
 #[cfg(test)]

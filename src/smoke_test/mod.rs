@@ -26,7 +26,7 @@ use crate::cluster::objects::Objects;
 use crate::cluster::wait::{Progress, Scope, wait_for};
 use crate::host::signals::Interrupts;
 use objects::Place;
-use steps::Trial;
+use steps::{Here, Trial};
 
 /// Labels of the agents' pods, on controllers and on workers.
 const AGENTS: &str = "k8s-app in (pod-checkpointer,pod-checkpointer-worker)";
@@ -53,13 +53,14 @@ pub async fn run(
     let Settings { image, limit } = settings;
     let place = place(client, image).await?;
     let namespace = make_namespace(client).await?;
-    let mut trial = Trial::new(client, &namespace, limit, on_step);
+    let here = Here::new(client, &namespace, limit);
+    let mut trial = Trial::new(limit, on_step);
     let signal = tokio::select! {
-        () = trial.run(&place) => None,
+        () = trial.run(&here, &place) => None,
         signal = interrupts.asked() => Some(signal),
     };
     if let Some(signal) = signal {
-        trial.interrupt(signal);
+        trial.skip(signal);
     }
     trial.clean_up(delete(client, &namespace)).await;
     Ok(trial.into_steps())

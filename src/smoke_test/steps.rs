@@ -18,9 +18,11 @@ use super::error::Error;
 use super::http::{self, GREETING};
 use super::objects::{self, NAME, PORT, Place};
 use super::report::{Outcome, Step};
+use crate::cluster::node::addresses;
 use crate::cluster::retry::poll;
 use crate::cluster::wait::wait_for_workloads;
 use crate::cluster::workload::{Kind, Need, ReadyPod, Wanted, is_ready};
+use crate::patience::{Late, within};
 
 /// A value that no default has.
 const VALUE: &str = "kept by etcd";
@@ -34,26 +36,18 @@ const CLEAN_UP: Duration = Duration::from_secs(60);
 
 /// A cluster that is tried, and the steps so far.
 pub(super) struct Trial<'a> {
-    client: &'a Client,
-    namespace: &'a str,
     limit: Duration,
     steps: Vec<Step>,
     on_step: &'a mut (dyn FnMut(&Step) + Send),
 }
 
 impl<'a> Trial<'a> {
-    pub fn new(
-        client: &'a Client,
-        namespace: &'a str,
-        limit: Duration,
-        on_step: &'a mut (dyn FnMut(&Step) + Send),
-    ) -> Self {
-        Self { client, namespace, limit, steps: Vec::new(), on_step }
+    pub fn new(limit: Duration, on_step: &'a mut (dyn FnMut(&Step) + Send)) -> Self {
+        Self { limit, steps: Vec::new(), on_step }
     }
 
     /// Every step, in the order in which one needs another.
-    pub async fn run(&mut self, place: &Place) {
-        let here = Here::new(self.client, self.namespace, self.limit);
+    pub async fn run(&mut self, here: &Here, place: &Place) {
         let cure = "`bootkube status` shows whether the apiserver and etcd are well";
         self.step("secret", cure, here.keeps_a_secret()).await;
         let cure = "if the image is missing, name one that every node has by --image; if it does not know the command, \
@@ -69,11 +63,6 @@ impl<'a> Trial<'a> {
         let cure = "see that CoreDNS is Ready (`kubectl --namespace=kube-system get pods --selector=k8s-app=kube-dns`), \
                     and that kubelet's clusterDNS is the address of Service kube-dns";
         self.step("dns", cure, here.finds_a_service(&pods)).await;
-    }
-
-    /// Notes that a signal has ended the trial.
-    pub fn interrupt(&mut self, signal: &str) {
-        self.skip(signal);
     }
 
     /// The last step, which is tried in any case.
@@ -94,8 +83,10 @@ impl<'a> Trial<'a> {
         cure: &'static str,
         act: impl Future<Output = Result<(T, String), Error>>,
     ) -> Option<T> {
-        let act = within(self.limit, act).await;
-        let (yielded, outcome) = match act.and_then(|done| done) {
+        let ended = within(self.limit, act).await.unwrap_or_else(|Late(limit)| {
+            Err(Error::Not(format!("it has not ended within {} s", limit.as_secs_f64())))
+        });
+        let (yielded, outcome) = match ended {
             Ok((yielded, told)) => (Some(yielded), Outcome::Pass(told)),
             Err(error) => (None, Outcome::Fail { why: crate::error::chain(&error), cure }),
         };
@@ -104,7 +95,7 @@ impl<'a> Trial<'a> {
     }
 
     /// Notes that the steps which are left are not tried.
-    fn skip(&mut self, why: &str) {
+    pub fn skip(&mut self, why: &str) {
         const ALL: [&str; 7] = ["secret", "deployment", "logs", "exec", "port-forward", "node-port", "dns"];
         for name in ALL {
             if self.steps.iter().all(|step| step.name != name) {
@@ -120,7 +111,7 @@ impl<'a> Trial<'a> {
 }
 
 /// The namespace of the trial.
-struct Here {
+pub(super) struct Here {
     limit: Duration,
     client: Client,
     namespace: String,
@@ -128,7 +119,7 @@ struct Here {
 }
 
 impl Here {
-    fn new(client: &Client, namespace: &str, limit: Duration) -> Self {
+    pub fn new(client: &Client, namespace: &str, limit: Duration) -> Self {
         Self {
             limit,
             client: client.clone(),
@@ -242,7 +233,11 @@ impl Here {
         let port = port.ok_or_else(|| Error::Not("the Service has no node port".to_owned()))?;
         let nodes = Api::<Node>::all(self.client.clone()).list(&ListParams::default()).await;
         let nodes = nodes.map_err(Error::api("list the nodes"))?.items;
-        let ready: Vec<(String, IpAddr)> = nodes.iter().filter(is_ready_node).filter_map(address).collect();
+        let ready: Vec<(String, IpAddr)> = nodes
+            .iter()
+            .filter(is_ready_node)
+            .filter_map(|node| Some((node.name_any(), addresses(node).next()?)))
+            .collect();
         let asked = ready.iter().map(|(node, ip)| async move {
             let address = SocketAddr::new(*ip, port);
             let answer = self.until_it_answers(|| http::get(address)).await;
@@ -292,11 +287,6 @@ impl Here {
 /// How often a Service is asked again that does not answer yet.
 const AGAIN: Duration = Duration::from_millis(200);
 
-async fn within<T>(limit: Duration, act: impl Future<Output = T>) -> Result<T, Error> {
-    let late = |_| Error::Not(format!("it has not ended within {} s", limit.as_secs_f64()));
-    tokio::time::timeout(limit, act).await.map_err(late)
-}
-
 /// Everything that a process writes. A stream that breaks shows in the process's status.
 async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
     let mut bytes = Vec::new();
@@ -324,11 +314,4 @@ fn is_one_of(answer: &str, pods: &[ReadyPod]) -> Result<(), Error> {
 fn is_ready_node(node: &&Node) -> bool {
     let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
-
-/// A node's name, and its address inside the cluster.
-fn address(node: &Node) -> Option<(String, IpAddr)> {
-    let addresses = node.status.as_ref()?.addresses.as_ref()?;
-    let internal = addresses.iter().find(|address| address.type_ == "InternalIP")?;
-    Some((node.name_any(), internal.address.parse().ok()?))
 }

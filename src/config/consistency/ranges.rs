@@ -1,5 +1,5 @@
-//! Ranges of pods and Services: of nobody else, without overlap, of the same families, and of a
-//! size that Kubernetes takes.
+//! Ranges of pods and Services: they have no special meaning, do not overlap, are of the same
+//! families, and have a size that Kubernetes takes.
 
 use ipnet::IpNet;
 
