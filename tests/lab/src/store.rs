@@ -16,8 +16,14 @@ use crate::{files, progress};
 
 /// Where the programs are on a machine, below /usr. They are one file.
 const HYPERKUBE: &str = "local/lib/hyperkube";
-/// As Kubernetes' packages have them; etcd is in none.
-const TOOLS: &[&str] = &["bin/kubeadm", "bin/kubectl", "bin/kubelet", "local/bin/etcd"];
+/// Where Kubernetes' packages have them (etcd is in none), and the way from there to the one file.
+/// It is a relative one, so that the host, too, can run the kubectl of a machine.
+const TOOLS: &[(&str, &str)] = &[
+    ("bin/kubeadm", "../local/lib/hyperkube"),
+    ("bin/kubectl", "../local/lib/hyperkube"),
+    ("bin/kubelet", "../local/lib/hyperkube"),
+    ("local/bin/etcd", "../lib/hyperkube"),
+];
 /// The unit of kubelet's package, and the drop-in of kubeadm's.
 const UNITS: &[(&str, &str)] = &[
     ("lib/systemd/system/kubelet.service", include_str!("machine/kubelet.service")),
@@ -75,7 +81,7 @@ fn make_usr(programs: &Programs, folder: &Path) -> Result<()> {
     let library = folder.join(HYPERKUBE);
     files::make_dir(&folder.join("local/lib"))?;
     fs::hard_link(&programs.hyperkube, &library).map_err(Error::file("link", &library))?;
-    TOOLS.iter().try_for_each(|name| files::link(&format!("/usr/{HYPERKUBE}"), &folder.join(name)))?;
+    TOOLS.iter().try_for_each(|(name, program)| files::link(program, &folder.join(name)))?;
     UNITS.iter().try_for_each(|(path, text)| files::write(&folder.join(path), text.as_bytes(), 0o644))
 }
 
