@@ -91,7 +91,7 @@ impl Claim {
     }
 
     /// What both files claim, and the cure.
-    fn told(&self) -> (String, &'static str) {
+    fn and_cure(&self) -> (String, &'static str) {
         match self {
             Self::File(name) => {
                 (format!("the file name {name} in kubelet's folder"), "rename one of the two")
@@ -121,7 +121,7 @@ pub fn collisions(pods: &[(String, &StaticPod)]) -> Vec<Finding> {
         let mut collided = BTreeSet::new();
         for (own, theirs, other) in pairs {
             if theirs.iter().any(|claim| claim.collides_with(own)) && collided.insert(other) {
-                let (what, cure) = own.told();
+                let (what, cure) = own.and_cure();
                 let problem = format!("it claims {what}, as {other} does");
                 let (field, cure) = (path.clone(), cure.to_owned());
                 findings.push(Finding { field, value: String::new(), problem, cure });

@@ -148,7 +148,7 @@ pub(super) fn run(args: StartArgs) -> Result<(), Failure> {
         _ => Console::new(),
     };
     let recorder = Recorder::default();
-    let result = told(&options, &console, lines.as_ref(), &recorder);
+    let result = start(&options, &console, lines.as_ref(), &recorder);
     let story = recorder.story();
     story.lines().iter().for_each(|line| console.print(line));
     if let Some(dir) = &report {
@@ -166,8 +166,8 @@ fn preview(options: &Options, form: Form) -> Result<(), Failure> {
     }
 }
 
-/// Starts, and tells everybody from beginning to end.
-fn told(
+/// Starts, with an event for the beginning and one for the end.
+fn start(
     options: &Options,
     console: &Console,
     lines: Option<&EventLines>,
@@ -177,13 +177,9 @@ fn told(
     outputs.extend(lines.map(|lines| lines as &dyn Output));
     let hub = Hub::new(outputs);
     hub.tell(Event::Begun { bootkube: crate::VERSION });
-    let result = start(options, &hub);
+    let result = output::runtime().and_then(|runtime| Ok(runtime.block_on(start::start(options, &hub))?));
     hub.tell(Event::Ended(end(&result)));
     result
-}
-
-fn start(options: &Options, hub: &Hub<'_>) -> Result<Report, Failure> {
-    Ok(output::runtime()?.block_on(start::start(options, hub))?)
 }
 
 fn end(result: &Result<Report, Failure>) -> End {

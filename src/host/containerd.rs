@@ -84,11 +84,11 @@ impl Config {
 
 /// The file as a value; `None` if there is none.
 fn parse(root: &Path, file: &Path) -> Result<Option<Value>, String> {
-    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     match fs::read_to_string(below(root, file)) {
-        Ok(text) => toml::from_str::<Value>(&text).map(Some).map_err(|error| told(&error.message())),
+        Ok(text) => toml::from_str::<Value>(&text).map(Some).map_err(|error| named(&error.message())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(told(&error)),
+        Err(error) => Err(named(&error)),
     }
 }
 

@@ -118,14 +118,14 @@ pub fn within(process: &Program, path: &str) -> PathBuf {
 
 /// The drop-ins below `folder`, in the order in which kubelet walks it.
 fn drop_ins(process: &Program, folder: &Path) -> Result<Vec<String>, String> {
-    let told = |error: std::io::Error| format!("{}: {error}", folder.display());
-    let entries = fs::read_dir(within(process, &folder.display().to_string())).map_err(told)?;
-    let mut entries: Vec<fs::DirEntry> = entries.collect::<Result<_, _>>().map_err(told)?;
+    let named = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let entries = fs::read_dir(within(process, &folder.display().to_string())).map_err(named)?;
+    let mut entries: Vec<fs::DirEntry> = entries.collect::<Result<_, _>>().map_err(named)?;
     entries.sort_by_key(fs::DirEntry::file_name);
     let mut files = Vec::new();
     for entry in entries {
         let path = folder.join(entry.file_name());
-        if entry.file_type().map_err(told)?.is_dir() {
+        if entry.file_type().map_err(named)?.is_dir() {
             files.extend(drop_ins(process, &path)?);
         } else if path.extension().is_some_and(|extension| extension == "conf") {
             files.push(path.display().to_string());

@@ -37,7 +37,7 @@ pub fn forwarding(subject: &Subject<'_>, facts: &Facts) -> Outcome {
 }
 
 fn off(name: &str, value: Option<&str>, at_boot: Option<&AtBoot>) -> Problem {
-    let (family, why) = (family(name), told(name, value));
+    let (family, why) = (family(name), setting(name, value));
     match value {
         Some(_) => Problem::new(
             format!("the kernel does not forward {family} packets"),
@@ -133,7 +133,7 @@ fn keep(name: &str, at_boot: Option<&AtBoot>) -> String {
     }
 }
 
-fn told(name: &str, value: Option<&str>) -> String {
+fn setting(name: &str, value: Option<&str>) -> String {
     value.map_or_else(|| format!("there is no {name}"), |value| format!("{name} is {value}"))
 }
 

@@ -40,13 +40,13 @@ pub fn to_text(checks: &[Check]) -> String {
     for Check { name, about: _, outcome } in checks {
         let head = format!("{:7}  {name:23}", outcome.word());
         // Writing to a string cannot fail.
-        let told = match outcome {
+        let written = match outcome {
             Outcome::Pass(detail) | Outcome::Unknown(detail) => writeln!(text, "{head}  {detail}"),
             Outcome::Warn(problems) | Outcome::Fail(problems) | Outcome::Ignored(problems) => {
                 write_problems(&mut text, &head, problems)
             }
         };
-        debug_assert!(told.is_ok());
+        debug_assert!(written.is_ok());
     }
     text
 }
@@ -69,8 +69,8 @@ pub fn notes(checks: &[Check]) -> Vec<String> {
 /// Lines for `start` about what will go wrong later.
 pub fn warnings(checks: &[Check]) -> Vec<String> {
     let of = |check: &Check| {
-        let told = |warning: &Problem| format!("{}: {}; {}", check.name, warning.what, warning.cure);
-        check.outcome.warnings().iter().map(told).collect::<Vec<_>>()
+        let line = |warning: &Problem| format!("{}: {}; {}", check.name, warning.what, warning.cure);
+        check.outcome.warnings().iter().map(line).collect::<Vec<_>>()
     };
     checks.iter().flat_map(of).collect()
 }

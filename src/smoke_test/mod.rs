@@ -9,6 +9,7 @@ mod http;
 mod objects;
 mod report;
 mod steps;
+mod trial;
 
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ use crate::cluster::objects::Objects;
 use crate::cluster::wait::{Progress, Scope, wait_for};
 use crate::host::signals::Interrupts;
 use objects::Place;
-use steps::{Here, Trial};
+use steps::Here;
+use trial::Trial;
 
 /// Labels of the agents' pods, on controllers and on workers.
 const AGENTS: &str = "k8s-app in (pod-checkpointer,pod-checkpointer-worker)";

@@ -50,7 +50,7 @@ impl Step {
     pub fn to_text(&self) -> String {
         let head = format!("{:4}  {:13}", self.outcome.word(), self.name);
         match &self.outcome {
-            Outcome::Pass(told) | Outcome::Skip(told) => format!("{head}  {told}\n"),
+            Outcome::Pass(found) | Outcome::Skip(found) => format!("{head}  {found}\n"),
             Outcome::Fail { why, cure } => format!("{head}  {why}\n{:19}  do: {cure}\n", ""),
         }
     }
@@ -59,8 +59,8 @@ impl Step {
         let Self { name, outcome } = self;
         let word = outcome.word().to_lowercase();
         match outcome {
-            Outcome::Pass(told) | Outcome::Skip(told) => {
-                json!({"name": name, "outcome": word, "detail": told})
+            Outcome::Pass(found) | Outcome::Skip(found) => {
+                json!({"name": name, "outcome": word, "detail": found})
             }
             Outcome::Fail { why, cure } => {
                 json!({"name": name, "outcome": word, "detail": why, "cure": cure})

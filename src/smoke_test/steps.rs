@@ -1,4 +1,4 @@
-//! The steps, each with what it needs and the cure where it fails.
+//! What each step does in the namespace of the trial.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -17,99 +17,14 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use super::error::Error;
 use super::http::{self, GREETING};
 use super::objects::{self, NAME, PORT, Place};
-use super::report::{Outcome, Step};
 use crate::cluster::node::addresses;
 use crate::cluster::retry::poll;
 use crate::cluster::wait::wait_for_workloads;
 use crate::cluster::workload::{Kind, Need, ReadyPod, Wanted, is_ready};
-use crate::patience::{Late, within};
+use crate::patience::within;
 
 /// A value that no default has.
 const VALUE: &str = "kept by etcd";
-/// What a step failed for that reaches kubelet through the apiserver.
-const KUBELET: &str = "see that the apiserver reaches port 10250 of the pod's node, and that kubelet there trusts \
-                       the apiserver's client certificate (`authentication.x509.clientCAFile`)";
-
-/// The deletion has this time, whatever a step has: the namespace controller needs seconds, and a
-/// signal has come too late to end it.
-const CLEAN_UP: Duration = Duration::from_secs(60);
-
-/// A cluster that is tried, and the steps so far.
-pub(super) struct Trial<'a> {
-    limit: Duration,
-    steps: Vec<Step>,
-    on_step: &'a mut (dyn FnMut(&Step) + Send),
-}
-
-impl<'a> Trial<'a> {
-    pub fn new(limit: Duration, on_step: &'a mut (dyn FnMut(&Step) + Send)) -> Self {
-        Self { limit, steps: Vec::new(), on_step }
-    }
-
-    /// Every step, in the order in which one needs another.
-    pub async fn run(&mut self, here: &Here, place: &Place) {
-        let cure = "`bootkube status` shows whether the apiserver and etcd are well";
-        self.step("secret", cure, here.keeps_a_secret()).await;
-        let cure = "if the image is missing, name one that every node has by --image; if it does not know the command, \
-                    one of this version of bootkube; else see kubelet's log on the node (journalctl -u kubelet)";
-        let pods = self.step("deployment", cure, here.runs_a_deployment(place)).await;
-        let Some(pods) = pods else { return self.skip("no pod runs") };
-        self.step("logs", KUBELET, here.reads_logs(&pods)).await;
-        self.step("exec", KUBELET, here.executes(&pods)).await;
-        self.step("port-forward", KUBELET, here.forwards_a_port(&pods)).await;
-        let cure = "see that kube-proxy runs on these nodes (`kubectl --namespace=kube-system get pods \
-                    --output=wide`), and that no firewall is between this machine and their node ports";
-        self.step("node-port", cure, here.answers_on_every_node(&pods)).await;
-        let cure = "see that CoreDNS is Ready (`kubectl --namespace=kube-system get pods --selector=k8s-app=kube-dns`), \
-                    and that kubelet's clusterDNS is the address of Service kube-dns";
-        self.step("dns", cure, here.finds_a_service(&pods)).await;
-    }
-
-    /// The last step, which is tried in any case.
-    pub async fn clean_up(&mut self, delete: impl Future<Output = Result<String, Error>>) {
-        let cure = "`kubectl get namespaces --selector=bootkube.dev/smoke-test` shows what is left";
-        self.limit = CLEAN_UP;
-        self.step("clean-up", cure, async { Ok(((), delete.await?)) }).await;
-    }
-
-    pub fn into_steps(self) -> Vec<Step> {
-        self.steps
-    }
-
-    /// Takes a step; what it yields, if it succeeds.
-    async fn step<T>(
-        &mut self,
-        name: &'static str,
-        cure: &'static str,
-        act: impl Future<Output = Result<(T, String), Error>>,
-    ) -> Option<T> {
-        let ended = within(self.limit, act).await.unwrap_or_else(|Late(limit)| {
-            Err(Error::Not(format!("it has not ended within {} s", limit.as_secs_f64())))
-        });
-        let (yielded, outcome) = match ended {
-            Ok((yielded, told)) => (Some(yielded), Outcome::Pass(told)),
-            Err(error) => (None, Outcome::Fail { why: crate::error::chain(&error), cure }),
-        };
-        self.note(Step { name, outcome });
-        yielded
-    }
-
-    /// Notes that the steps which are left are not tried.
-    pub fn skip(&mut self, why: &str) {
-        const ALL: [&str; 7] = ["secret", "deployment", "logs", "exec", "port-forward", "node-port", "dns"];
-        for name in ALL {
-            if self.steps.iter().all(|step| step.name != name) {
-                self.note(Step { name, outcome: Outcome::Skip(why.to_owned()) });
-            }
-        }
-    }
-
-    fn note(&mut self, step: Step) {
-        (self.on_step)(&step);
-        self.steps.push(step);
-    }
-}
-
 /// The namespace of the trial.
 pub(super) struct Here {
     limit: Duration,
@@ -141,7 +56,7 @@ impl Here {
         made.map_err(Error::api(format!("make {} {NAME}", K::kind(&()))))
     }
 
-    async fn keeps_a_secret(&self) -> Result<((), String), Error> {
+    pub async fn keeps_a_secret(&self) -> Result<((), String), Error> {
         self.make::<Secret>(objects::secret(VALUE)).await?;
         let secrets = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
         let read = secrets.get(NAME).await.map_err(Error::api("read the Secret again"))?;
@@ -150,7 +65,7 @@ impl Here {
         Ok(((), "written, and read as it was written".to_owned()))
     }
 
-    async fn runs_a_deployment(&self, place: &Place) -> Result<(Vec<ReadyPod>, String), Error> {
+    pub async fn runs_a_deployment(&self, place: &Place) -> Result<(Vec<ReadyPod>, String), Error> {
         self.make::<Deployment>(objects::deployment(place)).await?;
         self.make::<Service>(objects::service()).await?;
         let wanted = Wanted {
@@ -167,11 +82,11 @@ impl Here {
         let mut nodes: Vec<&str> = pods.iter().map(|pod| &*pod.node).collect();
         nodes.sort_unstable();
         nodes.dedup();
-        let told = format!("{} pods of {} are Ready on {}", pods.len(), place.image, nodes.join(", "));
-        Ok((pods, told))
+        let found = format!("{} pods of {} are Ready on {}", pods.len(), place.image, nodes.join(", "));
+        Ok((pods, found))
     }
 
-    async fn reads_logs(&self, pods: &[ReadyPod]) -> Result<((), String), Error> {
+    pub async fn reads_logs(&self, pods: &[ReadyPod]) -> Result<((), String), Error> {
         for pod in pods {
             let log = self.pods.logs(&pod.name, &LogParams::default()).await;
             let log = log.map_err(Error::api(format!("read the log of pod {}", pod.name)))?;
@@ -181,7 +96,7 @@ impl Here {
         Ok(((), "every pod's log has its first line".to_owned()))
     }
 
-    async fn executes(&self, pods: &[ReadyPod]) -> Result<((), String), Error> {
+    pub async fn executes(&self, pods: &[ReadyPod]) -> Result<((), String), Error> {
         for pod in pods {
             let printed = self.execute(pod, &["/bootkube", "version"]).await?;
             if !printed.starts_with("Version: ") {
@@ -213,7 +128,7 @@ impl Here {
         Ok(stdout)
     }
 
-    async fn forwards_a_port(&self, pods: &[ReadyPod]) -> Result<((), String), Error> {
+    pub async fn forwards_a_port(&self, pods: &[ReadyPod]) -> Result<((), String), Error> {
         for pod in pods {
             let to = format!("port {PORT} of pod {}", pod.name);
             let forwarder = self.pods.portforward(&pod.name, &[PORT]).await;
@@ -225,7 +140,7 @@ impl Here {
         Ok(((), "every pod answered through the apiserver".to_owned()))
     }
 
-    async fn answers_on_every_node(&self, pods: &[ReadyPod]) -> Result<((), String), Error> {
+    pub async fn answers_on_every_node(&self, pods: &[ReadyPod]) -> Result<((), String), Error> {
         let services = Api::<Service>::namespaced(self.client.clone(), &self.namespace);
         let service = services.get(NAME).await.map_err(Error::api("read the Service"))?;
         let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
@@ -273,7 +188,7 @@ impl Here {
         self.limit.mul_f64(0.9)
     }
 
-    async fn finds_a_service(&self, pods: &[ReadyPod]) -> Result<((), String), Error> {
+    pub async fn finds_a_service(&self, pods: &[ReadyPod]) -> Result<((), String), Error> {
         let url = format!("http://{NAME}:{PORT}/");
         for pod in pods {
             let fetch = ["/bootkube", "smoke-test", "fetch", &url];

@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::error::{Error, Failed, Left, told};
+use super::error::{Error, Failed, Left, not_torn_down};
 use super::objects::Applied;
 use super::observe::{self, Observed};
 use super::options::{Lookup, OnFailure, Options, Report};
@@ -211,7 +211,7 @@ async fn tear_down(begun: &Begun<'_>, sink: &dyn Sink) -> bool {
     match runner.phase(Phase::TearDown, work).await {
         Ok(()) => true,
         Err(error) => {
-            sink.tell(Event::Warning(told(&error)));
+            sink.tell(Event::Warning(not_torn_down(&error)));
             false
         }
     }

@@ -176,7 +176,7 @@ impl From<Failed> for Failure {
 }
 
 /// A failure to tear down is only a warning, because the failure before it is the cause.
-pub fn told(error: &undo::Error) -> String {
+pub fn not_torn_down(error: &undo::Error) -> String {
     let cure = error.cure().map(|cure| format!("; {cure}")).unwrap_or_default();
     format!("not torn down: {}{cure}", crate::error::chain(error))
 }

@@ -304,8 +304,8 @@ impl Preview {
         let mut text = format!("what start would do; nothing is changed; {compared}\n");
         for (index, Step { phase, acts, note }) in self.steps.iter().enumerate() {
             let note = note.map(|note| format!("   ({note})\n")).unwrap_or_default();
-            let told = write!(text, "\n{}. {phase}\n{note}", index + 1);
-            debug_assert!(told.is_ok(), "writing to a string cannot fail");
+            let written = write!(text, "\n{}. {phase}\n{note}", index + 1);
+            debug_assert!(written.is_ok(), "writing to a string cannot fail");
             acts.iter().for_each(|act| text.push_str(&line(act)));
         }
         text

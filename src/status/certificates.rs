@@ -44,11 +44,11 @@ impl Certificate {
             return None;
         }
         let term = Term { not_before: *not_before, not_after: *not_after };
-        let told = |what: &str| Some(format!("the certificate of {name} ({place}) {what}"));
+        let finding = |what: &str| Some(format!("the certificate of {name} ({place}) {what}"));
         match () {
-            () if now > *not_after => told(&format!("expired at {}", rfc3339(*not_after))),
-            () if now < *not_before => told(&format!("is not valid before {}", rfc3339(*not_before))),
-            () if term.is_ending(now) => told(&format!(
+            () if now > *not_after => finding(&format!("expired at {}", rfc3339(*not_after))),
+            () if now < *not_before => finding(&format!("is not valid before {}", rfc3339(*not_before))),
+            () if term.is_ending(now) => finding(&format!(
                 "expires in {} at {}: run bootkube render on the asset directory, then start",
                 whole(*not_after - now),
                 rfc3339(*not_after)
@@ -99,15 +99,15 @@ pub(super) fn certificates(
 /// What the agents say of theirs. The one in their Secret is where each begins; what counts is
 /// whether each has another one after it.
 fn of_agents(found: &mut Vec<Certificate>, agents: &[&Pod]) {
-    let told: Vec<_> = agents.iter().filter_map(|pod| Some((pod, standing::shown(pod)?))).collect();
-    let are_renewed = !told.is_empty() && told.iter().all(|(pod, _)| standing::is_renewed(pod));
+    let shown: Vec<_> = agents.iter().filter_map(|pod| Some((pod, standing::shown(pod)?))).collect();
+    let are_renewed = !shown.is_empty() && shown.iter().all(|(pod, _)| standing::is_renewed(pod));
     let place = format!("Secret {AGENT_SECRET}, ");
     let mut rendered = found.iter_mut().filter(|certificate| certificate.place.starts_with(&place));
     let name = rendered.next().map_or_else(String::new, |certificate| {
         certificate.is_renewed = are_renewed;
         certificate.name.clone()
     });
-    for (pod, (Term { not_before, not_after }, said)) in told {
+    for (pod, (Term { not_before, not_after }, said)) in shown {
         let is_rendered = found.iter().any(|other| other.name == name && other.not_after == not_after);
         if !is_rendered {
             let place =
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn the_end_of_an_agents_first_certificate_is_a_problem_only_where_no_other_follows() {
         let now = datetime!(2026-12-31 0:00 UTC);
-        let told = |agents: &[(&str, &str)]| {
+        let counted = |agents: &[(&str, &str)]| {
             let pod = |(status, message): &(&str, &str)| -> Pod {
                 let conditions = json!([{"type": standing::IDENTITY, "status": status, "message": message}]);
                 serde_json::from_value(
@@ -217,10 +217,10 @@ mod tests {
         let own = "valid from 2026-10-01T00:00:00Z until 2027-10-01T00:00:00Z, issued by the agent itself";
         let same =
             "valid from 2026-01-01T00:00:00Z until 2027-01-01T00:00:00Z, as the kubeconfig has it; no CA";
-        assert_eq!(told(&[]), (1, 1));
-        assert_eq!(told(&[("True", own)]), (2, 0));
-        assert_eq!(told(&[("True", own), ("False", same)]), (2, 1));
-        assert_eq!(told(&[("False", same)]), (1, 1));
+        assert_eq!(counted(&[]), (1, 1));
+        assert_eq!(counted(&[("True", own)]), (2, 0));
+        assert_eq!(counted(&[("True", own), ("False", same)]), (2, 1));
+        assert_eq!(counted(&[("False", same)]), (1, 1));
     }
 
     #[test]

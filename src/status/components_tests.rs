@@ -57,7 +57,7 @@ const NOW: OffsetDateTime = datetime!(2026-01-01 0:00:05 UTC);
 #[test]
 fn the_control_plane_is_told_from_other_pods_with_who_hosts_and_who_leads() {
     let found = components(&healthy());
-    let told: Vec<String> = found
+    let described: Vec<String> = found
         .iter()
         .map(|component| {
             format!("{} {} {} {:?}", component.name, component.node, component.hosting, component.leads)
@@ -70,15 +70,15 @@ fn the_control_plane_is_told_from_other_pods_with_who_hosts_and_who_leads() {
         "kube-scheduler n2 Deployment Some(true)",
         "etcd n1 static pod None",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(described, expected);
     assert_eq!(found[1].hosting, Hosting::SelfHosted("Deployment/kube-controller-manager".into()));
     assert_eq!(problems(&healthy(), NOW), [] as [String; 0]);
 }
 
 #[test]
 fn a_cluster_without_a_node_needs_a_kubelet_that_is_restarted() {
-    let told = Inventory { nodes: Some(0), ..healthy() };
-    let found = problems(&told, NOW);
+    let inventory = Inventory { nodes: Some(0), ..healthy() };
+    let found = problems(&inventory, NOW);
     assert!(found[0].starts_with("no node has registered"), "{found:?}");
     assert!(found[0].contains("systemctl restart kubelet"), "{found:?}");
     assert_eq!(problems(&Inventory { nodes: Some(1), ..healthy() }, NOW), [] as [String; 0]);
@@ -86,11 +86,11 @@ fn a_cluster_without_a_node_needs_a_kubelet_that_is_restarted() {
 
 #[test]
 fn a_bootstrap_pod_that_is_left_is_a_problem() {
-    let mut told = healthy();
-    told.pods.push(pod("bootstrap-kube-scheduler-n2", "n2", "kube-scheduler", &mirror()));
-    let found = problems(&told, NOW);
+    let mut inventory = healthy();
+    inventory.pods.push(pod("bootstrap-kube-scheduler-n2", "n2", "kube-scheduler", &mirror()));
+    let found = problems(&inventory, NOW);
     assert!(matches!(found.as_slice(), [only] if only.contains("bootstrap-kube-scheduler-n2")), "{found:?}");
-    let on_n2 = components(&told).into_iter().filter(|component| component.node == "n2");
+    let on_n2 = components(&inventory).into_iter().filter(|component| component.node == "n2");
     let schedulers: Vec<Option<bool>> = on_n2
         .filter(|component| component.name == "kube-scheduler")
         .map(|component| component.leads)
@@ -116,50 +116,52 @@ fn a_pod_that_ended_for_good_is_no_problem_unless_nothing_replaces_it() {
 
 #[test]
 fn a_copy_that_stands_in_for_its_pod_is_a_problem() {
-    let mut told = healthy();
+    let mut inventory = healthy();
     let annotations = json!({"metadata": {"annotations": {
         "kubernetes.io/config.mirror": "x", "checkpointer.alpha.coreos.com/checkpoint-of": "kube-apiserver-x",
     }}});
-    told.pods.push(pod("kube-apiserver-x-n1", "n1", "kube-apiserver", &annotations));
-    let found = problems(&told, NOW);
+    inventory.pods.push(pod("kube-apiserver-x-n1", "n1", "kube-apiserver", &annotations));
+    let found = problems(&inventory, NOW);
     let expected = "kube-apiserver on n1: the copy kube-apiserver-x-n1 runs until the pod itself is healthy";
     assert_eq!(found, [expected]);
 }
 
 #[test]
 fn the_copy_of_the_agent_is_always_there_and_no_problem() {
-    let mut told = healthy();
+    let mut inventory = healthy();
     let annotations = json!({
         "metadata": {"annotations": {
             "kubernetes.io/config.mirror": "x", "checkpointer.alpha.coreos.com/checkpoint-of": "pod-checkpointer-x",
         }},
         "spec": {"containers": [{"name": "agent", "command": ["/bootkube", "agent"]}]},
     });
-    told.pods.push(pod("pod-checkpointer-x-n1", "n1", "bootkube", &annotations));
-    let copy =
-        components(&told).into_iter().find(|component| component.pod == "pod-checkpointer-x-n1").unwrap();
+    inventory.pods.push(pod("pod-checkpointer-x-n1", "n1", "bootkube", &annotations));
+    let copy = components(&inventory)
+        .into_iter()
+        .find(|component| component.pod == "pod-checkpointer-x-n1")
+        .unwrap();
     assert_eq!((copy.name, copy.hosting), (AGENT, Hosting::Copy));
-    assert_eq!(problems(&told, NOW), [] as [&str; 0]);
+    assert_eq!(problems(&inventory, NOW), [] as [&str; 0]);
 }
 
 #[test]
 fn a_leader_that_is_dead_or_missing_is_a_problem_unless_leases_were_not_seen() {
-    let mut told = healthy();
-    told.leases.remove(0);
+    let mut inventory = healthy();
+    inventory.leases.remove(0);
     let late = datetime!(2026-01-01 0:10 UTC);
-    let found = problems(&told, late);
+    let found = problems(&inventory, late);
     assert!(found[0].contains("kube-controller-manager leads: n2_1 has not renewed"), "{found:?}");
     assert!(found[1].contains("no kube-scheduler leads: its lease has no holder"), "{found:?}");
-    told.unseen.push("leases of kube-system: forbidden".into());
-    assert_eq!(problems(&told, late), [] as [String; 0]);
+    inventory.unseen.push("leases of kube-system: forbidden".into());
+    assert_eq!(problems(&inventory, late), [] as [String; 0]);
 }
 
 #[test]
 fn a_pod_that_is_not_ready_and_a_workload_that_is_behind_are_problems() {
-    let mut told = healthy();
+    let mut inventory = healthy();
     let unready =
         json!({"status": {"conditions": [{"type": "Ready", "status": "False", "message": "is sick"}]}});
-    told.pods.push(pod("kube-apiserver-y", "n2", "kube-apiserver", &unready));
+    inventory.pods.push(pod("kube-apiserver-y", "n2", "kube-apiserver", &unready));
     let set = json!({
         "metadata": {"name": "kube-apiserver", "generation": 1},
         "spec": {"selector": {}, "template": {}},
@@ -168,8 +170,8 @@ fn a_pod_that_is_not_ready_and_a_workload_that_is_behind_are_problems() {
             "observedGeneration": 1, "updatedNumberScheduled": 2,
         },
     });
-    told.daemon_sets.push(serde_json::from_value(set).unwrap());
-    let found = problems(&told, NOW);
+    inventory.daemon_sets.push(serde_json::from_value(set).unwrap());
+    let found = problems(&inventory, NOW);
     assert_eq!(
         found,
         [
@@ -181,19 +183,19 @@ fn a_pod_that_is_not_ready_and_a_workload_that_is_behind_are_problems() {
 
 #[test]
 fn the_agent_is_known_by_what_it_runs_and_named_as_its_daemon_set() {
-    let mut told = healthy();
+    let mut inventory = healthy();
     let command = json!({"spec": {"containers": [{"name": "agent", "image": "image:1", "command": ["/bootkube", "agent", "--kubeconfig=k"]}]}});
     let mut agent = owned("DaemonSet", "pod-checkpointer");
     json_patch::merge(&mut agent, &command);
-    told.pods.push(pod("pod-checkpointer-x", "n1", "x", &agent));
+    inventory.pods.push(pod("pod-checkpointer-x", "n1", "x", &agent));
     let starter =
         json!({"spec": {"containers": [{"name": "s", "image": "i", "command": ["/bootkube", "start"]}]}});
-    told.pods.push(pod("starter", "n1", "x", &starter));
-    let found = components(&told);
+    inventory.pods.push(pod("starter", "n1", "x", &starter));
+    let found = components(&inventory);
     let last = found.last().unwrap();
     assert_eq!((last.name, last.leads), ("pod-checkpointer", None));
     assert_eq!(last.hosting, Hosting::SelfHosted("DaemonSet/pod-checkpointer".into()));
     assert_eq!(found.iter().filter(|component| component.name == AGENT).count(), 1);
-    told.pods.retain(|pod| pod.name_any() != "pod-checkpointer-x");
-    assert!(components(&told).iter().all(|component| component.name != AGENT));
+    inventory.pods.retain(|pod| pod.name_any() != "pod-checkpointer-x");
+    assert!(components(&inventory).iter().all(|component| component.name != AGENT));
 }
