@@ -7,7 +7,7 @@ use super::cluster::ClusterArgs;
 use super::output;
 use crate::config;
 use crate::error::Failure;
-use crate::pki;
+use crate::{pki, render};
 
 #[derive(Subcommand)]
 pub(super) enum ConfigCommand {
@@ -16,8 +16,8 @@ pub(super) enum ConfigCommand {
     Validate(Box<ValidateArgs>),
 }
 
-/// Check a configuration file, flags over it and the certificates that they name, and report every
-/// mistake.
+/// Check a configuration file, flags over it, and the patches and certificates in it, and report
+/// every mistake.
 #[derive(Args)]
 pub(super) struct ValidateArgs {
     #[command(flatten)]
@@ -31,10 +31,13 @@ pub(super) fn run(command: ConfigCommand) -> Result<(), Failure> {
             output::print(&text)
         }
         ConfigCommand::Validate(args) => {
+            let file = args.cluster.file_name();
             let (config, warnings) = args.cluster.resolve(None)?;
             output::warn(&warnings);
-            let warnings = pki::validate(&config, OffsetDateTime::now_utc()).map_err(output::refused_pki)?;
+            let checked = pki::validate(&config, OffsetDateTime::now_utc());
+            let (bundle, warnings) = checked.map_err(output::refused_pki)?;
             output::warn(&warnings);
+            render::render(&config, &bundle).map_err(|error| output::refused_patch(&file, &error))?;
             output::print("the configuration is valid\n")
         }
     }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::error::{ExitClass, Failure};
 use crate::finding::Findings;
-use crate::pki;
+use crate::{pki, render};
 
 /// Writes data to stdout. A closed pipe (`bootkube … | head`) is no failure.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
@@ -52,6 +52,13 @@ pub(super) fn refused_pki(error: pki::Error) -> Failure {
         pki::Error::Findings(findings) => refused(&findings),
         error => Failure::new(ExitClass::General, &error),
     }
+}
+
+/// A patch is data of the configuration file, so its error names that file.
+pub(super) fn refused_patch(config_file: &str, error: &render::Error) -> Failure {
+    let failure = Failure::new(ExitClass::Configuration, error);
+    let message = format!("{config_file}: {}", failure.message);
+    Failure { message, ..failure }.hint("`bootkube config defaults` shows how a patch is written")
 }
 
 /// A runtime for asynchronous work.

@@ -107,7 +107,8 @@ fn render(job: Job) -> Result<(), Failure> {
     let previous = previous(earlier)?;
     let (bundle, notes) = pki::issue(&config, supplied, &previous, now).map_err(output::refused_pki)?;
     output::warn(&pki::warnings(&config, &bundle, now));
-    let assets = render::render(&config, &bundle).map_err(|error| refused_patch(&config_file, &error))?;
+    let assets =
+        render::render(&config, &bundle).map_err(|error| output::refused_patch(&config_file, &error))?;
     match (asset_dir, target) {
         (Some(dir), Some(target)) => {
             let written = target.write(&assets).map_err(not_written)?;
@@ -125,13 +126,6 @@ fn not_written(error: write::Error) -> Failure {
         write::Error::Refused(findings) => output::refused(&findings),
         error => Failure::new(ExitClass::General, &error),
     }
-}
-
-/// A patch is data of the configuration file, so its error names that file.
-fn refused_patch(config_file: &str, error: &render::Error) -> Failure {
-    let failure = Failure::new(ExitClass::Configuration, error);
-    let message = format!("{config_file}: {}", failure.message);
-    Failure { message, ..failure }.hint("`bootkube config defaults` shows how a patch is written")
 }
 
 /// The secrets of an earlier render, by path: those of the target; if it has none, of

@@ -277,6 +277,11 @@ impl ClusterConfig {
         self.components.get(&component).cloned().unwrap_or_default()
     }
 
+    /// Whether `component` is among what is rendered.
+    pub fn renders(&self, component: Component) -> bool {
+        component.is_rendered(&self.etcd, self.networking)
+    }
+
     /// Whether the primary family is IPv6.
     pub fn is_ipv6(&self) -> bool {
         self.service_cidrs.first().is_some_and(|cidr| cidr.addr().is_ipv6())
@@ -287,6 +292,16 @@ impl ClusterConfig {
         match &self.etcd {
             Etcd::External { servers, .. } => servers.iter().any(|url| url.scheme() == "https"),
             Etcd::StaticPod => true,
+        }
+    }
+}
+
+impl Component {
+    fn is_rendered(self, etcd: &Etcd, networking: Networking) -> bool {
+        match self {
+            Self::Etcd => *etcd == Etcd::StaticPod,
+            Self::Flannel => networking == Networking::Flannel,
+            _ => true,
         }
     }
 }

@@ -5,6 +5,8 @@
 //! holds a configuration against these tables before anything is written.
 
 pub mod flags;
+pub mod known_flags;
 pub mod networks;
 pub mod ports;
 pub mod table;
+pub mod volumes;

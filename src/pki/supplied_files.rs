@@ -5,6 +5,7 @@ use std::fs;
 use time::OffsetDateTime;
 use url::Url;
 
+use super::Bundle;
 use super::ending::warnings;
 use super::error::Error;
 use super::issue::issue;
@@ -28,26 +29,35 @@ impl Supplied {
     }
 }
 
-/// Checks the files that `config` names as a render of a new cluster does, and keeps nothing. A file
-/// that is not here becomes a warning: the configuration may be checked on another machine.
+/// Checks the files that `config` names as a render of a new cluster does. Returns what that would
+/// issue, but for the keys' algorithm, and warnings. A file that is not here becomes a warning: the
+/// configuration may be checked on another machine.
 ///
 /// # Errors
 /// Every mistake in the files.
-pub fn validate(config: &ClusterConfig, now: OffsetDateTime) -> Result<Vec<String>, Error> {
+pub fn validate(config: &ClusterConfig, now: OffsetDateTime) -> Result<(Bundle, Vec<String>), Error> {
     let (files, unread) = read(config);
     let supplied = check_supplied(&files, now).map_err(Error::Findings)?;
-    if !unread.is_empty() {
-        let warning = |Finding { field, value, problem, .. }| format!("{field}: {value}: {problem}");
-        return Ok(unread.into_iter().map(warning).collect());
-    }
-    if files.ca.is_none() && files.etcd_client.is_none() {
-        return Ok(Vec::new());
-    }
     let mut config = config.clone();
     // The keys are thrown away, and these are made at once.
     config.certificates.key_algorithm = KeyAlgorithm::EcdsaP256;
+    if !unread.is_empty() {
+        let warning = |Finding { field, value, problem, .. }| format!("{field}: {value}: {problem}");
+        let (bundle, _) = issue(&without_files(config), Supplied::default(), &Previous::default(), now)?;
+        return Ok((bundle, unread.into_iter().map(warning).collect()));
+    }
     let (bundle, _) = issue(&config, supplied, &Previous::default(), now)?;
-    Ok(warnings(&config, &bundle, now))
+    let warnings = warnings(&config, &bundle, now);
+    Ok((bundle, warnings))
+}
+
+/// The same cluster with authorities of its own.
+fn without_files(mut config: ClusterConfig) -> ClusterConfig {
+    config.ca = None;
+    if let Etcd::External { client, .. } = &mut config.etcd {
+        *client = None;
+    }
+    config
 }
 
 /// The files that could be read, and a finding for each other one.

@@ -35,6 +35,8 @@ mod options;
 mod outcome;
 mod pod_network;
 mod ports;
+#[cfg(test)]
+mod random_tests;
 mod registries;
 mod report;
 mod settings;

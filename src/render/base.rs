@@ -54,3 +54,45 @@ impl Base {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::limits::volumes::VOLUMES;
+
+    #[test]
+    fn the_table_of_volumes_is_that_of_the_manifests() {
+        let mut found = BTreeSet::new();
+        for (component, base) in [
+            ("coredns", COREDNS),
+            ("etcd", ETCD),
+            ("flannel", FLANNEL),
+            ("kube-apiserver", APISERVER),
+            ("kube-controller-manager", CONTROLLER_MANAGER),
+            ("kube-proxy", PROXY),
+            ("kube-scheduler", SCHEDULER),
+            ("pod-checkpointer", AGENT),
+            ("pod-checkpointer", AGENT_WORKER),
+        ] {
+            let object: Value = base.parse();
+            let pod = if component == "etcd" { &object } else { &object["spec"]["template"] };
+            let mounts = pod["spec"]["containers"][0]["volumeMounts"].as_array().unwrap();
+            for volume in pod["spec"]["volumes"].as_array().unwrap() {
+                let name = volume["name"].as_str().unwrap().to_owned();
+                let mount = mounts.iter().find(|mount| mount["name"] == *name);
+                let path =
+                    mount.map_or(String::new(), |mount| mount["mountPath"].as_str().unwrap().to_owned());
+                let is_of_the_api = volume.get("secret").or(volume.get("configMap")).is_some();
+                found.insert((component, name, path, is_of_the_api));
+            }
+        }
+        let table = VOLUMES
+            .iter()
+            .map(|own| (own.component, own.name.to_owned(), own.mount_path.to_owned(), own.is_of_the_api));
+        assert_eq!(table.collect::<BTreeSet<_>>(), found);
+    }
+}

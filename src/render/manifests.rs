@@ -106,7 +106,9 @@ impl<'a> Manifests<'a> {
     /// # Errors
     /// If a patch names a kind of which this component has no object.
     pub fn finish(self) -> Result<Assets, Error> {
-        for (component, changes) in &self.config.components {
+        let rendered =
+            self.config.components.iter().filter(|(component, _)| self.config.renders(**component));
+        for (component, changes) in rendered {
             for (index, patch) in changes.patches.iter().enumerate() {
                 if !self.applied.contains(&(*component, index)) {
                     let problem =

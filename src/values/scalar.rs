@@ -188,6 +188,10 @@ fn is_label_value(text: &str) -> bool {
     bytes.len() <= 63 && bytes.iter().copied().all(inner) && edge(bytes.first()) && edge(bytes.last())
 }
 
+/// Runtimes take a registry and a path of so many characters (distribution/reference,
+/// `RepositoryNameTotalLengthMax`).
+const LONGEST_NAME: usize = 255;
+
 /// An image reference with its registry and a tag or digest.
 pub fn image(text: &str) -> Checked<String> {
     let cure = "write registry/path:tag, such as registry.k8s.io/kube-proxy:v1.36.3";
@@ -203,7 +207,7 @@ pub fn image(text: &str) -> Checked<String> {
     if !is_registry(host) {
         return fault("names no registry", format!("write docker.io/{text} if that is what is meant"));
     }
-    if !path.split('/').all(is_path_part) {
+    if !path.split('/').all(is_path_part) || host.len() + 1 + path.len() > LONGEST_NAME {
         return fault("is not an image reference", cure);
     }
     match (tag, digest) {
@@ -212,7 +216,7 @@ pub fn image(text: &str) -> Checked<String> {
         }
         _ if tag.is_some_and(|tag| !is_tag(tag)) => fault("has a tag that registries refuse", cure),
         _ if digest.is_some_and(|digest| !is_digest(digest)) => {
-            fault("has a malformed digest", "write @sha256: and 64 hexadecimal digits")
+            fault("has a malformed digest", "write @sha256: and 64 hexadecimal digits, a to f in lower case")
         }
         _ => Ok(text.into()),
     }
@@ -228,10 +232,15 @@ fn is_registry(host: &str) -> bool {
         && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
+/// Words of lower-case letters and digits. Between two stands one dot, one or two `_`, or dashes.
 fn is_path_part(part: &str) -> bool {
-    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_' | b'.');
-    let edge = |c: char| c.is_ascii_alphanumeric();
-    part.bytes().all(inner) && part.starts_with(edge) && part.ends_with(edge)
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let between = |text: &str| {
+        matches!(text, "." | "_" | "__") || (!text.is_empty() && text.bytes().all(|c| c == b'-'))
+    };
+    part.starts_with(word)
+        && part.ends_with(word)
+        && part.split(word).filter(|text| !text.is_empty()).all(between)
 }
 
 fn is_tag(tag: &str) -> bool {
@@ -242,7 +251,7 @@ fn is_tag(tag: &str) -> bool {
 fn is_digest(digest: &str) -> bool {
     digest
         .strip_prefix("sha256:")
-        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|c| c.is_ascii_hexdigit()))
+        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')))
 }
 
 /// The one file of this kind that CoreDNS' pod has. Kubelet writes it.
@@ -300,9 +309,14 @@ mod tests {
     fn images_name_registry_path_and_tag_or_digest() {
         let digest = format!("quay.io/a/b@sha256:{}", "0".repeat(64));
         let both = format!("quay.io/a/b:v1@sha256:{}", "a".repeat(64));
-        for good in
-            ["registry.k8s.io/etcd:3.6.8-0", "localhost:5000/x:1", "localhost/a/b_c:x", &digest, &both]
-        {
+        for good in [
+            "registry.k8s.io/etcd:3.6.8-0",
+            "localhost:5000/x:1",
+            "localhost/a/b_c:x",
+            "quay.io/a--b__c/d.e:1",
+            &digest,
+            &both,
+        ] {
             assert!(image(good).is_ok(), "{good}");
         }
         for bad in [
@@ -316,6 +330,11 @@ mod tests {
             "quay.io/:1",
             "quay.io/a:",
             "quay.io/a@sha256:12",
+            &format!("quay.io/a@sha256:{}", "A".repeat(64)),
+            &format!("quay.io/{}:1", "a".repeat(250)),
+            "quay.io/a..b:1",
+            "quay.io/a.-b:1",
+            "quay.io/a___b:1",
             "https://quay.io/a:1",
         ] {
             assert!(image(bad).is_err(), "{bad}");

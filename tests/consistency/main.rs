@@ -8,6 +8,7 @@
 mod characters;
 #[path = "../support/command.rs"]
 mod command;
+mod components;
 mod flags;
 mod ports;
 mod ranges;

@@ -10,6 +10,7 @@ mod catalogue;
 #[path = "../support/command.rs"]
 mod command;
 mod mutation;
+#[path = "../support/random.rs"]
 mod random;
 mod reuse;
 mod supplied;

@@ -3,16 +3,18 @@
 //!
 //! Each value is valid by itself when it comes here. What it must agree with is asked here, and
 //! nowhere else: addresses with ranges, ranges with each other, ports with ports, flags with fields
-//! and limits. A finding names the value that the user wrote, not the default that it disagrees
+//! and limits, volumes with those that pods have already. A finding names the value that the user wrote, not the default that it disagrees
 //! with.
 
 mod addresses;
 mod flags;
 mod input;
+mod known_flags;
 mod leases;
 mod node_ranges;
 mod ports;
 mod ranges;
+mod volumes;
 
 pub(super) use input::Input;
 
@@ -25,5 +27,7 @@ pub(super) fn check(input: &Input<'_>, mistakes: &mut Mistakes) {
     addresses::check(input, mistakes);
     ports::check(input, mistakes);
     flags::check(input, mistakes);
+    known_flags::check(input, mistakes);
     leases::check(input, mistakes);
+    volumes::check(input, mistakes);
 }

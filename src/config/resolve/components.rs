@@ -31,7 +31,7 @@ pub(super) fn read(
         }
         let config = ComponentConfig {
             extra_args: arguments::of(part, arguments),
-            extra_volumes: extra_volumes(given, mistakes),
+            extra_volumes: given.extra_volumes.iter().filter_map(|each| volume(each, mistakes)).collect(),
             patches: given.patches.iter().filter_map(|each| patch(each, mistakes)).collect(),
         };
         if config != ComponentConfig::default() {
@@ -44,34 +44,10 @@ pub(super) fn read(
 /// Why a component is not rendered.
 pub(super) fn without_effect(part: Component, etcd: &Etcd, networking: Networking) -> Option<&'static str> {
     match part {
-        Component::Etcd if *etcd != Etcd::StaticPod => Some("has no effect, because etcd.mode is external"),
-        Component::Flannel if networking != Networking::Flannel => {
-            Some("has no effect, because networking is not flannel")
-        }
-        _ => None,
+        _ if part.is_rendered(etcd, networking) => None,
+        Component::Etcd => Some("has no effect, because etcd.mode is external"),
+        _ => Some("has no effect, because networking is not flannel"),
     }
-}
-
-fn extra_volumes(given: &ComponentSettings, mistakes: &mut Mistakes) -> Vec<ExtraVolume> {
-    let read: Vec<(&VolumeSettings, ExtraVolume)> =
-        given.extra_volumes.iter().filter_map(|each| Some((each, volume(each, mistakes)?))).collect();
-    for (index, (settings, volume)) in read.iter().enumerate() {
-        let earlier = || read[..index].iter().map(|(_, earlier)| earlier);
-        if earlier().any(|earlier| earlier.name == volume.name) {
-            let at = format!("{}.name", settings.at);
-            mistakes.refuse(&at, &volume.name, "names two volumes", "give each volume a name of its own");
-        }
-        if earlier().any(|earlier| earlier.mount_path == volume.mount_path) {
-            let at = format!("{}.mountPath", settings.at);
-            mistakes.refuse(
-                &at,
-                &volume.mount_path,
-                "is mounted twice",
-                "mount each volume in a place of its own",
-            );
-        }
-    }
-    read.into_iter().map(|(_, volume)| volume).collect()
 }
 
 fn volume(given: &VolumeSettings, mistakes: &mut Mistakes) -> Option<ExtraVolume> {

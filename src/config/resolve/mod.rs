@@ -122,6 +122,9 @@ fn refuse_lonely_etcd(settings: &Settings, mistakes: &mut Mistakes) {
     }
 }
 
+/// With its `v` it is the tag of images, which has 128 characters at most.
+const LONGEST_VERSION: usize = 127;
+
 /// `v1.36.3`, the `v` being optional.
 fn kubernetes_version(text: &str) -> Checked<String> {
     let range = defaults::KUBERNETES_MINORS;
@@ -129,12 +132,14 @@ fn kubernetes_version(text: &str) -> Checked<String> {
         format!("use v1.{} to v1.{}, such as {}", range.start(), range.end(), defaults::KUBERNETES_VERSION);
     let number = text.strip_prefix('v').unwrap_or(text);
     let (core, pre_release) = number.split_once('-').unwrap_or((number, "0"));
-    let plain = |part: &&str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit());
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit());
+    let plain = |part: &&str| digits(part) && (part.len() == 1 || !part.starts_with('0'));
     let parts: Vec<&str> = core.split('.').collect();
     let tagged = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-');
     if parts.len() != 3
         || !parts.iter().all(plain)
         || pre_release.is_empty()
+        || number.len() > LONGEST_VERSION
         || !pre_release.bytes().all(tagged)
     {
         return fault("is not a version of Kubernetes", cure);
