@@ -22,9 +22,20 @@ pub enum Stage {
     CustomResourceDefinitions,
     /// Everything else, built-in kinds before custom resources.
     Objects,
-    /// Webhooks, admission policies and aggregated APIs: they can refuse or delay everything that
-    /// comes after them. `start` waits for the required pods first. Objects of these APIs, too.
-    Admission,
+    /// Aggregated APIs, and objects of these. They and the stages after them can refuse or delay
+    /// everything that comes later: `start` waits for the control plane first.
+    AggregatedApis,
+    /// Admission policies, which the API decides by itself.
+    AdmissionPolicies,
+    /// Webhooks, whose servers may be slow or away.
+    Webhooks,
+}
+
+impl Stage {
+    /// Whether its objects can refuse or delay every other one.
+    pub fn is_admission(self) -> bool {
+        self >= Self::AggregatedApis
+    }
 }
 
 /// Namespaces that every cluster has from the start.
@@ -35,7 +46,7 @@ pub fn order(objects: Vec<Object>) -> Vec<(Stage, Vec<Object>)> {
     let bootstrap_roles = bootstrap_roles(&objects);
     let aggregated: BTreeSet<String> = objects.iter().filter_map(aggregates).collect();
     let stage = |object: &Object| match aggregated.contains(api_version(object)) {
-        true => Stage::Admission,
+        true => Stage::AggregatedApis,
         false => stage(object, &bootstrap_roles),
     };
     let mut placed: Vec<_> =
@@ -68,7 +79,9 @@ fn stage(object: &Object, bootstrap_roles: &BTreeSet<String>) -> Stage {
         _ if is_kubelet_bootstrap(object, bootstrap_roles) => Stage::KubeletBootstrap,
         ("", "Namespace") => Stage::Namespaces,
         ("apiextensions.k8s.io", "CustomResourceDefinition") => Stage::CustomResourceDefinitions,
-        ("admissionregistration.k8s.io", _) | ("apiregistration.k8s.io", "APIService") => Stage::Admission,
+        ("apiregistration.k8s.io", "APIService") => Stage::AggregatedApis,
+        ("admissionregistration.k8s.io", kind) if kind.ends_with("WebhookConfiguration") => Stage::Webhooks,
+        ("admissionregistration.k8s.io", _) => Stage::AdmissionPolicies,
         _ => Stage::Objects,
     }
 }
@@ -174,7 +187,34 @@ mod tests {
         };
         let found: Vec<_> = stages.iter().map(kinds).collect();
         let last = vec!["v1.x.example.com".to_owned(), "f".to_owned()];
-        assert_eq!(found, [(Stage::Objects, vec!["g".to_owned()]), (Stage::Admission, last)]);
+        assert_eq!(found, [(Stage::Objects, vec!["g".to_owned()]), (Stage::AggregatedApis, last)]);
+    }
+
+    #[test]
+    fn aggregated_apis_come_before_policies_and_webhooks_last() {
+        let of = |version: &str, kind: &str| {
+            format!("{{apiVersion: {version}, kind: {kind}, metadata: {{name: x}}}}")
+        };
+        let kinds = [
+            ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"),
+            ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding"),
+            ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"),
+            ("apiregistration.k8s.io/v1", "APIService"),
+        ];
+        let text = kinds.map(|(version, kind)| of(version, kind)).join("\n---\n");
+        let expected = [
+            (Stage::AggregatedApis, vec!["APIService x".to_owned()]),
+            (
+                Stage::AdmissionPolicies,
+                vec![
+                    "ValidatingAdmissionPolicy x".to_owned(),
+                    "ValidatingAdmissionPolicyBinding x".to_owned(),
+                ],
+            ),
+            (Stage::Webhooks, vec!["MutatingWebhookConfiguration x".to_owned()]),
+        ];
+        assert_eq!(ordered(&text), expected);
+        assert!(expected.iter().all(|(stage, _)| stage.is_admission()) && !Stage::Objects.is_admission());
     }
 
     #[test]
@@ -201,11 +241,11 @@ mod tests {
             (plain("v1", "Namespace"), Stage::Namespaces),
             (plain("example.com/v1", "Namespace"), Stage::Objects),
             (plain("apiextensions.k8s.io/v1", "CustomResourceDefinition"), Stage::CustomResourceDefinitions),
-            (plain(admission, "ValidatingWebhookConfiguration"), Stage::Admission),
-            (plain(admission, "MutatingWebhookConfiguration"), Stage::Admission),
-            (plain(admission, "ValidatingAdmissionPolicy"), Stage::Admission),
-            (plain(admission, "ValidatingAdmissionPolicyBinding"), Stage::Admission),
-            (plain("apiregistration.k8s.io/v1", "APIService"), Stage::Admission),
+            (plain(admission, "ValidatingWebhookConfiguration"), Stage::Webhooks),
+            (plain(admission, "MutatingWebhookConfiguration"), Stage::Webhooks),
+            (plain(admission, "ValidatingAdmissionPolicy"), Stage::AdmissionPolicies),
+            (plain(admission, "ValidatingAdmissionPolicyBinding"), Stage::AdmissionPolicies),
+            (plain("apiregistration.k8s.io/v1", "APIService"), Stage::AggregatedApis),
         ];
         for (fields, expected) in table {
             let stages = order(objects(&format!("{{{fields}}}")));

@@ -33,10 +33,10 @@ pub enum Phase {
     HandOver,
     /// `start` undoes a hand-over that failed.
     PutApiserverBack,
-    /// `start` applies what can refuse or delay every other object.
-    ApplyAdmission,
     /// `start` verifies the result.
     Verify,
+    /// `start` applies what can refuse or delay every other object.
+    ApplyAdmission,
     /// `start` undoes what it did.
     TearDown,
     /// `unpivot` looks at the control plane.
@@ -131,10 +131,10 @@ const TABLE: [Row; 21] = [
         "removes the bootstrap pods, the apiserver last"),
     row(Phase::PutApiserverBack, Start, When::Failure, "put the bootstrap apiserver back",
         "places the bootstrap apiserver again"),
-    row(Phase::ApplyAdmission, Start, When::Admission, "apply webhooks and API services",
-        "applies what can refuse or delay every other object, now that the required pods are Ready"),
     row(Phase::Verify, Start, When::Always, "verify",
         "removes the keys of the bootstrap pods, and waits until the API and the leaders of the control plane work"),
+    row(Phase::ApplyAdmission, Start, When::Admission, "apply webhooks and API services",
+        "applies what can refuse or delay every other object, now that the required pods are Ready"),
     row(Phase::TearDown, Start, When::Failure, "tear down",
         "removes what was placed"),
     row(Phase::LookAtControlPlane, Unpivot, When::Always, "look at the control plane",
@@ -234,6 +234,14 @@ mod tests {
             let same = Phase::of(row.command).filter(|phase| phase.name() == row.name);
             assert_eq!(same.count(), 1, "a command has one phase called {}", row.name);
         }
+    }
+
+    /// A webhook that is refused ends a strict start, and keys would stay behind.
+    #[test]
+    fn what_a_user_may_have_to_mend_is_applied_when_the_keys_are_removed() {
+        let all: Vec<Phase> = Phase::of(Start).collect();
+        let at = |phase| all.iter().position(|one| *one == phase);
+        assert!(at(Phase::Verify) < at(Phase::ApplyAdmission));
     }
 
     #[test]

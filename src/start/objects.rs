@@ -71,8 +71,7 @@ pub async fn apply_admission(
     progress: &Progress<'_>,
     before: &mut Applied,
 ) -> Result<(), Error> {
-    let stages = std::slice::from_ref(&plan.admission);
-    let applied = send(stages, options, deadline, client, progress, &|_| {}).await?;
+    let applied = send(&plan.admission, options, deadline, client, progress, &|_| {}).await?;
     progress.info(applied.summary());
     before.add(applied);
     Ok(())

@@ -57,6 +57,9 @@ pub async fn pivot(begun: &Begun<'_>, runner: &mut Runner<'_>) -> Result<Applied
         };
         runner.phase(Phase::WaitForControlPlane, wait).await?;
     }
+    let folder = &options.lookup.pod_manifest_path;
+    let verify = async |progress: &Progress| take_over::verify(&begun.placer(progress), folder, &last).await;
+    let api = runner.phase(Phase::Verify, verify).await?;
     if begun.runs(Phase::ApplyAdmission) {
         let apply = async |progress: &Progress| {
             let deadline = options.timeouts.limit(Phase::ApplyAdmission) / 2;
@@ -65,9 +68,6 @@ pub async fn pivot(begun: &Begun<'_>, runner: &mut Runner<'_>) -> Result<Applied
         };
         runner.phase(Phase::ApplyAdmission, apply).await?;
     }
-    let folder = &options.lookup.pod_manifest_path;
-    let verify = async |progress: &Progress| take_over::verify(&begun.placer(progress), folder, &last).await;
-    runner.phase(Phase::Verify, verify).await?;
     Ok(applied)
 }
 

@@ -79,9 +79,9 @@ pub struct Plan {
     pub others: Vec<Placement>,
     /// Objects, in the order in which they are applied.
     pub stages: Vec<Vec<Item>>,
-    /// Objects that can refuse or delay every other one. They are applied when the required pods
-    /// are Ready.
-    pub admission: Vec<Item>,
+    /// Objects that can refuse or delay every other one, in the same way. They are applied when the
+    /// control plane works.
+    pub admission: Vec<Vec<Item>>,
     /// Pods that must be Ready before the bootstrap control plane is removed.
     pub required: Vec<Required>,
     /// What makes this node a controller.
@@ -118,9 +118,11 @@ impl Plan {
         let keys = layout.tls.iter().filter_map(|(path, key)| Some((path.strip_prefix("etcd/")?, key)));
         let etcd_keys = keys.map(|(path, key)| (path.to_owned(), key.clone())).collect();
         let (last, first): (Vec<_>, Vec<_>) =
-            order::order(layout.objects).into_iter().partition(|(stage, _)| *stage == Stage::Admission);
-        let stages = first.into_iter().map(|(_, objects)| items(objects)).collect();
-        let admission = last.into_iter().flat_map(|(_, objects)| items(objects)).collect();
+            order::order(layout.objects).into_iter().partition(|(stage, _)| stage.is_admission());
+        let of_stages = |stages: Vec<(Stage, Vec<Object>)>| {
+            stages.into_iter().map(|(_, objects)| items(objects)).collect::<Vec<_>>()
+        };
+        let (stages, admission) = (of_stages(first), of_stages(last));
         let kubeconfig = layout.kubeconfig;
         Ok(Self {
             access,

@@ -255,14 +255,14 @@ async fn foreseen_objects(
     client: Option<&Client>,
     options: &Options,
 ) -> Result<(Vec<Act>, Vec<Act>), Error> {
-    let items: Vec<&Item> = plan.stages.iter().flatten().chain(&plan.admission).collect();
+    let items: Vec<&Item> = plan.stages.iter().chain(&plan.admission).flatten().collect();
     let foreseen = match client {
         Some(client) => foresee(client, &items, options.apply.force_conflicts).await,
         None => vec![Foreseen::Create; items.len()],
     };
     let mut acts: Vec<Act> =
         items.into_iter().zip(foreseen).map(|(item, foreseen)| object(item, foreseen)).collect();
-    let admission = acts.split_off(acts.len() - plan.admission.len());
+    let admission = acts.split_off(plan.stages.iter().flatten().count());
     acts.push(objects::mark_act(plan, lacks_marks(plan, client).await?));
     Ok((acts, admission))
 }

@@ -35,6 +35,6 @@ pub fn subject(layout: Layout, plan: &Plan, lookup: &Lookup, before: &State) -> 
         access: plan.access.clone(),
         api_port: plan.api_port(),
         required: plan.required.iter().map(named).collect(),
-        objects: plan.stages.iter().flatten().chain(&plan.admission).map(Brought::of).collect(),
+        objects: plan.stages.iter().chain(&plan.admission).flatten().map(Brought::of).collect(),
     }
 }

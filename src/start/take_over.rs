@@ -181,8 +181,8 @@ async fn leaders(client: &Client) -> Result<Leaders, Error> {
 
 /// Asks the API over a fresh connection, and waits until the elected components lead. A lease that
 /// has not changed since the bootstrap control plane ended may be that of a dead leader. What the
-/// bootstrap pods read is removed last, also what an interrupted run left.
-pub async fn verify(placer: &Placer<'_>, folder: &Path, last: &Leaders) -> Result<(), Error> {
+/// bootstrap pods read is removed before, also what an interrupted run left. Returns the connection.
+pub async fn verify(placer: &Placer<'_>, folder: &Path, last: &Leaders) -> Result<Api, Error> {
     let Placer { plan, progress, .. } = placer;
     progress.acts("remove what the bootstrap pods read");
     placer.remove_secrets()?;
@@ -194,7 +194,7 @@ pub async fn verify(placer: &Placer<'_>, folder: &Path, last: &Leaders) -> Resul
     loop {
         let now = leaders(&api.client).await?;
         let leads = |(now, last): (&Option<Leader>, &Option<Leader>)| now.is_some() && now != last;
-        let Some(silent) = now.iter().zip(last).position(|pair| !leads(pair)) else { return Ok(()) };
+        let Some(silent) = now.iter().zip(last).position(|pair| !leads(pair)) else { return Ok(api) };
         progress.waiting(format!("no {} leads yet", LEADERS[silent]));
         tokio::time::sleep(PROBE).await;
     }
