@@ -264,6 +264,47 @@ async fn a_refusal_by_a_webhook_names_its_configuration_and_the_command_that_rem
     }
 }
 
+/// The names of the second definition are those of the first, so it never becomes Established.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stage_that_does_not_end_leaves_the_later_ones_their_time() {
+    let group = "stages.example.test";
+    let client = shared().client();
+    let mut other = definition(group);
+    other["metadata"]["name"] = format!("others.{group}").into();
+    other["spec"]["names"]["plural"] = "others".into();
+    assert_eq!(apply(vec![definition(group)]).await, [Outcome::Created]);
+    let stages = [vec![item(other)], vec![item(config_map("after-a-stage", json!({})))]];
+    let options = ApplyOptions { deadline: Duration::from_secs(6), ..ApplyOptions::default() };
+    let listener = Observer { outcome: &|_, _, _| {}, waiting: &|_, _| {} };
+    let begun = Instant::now();
+    let outcomes = may_be_spawned(apply_all(&client, &stages, &options, listener)).await;
+    assert!(reason(&outcomes[0][0]).contains("names are refused"), "{outcomes:?}");
+    assert_eq!(outcomes[1], [Outcome::Created]);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_definition_is_served_although_nothing_converts_its_resources() {
+    let group = "conversion.example.test";
+    let client = shared().client();
+    let mut converted = definition(group);
+    let toy = json!({"apiVersion": format!("{group}/v1"), "kind": "Toy", "metadata": {"name": "toy"}});
+    assert_eq!(apply(vec![converted.clone(), toy]).await, [Outcome::Created, Outcome::Created]);
+    let service = json!({"name": "none", "namespace": "default"});
+    converted["spec"]["conversion"] = json!({"strategy": "Webhook", "webhook": {
+        "conversionReviewVersions": ["v1"], "clientConfig": {"service": service}}});
+    assert_eq!(apply(vec![converted.clone()]).await, [Outcome::Configured]);
+    let path = format!("/apis/{group}/v2/toys");
+    let list = async || client.request::<Value>(http::Request::get(&path).body(Vec::new()).unwrap()).await;
+    let begun = Instant::now();
+    while list().await.is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the API still converts");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let options = ApplyOptions { deadline: Duration::from_secs(5), ..ApplyOptions::default() };
+    assert_eq!(apply_with(&client, vec![converted], &options).await, [Outcome::Unchanged]);
+}
+
 #[tokio::test]
 async fn the_deadline_reports_what_was_waited_for() {
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "early"}, "spec": {"containers": [{"name": "c", "image": "x:1"}]}});

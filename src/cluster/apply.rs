@@ -54,7 +54,7 @@ pub struct ApplyOptions {
     pub force_conflicts: bool,
     /// Send no further request after the first object that fails.
     pub strict: bool,
-    /// For all objects together.
+    /// For all objects together. A stage leaves each later one as much time as it takes itself.
     pub deadline: Duration,
 }
 
@@ -82,10 +82,12 @@ pub async fn apply_all(
     observer: Observer<'_>,
 ) -> Vec<Vec<Outcome>> {
     let items: Vec<&Item> = stages.iter().flatten().collect();
-    let applier = Applier::new(client, expected(&items), options, observer);
+    let mut applier = Applier::new(client, expected(&items), options, observer);
+    let end = Instant::now() + options.deadline;
     let mut outcomes = Vec::new();
     let mut stopped = false;
-    for stage in stages {
+    for (stage, left) in stages.iter().zip((1..=stages.len()).rev()) {
+        applier.deadline = share(Instant::now(), end, left);
         let done = match stopped {
             true => vec![Outcome::Skipped; stage.len()],
             false => applier.stage(stage).await,
@@ -94,6 +96,12 @@ pub async fn apply_all(
         outcomes.push(done);
     }
     outcomes
+}
+
+/// When a stage must end, so that each of the `left` stages has as much time as it.
+fn share(now: Instant, end: Instant, left: usize) -> Instant {
+    let parts = u32::try_from(left).unwrap_or(u32::MAX).max(1);
+    now + end.saturating_duration_since(now) / parts
 }
 
 fn is_failure(outcome: &Outcome) -> bool {

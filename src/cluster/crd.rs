@@ -2,7 +2,8 @@
 //!
 //! A definition becomes Established shortly after it is stored, and the API serves its resources
 //! shortly after that. The first is watched. The second cannot be watched, so a list is tried every
-//! 50 ms.
+//! 50 ms. A version that needs a webhook for its conversion is served whether or not that answers:
+//! the webhook may be one of the objects that are applied later.
 
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use super::wait::{Progress, Scope, wait_for};
 /// The kind of a definition.
 pub const KIND: &str = "CustomResourceDefinition";
 
+/// How the API begins where a webhook did not convert
+/// (apiextensions-apiserver, pkg/apiserver/conversion/webhook_converter.go).
+const CONVERSION: &str = "conversion webhook for ";
 const PROBE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Whether the API has taken up a definition; if not, why.
@@ -58,13 +62,18 @@ async fn wait_established(client: &Client, name: &str, report: &(dyn Fn(&str) + 
 }
 
 async fn wait_listed(client: &Client, path: &str, report: &(dyn Fn(&str) + Sync)) {
-    let attempt = async || {
-        let listed = list_one(client, path).await;
-        listed.map_err(|error| {
-            format!("the definition is Established, but {path} is not served: {}", describe(&error))
-        })
+    let attempt = async || match list_one(client, path).await {
+        Err(error) if !is_converting(&error) => {
+            Err(format!("the definition is Established, but {path} is not served: {}", describe(&error)))
+        }
+        _ => Ok(()),
     };
     poll(PROBE_INTERVAL, attempt, report).await;
+}
+
+/// Whether the API serves a version, but cannot convert what it has stored to that.
+fn is_converting(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.message.contains(CONVERSION))
 }
 
 async fn list_one(client: &Client, path: &str) -> Result<(), kube::Error> {

@@ -1,13 +1,15 @@
 //! Webhooks that refuse an object, or do not answer. The API names the webhook, and not the
 //! configuration that has to be changed.
 
+use k8s_openapi::Resource;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
+use kube::Client;
 use kube::api::ListParams;
-use kube::{Client, ResourceExt as _};
+use serde_json::Value;
 
-use super::objects::Objects;
+use super::objects::{Kind, Objects};
 use super::retry::Failure;
 
 /// How the API begins where a webhook did not answer. One that denied an object did its work.
@@ -33,23 +35,22 @@ fn webhook(message: &str) -> Option<&str> {
 /// Kind and name of each configuration that has the webhook. None if the API does not say: the
 /// refusal counts as it is.
 async fn configurations(client: &Client, webhook: &str) -> Vec<(&'static str, String)> {
-    let all = ListParams::default();
-    let (validating, mutating) =
-        (Objects::<ValidatingWebhookConfiguration>::all(client), Objects::all(client));
-    let (validating, mutating) = futures::join!(validating.list(&all), mutating.list(&all));
-    let mut found = Vec::new();
-    for one in validating.unwrap_or_default() {
-        if one.webhooks.iter().flatten().any(|own| own.name == webhook) {
-            found.push(("ValidatingWebhookConfiguration", one.name_any()));
-        }
-    }
-    let mutating: Vec<MutatingWebhookConfiguration> = mutating.unwrap_or_default();
-    for one in mutating {
-        if one.webhooks.iter().flatten().any(|own| own.name == webhook) {
-            found.push(("MutatingWebhookConfiguration", one.name_any()));
-        }
-    }
-    found
+    let (validating, mutating) = futures::join!(
+        having::<ValidatingWebhookConfiguration>(client, webhook),
+        having::<MutatingWebhookConfiguration>(client, webhook)
+    );
+    [validating, mutating].concat()
+}
+
+/// The same of one kind.
+async fn having<K: Kind + Resource>(client: &Client, webhook: &str) -> Vec<(&'static str, String)> {
+    let listed = Objects::<K>::all(client).bare.list(&ListParams::default()).await;
+    let has = |one: &Value| {
+        one["webhooks"].as_array().is_some_and(|all| all.iter().any(|own| own["name"] == webhook))
+    };
+    let objects = listed.into_iter().flat_map(|list| list.items).filter_map(|one| one.json().ok());
+    let names = objects.filter(has).filter_map(|one| Some(one["metadata"]["name"].as_str()?.to_owned()));
+    names.map(|name| (K::KIND, name)).collect()
 }
 
 fn told(found: &[(&str, String)], is_silent: bool) -> Option<String> {
