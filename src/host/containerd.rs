@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::rooted;
+
 /// Where containerd looks for its configuration unless its command line says otherwise.
 pub const CONFIG: &str = "/etc/containerd/config.toml";
 /// The plugin that pulls images for kubelet, by version of the file: 1, 2, and from 3 on.
@@ -85,7 +87,7 @@ impl Config {
 /// The file as a value; `None` if there is none.
 fn parse(root: &Path, file: &Path) -> Result<Option<Value>, String> {
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
-    match fs::read_to_string(below(root, file)) {
+    match fs::read_to_string(rooted::path(root, file)) {
         Ok(text) => toml::from_str::<Value>(&text).map(Some).map_err(|error| named(&error.message())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(named(&error)),
@@ -106,7 +108,7 @@ fn matching(root: &Path, path: &Path) -> Vec<PathBuf> {
     if !pattern.contains('*') {
         return vec![path.to_owned()];
     }
-    let entries = fs::read_dir(below(root, folder)).into_iter().flatten().flatten();
+    let entries = fs::read_dir(rooted::path(root, folder)).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let mut found: Vec<PathBuf> =
         names.filter(|name| is_match(&pattern, name)).map(|name| folder.join(name)).collect();
@@ -130,7 +132,7 @@ fn of_folder(root: &Path, folder: &str, name: &str, host: &str) -> Option<String
     let with_port = name.rsplit_once(':').map(|(host, port)| format!("{host}_{port}_"));
     let names = with_port.as_deref().into_iter().chain([name, "_default"]);
     let folders = names.map(|name| Path::new(folder).join(name));
-    let folder = folders.into_iter().find(|folder| below(root, folder).is_dir())?;
+    let folder = folders.into_iter().find(|folder| rooted::path(root, folder).is_dir())?;
     let file = folder.join("hosts.toml");
     match parse(root, &file) {
         Ok(None) => None,
@@ -159,11 +161,6 @@ fn is_at(endpoint: &str, host: &str) -> bool {
     let found = rest.split('/').next().unwrap_or_default();
     let found = found.strip_suffix(":443").unwrap_or(found);
     found == host || (found == HUB.0 && host == HUB.1)
-}
-
-/// A file of the machine as this process sees it.
-fn below(root: &Path, file: &Path) -> PathBuf {
-    root.join(file.strip_prefix("/").unwrap_or(file))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use super::rooted;
+
 /// Folders with settings. Of files of one name only the one in the first of these counts.
 const SETTINGS: [&str; 4] = ["etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d"];
 /// The same for modules.
@@ -68,14 +70,14 @@ pub fn is_loadable(module: &str) -> bool {
 fn lines(root: &Path, folders: &[&str]) -> Vec<(PathBuf, String)> {
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
     for folder in folders {
-        for entry in fs::read_dir(root.join(folder)).into_iter().flatten().flatten() {
+        for entry in fs::read_dir(rooted::path(root, Path::new(folder))).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             files.entry(name.clone()).or_insert_with(|| Path::new("/").join(folder).join(name));
         }
     }
     let mut found = Vec::new();
     for (_, file) in files.into_iter().filter(|(name, _)| name.ends_with(".conf")) {
-        let text = fs::read_to_string(root.join(file.strip_prefix("/").unwrap_or(&file))).unwrap_or_default();
+        let text = fs::read_to_string(rooted::path(root, &file)).unwrap_or_default();
         found.extend(text.lines().filter(|line| is_set(line)).map(|line| (file.clone(), line.to_owned())));
     }
     found

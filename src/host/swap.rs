@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::{fs, io};
 
+use super::rooted;
+
 const FSTAB: &str = "/etc/fstab";
 /// Turns off every line of fstab with the type `swap`. Run twice, it changes nothing more.
 const COMMENT_OUT: &str = r"sed -Ei '/\sswap(\s|$)/s/^[^#]/#&/' /etc/fstab";
@@ -105,9 +107,11 @@ fn unit(device: &str) -> String {
 
 /// A masked unit is a link to /dev/null, or an empty file.
 fn is_masked(root: &Path, unit: &str) -> bool {
-    let path = below(root, UNITS).join(unit);
-    let is_null = fs::read_link(&path).is_ok_and(|target| target == Path::new("/dev/null"));
-    is_null || fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() == 0)
+    let is_null =
+        fs::read_link(below(root, UNITS).join(unit)).is_ok_and(|target| target == Path::new("/dev/null"));
+    is_null
+        || fs::metadata(below(root, &format!("{UNITS}/{unit}")))
+            .is_ok_and(|found| found.is_file() && found.len() == 0)
 }
 
 /// Units of swap that another unit wants.
@@ -228,7 +232,7 @@ fn zram_swaps(text: &str) -> Vec<String> {
 
 /// A file of the machine as this process sees it.
 fn below(root: &Path, file: &str) -> std::path::PathBuf {
-    root.join(file.trim_start_matches('/'))
+    rooted::path(root, Path::new(file))
 }
 
 #[cfg(test)]

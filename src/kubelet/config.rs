@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::assets::command::{flag, split};
 use crate::host::programs::Program;
+use crate::host::rooted;
 use crate::yaml;
 
 /// Fields that hold a path, in the form in which [`Config::get`] takes them.
@@ -113,7 +114,7 @@ pub fn resolved(process: &Program, path: &str) -> String {
 
 /// A path of kubelet's as this process sees it.
 pub fn within(process: &Program, path: &str) -> PathBuf {
-    process.root().join(resolved(process, path).trim_start_matches('/'))
+    rooted::path(&process.root(), Path::new(&resolved(process, path)))
 }
 
 /// The drop-ins below `folder`, in the order in which kubelet walks it.

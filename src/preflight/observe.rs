@@ -20,7 +20,7 @@ use crate::cluster::connect::Readyz;
 use crate::cluster::kubeconfig::{Access, Identity};
 use crate::error::chain;
 use crate::host::programs::{self, Program};
-use crate::host::{addresses, kernel, routes, sockets, static_pods, swap};
+use crate::host::{addresses, kernel, rooted, routes, sockets, static_pods, swap};
 use crate::journal::digest;
 use crate::kubelet::{Kubelet, Runtime, at_rest, find_kubelet, health, runtime};
 use crate::{BOOTSTRAP_SECRETS, CONTROL_PLANE_KEYS, ETCD_KEYS};
@@ -145,8 +145,7 @@ async fn api_and_admission(
 fn pod_network(root: Option<&Path>) -> PodNetwork {
     let unseen = || "kubelet's process cannot be seen from here".to_owned();
     let listed = root.ok_or_else(unseen).and_then(|root| {
-        let folder = root.join(NETWORKS.trim_start_matches('/'));
-        let mut names: Vec<PathBuf> = match fs::read_dir(&folder) {
+        let mut names: Vec<PathBuf> = match fs::read_dir(rooted::path(root, Path::new(NETWORKS))) {
             Ok(entries) => entries.flatten().map(|entry| PathBuf::from(entry.file_name())).collect(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(format!("{NETWORKS}: {error}")),

@@ -2,16 +2,15 @@
 //! alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use futures::future::join_all;
-use serde_json::Value;
 
 use super::facts::Registry;
 use crate::assets::command::flag;
 use crate::host::containerd::{self, Config, without_credentials};
 use crate::host::cri;
+use crate::host::crio;
 use crate::host::plain;
 use crate::host::programs::{self, Program};
 
@@ -80,18 +79,9 @@ impl Machine<'_> {
         let mirror = match self.containerd() {
             Some(Ok(config)) => config.mirror(&self.root, host),
             Some(Err(why)) => Some(why),
-            None => self.mirror_of_crio(),
+            None => crio::mirror(&self.root),
         };
         mirror.map(|mirror| format!("a mirror ({mirror})")).or_else(|| proxy(runtime, host))
-    }
-
-    /// The file that gives CRI-O a mirror.
-    fn mirror_of_crio(&self) -> Option<String> {
-        let folder = self.root.join("etc/containers/registries.conf.d");
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let main = self.root.join("etc/containers/registries.conf");
-        let file = [main].into_iter().chain(entries).find(|file| redirects(file))?;
-        Some(Path::new("/").join(file.strip_prefix(&self.root).unwrap_or(&file)).display().to_string())
     }
 }
 
@@ -103,18 +93,6 @@ pub async fn sandbox_image(socket: &Path, root: &Path) -> Result<Option<String>,
         let processes = programs::all().unwrap_or_default();
         Machine { root: root.to_owned(), processes: &processes }.sandbox_image()
     }))
-}
-
-/// Whether a `registries.conf` sends anything to another place. One that cannot be read may do so.
-fn redirects(file: &Path) -> bool {
-    let Ok(text) = fs::read_to_string(file) else { return file.exists() };
-    let Ok(config) = toml::from_str::<Value>(&text) else { return true };
-    let moves = |registry: &Value| {
-        let has_mirror = registry["mirror"].as_array().is_some_and(|mirrors| !mirrors.is_empty());
-        let is_moved = ["prefix", "location"].iter().all(|field| registry[field].is_string());
-        has_mirror || is_moved && registry["prefix"] != registry["location"]
-    };
-    config["registry"].as_array().into_iter().flatten().any(moves)
 }
 
 /// The proxy that a runtime uses for `host`.
