@@ -6,12 +6,14 @@
 
 use time::{Duration, OffsetDateTime};
 
+use super::catalogue::Usage;
 use super::certificate::Certificate;
 use super::key::{self, PrivateKey};
 use super::problem::{Problem, rfc3339};
 use super::sign;
 use super::signer;
 pub use super::term::Term;
+use super::verify::{Refusal, verify};
 use crate::config::KeyAlgorithm;
 
 /// What a renewal must gain. A certificate that ends with its authority cannot be made to last
@@ -62,6 +64,9 @@ pub enum Unfit {
     /// The current certificate already lasts as long as the authority.
     #[error("the cluster's CA itself expires at {}", rfc3339(*.0))]
     AuthorityEnds(OffsetDateTime),
+    /// Servers that trust what the client trusts would not accept what the authority signs.
+    #[error("servers would refuse the certificate that this CA signs: {0}")]
+    Refused(String),
     /// A library failed.
     #[error("failed to make a certificate")]
     Make(#[source] rcgen::Error),
@@ -78,7 +83,7 @@ pub fn renew(old: &Pair, signer: &Pair, trusted: &[u8], now: OffsetDateTime) -> 
     let old = read(CURRENT, &old.certificate)?;
     let authority = read(AUTHORITY, &signer.certificate)?;
     let signing = PrivateKey::read(&signer.key).map_err(|problem| broken("the CA's key", &problem))?;
-    check(&old, &authority, &signing, trusted, now)?;
+    let trusted = check(&old, &authority, &signing, trusted, now)?;
     let not_before = (now - sign::CLOCK_SKEW).max(authority.not_before);
     let not_after = (not_before + (old.not_after - old.not_before)).min(authority.not_after);
     if now >= old.not_before && not_after < old.not_after + LEAST_GAIN {
@@ -87,16 +92,18 @@ pub fn renew(old: &Pair, signer: &Pair, trusted: &[u8], now: OffsetDateTime) -> 
     let key = PrivateKey::generate(algorithm(&kind)).map_err(Unfit::Make)?;
     let term = Term { not_before, not_after };
     let issued = sign::successor(&old, &key, &authority, &signing, term).map_err(Unfit::Make)?;
+    verify(&issued, &[], &trusted, Usage::Client, now).map_err(|Refusal { why, .. }| Unfit::Refused(why))?;
     Ok(Pair { certificate: issued.pem(), key: key.pem })
 }
 
+/// Whether the authority is the right one. Returns those that the client trusts.
 fn check(
     old: &Certificate,
     authority: &Certificate,
     key: &PrivateKey,
     trusted: &[u8],
     now: OffsetDateTime,
-) -> Result<(), Unfit> {
+) -> Result<Vec<Certificate>, Unfit> {
     if let Some(problem) = signer::problems(authority, now).first() {
         return Err(broken(AUTHORITY, problem));
     }
@@ -107,7 +114,7 @@ fn check(
         Certificate::read_all(trusted).map_err(|problem| broken("the kubeconfig's CA", &problem))?;
     let same = |one: &Certificate| one.subject == authority.subject && one.public_key == authority.public_key;
     match (trusted.iter().any(same), old.is_signed_by(authority)) {
-        (true, true) => Ok(()),
+        (true, true) => Ok(trusted),
         (true, false) => Err(Unfit::Foreign),
         (false, _) => Err(Unfit::Untrusted),
     }

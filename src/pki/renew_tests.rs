@@ -18,10 +18,13 @@ fn params(name: &str, not_before: OffsetDateTime, not_after: OffsetDateTime) -> 
 }
 
 fn authority(not_after: OffsetDateTime) -> Pair {
+    authority_of(&KeyPair::generate().unwrap(), not_after)
+}
+
+fn authority_of(key: &KeyPair, not_after: OffsetDateTime) -> Pair {
     let mut params = params("kubernetes-ca", datetime!(2026-01-01 0:00 UTC), not_after);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().unwrap();
-    pair(&params.self_signed(&key).unwrap(), &key)
+    pair(&params.self_signed(key).unwrap(), key)
 }
 
 /// The certificate of a year, which ends 2027-01-01.
@@ -104,4 +107,15 @@ fn an_untrusted_or_foreign_authority_signs_nothing() {
     assert!(why(&old, &old, &old).contains("not a CA"));
     let nothing = Pair { certificate: Vec::new(), key: Vec::new() };
     assert!(why(&old, &nothing, &ca).contains("the CA's certificate is not PEM"));
+}
+
+#[test]
+fn what_servers_would_refuse_takes_the_place_of_no_certificate() {
+    let key = KeyPair::generate().unwrap();
+    let ca = authority_of(&key, datetime!(2036-01-01 0:00 UTC));
+    let ended = authority_of(&key, datetime!(2026-10-01 0:00 UTC));
+    let why = renew(&client(&ca), &ca, &ended.certificate, NOW).err().unwrap().to_string();
+    assert!(why.contains("servers would refuse") && why.contains("expired at 2026-10-01"), "{why}");
+    let both = [ended.certificate, ca.certificate.clone()].concat();
+    assert!(renew(&client(&ca), &ca, &both, NOW).is_ok(), "a bundle keeps an ended one beside its successor");
 }
