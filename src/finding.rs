@@ -24,7 +24,7 @@ impl Finding {
     /// URLs are left out. Problem and cure often repeat a value: they are cleaned, too.
     pub fn new(field: &str, value: &str, problem: impl Into<String>, cure: impl Into<String>) -> Self {
         let field = if field.is_empty() { "\"\"".into() } else { shorten(field) };
-        let problem = one_line(&without_userinfo(&problem.into(), "…@"));
+        let problem = one_line(&without_passwords(&problem.into()));
         // A URL in the cure is what the user is to write.
         let cure = one_line(&without_userinfo(&cure.into(), ""));
         Self { field, value: shorten(value), problem, cure }
@@ -34,7 +34,7 @@ impl Finding {
 /// One line of bounded length, without userinfo. The value is quoted to be recognised, and must not
 /// leak a password.
 fn shorten(value: &str) -> String {
-    let line: String = without_userinfo(value, "…@").escape_debug().collect();
+    let line: String = without_passwords(value).escape_debug().collect();
     let line = line.replace("\\\"", "\"").replace("\\'", "'");
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -42,15 +42,22 @@ fn shorten(value: &str) -> String {
     }
 }
 
+/// `text` without the names and passwords in its URLs.
+pub fn without_passwords(text: &str) -> String {
+    without_userinfo(text, "…@")
+}
+
 /// `https://user:password@host/` becomes `https://…@host/` where `instead` is `…@`, in every URL of
-/// `text`. A password may hold a space, so a URL does not end at one.
+/// `text`. A password may hold a space, so a URL does not end at one. It may also hold a `/` that
+/// should have been escaped: then a colon stands in front of that.
 fn without_userinfo(text: &str, instead: &str) -> String {
     let mut parts = text.split("://");
     let mut clean = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let authority = part.split(['/', '?', '#']).next().unwrap_or_default();
+        let before = if authority.contains(':') { part } else { authority };
         clean.push_str("://");
-        match authority.rsplit_once('@') {
+        match before.rsplit_once('@') {
             Some((userinfo, _)) => {
                 clean.push_str(instead);
                 clean.push_str(&part[userinfo.len() + 1..]);
@@ -107,8 +114,16 @@ mod tests {
 
     #[test]
     fn passwords_in_urls_are_not_repeated() {
-        assert_eq!(shorten("https://root:hunter2@a/x@y"), "https://…@a/x@y");
+        assert_eq!(shorten("https://root:hunter2@a/x"), "https://…@a/x");
+        assert_eq!(shorten("https://root@a/x@y"), "https://…@a/x@y");
         assert_eq!(shorten("https://a/x@y"), "https://a/x@y");
+        for password in ["hunter/2", "hun?ter2", "#2", "12/34", "a@/b", "/"] {
+            assert_eq!(
+                shorten(&format!("https://root:{password}@a:6443/")),
+                "https://…@a:6443/",
+                "{password}"
+            );
+        }
         let finding = Finding::new(
             "f",
             "",

@@ -10,6 +10,7 @@ use crate::cluster::connect::Readyz;
 use crate::cluster::kubeconfig::{Access, Identity};
 use crate::cluster::probe;
 use crate::error::chain;
+use crate::finding::without_passwords;
 use crate::host::plain;
 use crate::patience::{ACCEPT, Pace};
 
@@ -33,11 +34,13 @@ const DISTRUST: [(&str, Distrust); 6] = [
 
 /// Probes all members at once.
 pub async fn probe_members(subject: &Subject<'_>) -> Vec<Member> {
-    let asked = subject.etcd_servers().into_iter().map(async |server| match server {
-        Ok(url) => {
-            Member { answer: health(subject, &url).await, url: url.as_str().trim_end_matches('/').to_owned() }
-        }
-        Err(text) => Member { answer: Etcd::Unaskable("this is not a URL".into()), url: text },
+    let asked = subject.etcd_servers().into_iter().map(async |server| {
+        let answer = match &server {
+            Ok(url) => health(subject, url).await,
+            Err(_) => Etcd::Unaskable("this is not a URL".into()),
+        };
+        let url = server.map_or_else(|text| text, |url| url.as_str().trim_end_matches('/').to_owned());
+        Member { url: without_passwords(&url), answer }
     });
     join_all(asked).await
 }

@@ -1,5 +1,7 @@
 //! What a check found. Plain data.
 
+use crate::finding::without_passwords;
+
 /// One thing that keeps the machine from being ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -12,9 +14,10 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// From three sentences without their full stops.
+    /// From three sentences without their full stops. Passwords in URLs are left out.
     pub fn new(what: impl Into<String>, why: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { what: what.into(), why: why.into(), cure: cure.into() }
+        let [what, why, cure] = [what.into(), why.into(), cure.into()].map(|text| without_passwords(&text));
+        Self { what, why, cure }
     }
 }
 
