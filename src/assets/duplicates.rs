@@ -2,6 +2,7 @@
 //! would decide which of the two stays.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::kinds;
 use super::object::Object;
@@ -12,18 +13,21 @@ type Key = (String, String, String, String);
 
 /// A finding for each object that another one before it is, too.
 pub fn find(objects: &[Object]) -> Vec<Finding> {
+    pairs(objects).into_iter().map(|(object, first)| finding(object, first)).collect()
+}
+
+/// Each object that another one before it is, too, with that one.
+pub fn pairs(objects: &[Object]) -> Vec<(&Object, &Object)> {
     let scopes = scopes(objects);
     let mut seen: BTreeMap<Key, &Object> = BTreeMap::new();
-    let mut findings = Vec::new();
+    let mut pairs = Vec::new();
     for object in objects {
         match seen.entry(key(object, &scopes)) {
-            std::collections::btree_map::Entry::Occupied(first) => {
-                findings.push(finding(object, first.get()))
-            }
-            std::collections::btree_map::Entry::Vacant(free) => drop(free.insert(object)),
+            Entry::Occupied(first) => pairs.push((object, *first.get())),
+            Entry::Vacant(free) => drop(free.insert(object)),
         }
     }
-    findings
+    pairs
 }
 
 fn finding(object: &Object, first: &Object) -> Finding {

@@ -7,6 +7,8 @@
 
 use std::sync::LazyLock;
 
+use super::removed;
+
 /// The versions of Kubernetes that the table is made for, in words.
 const KUBERNETES: &str = "Kubernetes 1.34 to 1.36";
 
@@ -102,9 +104,22 @@ pub fn mistake(api_version: &str, kind: &str) -> Option<Mistake> {
     };
     match find(group, kind) {
         Some(found) if found.versions.contains(&version) => None,
+        _ if removed::find(api_version, kind).is_some() => gone(group, api_version, kind),
         Some(found) => Some(wrong_version(found, api_version)),
         None => elsewhere(group, api_version, kind),
     }
+}
+
+/// For a kind of a version that was removed.
+fn gone(group: &str, api_version: &str, kind: &str) -> Option<Mistake> {
+    let removed = removed::find(api_version, kind)?;
+    let cure = removed.cure().or_else(|| without_successor(group, kind).map(str::to_owned))?;
+    Some(Mistake { problem: removed.problem(), cure })
+}
+
+/// What to do instead of a kind or a group that nothing replaces.
+fn without_successor(group: &str, kind: &str) -> Option<&'static str> {
+    GONE.iter().find(|(gone, name, _)| *gone == group && ["", kind].contains(name)).map(|(.., cure)| *cure)
 }
 
 fn find(group: &str, kind: &str) -> Option<&'static Kind> {
@@ -140,10 +155,9 @@ fn wrong_version(known: &Kind, api_version: &str) -> Mistake {
 /// For a kind that its group does not have.
 fn elsewhere(group: &str, api_version: &str, kind: &str) -> Option<Mistake> {
     let shown = if group.is_empty() { "the core group" } else { group };
-    if let Some((.., cure)) = GONE.iter().find(|(gone, name, _)| *gone == group && ["", kind].contains(name))
-    {
+    if let Some(cure) = without_successor(group, kind) {
         let problem = format!("{KUBERNETES} no longer have {kind} of {shown}");
-        return Some(Mistake { problem, cure: (*cure).to_owned() });
+        return Some(Mistake { problem, cure: cure.to_owned() });
     }
     if QUESTIONS.contains(&(group, kind)) {
         let problem = format!("{kind} is a request to the API, which keeps no object of it");
@@ -233,18 +247,22 @@ mod tests {
             ("app/v1", "Deployment", "no kind Deployment in app,", "Deployment in apps/v1"),
             ("apps", "Deployment", "has no version", "write apiVersion: apps/v1"),
             ("example.com", "Toy", "has no version", "GROUP/VERSION"),
-            ("extensions/v1beta1", "Ingress", "no kind Ingress in extensions", "networking.k8s.io/v1"),
-            ("extensions/v1beta1", "DaemonSet", "extensions", "DaemonSet in apps/v1"),
-            ("apps/v1beta2", "Deployment", "serve no Deployment in apps/v1beta2", "apiVersion: apps/v1"),
+            ("extensions/v1beta1", "Ingress", "was removed in Kubernetes 1.22", "networking.k8s.io/v1,"),
+            ("extensions/v1beta1", "DaemonSet", "was removed in Kubernetes 1.16", "apps/v1,"),
+            ("extensions/v1beta1", "Job", "no kind Job in extensions", "Job in batch/v1"),
+            ("apps/v1beta2", "Deployment", "was removed in Kubernetes 1.16", "spec.selector is required"),
             ("v2", "ConfigMap", "serve no ConfigMap in v2", "apiVersion: v1"),
+            ("policy/v1", "PodDisruptionBudgets", "no kind", "PodDisruptionBudget in policy/v1"),
             ("policy/v1beta1", "PodDisruptionBudget", "policy/v1beta1", "apiVersion: policy/v1"),
+            ("batch/v3", "Job", "serve no Job in batch/v3", "apiVersion: batch/v1"),
             (
                 "apiextensions.k8s.io/v1beta1",
                 "CustomResourceDefinition",
                 "v1beta1",
                 "apiextensions.k8s.io/v1,",
             ),
-            ("policy/v1beta1", "PodSecurityPolicy", "no longer have", "Pod Security"),
+            ("policy/v1beta1", "PodSecurityPolicy", "was removed in Kubernetes 1.25", "Pod Security"),
+            ("policy/v1", "PodSecurityPolicy", "no longer have", "Pod Security"),
             ("settings.k8s.io/v1alpha1", "PodPreset", "no longer have", "pod templates"),
             ("rbac.authorization.k8s.oi/v1", "ClusterRole", "no group", "rbac.authorization.k8s.io/v1"),
             ("authorization.k8s.io/v1", "SubjectAccessReview", "keeps no object", "remove"),

@@ -16,9 +16,9 @@ pub use super::static_pods::StaticPod;
 use super::static_pods::{collisions, no_pod};
 use super::tree::{self, Hidden};
 use super::write::STAGING;
-use super::{duplicates, leftover};
+use super::{duplicates, leftover, parse};
 use crate::finding::{Finding, Findings};
-use crate::yaml::{self, Document};
+use crate::yaml::Document;
 
 /// The folder whose objects are applied.
 const MANIFESTS: &str = "manifests";
@@ -70,6 +70,14 @@ pub fn load(dir: &Path) -> Result<Layout, Findings> {
         true => Ok(loader.layout),
         false => Err(Findings(loader.findings)),
     }
+}
+
+/// Folders of the asset directory `dir` whose objects are applied, in order.
+pub fn object_folders(dir: &Path) -> Vec<String> {
+    let names = tree::names(dir).unwrap_or_default(); // one that cannot be listed has none
+    let is_moved = |name: &String| name.starts_with(MOVED_BY_WRAPPERS) && dir.join(name).is_dir();
+    let beside = names.into_iter().filter(is_moved);
+    [MANIFESTS, "experimental/manifests"].map(str::to_owned).into_iter().chain(beside).collect()
 }
 
 /// Whether this user lacks the right to read `dir`, or a file in it.
@@ -127,7 +135,7 @@ impl Loader<'_> {
         self.layout.bootstrap_manifests = self.static_pods("bootstrap-manifests");
         self.layout.controller_manifests = self.static_pods("controller-manifests");
         self.refuse_collisions();
-        for folder in self.object_folders() {
+        for folder in object_folders(self.dir) {
             self.objects(&folder);
         }
         self.findings.extend(duplicates::find(&self.layout.objects));
@@ -164,14 +172,6 @@ impl Loader<'_> {
         }
     }
 
-    /// Folders whose objects are applied, in order.
-    fn object_folders(&self) -> Vec<String> {
-        let names = tree::names(self.dir).unwrap_or_default(); // one that cannot be listed has none
-        let is_moved = |name: &String| name.starts_with(MOVED_BY_WRAPPERS) && self.dir.join(name).is_dir();
-        let beside = names.into_iter().filter(is_moved);
-        [MANIFESTS, "experimental/manifests"].map(str::to_owned).into_iter().chain(beside).collect()
-    }
-
     /// Whether there is such an entry. One that cannot be looked at is there, and reading it says
     /// why not.
     fn has(&self, name: &str) -> bool {
@@ -183,7 +183,7 @@ impl Loader<'_> {
         if !self.has(MANIFESTS) {
             warnings.push("there is no manifests/: no object of a control plane is applied".to_owned());
         }
-        let applied = self.object_folders().into_iter().skip(1).filter(|folder| self.has(folder));
+        let applied = object_folders(self.dir).into_iter().skip(1).filter(|folder| self.has(folder));
         warnings.extend(applied.map(|folder| format!("{folder}/ is applied too")));
         for (folder, why) in IGNORED.into_iter().filter(|(folder, _)| self.has(folder)) {
             warnings.push(format!("{folder}/ is ignored: {why}"));
@@ -242,27 +242,7 @@ impl Loader<'_> {
     }
 
     fn parse(&mut self, path: &str, bytes: &[u8]) -> Option<Vec<Document>> {
-        let text = match std::str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => {
-                let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-                self.find(
-                    &format!("{path}:{line}"),
-                    "",
-                    "it is not UTF-8 text",
-                    "save it as UTF-8, or remove it",
-                );
-                return None;
-            }
-        };
-        match yaml::documents(text, path) {
-            Ok(documents) => Some(documents),
-            Err(yaml::Error { file, line, column, problem }) => {
-                let place = format!("{file}:{line}:{column}");
-                self.find(&place, "", &problem.to_string(), "correct the file, or remove it");
-                None
-            }
-        }
+        parse::documents(path, bytes).map_err(|finding| self.findings.push(finding)).ok()
     }
 
     /// Files that are read. Hidden ones are not.

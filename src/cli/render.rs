@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use super::cluster::ClusterArgs;
 use super::output;
 use super::query::{self, Query};
+use crate::assets::oversized;
 use crate::assets::tree;
 use crate::assets::write::{self, Target, Written};
 use crate::config::ClusterConfig;
@@ -115,6 +116,10 @@ fn render(job: Job) -> Result<(), Failure> {
             output::print(&summary(&dir, &written, &notes))
         }
         _ => {
+            let too_large = Findings(oversized::find(&assets.files));
+            if !too_large.0.is_empty() {
+                return Err(output::refused(&too_large));
+            }
             output::tell(&reused(&notes));
             output::print(&write::to_json(&assets))
         }

@@ -28,6 +28,17 @@ pub struct Limit {
     pub source: Source,
 }
 
+/// How large something may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// The most bytes that are taken.
+    pub bytes: usize,
+    /// The same, for messages.
+    pub shown: &'static str,
+    /// Where it is.
+    pub source: Source,
+}
+
 /// What a flag takes.
 #[derive(Clone, Copy, Debug)]
 pub enum Takes {
@@ -66,6 +77,7 @@ pub struct FlagLimit {
     pub source: Source,
 }
 
+const K8S_API: &str = "k8s.io/api@v0.36.3";
 const KUBERNETES: &str = "k8s.io/kubernetes@v1.36.3";
 const API_SERVER: &str = "k8s.io/apiserver@v0.36.3";
 const COMPONENT_BASE: &str = "k8s.io/component-base@v0.36.3";
@@ -92,6 +104,7 @@ const AUDIT: &str = "pkg/server/options/audit.go";
 const PROXY: &str = "pkg/proxy/apis/config/validation/validation.go";
 const IP_PORT: &str = "pkg/util/flag/flags.go";
 const EMBED: &str = "embed/config.go";
+const OBJECT_META: &str = "pkg/api/validation/objectmeta.go";
 const LEADER: &str = "tools/leaderelection/leaderelection.go";
 
 /// Shortest prefix of an IPv6 range of Services. The apiserver becomes ready with a shorter one, and
@@ -123,6 +136,24 @@ pub const RENEWAL: Source =
     at(CLIENT_GO, LEADER, 81, "renewDeadline must be greater than retryPeriod*JitterFactor");
 /// etcd's election timeout is at least five of its heartbeats.
 pub const ELECTION: Source = at(ETCD, EMBED, 1271, "should be at least as 5 times as --heartbeat-interval");
+/// The values of a ConfigMap, or of a Secret, together.
+pub const DATA: Size = Size {
+    bytes: 1 << 20,
+    shown: "1 MiB",
+    source: at(K8S_API, "core/v1/types.go", 7970, "MaxSecretSize = 1 * 1024 * 1024"),
+};
+/// Keys and values of an object's annotations together.
+pub const ANNOTATIONS: Size = Size {
+    bytes: 256 << 10,
+    shown: "256 KiB",
+    source: at(API_MACHINERY, OBJECT_META, 36, "TotalAnnotationSizeLimitB int = 256 * (1 << 10)"),
+};
+/// A request to etcd, which holds an object as the apiserver stores it.
+pub const STORED: Size = Size {
+    bytes: 3 << 19,
+    shown: "1.5 MiB",
+    source: at(ETCD, EMBED, 67, "DefaultMaxRequestBytes             = 1.5 * 1024 * 1024"),
+};
 /// Most resolvers of CoreDNS' forward plugin (plugin/forward/setup.go, `max = 15`).
 pub const UPSTREAMS: usize = 15;
 
@@ -267,6 +298,7 @@ pub const FLAGS: &[FlagLimit] = &[
 pub fn sources() -> Vec<Source> {
     let numbers = [SERVICES_IPV6, SERVICES_BITMAP, SERVICES_FEWEST, NODE_IPV4, NODE_IPV6, NODE_IPV6_BITS];
     let numbers = numbers.into_iter().map(|limit| limit.source);
+    let sizes = [DATA, ANNOTATIONS, STORED].into_iter().map(|size| size.source);
     let others = [ONE_NODE_SIZE, LEASE, RENEWAL, ELECTION];
-    numbers.chain(others).chain(FLAGS.iter().map(|limit| limit.source)).collect()
+    numbers.chain(sizes).chain(others).chain(FLAGS.iter().map(|limit| limit.source)).collect()
 }

@@ -67,6 +67,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::yaml::Source;
 
     const SHARED: &str = "--permit-port-sharing=true";
 
@@ -80,7 +81,8 @@ mod tests {
         let metadata = json!({"name": "kube-apiserver", "namespace": "kube-system"});
         let set = json!({"kind": "DaemonSet", "metadata": metadata, "spec": {"template": newer}});
         let other = json!({"kind": "ConfigMap", "metadata": metadata});
-        let object = |value| Object { value, file: "f".into(), place: "document 1".into() };
+        let object =
+            |value| Object { value, file: "f".into(), place: "document 1".into(), source: Source::default() };
         conflict(older, &[object(other), object(set)])
     }
 

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::yaml::Source;
 
 const KUBECONFIG: &str = "
 clusters: [{name: local, cluster: {server: 'https://api.example.test:443', certificate-authority-data: CA}}]
@@ -36,7 +37,7 @@ fn apiserver(kind: &str) -> Object {
     template["spec"]["nodeSelector"] = json!({"node-role.kubernetes.io/master": ""});
     let metadata = json!({"name": "kube-apiserver", "namespace": "kube-system"});
     let value = json!({"kind": kind, "metadata": metadata, "spec": {"template": template}});
-    Object { value, file: "f".into(), place: "document 1".into() }
+    Object { value, file: "f".into(), place: "document 1".into(), source: Source::default() }
 }
 
 /// The plan of an asset directory of v0.14.
@@ -87,6 +88,7 @@ fn where_the_port_cannot_be_shared_the_apiserver_need_only_run_and_nobody_else()
             value: json!({"kind": "Deployment", "metadata": metadata}),
             file: "f".into(),
             place: "document 1".into(),
+            source: Source::default(),
         }
     };
     let plan = plan(vec![apiserver("DaemonSet"), manager("kube-scheduler")]);

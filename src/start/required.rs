@@ -165,6 +165,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::yaml::Source;
 
     fn object(kind: &str, name: &str) -> Object {
         let metadata = json!({"name": name, "namespace": NAMESPACE});
@@ -172,6 +173,7 @@ mod tests {
             value: json!({"kind": kind, "metadata": metadata}),
             file: "f".into(),
             place: "document 1".into(),
+            source: Source::default(),
         }
     }
 

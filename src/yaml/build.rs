@@ -5,12 +5,14 @@
 //! of the copies is limited.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use granit_parser::{Event, Marker, Parser, ScanError};
 use serde_json::{Map, Value};
 
 use super::error::{Error, Problem};
 use super::scalar::{self, Scalar};
+use super::source::Source;
 
 /// How much anchors and aliases may copy in a file: nodes plus bytes of text. A bomb of a few
 /// hundred bytes asks for billions; the largest honest use, a file of shared pod templates, for
@@ -24,6 +26,8 @@ pub struct Document {
     pub number: usize,
     /// Never null.
     pub value: Value,
+    /// Where it was read.
+    pub source: Source,
 }
 
 /// Every document of `text` that is not null.
@@ -34,7 +38,7 @@ pub(super) fn documents(text: &str, file: &str) -> Result<Vec<Document>, Error> 
         column: marker.col() + 1,
         problem,
     };
-    let mut builder = Builder::default();
+    let mut builder = Builder { text: text.into(), ..Builder::default() };
     for event in Parser::new_from_str(text) {
         let (event, span) =
             event.map_err(|error: ScanError| at(error.marker(), Problem::Other(error.info())))?;
@@ -45,6 +49,7 @@ pub(super) fn documents(text: &str, file: &str) -> Result<Vec<Document>, Error> 
 
 #[derive(Default)]
 struct Builder {
+    text: Arc<str>,
     documents: Vec<Document>,
     number: usize,
     stack: Vec<Frame>,
@@ -169,7 +174,10 @@ impl Builder {
             Some(Kind::Sequence(items)) => items.push(value),
             Some(Kind::Mapping(mapping)) => return mapping.put(value, is_alias),
             None if value.is_null() => {}
-            None => self.documents.push(Document { number: self.number, value }),
+            None => {
+                let source = Source::new(self.text.clone(), self.number);
+                self.documents.push(Document { number: self.number, value, source });
+            }
         }
         Ok(())
     }

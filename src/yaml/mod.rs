@@ -13,11 +13,13 @@
 mod build;
 mod error;
 mod scalar;
+mod source;
 
 use serde_json::Value;
 
 pub use build::Document;
 pub use error::{Error, Problem};
+pub use source::Source;
 
 /// The documents of a YAML or JSON file that are not empty.
 pub fn parse(text: &str, file: &str) -> Result<Vec<Value>, Error> {
@@ -37,8 +39,15 @@ pub fn documents(text: &str, file: &str) -> Result<Vec<Document>, Error> {
 }
 
 fn json_stream(text: &str) -> Option<Vec<Document>> {
-    let values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-    values.enumerate().map(|(i, value)| Some(Document { number: i + 1, value: value.ok()? })).collect()
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let (mut documents, mut start) = (Vec::new(), 0);
+    while let Some(value) = values.next() {
+        let end = values.byte_offset();
+        let source = Source::new(text[start..end].into(), 1).after(text[..start].matches('\n').count());
+        documents.push(Document { number: documents.len() + 1, value: value.ok()?, source });
+        start = end;
+    }
+    Some(documents)
 }
 
 /// One document that kubectl reads back as exactly `value`, in the layout of kubectl's own output.

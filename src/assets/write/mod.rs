@@ -9,7 +9,8 @@
 //!
 //! # Errors
 //! A directory that bootkube did not write is refused, and so is one whose rendered files were
-//! edited: the edits would be lost.
+//! edited: the edits would be lost. So is an object that is too large for the API, rendered or added
+//! by the user.
 
 mod disk;
 mod error;
@@ -25,8 +26,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::Assets;
 use super::tree::{self, Hidden};
+use super::{Assets, oversized};
 use crate::finding::Findings;
 use crate::host::files;
 pub use error::Error;
@@ -61,10 +62,21 @@ impl Target {
         let survey = Survey::read(dir)?;
         let index = Index::new(&assets.files);
         let written = plan::plan(dir, &survey, &index)?;
+        refuse_too_large(dir, assets, &written.carried)?;
         let job = Job { dir, survey, index: index.to_bytes(), assets, plan: &written };
         job.run().map_err(Error::Write)?;
         Ok(written)
     }
+}
+
+/// An error if an object of `assets`, or of the user's files that stay, is too large for the API.
+fn refuse_too_large(dir: &Path, assets: &Assets, added: &[String]) -> Result<(), Error> {
+    let mut found = oversized::find(&assets.files);
+    let manifests = added.iter().filter(|path| oversized::is_manifest(path));
+    // What cannot be read stays as it is, too: `start` says so.
+    let readable = manifests.filter_map(|path| Some((path.clone(), tree::read(dir, path).ok()?)));
+    found.extend(oversized::find(&readable.collect()));
+    if found.is_empty() { Ok(()) } else { Err(Error::Refused(Findings(found))) }
 }
 
 /// Writes `assets` to `dir`.

@@ -136,6 +136,28 @@ fn a_tree_is_written_with_private_modes_and_an_index() {
 }
 
 #[test]
+fn an_object_that_is_too_large_is_refused_whether_rendered_or_added_and_nothing_is_written() {
+    let large = format!(
+        "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: a}}, data: {{a: {}}}}}",
+        "x".repeat(1 << 21)
+    );
+    let place = Place::with_old_tree();
+    let mut rendered = new();
+    rendered.files.insert("manifests/large.yaml".to_owned(), large.clone().into_bytes());
+    let before = snapshot(&place.dir);
+    let said = refused(write(&place.dir, &rendered));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("manifests/large.yaml: document 1: ConfigMap a is too large: "), "{said:?}");
+    assert_eq!(snapshot(&place.dir), before);
+    place.user_file("manifests/more/mine.yaml", &large, 0o600);
+    let said = refused(write(&place.dir, &new()));
+    assert!(
+        said[0].starts_with("manifests/more/mine.yaml: document 1: ConfigMap a is too large: "),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn writing_the_same_again_touches_nothing() {
     let place = Place::with_old_tree();
     let before = fs::metadata(&place.dir).unwrap().ino();
