@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! argv ─ cli ─► config::resolve ─► ClusterConfig ─► pki::issue ─► Bundle ─► render ─► Assets ─► assets::write ─► directory
+//! directory ─ lint ─► Findings
 //! directory ─ assets::load ─► Layout ─► preflight::run ─► Checks
 //! directory ─ assets::load ─► Layout, ordered Objects ─► start::start (host, cluster) ─► Report ─► exit code
 //! API, etcd or snapshot ─ recover ─► Assets ─► assets::write ─► directory
@@ -40,6 +41,7 @@ pub mod host;
 mod journal;
 mod kubelet;
 pub mod limits;
+mod lint;
 #[doc(hidden)]
 pub mod patience;
 mod phase;

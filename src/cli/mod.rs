@@ -9,6 +9,7 @@ mod checkpoint;
 mod cluster;
 mod completions;
 mod config;
+mod lint;
 mod output;
 mod preflight;
 pub mod query;
@@ -95,6 +96,7 @@ enum Command {
     /// Show or check the configuration file.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    Lint(lint::LintArgs),
     Reset(reset::ResetArgs),
     Recover(recover::RecoverArgs),
     Unpivot(unpivot::UnpivotArgs),
@@ -131,6 +133,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Command::Agent(args) => agent::run(args),
         Command::Checkpoint(command) => checkpoint::run(command),
         Command::Config(command) => config::run(command),
+        Command::Lint(args) => lint::run(args),
         Command::Completions(args) => completions::run(args, self::command()),
         Command::Version => output::print(&format!("Version: {}\n", crate::VERSION)),
     }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::{Value, json};
+
 /// What is done. Its words are part of the interface: docs/dry-run.md has the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
@@ -93,5 +95,27 @@ impl Act {
     #[must_use]
     pub fn because(self, reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), ..self }
+    }
+
+    /// For a person: one line, and a diff below it.
+    pub fn to_text(&self) -> String {
+        let Self { verb, what, file, reason, diff } = self;
+        let file = file.as_ref().map(|file| format!("  ({file})")).unwrap_or_default();
+        let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let diff: String =
+            diff.iter().flat_map(|diff| diff.lines()).map(|line| format!("        {line}\n")).collect();
+        format!("   {:9} {what}{file}{reason}\n{diff}", verb.name())
+    }
+
+    /// For a program; docs/dry-run.md describes it.
+    pub fn to_json(&self) -> Value {
+        let Self { verb, what, file, reason, diff } = self;
+        let mut fields = json!({"act": verb.name(), "what": what});
+        for (name, value) in [("file", file), ("reason", reason), ("diff", diff)] {
+            if let Some(value) = value {
+                fields[name] = json!(value);
+            }
+        }
+        fields
     }
 }

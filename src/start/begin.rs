@@ -24,7 +24,7 @@ use crate::host::{cri, steering};
 use crate::journal::{self, Command, Record, State};
 use crate::phase::{self, Phase, Progress, Runner, Situation, check_root, session};
 use crate::ui::{Event, Sink};
-use crate::{JOURNAL, preflight, undo};
+use crate::{JOURNAL, lint, preflight, undo};
 
 /// Warns if the kernel does not steer.
 const UNSTEERED: &str = "this machine does not steer connections, so a few may fail when the bootstrap apiserver goes, and more in every \
@@ -46,8 +46,8 @@ pub async fn start(options: &Options, sink: &dyn Sink) -> Result<Report, Failed>
 async fn run(options: &Options, sink: &dyn Sink, left: &mut Left) -> Result<Report, Error> {
     let lookup = &options.lookup;
     let layout = assets::load::load(&lookup.asset_dir).map_err(Error::Assets)?;
-    for warning in &layout.warnings {
-        sink.tell(Event::Warning(warning.clone()));
+    for warning in lint::warnings(&layout) {
+        sink.tell(Event::Warning(warning));
     }
     let interrupts = Interrupts::listen().map_err(phase::Error::host("listen for signals"))?;
     let lock = session::lock("start", options.wait_lock, &interrupts, sink).await?;

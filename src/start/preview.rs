@@ -31,8 +31,8 @@ use crate::host::static_pods;
 use crate::journal::{self, State};
 use crate::phase::{Act, Command, LEADERS, Phase, Situation, Verb, local_addresses};
 use crate::preflight::{self, Outcome};
-use crate::yaml;
 use crate::{BOOTSTRAP_SECRETS, CONTROL_PLANE_KEYS, ETCD_KEYS, JOURNAL, LOCAL_KUBECONFIG, NAMESPACE};
+use crate::{lint, yaml};
 
 /// Version of the JSON form. Fields may be added without a new one.
 const FORMAT: &str = "bootkube.dev/plan/v1";
@@ -45,6 +45,8 @@ const UNFORESEEN: &str =
 pub struct Preview {
     /// The address of the API with which objects were compared.
     pub api: Option<SocketAddr>,
+    /// What start would say first.
+    pub warnings: Vec<String>,
     /// Phases, in order.
     pub steps: Vec<Step>,
 }
@@ -62,6 +64,7 @@ pub struct Step {
 
 /// What is known before acts are worked out.
 struct Seen {
+    warnings: Vec<String>,
     plan: Plan,
     before: State,
     situation: Situation,
@@ -85,13 +88,13 @@ pub async fn preview(options: &Options) -> Result<Preview, Error> {
         Ok(Step { phase, acts, note: is_unforeseen.then_some(UNFORESEEN) })
     });
     let steps = steps.collect::<Result<_, Error>>()?;
-    Ok(Preview { api: seen.api.map(|(endpoint, _)| endpoint), steps })
+    Ok(Preview { api: seen.api.map(|(endpoint, _)| endpoint), warnings: seen.warnings, steps })
 }
 
 async fn look(options: &Options) -> Result<Seen, Error> {
     let lookup = &options.lookup;
     let layout = assets::load::load(&lookup.asset_dir).map_err(Error::Assets)?;
-    let before = journal::read(Path::new(JOURNAL))?;
+    let (before, warnings) = (journal::read(Path::new(JOURNAL))?, lint::warnings(&layout));
     let checks = failing(&layout, lookup, &before).await?;
     let plan = begin::plan(layout, lookup, &before, |_| {})?;
     let situation = begin::situation(&plan, &before).await?;
@@ -105,7 +108,7 @@ async fn look(options: &Options) -> Result<Seen, Error> {
         Some(client) => clear_stale_status::find(client, &plan.required, &|_| {}).await?,
         None => Vec::new(),
     };
-    Ok(Seen { plan, before, situation, api, checks, objects, admission, stale })
+    Ok(Seen { warnings, plan, before, situation, api, checks, objects, admission, stale })
 }
 
 impl Seen {
@@ -302,29 +305,20 @@ impl Preview {
             None => "no API answers on this machine, so objects are not compared".to_owned(),
         };
         let mut text = format!("what start would do; nothing is changed; {compared}\n");
+        self.warnings.iter().for_each(|warning| text.push_str(&format!("warning: {warning}\n")));
         for (index, Step { phase, acts, note }) in self.steps.iter().enumerate() {
             let note = note.map(|note| format!("   ({note})\n")).unwrap_or_default();
             let written = write!(text, "\n{}. {phase}\n{note}", index + 1);
             debug_assert!(written.is_ok(), "writing to a string cannot fail");
-            acts.iter().for_each(|act| text.push_str(&line(act)));
+            acts.iter().for_each(|act| text.push_str(&act.to_text()));
         }
         text
     }
 
     /// For a program; docs/dry-run.md describes it.
     pub fn to_json(&self) -> Value {
-        let act = |Act { verb, what, file, reason, diff }: &Act| {
-            let mut fields = json!({"act": verb.name(), "what": what});
-            let optional = [("file", file), ("reason", reason), ("diff", diff)];
-            for (name, value) in optional {
-                if let Some(value) = value {
-                    fields[name] = json!(value);
-                }
-            }
-            fields
-        };
         let step = |Step { phase, acts, note }: &Step| {
-            let acts: Vec<Value> = acts.iter().map(act).collect();
+            let acts: Vec<Value> = acts.iter().map(Act::to_json).collect();
             let mut fields = json!({"phase": phase.name(), "does": phase.does(), "acts": acts});
             if let Some(note) = note {
                 fields["note"] = json!(note);
@@ -334,16 +328,8 @@ impl Preview {
         json!({
             "format": FORMAT,
             "api": self.api.map(|endpoint| endpoint.to_string()),
+            "warnings": self.warnings,
             "steps": self.steps.iter().map(step).collect::<Vec<_>>(),
         })
     }
-}
-
-/// One line, and a diff below it.
-fn line(Act { verb, what, file, reason, diff }: &Act) -> String {
-    let file = file.as_ref().map(|file| format!("  ({file})")).unwrap_or_default();
-    let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let diff: String =
-        diff.iter().flat_map(|diff| diff.lines()).map(|line| format!("        {line}\n")).collect();
-    format!("   {:9} {what}{file}{reason}\n{diff}", verb.name())
 }
