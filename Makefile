@@ -59,7 +59,7 @@ go:
 
 .PHONY: go-tests
 go-tests:
-	tests/lab/programs.sh $(GO_FOLDER) hyperkube coredns pause keepalive etcdctl etcdutl crictl
+	tests/lab/programs.sh $(GO_FOLDER) hyperkube coredns pause keepalive etcdctl etcdutl crictl habsup operator helm
 
 # cargo and Go side by side. If one fails, make says so at once, and again when the other one has ended.
 .PHONY: programs

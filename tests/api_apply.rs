@@ -115,6 +115,29 @@ async fn a_resource_its_definition_and_its_namespace_go_in_at_once_resource_firs
 }
 
 #[tokio::test]
+async fn a_change_that_an_object_cannot_have_names_the_field_and_not_its_whole_value() {
+    let job = |word: &str| {
+        let containers = json!([{"name": "c", "image": "x:1", "command": ["echo", word]}]);
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "once"},
+            "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": containers}}}})
+    };
+    let binding = |role: &str| {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "once"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role}})
+    };
+    let fixed = |word: &str| {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "once"}, "immutable": true,
+            "data": {"a": word}})
+    };
+    let all = |word: &str| vec![job(word), binding(word), fixed(word)];
+    assert_eq!(apply(all("one")).await, [Outcome::Created, Outcome::Created, Outcome::Created]);
+    for (outcome, field) in apply(all("two")).await.iter().zip(["spec.template", "roleRef", "data"]) {
+        let said = reason(outcome);
+        assert!(said.starts_with(&format!("{field} cannot be changed")) && said.len() < 150, "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_second_apply_changes_nothing_and_a_third_what_differs() {
     let created = vec![Outcome::Created; workloads("again").len()];
     assert_eq!(apply(workloads("again")).await, created);

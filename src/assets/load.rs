@@ -16,7 +16,7 @@ pub use super::static_pods::StaticPod;
 use super::static_pods::{collisions, no_pod};
 use super::tree::{self, Hidden};
 use super::write::STAGING;
-use super::{duplicates, leftover, parse};
+use super::{chart, duplicates, leftover, parse};
 use crate::finding::{Finding, Findings};
 use crate::yaml::Document;
 
@@ -135,11 +135,11 @@ impl Loader<'_> {
         self.layout.bootstrap_manifests = self.static_pods("bootstrap-manifests");
         self.layout.controller_manifests = self.static_pods("controller-manifests");
         self.refuse_collisions();
+        self.warn();
         for folder in object_folders(self.dir) {
             self.objects(&folder);
         }
         self.findings.extend(duplicates::find(&self.layout.objects));
-        self.warn();
     }
 
     /// Refuses a directory without a self-hosted control plane. That reason is enough: whatever
@@ -230,7 +230,8 @@ impl Loader<'_> {
     }
 
     fn objects(&mut self, folder: &str) {
-        for path in self.manifests(folder) {
+        for path in self.rendered(folder) {
+            let before = (self.layout.objects.len(), self.findings.len());
             let Some(bytes) = self.read(&path) else { continue };
             for document in self.parse(&path, &bytes).unwrap_or_default() {
                 match Object::from_document(document, &path) {
@@ -238,7 +239,21 @@ impl Loader<'_> {
                     Err(findings) => self.findings.extend(findings),
                 }
             }
+            if (self.layout.objects.len(), self.findings.len()) == before {
+                self.layout.warnings.push(format!("{path} holds no object"));
+            }
         }
+    }
+
+    /// Manifests without charts, which are refused.
+    fn rendered(&mut self, folder: &str) -> Vec<String> {
+        let mut files = self.manifests(folder);
+        for chart in chart::among(&files) {
+            files.retain(|path| !chart::is_of(path, &chart));
+            let Mistake { problem, cure } = chart::mistake();
+            self.find(&chart, "", &problem, &cure);
+        }
+        files
     }
 
     fn parse(&mut self, path: &str, bytes: &[u8]) -> Option<Vec<Document>> {

@@ -2,6 +2,7 @@
 
 pub mod bind_address;
 pub mod bootstrap_tokens;
+mod chart;
 pub mod command;
 pub mod digest;
 pub mod duplicates;

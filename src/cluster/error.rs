@@ -57,8 +57,29 @@ pub fn describe(error: &kube::Error) -> String {
     }
 }
 
+/// How the API ends its words on a field that can only be set when an object is made.
+const SET_ONCE: [&str; 4] = [
+    "field is immutable",
+    "field is immutable when `immutable` is set",
+    "may not change once set",
+    "cannot change roleRef",
+];
+
+/// The fields of a refused change that no change can have. The API quotes their whole values, such
+/// as a pod template.
+fn set_once(status: &Status) -> Option<String> {
+    let causes = &status.details.as_ref()?.causes;
+    let is_set_once = |message: &str| SET_ONCE.iter().any(|end| message.ends_with(end));
+    let all = !causes.is_empty() && causes.iter().all(|cause| is_set_once(&cause.message));
+    let fields: Vec<&str> = causes.iter().map(|cause| cause.field.as_str()).collect();
+    all.then(|| format!("{} cannot be changed in an object that exists (delete it first)", fields.join(", ")))
+}
+
 /// The message of a refusal, in one line.
 pub(super) fn message_of(status: &Status) -> String {
+    if let Some(message) = set_once(status) {
+        return message;
+    }
     let message = status.message.split_whitespace().collect::<Vec<_>>().join(" ");
     match message.is_empty() {
         true => format!("HTTP status {} {}", status.code, status.reason).trim().to_owned(),

@@ -87,6 +87,9 @@ pub fn cure(why: &str) -> &'static str {
         () if why.contains("conflict:") => {
             "leave the fields to the other manager, or take them over with --force-conflicts"
         }
+        () if why.contains("cannot be changed in an object") => {
+            "take the change back, or delete the object; then run the same command again"
+        }
         () => "correct the manifest, then run the same command again; what was placed stays",
     }
 }
@@ -138,6 +141,9 @@ mod tests {
             "{hook:?}"
         );
         assert!(cure("pods \"x\" is forbidden: violates PodSecurity \"restricted\"").contains("admission"));
+        assert!(
+            cure("spec.template cannot be changed in an object that exists").contains("delete the object")
+        );
         assert!(cure("conflict: spec is owned by manager \"kubectl\"").contains("--force-conflicts"));
     }
 

@@ -79,7 +79,12 @@ fn a_whole_directory_is_loaded_in_order() {
     );
     assert_eq!(layout.bootstrap_manifests[0].value["kind"], "Pod");
     assert_eq!(layout.controller_manifests[0].path, "etcd.yaml");
-    assert_eq!(layout.warnings.len(), 2, "{:?}", layout.warnings);
+    let warned = [
+        "experimental/manifests/ is applied too",
+        "manifests-networking/ is applied too",
+        "manifests/empty.yaml holds no object",
+    ];
+    assert_eq!(layout.warnings, warned);
     assert!(!format!("{layout:?}").contains("hidden content"), "no content is shown");
 }
 
@@ -220,6 +225,64 @@ fn a_directory_has_one_of_each_and_only_what_an_api_or_kubelet_takes() {
         assert!(found[0].contains(problem) && found[0].contains(cure), "{path}: {found:?}");
         assert_eq!(found.len(), 1, "{path}: {found:?}");
     }
+}
+
+/// A chart is one finding, whatever is in it; a template alone says what it is.
+#[test]
+fn a_chart_that_helm_has_not_rendered_is_refused_as_a_whole() {
+    let template = "apiVersion: v1\nkind: Secret\nmetadata: {name: {{ .Release.Name }}}\n";
+    let chart = [
+        ("manifests/web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 0.1.0\n"),
+        ("manifests/web/values.yaml", "a: 1\n"),
+        ("manifests/web/templates/web.yaml", template),
+        ("manifests/web/charts/db/Chart.yaml", "apiVersion: v2\nname: db\nversion: 0.1.0\n"),
+        ("manifests/packed-0.1.0.tgz", "\u{1f}"),
+    ];
+    let found = findings(&chart);
+    assert_eq!(found.len(), 2, "{found:?}");
+    for (finding, start) in
+        found.iter().zip(["manifests/web: it is a Helm chart", "manifests/packed-0.1.0.tgz: it is"])
+    {
+        assert!(finding.starts_with(start) && finding.contains("helm template"), "{finding}");
+    }
+    let found = findings(&[("manifests/web.yaml", template)]);
+    assert!(found.len() == 1 && found[0].contains("looks like a template"), "{found:?}");
+}
+
+/// As `helm template` prints it: comments, empty documents, lists with and without items, and fields that are null.
+#[test]
+fn what_helm_prints_is_read_as_it_comes() {
+    let printed = "\
+---
+# Source: shop/templates/config.yaml
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a, labels:, annotations: {helm.sh/hook: pre-install}}
+data:
+---
+# Source: shop/templates/config.yaml
+---
+
+---
+# Source: shop/templates/list.yaml
+apiVersion: v1
+kind: List
+items:
+  - {apiVersion: v1, kind: ConfigMap, metadata: {name: b}}
+---
+# Source: shop/templates/none.yaml
+apiVersion: v1
+kind: List
+items:
+---
+";
+    let layout = loaded(&[("manifests/shop.yaml", printed)]).unwrap();
+    let objects: Vec<String> = layout.objects.iter().map(|o| format!("{o} {}", o.place)).collect();
+    assert_eq!(
+        objects,
+        ["Pod kube-system/p document 1", "ConfigMap a document 1", "ConfigMap b document 4, items[0]"]
+    );
+    assert_eq!(layout.warnings, [] as [&str; 0]);
 }
 
 #[test]

@@ -44,4 +44,5 @@ mod start_report;
 mod traffic;
 mod unpivot;
 mod without_others;
+mod workloads;
 mod world;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
+use lab::image::Image;
 use lab::{Cache, Cluster, Guard, Lab, Machine};
 use serde_json::Value;
 
@@ -104,13 +105,23 @@ impl World {
         self.start_by(&[&["bootkube"], &lab::cluster::START[..]].concat())
     }
 
-    /// Puts tools onto the first controller: crictl, etcdctl or etcdutl.
+    /// Puts tools onto the first controller, such as crictl or helm.
     pub fn install(&self, tools: &[&str]) {
         let cache = Cache::open().unwrap();
         for name in tools {
             let program = fs::read(lab::tool(&cache, name).unwrap()).unwrap();
             self.n1().write(&format!("/usr/local/bin/{name}"), &program, 0o755).unwrap();
         }
+    }
+
+    /// Makes programs of the lab known to the first controller's containerd, each as an image of its
+    /// name.
+    pub fn import(&self, programs: &[&str]) {
+        let cache = Cache::open().unwrap();
+        let images = programs.iter().map(|name| {
+            Image::with_shell(&format!("lab.bootkube.dev/{name}:1"), &lab::tool(&cache, name).unwrap())
+        });
+        self.n1().import(&images.collect::<Vec<_>>()).unwrap();
     }
 
     /// Runs a script on the first controller, which must succeed; its output.

@@ -57,15 +57,11 @@ impl Programs {
     }
 }
 
-/// The program that asks an API server over kept connections, built when it is not in the cache.
-pub(crate) fn keepalive(cache: &Cache) -> Result<PathBuf> {
-    Module::open("keepalive")?.build(cache, "keepalive").map(|(program, _)| program)
-}
-
-/// A program that an administrator has on a machine, built when it is not in the cache: crictl,
-/// etcdctl or etcdutl.
+/// A program beside those of a cluster, built when it is not in the cache: one that has a folder
+/// below `tests/lab`, or crictl, etcdctl or etcdutl, which share one.
 pub fn tool(cache: &Cache, name: &str) -> Result<PathBuf> {
-    Module::open("tools")?.build(cache, name).map(|(program, _)| program)
+    let folder = if sources().join(name).exists() { name } else { "tools" };
+    Module::open(folder)?.build(cache, name).map(|(program, _)| program)
 }
 
 /// `go` with the flags of the lab's programs, in a folder below `tests/lab`: packages that those

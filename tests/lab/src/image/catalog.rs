@@ -1,5 +1,5 @@
 //! Which images there are: those of a Kubernetes release under their own names, and one to test
-//! with. None but the last holds a shell.
+//! with. Only the last one holds a shell, and those that tests make of a program.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,6 +38,12 @@ impl Image {
     pub fn bootkube(reference: &str, binary: &Path) -> Self {
         Self::new(reference.to_owned(), vec![Layer::default().file("/bootkube", binary)])
     }
+
+    /// An image that runs `program`, and has the test image's shell beside it.
+    pub fn with_shell(reference: &str, program: &Path) -> Self {
+        let layers = vec![shell(), Layer::default().file("/program", program)];
+        Self::new(reference.to_owned(), layers).entrypoint("/program")
+    }
 }
 
 /// Everything a cluster needs under the names that are rendered by default, and busybox.
@@ -67,10 +73,12 @@ pub fn kubernetes_images(programs: &Programs) -> Result<Vec<Image>> {
 }
 
 fn busybox() -> Image {
+    Image::new("docker.io/library/busybox:1.36".into(), vec![shell()])
+}
+
+fn shell() -> Layer {
     let programs = Layer::default().file("/bin/busybox", "/bin/busybox");
-    let layer =
-        APPLETS.iter().fold(programs, |layer, name| layer.link(&format!("/bin/{name}"), "/bin/busybox"));
-    Image::new("docker.io/library/busybox:1.36".into(), vec![layer])
+    APPLETS.iter().fold(programs, |layer, name| layer.link(&format!("/bin/{name}"), "/bin/busybox"))
 }
 
 /// nft and conntrack with the libraries that they link, each where the program looks for it.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{Connections, End, Options, Sample};
 use crate::cache::Cache;
 use crate::error::{Error, Result};
-use crate::programs;
+use crate::programs::tool;
 
 /// Time between two looks at the clock and at the program.
 const PROBE: Duration = Duration::from_millis(50);
@@ -36,7 +36,7 @@ fn start(options: &Options) -> Result<Child> {
     if server.is_some() {
         return Err(Error::Probe("kept connections go to the kubeconfig's server alone".into()));
     }
-    let mut command = Command::new(programs::keepalive(&Cache::open()?)?);
+    let mut command = Command::new(tool(&Cache::open()?, "keepalive")?);
     command.arg("-kubeconfig").arg(kubeconfig).args(["-rate", &rate.to_string(), "-path", path]);
     command.args((*connections == Connections::Http1).then_some("-http1"));
     let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();

@@ -1,0 +1,3 @@
+module bootkube.dev/lab/habsup
+
+go 1.26.0
