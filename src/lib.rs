@@ -42,6 +42,7 @@ mod journal;
 mod kubelet;
 pub mod limits;
 mod lint;
+mod living;
 #[doc(hidden)]
 pub mod patience;
 mod phase;

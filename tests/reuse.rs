@@ -296,3 +296,63 @@ fn another_ca_for_an_existing_cluster_is_refused() {
     assert!(said.contains("--ca-certificate-path: own.crt: is another CA than tls/ca.crt"), "{said}");
     assert_eq!(changed(&before, &contents(&folder.path().join("assets"))), Vec::<String>::new());
 }
+
+/// Renders `fields` into assets with further `arguments`, and returns what it warned of.
+fn warned(folder: &Path, fields: &str, arguments: &[&str]) -> Vec<String> {
+    let text = format!("apiVersion: bootkube.dev/v1alpha1\nkind: ClusterConfig\n{fields}\n");
+    fs::write(folder.join("cluster.yaml"), text).unwrap();
+    let output = bootkube(folder, &[&["render", "--config=cluster.yaml"], arguments].concat(), "");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    said.lines().filter_map(|line| line.strip_prefix("warning: ")).map(str::to_owned).collect()
+}
+
+const OTHER_VALUES: &str = "etcd: {servers: ['http://192.0.2.30:2379']}\nserviceCIDRs: [10.96.0.0/16]\n\
+                            podCIDRs: [10.244.0.0/16]\nclusterDomain: k8s.example";
+
+fn told_of_other_values(warnings: &[String]) {
+    let expected = [
+        "values differ from those of the last render that a running cluster cannot change",
+        "etcd.servers: https://127.0.0.1:2379 before, http://192.0.2.30:2379 now (manifests/kube-apiserver.yaml): ",
+        "serviceCIDRs: 10.3.0.0/24 before, 10.96.0.0/16 now (manifests/kube-apiserver.yaml): ",
+        "podCIDRs: 10.2.0.0/16 before, 10.244.0.0/16 now (manifests/kube-controller-manager.yaml): ",
+        "clusterDomain: cluster.local before, k8s.example now (manifests/coredns-config.yaml): ",
+    ];
+    assert_eq!(warnings.len(), expected.len(), "{warnings:#?}");
+    for (warning, beginning) in warnings.iter().zip(expected) {
+        assert!(warning.starts_with(beginning), "{warning}");
+    }
+}
+
+#[test]
+fn values_that_a_running_cluster_cannot_change_are_told_field_by_field_and_written() {
+    let (folder, into) = (folder(), ["--asset-dir=assets"]);
+    let first = "etcd: {mode: staticPod}";
+    assert_eq!(warned(folder.path(), first, &into), [] as [&str; 0]);
+    assert_eq!(warned(folder.path(), first, &into), [] as [&str; 0]);
+    // Assets of earlier versions have no record of the configuration.
+    fs::remove_file(folder.path().join("assets/manifests/bootkube-config.yaml")).unwrap();
+    told_of_other_values(&warned(folder.path(), OTHER_VALUES, &into));
+    let apiserver = fs::read_to_string(folder.path().join("assets/manifests/kube-apiserver.yaml")).unwrap();
+    assert!(apiserver.contains("--service-cluster-ip-range=10.96.0.0/16"));
+    assert_eq!(warned(folder.path(), OTHER_VALUES, &into), [] as [&str; 0]);
+}
+
+#[test]
+fn values_that_a_running_cluster_cannot_change_are_told_for_another_directory_and_for_terraform() {
+    let folder = folder();
+    warned(folder.path(), "etcd: {mode: staticPod}", &["--asset-dir=assets"]);
+    told_of_other_values(&warned(folder.path(), OTHER_VALUES, &["--asset-dir=b", "--reuse-from=assets"]));
+    let json = ["render", "--output=json", "--config=cluster.yaml"];
+    let query: BTreeMap<String, String> = contents(&folder.path().join("assets"))
+        .into_iter()
+        .filter(|(path, _)| path.contains('/'))
+        .map(|(path, content)| (path, String::from_utf8(content).unwrap()))
+        .collect();
+    let query = serde_json::to_string(&query).unwrap();
+    let output = bootkube(folder.path(), &json, &query);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    let warnings = said.lines().filter_map(|line| line.strip_prefix("warning: "));
+    told_of_other_values(&warnings.map(str::to_owned).collect::<Vec<_>>());
+}

@@ -4,6 +4,7 @@ pub mod bind_address;
 pub mod bootstrap_tokens;
 mod chart;
 pub mod command;
+pub mod corefile;
 pub mod digest;
 pub mod duplicates;
 pub mod kinds;

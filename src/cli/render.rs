@@ -11,12 +11,12 @@ use time::OffsetDateTime;
 use super::cluster::ClusterArgs;
 use super::output;
 use super::query::{self, Query};
-use crate::assets::oversized;
-use crate::assets::tree;
 use crate::assets::write::{self, Target, Written};
+use crate::assets::{Assets, oversized, tree};
 use crate::config::ClusterConfig;
 use crate::error::{ExitClass, Failure};
 use crate::finding::{Finding, Findings};
+use crate::living::{self, Settled};
 use crate::pki::{self, Action, Note, Previous, Supplied};
 use crate::render;
 
@@ -104,12 +104,14 @@ fn render(job: Job) -> Result<(), Failure> {
     let now = OffsetDateTime::now_utc();
     let supplied = Supplied::read(&config, now).map_err(|findings| output::refused(&findings))?;
     let target = asset_dir.as_deref().map(Target::open).transpose().map_err(not_written)?;
-    let earlier = earlier_files(target.as_ref(), reuse_from.as_deref(), reuse)?;
+    let earlier = earlier_files(target.as_ref(), reuse_from.as_deref(), reuse.clone())?;
     let previous = previous(earlier)?;
     let (bundle, notes) = pki::issue(&config, supplied, &previous, now).map_err(output::refused_pki)?;
     output::warn(&pki::warnings(&config, &bundle, now));
     let assets =
         render::render(&config, &bundle).map_err(|error| output::refused_patch(&config_file, &error))?;
+    let before = earlier_manifests(target.as_ref(), reuse_from.as_deref(), reuse, &assets)?;
+    output::warn(&settled(&before, &assets));
     match (asset_dir, target) {
         (Some(dir), Some(target)) => {
             let written = target.write(&assets).map_err(not_written)?;
@@ -140,7 +142,6 @@ fn earlier_files(
     reuse_from: Option<&Path>,
     query: BTreeMap<String, Vec<u8>>,
 ) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    let unreadable = |error: tree::Error| Failure::new(ExitClass::Configuration, &error);
     let read = |dir| write::previous(dir).map_err(unreadable);
     let of_target = target.map(Target::previous).transpose().map_err(unreadable)?.unwrap_or_default();
     match reuse_from {
@@ -150,6 +151,34 @@ fn earlier_files(
         }
         None => Ok(query),
     }
+}
+
+fn unreadable(error: tree::Error) -> Failure {
+    Failure::new(ExitClass::Configuration, &error)
+}
+
+/// The other files of that render.
+fn earlier_manifests(
+    target: Option<&Target>,
+    reuse_from: Option<&Path>,
+    query: BTreeMap<String, Vec<u8>>,
+    assets: &Assets,
+) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let of_target = target.map(|target| target.earlier(assets)).transpose().map_err(unreadable)?;
+    match (of_target.filter(|files| !files.is_empty()), reuse_from) {
+        (Some(files), _) => Ok(files),
+        (None, Some(dir)) => write::earlier(dir, assets).map_err(unreadable),
+        (None, None) => Ok(query),
+    }
+}
+
+/// Warnings of values that a cluster cannot change once it runs. Whether one runs is not known here.
+fn settled(before: &BTreeMap<String, Vec<u8>>, assets: &Assets) -> Vec<String> {
+    let differences = living::differences(&[Settled::of_files(before)], &Settled::of_files(&assets.files));
+    let first = "values differ from those of the last render that a running cluster cannot change; where one runs, \
+                 `start` refuses them, and where none was started, nothing is wrong:";
+    let first = (!differences.is_empty()).then(|| first.to_owned());
+    first.into_iter().chain(differences.iter().map(ToString::to_string)).collect()
 }
 
 /// Refuses, because a mistyped directory must not lead to the keys of a new cluster.

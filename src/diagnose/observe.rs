@@ -71,7 +71,7 @@ impl Runtime {
             cri::sandboxes(&socket),
             cri::containers(&socket),
             cri::images(&socket),
-            preflight::sandbox_image(&socket, &root)
+            kubelet::sandbox_image(&socket, &root)
         );
         match asked {
             Ok((sandboxes, containers, images, sandbox_image)) => {

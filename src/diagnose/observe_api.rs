@@ -16,8 +16,8 @@ use crate::cluster::objects::{Kind, Objects};
 use crate::cluster::raw;
 use crate::host::programs::{self, Program};
 use crate::host::{addresses, log, systemd};
+use crate::living::{probe_api_at_its_url, probe_local_api};
 use crate::patience::{ANSWER, within};
-use crate::preflight::{probe_api_at_its_url, probe_local_api};
 
 /// For a log, which comes through kubelet and is only quoted.
 const LOG: Duration = Duration::from_secs(4);

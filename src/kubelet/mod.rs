@@ -5,7 +5,9 @@ pub mod config;
 mod facts;
 mod kubeconfig;
 mod observe;
+mod registries;
 
 pub use facts::{Health, Kubelet, Place, Runtime, StaticPodFolder};
 pub use kubeconfig::Kubeconfig;
 pub use observe::{at_rest, find_kubelet, health, locate_runtime, runtime};
+pub use registries::{Machine, Registry, sandbox_image};

@@ -243,6 +243,7 @@ fn golden_messages_of_every_check() {
         "kernel",
         "kubelet/mod",
         "leftovers",
+        "living_cluster",
         "machine",
         "network",
         "pod_network",

@@ -22,6 +22,7 @@ use crate::host::swap::Source;
 use crate::host::systemd::{Service, Standing};
 use crate::kubelet::config::Config;
 use crate::kubelet::{Health, Kubeconfig, Kubelet, Runtime, StaticPodFolder};
+use crate::living::{Living, Other, Settled};
 use crate::{BOOTSTRAP_SECRETS, CONTROL_PLANE_KEYS, ETCD_KEYS};
 
 pub(super) const IMAGE: &str = "registry.k8s.io/kube-apiserver:v1.36.3";
@@ -153,6 +154,7 @@ pub(super) fn good() -> Facts {
         taken: Ok(Vec::new()),
         api: ApiListener::Nothing,
         admission: None,
+        living: Living::Nothing,
         pod_network: PodNetwork { configurations: Ok(Vec::new()), interfaces: Vec::new() },
         etcd: vec![Member {
             url: "https://127.0.0.1:2379".into(),
@@ -208,7 +210,7 @@ pub(super) fn kernel_has(facts: &mut Facts, name: &'static str, value: Option<&s
 pub(super) type Change = fn(&mut Facts);
 
 /// Each cause, and words that only its message has.
-pub(super) const CAUSES: [(Change, &str); 36] = [
+pub(super) const CAUSES: [(Change, &str); 38] = [
     (|facts| facts.is_root = false, "root: bootkube does not run as root"),
     (
         |facts| facts.newest = Some(("/f".into(), datetime!(2026-06-02 0:00 UTC))),
@@ -217,6 +219,11 @@ pub(super) const CAUSES: [(Change, &str); 36] = [
     (|facts| room(facts).free = 1, "space: there is not enough room for /etc/kubernetes"),
     (|facts| room(facts).has_inodes = false, "space: no file can be created in /etc/kubernetes"),
     (|facts| room(facts).is_read_only = true, "space: nothing can be written to /etc/kubernetes"),
+    (
+        |facts| lives(facts, "10.96.0.0/16"),
+        "living-cluster: serviceCIDRs: the cluster that runs here has 10.96.0.0/16, the assets have 10.3.0.0/24",
+    ),
+    (|facts| of_other_ca(facts), "living-cluster: a cluster of another CA runs on this machine"),
     (|facts| on(facts, &["/dev/sda2"]), "swap: swap is on (/dev/sda2)"),
     (|facts| in_fstab(facts), "swap: swap is off, but comes back at the next boot"),
     (|facts| gone(facts), "kubelet: kubelet is not running; refused"),
@@ -313,6 +320,18 @@ pub(super) const CAUSES: [(Change, &str); 36] = [
         "kubeadm: kubeadm has made this machine a controller",
     ),
 ];
+
+/// A cluster whose Services are in `range`.
+pub(super) fn lives(facts: &mut Facts, range: &str) {
+    let object =
+        json!({"kind": "ServiceCIDR", "metadata": {"name": "kubernetes"}, "spec": {"cidrs": [range]}});
+    facts.living = Living::Known(vec![Settled::read([("ServiceCIDR kubernetes", &object)])]);
+}
+
+pub(super) fn of_other_ca(facts: &mut Facts) {
+    let authority = "kubernetes-ca of 2026-01-01T00:00:00Z".to_owned();
+    facts.living = Living::Other(Other { pid: 7, authority });
+}
 
 pub(super) fn room(facts: &mut Facts) -> &mut Room {
     facts.volumes[0].room.as_mut().unwrap()

@@ -7,8 +7,8 @@ use super::ignored::{ALL, Ignored};
 use super::outcome::{Check, Outcome};
 use super::subject::Subject;
 use super::{
-    certificates, credentials, etcd, images, kernel, kubelet, leftovers, machine, network, pod_network,
-    ports, settings, swap,
+    certificates, credentials, etcd, images, kernel, kubelet, leftovers, living_cluster, machine, network,
+    pod_network, ports, settings, swap,
 };
 
 /// A check by its name.
@@ -25,10 +25,11 @@ const ROOT: &str = "root";
 
 /// Every check, in the order of the report: those that others depend on come first.
 #[rustfmt::skip]
-pub(super) const CHECKS: [CheckSpec; 28] = [
+pub(super) const CHECKS: [CheckSpec; 29] = [
     CheckSpec { name: ROOT, about: "bootkube runs as root", decide: machine::root },
     CheckSpec { name: "clock", about: "no file of the machine is from the future", decide: machine::clock },
     CheckSpec { name: "space", about: "there is room for manifests, keys and etcd's data", decide: machine::space },
+    CheckSpec { name: living_cluster::NAME, about: "the assets have what a cluster that runs here cannot change", decide: living_cluster::living_cluster },
     CheckSpec { name: "swap", about: "swap is off and stays off, or kubelet takes it", decide: swap::swap },
     CheckSpec { name: "kubelet", about: "kubelet runs and is healthy", decide: kubelet::health },
     CheckSpec { name: "kubelet-static-pods", about: "kubelet takes static pods from the folder that start writes to", decide: kubelet::static_pods },
@@ -58,8 +59,12 @@ pub(super) const CHECKS: [CheckSpec; 28] = [
 
 /// Runs every check on the same facts.
 pub(super) fn decide(subject: &Subject<'_>, facts: &Facts) -> Vec<Check> {
+    let judge = |name, decide: fn(&Subject<'_>, &Facts) -> Outcome| {
+        subject.options.ignored.apply(name, decide(subject, facts))
+    };
+    let living = judge(living_cluster::NAME, living_cluster::living_cluster);
     let check = |CheckSpec { name, about, decide }: &CheckSpec| {
-        let outcome = subject.options.ignored.apply(name, decide(subject, facts));
+        let outcome = living_cluster::superseded(name, &living).unwrap_or_else(|| judge(name, *decide));
         Check { name, about, outcome }
     };
     CHECKS.iter().map(check).collect()

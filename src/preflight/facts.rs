@@ -13,7 +13,10 @@ use crate::host::programs::Program;
 use crate::host::routes::Route;
 use crate::host::swap::Source;
 use crate::host::systemd::Service;
+pub use crate::kubelet::Registry;
 use crate::kubelet::{Health, Kubelet, Runtime};
+pub use crate::living::ApiListener;
+use crate::living::Living;
 
 /// Everything that was observed.
 pub struct Facts {
@@ -32,6 +35,8 @@ pub struct Facts {
     /// Ports of the control plane that are in use; else why that cannot be seen.
     pub taken: Result<Vec<Taken>, String>,
     pub api: ApiListener,
+    /// What the cluster that runs here says of itself.
+    pub living: Living,
     /// What this cluster's API answers to the token that kubelet joins with, if it was asked.
     pub admission: Option<Readyz>,
     /// Files of kubelet's folder of network configurations, and addresses of the interfaces that flannel makes.
@@ -72,33 +77,12 @@ impl Facts {
     }
 }
 
-/// A registry that an image would come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Registry {
-    Reached,
-    /// It cannot be reached, and no mirror or proxy was found.
-    Unreached(String),
-    /// It cannot be reached from here, but the runtime may use this mirror or proxy.
-    Detour(String),
-}
-
 /// A port of the control plane that is in use.
 pub struct Taken {
     pub port: u16,
     pub addresses: Vec<IpAddr>,
     /// The programs that listen, as far as they can be seen.
     pub holders: Vec<Program>,
-}
-
-/// What answers on the API's port of this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ApiListener {
-    /// No process listens there.
-    Nothing,
-    /// An apiserver whose certificate is signed by this cluster's CA.
-    Ours,
-    /// Something else, with its answer.
-    Other(String),
 }
 
 /// One of etcd's servers.

@@ -9,20 +9,16 @@ use time::OffsetDateTime;
 use super::credentials::foreign_token;
 use super::etcd::probe_members;
 use super::facts::{
-    ApiListener, DataFolder, Facts, Kernel, Manifest, PodNetwork, Registry, Room, Setting, Swap, Taken,
-    Volume,
+    DataFolder, Facts, Kernel, Manifest, PodNetwork, Registry, Room, Setting, Swap, Taken, Volume,
 };
 use super::kernel::SETTINGS;
-use super::local_api::{probe_api_at, probe_local_api};
-use super::registries::Machine;
 use super::subject::{KUBELET_KUBECONFIG, Subject, full_reference, registry};
-use crate::cluster::connect::Readyz;
-use crate::cluster::kubeconfig::{Access, Identity};
 use crate::error::chain;
 use crate::host::programs::{self, Program};
 use crate::host::{addresses, kernel, rooted, routes, sockets, static_pods, swap};
 use crate::journal::digest;
-use crate::kubelet::{Kubelet, Runtime, at_rest, find_kubelet, health, runtime};
+use crate::kubelet::{Kubelet, Machine, Runtime, at_rest, find_kubelet, health, runtime};
+use crate::living;
 use crate::{BOOTSTRAP_SECRETS, CONTROL_PLANE_KEYS, ETCD_KEYS};
 
 /// The port of kubelet's own API.
@@ -49,10 +45,10 @@ pub async fn observe(subject: &Subject<'_>) -> Facts {
     let root = kubelet.as_ref().map(|kubelet| kubelet.process.root());
     let local = addresses::local().unwrap_or_default();
     let ports = taken(subject, &processes);
-    let (health, (runtime, registries), (api, admission), etcd, api_host) = futures::join!(
+    let (health, (runtime, registries), living::Found { api, admission, living }, etcd, api_host) = futures::join!(
         health(kubelet.as_ref()),
         runtime_and_registries(subject, kubelet.as_ref().map(|kubelet| &kubelet.process), &processes),
-        api_and_admission(subject, kubelet.as_ref()),
+        look_at_api(subject, kubelet.as_ref(), &processes),
         probe_members(subject),
         resolve(subject),
     );
@@ -67,6 +63,7 @@ pub async fn observe(subject: &Subject<'_>) -> Facts {
         taken: ports.map_err(|error| error.to_string()),
         api,
         admission,
+        living,
         pod_network: pod_network(root.as_deref()),
         etcd,
         api_host,
@@ -118,27 +115,20 @@ fn taken(subject: &Subject<'_>, processes: &[Program]) -> io::Result<Vec<Taken>>
     Ok(taken)
 }
 
-/// What answers on the API's port, verified by this cluster's CA, and what it answers to kubelet's token.
-async fn api_and_admission(
+/// The apiservers of this machine, and the cluster behind them.
+async fn look_at_api(
     subject: &Subject<'_>,
     kubelet: Option<&Kubelet>,
-) -> (ApiListener, Option<Readyz>) {
-    let (endpoint, answer) = match probe_local_api(&subject.access, subject.api_port()).await {
-        None => return (ApiListener::Nothing, None),
-        Some((_, Readyz::Silent(late))) => return (ApiListener::Other(late.to_string()), None),
-        Some((_, Readyz::Unreachable(why))) => return (ApiListener::Other(why), None),
-        Some(found) => found,
+    processes: &[Program],
+) -> living::Found {
+    let certificate = subject.api_flag("tls-cert-file").and_then(|path| subject.key_file(&path));
+    let wanted = living::Wanted {
+        access: &subject.access,
+        port: subject.api_port(),
+        certificate: certificate.map(|(_, pem)| pem),
+        token: kubelet.and_then(|kubelet| foreign_token(subject, kubelet)),
     };
-    let token =
-        kubelet.and_then(|kubelet| foreign_token(subject, kubelet)).filter(|_| answer == Readyz::Ready);
-    let admission = match token {
-        Some(token) => {
-            let access = Access { identity: Identity::Token(token), ..subject.access.clone() };
-            probe_api_at(&access, endpoint).await
-        }
-        None => None,
-    };
-    (ApiListener::Ours, admission)
+    living::look(wanted, processes).await
 }
 
 /// Network configurations of the machine whose files are under `root`, and what flannel has made.

@@ -9,6 +9,7 @@ use super::kubelet::wanted::{RESTART, Wanted};
 use super::outcome::{Outcome, Problem};
 use super::subject::Subject;
 use crate::NAMESPACE;
+use crate::assets::corefile::zones;
 use crate::assets::object::Object;
 use crate::kubelet::{Kubelet, Runtime};
 use crate::pki::descent::{describe, is_signed_by};
@@ -135,14 +136,6 @@ fn domain(subject: &Subject<'_>, kubelet: &Kubelet) -> Option<Problem> {
     })
 }
 
-/// The domains of Services in a Corefile: what the plugin `kubernetes` is given, reverse zones aside.
-fn zones(corefile: &str) -> Vec<&str> {
-    let mut lines = corefile.lines().map(str::split_whitespace);
-    let plugin = lines.find_map(|mut words| (words.next() == Some("kubernetes")).then_some(words));
-    let zones = plugin.into_iter().flatten().take_while(|word| *word != "{");
-    zones.filter(|zone| !zone.ends_with(".arpa")).map(|zone| zone.trim_end_matches('.')).collect()
-}
-
 /// By this CA kubelet verifies the apiserver, which asks it for logs and commands.
 fn authority(subject: &Subject<'_>, kubelet: &Kubelet) -> Option<Problem> {
     let (file, client) = subject.key_file(&subject.api_flag("kubelet-client-certificate")?)?;
@@ -204,13 +197,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn the_domains_of_a_corefile_are_those_of_its_kubernetes_plugin() {
-        let corefile = ".:53 {\n  errors\n  kubernetes cluster.local. x.test in-addr.arpa ip6.arpa {\n    pods insecure\n  }\n}\n";
-        assert_eq!(zones(corefile), ["cluster.local", "x.test"]);
-        assert_eq!(zones(".:53 {\n forward . 1.1.1.1\n}"), [] as [&str; 0]);
-    }
 
     #[test]
     fn the_addresses_of_a_service_are_taken_once_and_none_is_none() {

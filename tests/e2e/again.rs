@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::checks::{Checks, eventually};
 use crate::power::WELL;
+use crate::settled;
 use crate::world::{Started, World, record};
 
 #[test]
@@ -35,6 +36,9 @@ fn start_is_run_again_after_an_interruption_a_power_cut_and_an_edit() {
         record("start-after-power-cut", &json!({"seconds": seconds(&world.start())}));
     });
     checks.that("after a power cut the control plane runs itself", || runs_itself(&world));
+    checks.that("what the cluster cannot change is told by render, and refused by start", || {
+        settled::refused(&world);
+    });
     checks.that("what a user changed with kubectl is reported and stays", || edited(&world));
     checks.finish();
 }

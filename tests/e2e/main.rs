@@ -37,6 +37,7 @@ mod recover;
 mod render_at;
 mod roll;
 mod running;
+mod settled;
 mod slow;
 mod snapshot;
 mod soak;

@@ -56,6 +56,11 @@ impl Target {
         previous(&self.dir)
     }
 
+    /// See [`earlier`].
+    pub fn earlier(&self, assets: &Assets) -> Result<BTreeMap<String, Vec<u8>>, tree::Error> {
+        earlier(&self.dir, assets)
+    }
+
     /// Writes `assets`.
     pub fn write(&self, assets: &Assets) -> Result<Written, Error> {
         let dir = &self.dir;
@@ -116,6 +121,15 @@ pub fn previous(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>, tree::Error> {
 fn collect_secrets(dir: &Path, found: &mut BTreeMap<String, Vec<u8>>) -> Result<(), tree::Error> {
     let mut paths = tree::files(dir, "tls", Hidden::Skip)?;
     paths.extend(["auth/kubeconfig-kubelet", "manifests/kubelet-bootstrap-token.yaml"].map(str::to_owned));
+    collect(dir, paths, found)
+}
+
+/// The files of `paths` that are there.
+fn collect(
+    dir: &Path,
+    paths: impl IntoIterator<Item = String>,
+    found: &mut BTreeMap<String, Vec<u8>>,
+) -> Result<(), tree::Error> {
     for path in paths {
         match tree::read(dir, &path) {
             Ok(content) => drop(found.insert(path, content)),
@@ -124,6 +138,13 @@ fn collect_secrets(dir: &Path, found: &mut BTreeMap<String, Vec<u8>>) -> Result<
         }
     }
     Ok(())
+}
+
+/// The files in `dir` that `assets` have, too, as they are now.
+pub fn earlier(dir: &Path, assets: &Assets) -> Result<BTreeMap<String, Vec<u8>>, tree::Error> {
+    let mut found = BTreeMap::new();
+    collect(dir, assets.files.keys().cloned(), &mut found)?;
+    Ok(found)
 }
 
 /// A flat map of path to content, as Terraform's external data source expects it. Every rendered

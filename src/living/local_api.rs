@@ -16,7 +16,7 @@ static PACE: Pace = Pace::new(Duration::from_millis(1500), Duration::from_secs(3
 
 /// The best answer of this machine's apiservers on `port`, and the address that gave it; `None` if
 /// no process listens there.
-pub(crate) async fn probe_local_api(access: &Access, port: u16) -> Option<(SocketAddr, Readyz)> {
+pub async fn probe_local_api(access: &Access, port: u16) -> Option<(SocketAddr, Readyz)> {
     let endpoints = sockets::endpoints(port).unwrap_or_else(|error| {
         tracing::debug!(port, %error, "the listeners of this machine cannot be listed");
         Vec::new()
@@ -29,7 +29,7 @@ pub(crate) async fn probe_local_api(access: &Access, port: u16) -> Option<(Socke
 }
 
 /// What the API answers at its URL, by which kubelets reach it.
-pub(crate) async fn probe_api_at_its_url(access: &Access) -> Option<Readyz> {
+pub async fn probe_api_at_its_url(access: &Access) -> Option<Readyz> {
     probe::ask_at_pace(&PACE, access, None, READY).await.ok()
 }
 

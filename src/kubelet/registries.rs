@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use futures::future::join_all;
 
-use super::facts::Registry;
 use crate::assets::command::flag;
 use crate::host::containerd::{self, Config, without_credentials};
 use crate::host::cri;
@@ -20,6 +19,17 @@ const PROXY: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"
 const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 const CRIO: &str = "crio";
 const CONTAINERD: &str = "containerd";
+
+/// A registry that an image would come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Registry {
+    /// It can.
+    Reached,
+    /// It cannot be reached, and no mirror or proxy was found.
+    Unreached(String),
+    /// It cannot be reached from here, but the runtime may use this mirror or proxy.
+    Detour(String),
+}
 
 /// The container runtime's process and files.
 pub struct Machine<'a> {
