@@ -14,8 +14,8 @@ GO_FOLDER := $(or $(LAB_CACHE),target/lab/cache)/go
 # What the lab stands on: debootstrap makes its machines and systemd-nspawn boots them. Images get the tools that
 # kube-proxy calls from the host, and some tests run containerd on it.
 LAB_PACKAGES := bash busybox-static ca-certificates conntrack containerd coreutils curl debootstrap \
-	debian-archive-keyring findutils haproxy iproute2 iptables mount nftables openssh-client openssl procps runc systemd \
-	systemd-container util-linux
+	debian-archive-keyring findutils haproxy iproute2 iptables mount netbase nftables openssh-client openssl procps \
+	runc systemd systemd-container util-linux
 # What tests look at pages with.
 BROWSER_PACKAGES := chromium fonts-dejavu-core
 # Installs the packages given, if any is missing.

@@ -29,6 +29,7 @@ pub mod config;
 mod diagnose;
 mod dial;
 pub mod error;
+mod etcd;
 pub mod finding;
 #[cfg(test)]
 #[path = "golden_tests.rs"]

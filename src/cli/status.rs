@@ -42,7 +42,7 @@ pub(super) fn run(args: StatusArgs) -> Result<(), Failure> {
         0 => Ok(()),
         problems => Err(Failure {
             class: ExitClass::General,
-            message: format!("the control plane is not healthy: {}", output::count(problems, "problem")),
+            message: format!("the cluster is not healthy: {}", output::count(problems, "problem")),
             hint: None,
         }),
     }

@@ -7,7 +7,7 @@ use time::Duration;
 
 use super::blocker::{Below, Blocker};
 use super::decide::decide;
-use super::evidence::{ApiState, Evidence, Life};
+use super::evidence::{ApiState, Evidence, Life, Unready};
 use super::tests::{
     api, binding, cluster, daemon_set, end, event, healthy, pod, request, static_pods, unscheduled, waiting,
 };
@@ -115,6 +115,9 @@ fn of_pods() -> Vec<Blocker> {
     let mut crash = waiting("CrashLoopBackOff", "back-off");
     crash["containerStatuses"][0]["lastState"] =
         json!({"terminated": {"exitCode": 2, "message": "Error: unknown flag: --none\n"}});
+    let mut killed = waiting("CrashLoopBackOff", "back-off");
+    killed["containerStatuses"][0]["lastState"] =
+        json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}});
     let mut unwell = waiting("", "");
     unwell["containerStatuses"][0]["state"] = json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}});
     let on_node = |status: Value| vec![pod(Some("n1"), status)];
@@ -128,12 +131,33 @@ fn of_pods() -> Vec<Blocker> {
         of_pod(None, unscheduled("0/1: 1 node(s) didn't match Pod's node affinity/selector.")),
         of_pod(None, unscheduled("0/1 nodes are available: 1 Insufficient cpu.")),
         of_pod(None, unscheduled("0/1: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }.")),
+        blocker(|evidence| {
+            let said = "0/1 nodes are available: 1 node(s) had untolerated taint(s)."; // Kubernetes 1.36
+            let mut cluster = cluster(vec![pod(None, unscheduled(said))]);
+            cluster.unready.push(Unready { node: "n1".into(), said: "cni plugin not initialized".into() });
+            evidence.cluster = Some(cluster);
+        }),
+        of_pod(None, unscheduled("0/1 nodes are available: 1 node(s) had untolerated taint(s).")),
+        of_pod(None, unscheduled("0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules.")),
         of_pod(Some("n1"), waiting("ErrImagePull", "not found")),
+        of_pod(Some("n1"), waiting("ErrImagePull", "pull access denied, authorization failed")),
+        of_pod(Some("n1"), waiting("ErrImagePull", "x509: certificate signed by unknown authority")),
+        of_pod(Some("n1"), waiting("ErrImagePull", "dial tcp: no route to host")),
+        of_pod(Some("n1"), waiting("ErrImageNeverPull", "pull policy is Never")),
+        of_pod(Some("n1"), waiting("InvalidImageName", "invalid reference format")),
         of_pod(Some("n1"), waiting("CreateContainerConfigError", "secret \"s\" not found")),
         of_pod(Some("n1"), crash),
+        of_pod(Some("n1"), killed),
         with_event(creating(), "FailedMount", name, "MountVolume.SetUp failed: secret \"s\" not found"),
         with_event(creating(), "FailedCreatePodSandBox", name, "cni plugin not initialized"),
         with_event(creating(), "FailedCreatePodSandBox", name, NO_SANDBOX),
+        with_event(
+            creating(),
+            "FailedCreatePodSandBox",
+            name,
+            "failed to create shim task: no AppArmor profile",
+        ),
+        with_event(creating(), "FailedMount", name, "volume \"network-config\": secret \"s\" not found"),
         blocker(|evidence| {
             let said = "container runtime network not ready: cni plugin not initialized";
             let mut cluster = cluster(creating());

@@ -12,6 +12,8 @@ const PROMPT: Duration = Duration::seconds(8);
 const LOOK: Duration = Duration::seconds(2);
 /// A container that has run this long is past the cause of its last exit.
 const STEADY: Duration = Duration::seconds(20);
+/// The runtime's word for a container that the kernel ended for want of memory.
+const OUT_OF_MEMORY: &str = "OOMKilled";
 /// What a program says when the disk is full.
 const FULL: &str = "no space left on device";
 
@@ -125,13 +127,17 @@ fn crash(pod: &str, container: &str, end: &End) -> Blocker {
         Observed::Seen(lines) => quote(lines),
         Observed::Unknown(why) => format!("its log cannot be read: {why}"),
     };
-    let word = match reason.as_str() {
-        "" | "Error" | "Completed" => String::new(),
-        reason => format!(" ({reason})"),
-    };
     let whole = log.as_ref().map(|log| format!("; the whole log: {}", log.display())).unwrap_or_default();
-    let how = format!("it exited with {exit_code}{word} at attempt {}", attempt + 1);
+    let how = format!("it exited with {} at attempt {}", ended(*exit_code, Some(reason)), attempt + 1);
     exits(pod, container, &how, &said, &whole)
+}
+
+/// An exit code, and the runtime's reason if that says more.
+pub fn ended(exit_code: i32, reason: Option<&str>) -> String {
+    match reason {
+        None | Some("" | "Error" | "Completed") => exit_code.to_string(),
+        Some(reason) => format!("{exit_code} ({reason})"),
+    }
 }
 
 /// That `container` of `pod` does not stay up: how it exited, what it logged, and where the whole
@@ -142,6 +148,13 @@ pub fn exits(pod: &str, container: &str, how: &str, said: &str, whole: &str) -> 
             format!("container {container} of {pod} fails because the disk is full"),
             said,
             "make room (df -h); kubelet then starts it again by itself",
+        );
+    }
+    if how.contains(OUT_OF_MEMORY) {
+        return Blocker::new(
+            format!("container {container} of {pod} needs more memory than it may have"),
+            format!("{how}; {said}"),
+            "raise limits.memory in its manifest; without such a limit the machine has too little memory (free -m)",
         );
     }
     Blocker::new(

@@ -139,7 +139,7 @@ fn without_node(evidence: &Evidence) -> Option<(Blocker, Duration)> {
             "kubelet registers its Node only when it starts, and the API has none{}",
             said.unwrap_or_default()
         ),
-        "restart kubelet (systemctl restart kubelet, or start with --restart-kubelet); if no node appears, its log says why (journalctl -u kubelet)",
+        "run systemctl restart kubelet; if no node appears, its log says why (journalctl -u kubelet)",
     );
     let least = if evidence.underway.restarts_kubelet() { RESTARTING } else { REGISTERING };
     Some((blocker, least.mul_f64(slowness(evidence))))

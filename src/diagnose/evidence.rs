@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use kube::ResourceExt as _;
 use time::OffsetDateTime;
 
 use super::subject::Workload;
@@ -129,6 +130,8 @@ pub struct Cluster {
     pub has_node: bool,
     /// How many nodes have.
     pub nodes: usize,
+    /// Those of them that are not Ready.
+    pub unready: Vec<Unready>,
     /// The last error in kubelet's journal, where none has.
     pub kubelet_said: Option<String>,
     /// Certificate requests of kubelets, where this machine has no node yet.
@@ -147,6 +150,32 @@ pub struct Cluster {
     pub lines: BTreeMap<(String, String), Vec<String>>,
 }
 
+/// A node that is not Ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unready {
+    /// Its name.
+    pub node: String,
+    /// Why, by its kubelet or by the controller that watches kubelets.
+    pub said: String,
+}
+
+impl Unready {
+    /// Those of `nodes`.
+    pub fn among(nodes: &[Node]) -> Vec<Self> {
+        let of = |node: &Node| {
+            let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready");
+            let said = match ready {
+                Some(ready) if ready.status == "True" => return None,
+                Some(ready) => ready.message.clone().unwrap_or_default(),
+                None => "kubelet has not reported yet".to_owned(),
+            };
+            Some(Self { node: node.name_any(), said })
+        };
+        nodes.iter().filter_map(of).collect()
+    }
+}
+
 impl Cluster {
     /// A cluster in which nothing was found.
     pub fn at(now: OffsetDateTime) -> Self {
@@ -154,6 +183,7 @@ impl Cluster {
             now,
             has_node: false,
             nodes: 0,
+            unready: Vec::new(),
             kubelet_said: None,
             requests: Vec::new(),
             bindings: Vec::new(),

@@ -34,10 +34,14 @@ mod subject;
 mod tests;
 mod trouble;
 mod underway;
+mod unscheduled;
+mod unwell;
 
 pub use blocker::{Below, Blocker, Verdict};
+pub use observe_api::is_apiserver;
 pub use subject::{Subject, Workload};
 pub use underway::{Brought, Refusal, Restart, Underway};
+pub use unwell::{Unwell, sentences, starting, unwell};
 
 /// Observes once, and decides. What the command that waits is about to mend is not in its way.
 pub async fn diagnose(subject: &Subject, underway: Underway) -> Verdict {

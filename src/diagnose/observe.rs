@@ -236,10 +236,11 @@ async fn last_words(
         .iter()
         .flat_map(|pod| pods::crashed(pod).into_iter().map(|crashed| (pod.clone(), crashed.container)))
         .collect();
+    let client = endpoint.and_then(|endpoint| observe_api::client(subject, endpoint));
     for (pod, container) in crashed {
-        let lines = match local_lines(&pod, &container, runtime).await {
-            Some(lines) => Some(lines),
-            None => observe_api::last_lines(subject, endpoint, &pod, &container).await,
+        let lines = match (local_lines(&pod, &container, runtime).await, &client) {
+            (None, Some(client)) => observe_api::last_lines(client, &pod, &container).await,
+            (lines, _) => lines,
         };
         if let Some(lines) = lines {
             cluster.lines.insert((pod.name_any(), container), lines);

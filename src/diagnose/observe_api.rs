@@ -7,7 +7,7 @@ use kube::api::{ListParams, LogParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt as _};
 
-use super::evidence::{ApiState, Cluster};
+use super::evidence::{ApiState, Cluster, Unready};
 use super::subject::Subject;
 use crate::assets::command::runs;
 use crate::cluster::connect::{self, Readyz};
@@ -45,14 +45,15 @@ pub async fn observe_api(subject: &Subject) -> (ApiState, Option<Cluster>) {
 }
 
 /// Whether every process that is seen to listen on `port` is an apiserver.
-fn is_apiserver(port: u16) -> bool {
+pub fn is_apiserver(port: u16) -> bool {
     let holders = programs::all().and_then(|programs| programs::listening(&programs, port));
     let holders = holders.unwrap_or_default();
     let is_it = |holder: &Program| runs(holder.words.iter().map(String::as_str), "kube-apiserver");
     !holders.is_empty() && holders.iter().all(is_it)
 }
 
-fn client(subject: &Subject, endpoint: &str) -> Option<Client> {
+/// A client for the API at `endpoint`.
+pub fn client(subject: &Subject, endpoint: &str) -> Option<Client> {
     connect::connect(&subject.access, Some(endpoint.parse().ok()?)).ok()
 }
 
@@ -63,8 +64,9 @@ async fn observe_cluster(subject: &Subject, client: &Client) -> Option<Cluster> 
     let now = raw::clock(client).await?;
     let nodes = Objects::<Node>::all(client).list(&ListParams::default()).await.ok()?;
     let has_node = nodes.iter().any(|node| is_node_at(&local, node));
-    let nodes = nodes.len();
-    let mut cluster = Cluster { has_node, nodes, required: subject.required.clone(), ..Cluster::at(now) };
+    let (nodes, unready) = (nodes.len(), Unready::among(&nodes));
+    let mut cluster =
+        Cluster { has_node, nodes, unready, required: subject.required.clone(), ..Cluster::at(now) };
     if !has_node {
         cluster.requests = listed(Objects::all(client), &ListParams::default()).await;
         cluster.bindings = listed(Objects::all(client), &ListParams::default()).await;
@@ -109,14 +111,8 @@ async fn listed<K: Kind>(objects: Objects<K>, params: &ListParams) -> Vec<K> {
 }
 
 /// The last lines of a container that ended, fetched from its kubelet through the API.
-pub async fn last_lines(
-    subject: &Subject,
-    endpoint: Option<&String>,
-    pod: &Pod,
-    container: &str,
-) -> Option<Vec<String>> {
-    let client = client(subject, endpoint?)?;
-    let api: kube::Api<Pod> = kube::Api::namespaced(client, &pod.namespace()?);
+pub async fn last_lines(client: &Client, pod: &Pod, container: &str) -> Option<Vec<String>> {
+    let api: kube::Api<Pod> = kube::Api::namespaced(client.clone(), &pod.namespace()?);
     let params = LogParams {
         container: Some(container.to_owned()),
         tail_lines: Some(TAIL),

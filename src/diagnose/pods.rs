@@ -3,25 +3,21 @@
 //! While a cluster starts, components report much that passes by itself. Such a report counts only
 //! if it lasts, and not at all if the command is about to apply what is missing.
 
-use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, Probe};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 use time::{Duration, OffsetDateTime};
 
 use super::blocker::Blocker;
-use super::containers::{exits, quote, sandbox_cure};
+use super::containers::{ended, exits, quote, sandbox_cure};
 use super::evidence::Cluster;
 use super::subject::Workload;
 use super::trouble::{self, LASTING, Trouble, age};
 use super::underway::Underway;
+use super::unscheduled;
 use crate::cluster::pods::{condition, is_mirror, is_ready_pod};
 use crate::host::log;
 
-/// What the scheduler writes if labels are missing.
-const SELECTOR: &str = "didn't match Pod's node affinity/selector";
-/// Taints of a node that is not Ready. They go by themselves.
-const UNREADY: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/network-unavailable"];
 /// Reasons of a waiting container that concern its image.
 const OF_IMAGES: [&str; 5] =
     ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"];
@@ -35,6 +31,17 @@ const OF_PODS: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 /// Events that say why a pod has no container yet.
 const OF_START: [&str; 4] =
     ["FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "NetworkNotReady"];
+/// Those of them that concern volumes.
+const OF_VOLUMES: [&str; 2] = ["FailedMount", "FailedAttachVolume"];
+/// What kubelet says of an image that cannot be pulled, and what ends that.
+const PULLS: [(&[&str], &str); 3] = [
+    (
+        &["unauthorized", "authorization failed", "access denied", "403 Forbidden"],
+        "let kubelet log in to its registry (imagePullSecrets), or correct its name in the manifest",
+    ),
+    (&["not found", "manifest unknown"], "push it to its registry, or correct its name in the manifest"),
+    (&["x509", "tls:"], "let the container runtime trust its registry (/etc/containerd/certs.d)"),
+];
 /// A program may need this long to start, so its probe may fail.
 const STARTING: Duration = Duration::seconds(30);
 /// A node needs this long to become Ready after it registered, and so do the pods of its network.
@@ -46,6 +53,16 @@ const RECENT: Duration = Duration::minutes(1);
 pub fn blocker(cluster: &Cluster, underway: &Underway) -> Option<Blocker> {
     let look = Look { cluster, underway };
     cluster.required.iter().find_map(|workload| look.of_workload(workload))
+}
+
+/// What is in the way of one pod.
+pub fn cause(pod: &Pod, cluster: &Cluster, underway: &Underway) -> Option<Blocker> {
+    Look { cluster, underway }.of_pod(pod)
+}
+
+/// Why no pod of a workload can be made.
+pub fn refused(workload: &Workload, cluster: &Cluster, underway: &Underway) -> Option<Blocker> {
+    Look { cluster, underway }.refused(workload)
 }
 
 /// What is decided on.
@@ -63,7 +80,7 @@ impl Look<'_> {
         let pods = self.cluster.pods.iter().filter(|pod| is_it(pod.namespace(), &pod.name_any()));
         let mut unready = pods.filter(|pod| is_to_come_up(pod));
         sets.filter(|set| !self.underway.marks_node && self.is_old(&set.metadata, LASTING))
-            .find_map(no_node)
+            .find_map(unscheduled::no_node)
             .or_else(|| unready.find_map(|pod| self.of_pod(pod)))
             .or_else(|| self.refused(workload))
     }
@@ -87,23 +104,10 @@ impl Look<'_> {
     fn unscheduled(&self, pod: &Pod) -> Option<Blocker> {
         let refused = condition(pod, "PodScheduled").filter(|scheduled| scheduled.status == "False")?;
         let said = refused.message.as_deref()?;
-        let is_unready = UNREADY.iter().any(|taint| said.contains(taint));
-        let least = if is_unready { SETTLING } else { LASTING };
-        if self.underway.marks_node || !self.is_old(&pod.metadata, least) {
-            return None;
-        }
-        let name = pod.name_any();
-        if said.contains(SELECTOR) {
-            let selector = pod.spec.iter().flat_map(|spec| spec.node_selector.iter().flatten());
-            return Some(unlabelled(&format!("pod {name}"), &labels(selector), said));
-        }
-        let cure = match is_unready {
-            true => "see why the node is not Ready (kubectl describe node): most often it has no pod network",
-            false => {
-                "make room on a node or take its taint away, or let the pod ask for less in its manifest"
-            }
-        };
-        Some(Blocker::new(format!("no node takes pod {name}"), format!("the scheduler says: {said}"), cure))
+        let least =
+            if unscheduled::is_for_a_ready_node(said, &self.cluster.unready) { SETTLING } else { LASTING };
+        let is_late = !self.underway.marks_node && self.is_old(&pod.metadata, least);
+        is_late.then(|| unscheduled::blocker(pod, said, &self.cluster.unready))
     }
 
     fn waits(&self, pod: &Pod, status: &ContainerStatus) -> Option<Blocker> {
@@ -115,10 +119,11 @@ impl Look<'_> {
             return None;
         }
         if OF_IMAGES.contains(&reason) {
+            let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
             return Some(Blocker::new(
-                format!("image {} is not on this machine", status.image),
+                format!("image {} is not on node {node}", status.image),
                 format!("container {container} of {name} needs it, and kubelet says {reason}: {said}"),
-                "import it (ctr -n k8s.io images import), let the machine reach its registry, or correct its name in the manifest",
+                image_cure(reason, &said),
             ));
         }
         OF_CONFIG.contains(&reason).then(|| {
@@ -156,16 +161,20 @@ impl Look<'_> {
                 sandbox_cure(image),
             ));
         }
-        let is_of_network = ["cni", "network"].iter().any(|word| said.to_ascii_lowercase().contains(word));
         let reason = trouble.event.reason.clone().unwrap_or_default();
+        let of_network = || ["cni", "network"].iter().any(|word| said.to_ascii_lowercase().contains(word));
         let blocker = |cure: String| {
             let what = format!("pod {} cannot be started", pod.name_any());
             Blocker::new(what, format!("kubelet says {reason}: {said}"), cure)
         };
-        match (is_of_network, self.underway.network()) {
-            (false, _) => {
-                Some(blocker("create what it names, or correct the volumes in its manifest".into()))
-            }
+        if OF_VOLUMES.contains(&&*reason) {
+            return Some(blocker("create what it names, or correct the volumes in its manifest".into()));
+        }
+        match (of_network(), self.underway.network()) {
+            (false, _) => Some(blocker(
+                "correct what it names; the log of the container runtime on its node says more (journalctl -u containerd)"
+                    .into(),
+            )),
             (true, None) => Some(blocker(
                 "add a pod network to manifests/, or find out why the present one does not come up".into(),
             )),
@@ -185,7 +194,7 @@ impl Look<'_> {
             format!("container {} of {} runs, but its probe fails", status.name, pod.name_any()),
             trouble.said(),
             format!(
-                "look into its log: kubectl -n {} logs {}",
+                "its log may say why (kubectl -n {} logs {}); if the program works, correct the probe in its manifest",
                 pod.namespace().unwrap_or_default(),
                 pod.name_any()
             ),
@@ -194,7 +203,7 @@ impl Look<'_> {
 
     /// Pods that their controller is not allowed to create.
     fn refused(&self, workload: &Workload) -> Option<Blocker> {
-        let trouble = Trouble::about(&workload.name, &["FailedCreate"], self.cluster)?;
+        let trouble = Trouble::among(&workload.name, &["FailedCreate"], self.cluster)?;
         let said = trouble.said();
         if !trouble.goes_on() || self.is_brought(Some(workload.namespace.clone()), &said) {
             return None;
@@ -209,10 +218,24 @@ impl Look<'_> {
 
 /// Whether `pod` is still to become Ready. A pod that has ended stays so; its controller makes
 /// another one, for example after the shutdown of its machine.
-fn is_to_come_up(pod: &Pod) -> bool {
+pub fn is_to_come_up(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
     let has_ended = ["Failed", "Succeeded"].contains(&phase) || pod.metadata.deletion_timestamp.is_some();
     !has_ended && !is_mirror(pod) && is_ready_pod(pod).is_err()
+}
+
+/// What makes an image available, by what keeps it away.
+fn image_cure(reason: &str, said: &str) -> String {
+    const IMPORT: &str = "import it there (ctr -n k8s.io images import)";
+    match reason {
+        "InvalidImageName" => "correct its name in the manifest".to_owned(),
+        "ErrImageNeverPull" => format!("{IMPORT}, or take imagePullPolicy: Never away"),
+        _ => {
+            let known = PULLS.iter().find(|(words, _)| words.iter().any(|word| said.contains(word)));
+            let cure = known.map_or("let the node reach its registry", |(_, cure)| cure);
+            format!("{IMPORT}; or {cure}")
+        }
+    }
 }
 
 /// Whether kubelet has not created any container of `pod` yet.
@@ -253,30 +276,6 @@ fn allowance(pod: &Pod, container: &str) -> Duration {
         + of(|own| own.readiness_probe.as_ref(), delay)
 }
 
-/// A DaemonSet for which no node qualifies.
-fn no_node(set: &DaemonSet) -> Option<Blocker> {
-    let status = set.status.as_ref()?;
-    let is_seen = status.observed_generation >= set.metadata.generation;
-    let spec = set.spec.as_ref()?.template.spec.as_ref()?;
-    (is_seen && status.desired_number_scheduled == 0).then(|| {
-        let selector = labels(spec.node_selector.iter().flatten());
-        unlabelled(&format!("DaemonSet {}", set.name_any()), &selector, "its controller finds no node for it")
-    })
-}
-
-fn unlabelled(who: &str, selector: &str, said: &str) -> Blocker {
-    Blocker::new(
-        format!("no node has the labels that {who} asks for"),
-        format!("it asks for {selector}; {said}"),
-        "label this machine's node (kubectl label node NODE KEY=VALUE), or correct nodeSelector in its manifest",
-    )
-}
-
-fn labels<'a>(pairs: impl Iterator<Item = (&'a String, &'a String)>) -> String {
-    let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={value}")).collect();
-    if pairs.is_empty() { "certain nodes by affinity".to_owned() } else { pairs.join(", ") }
-}
-
 fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let status = pod.status.iter();
     status.flat_map(|status| {
@@ -290,6 +289,7 @@ pub struct Crashed {
     /// Its name.
     pub container: String,
     exit_code: i32,
+    reason: Option<String>,
     restarts: i32,
     message: Option<String>,
 }
@@ -311,6 +311,7 @@ pub fn crashed(pod: &Pod) -> Vec<Crashed> {
         (ended.exit_code != 0).then(|| Crashed {
             container: status.name.clone(),
             exit_code: ended.exit_code,
+            reason: ended.reason.clone(),
             restarts: status.restart_count,
             message: ended.message.clone(),
         })
@@ -319,12 +320,15 @@ pub fn crashed(pod: &Pod) -> Vec<Crashed> {
 }
 
 fn crash(pod: &Pod, crashed: Crashed, cluster: &Cluster) -> Blocker {
-    let Crashed { container, exit_code, restarts, message } = crashed;
+    let Crashed { container, exit_code, reason, restarts, message } = crashed;
     let name = pod.name_any();
     let seen = cluster.lines.get(&(name.clone(), container.clone())).cloned();
     let lines = seen.unwrap_or_else(|| log::telling(message.iter().flat_map(|message| message.lines())));
     let namespace = pod.namespace().unwrap_or_default();
     let whole = format!("; the whole log: kubectl -n {namespace} logs {name} -c {container} --previous");
-    let how = format!("it exited with {exit_code} and was started again {restarts} times");
+    let how = format!(
+        "it exited with {}, and was started again {restarts} times",
+        ended(exit_code, reason.as_deref())
+    );
     exits(&name, &container, &how, &quote(&lines), &whole)
 }

@@ -293,7 +293,7 @@ fn while_no_node_has_registered_nothing_is_said_of_pods_and_labels() {
     let found = blocker(&evidence);
     assert_eq!(found.what, "no node has registered, and without one no pod can run");
     assert!(found.why.ends_with("the last error in its journal: node \"n1\" not found"), "{found:?}");
-    assert!(found.cure.starts_with("restart kubelet"), "{found:?}");
+    assert!(found.cure.starts_with("run systemctl restart kubelet"), "{found:?}");
     assert_eq!(decide(&evidence).least().as_secs(), 10, "a kubelet that starts registers by itself");
     fail(&mut evidence, "kubelet-credentials");
     assert_eq!(blocker(&evidence).what, "the check kubelet-credentials fails", "it cannot register");
@@ -316,7 +316,7 @@ fn a_required_pod_is_followed_from_its_node_to_its_program() {
     assert!(of_pod(None, unscheduled("Insufficient cpu")).unwrap().what.contains("no node takes pod"));
     assert_eq!(of_pod(None, json!({})), None, "the scheduler has not looked yet");
     let image = of_pod(Some("n1"), waiting("ErrImagePull", "not found")).unwrap();
-    assert_eq!(image.what, "image example.test/image:1 is not on this machine");
+    assert_eq!(image.what, "image example.test/image:1 is not on node n1");
     let config = of_pod(Some("n1"), waiting("CreateContainerConfigError", "secret \"s\" not found")).unwrap();
     assert!(config.why.contains("secret \"s\" not found"));
     let mut crash = waiting("CrashLoopBackOff", "back-off");

@@ -29,11 +29,20 @@ pub struct Trouble<'a> {
 }
 
 impl<'a> Trouble<'a> {
-    /// What was reported for one of `reasons` about objects whose name begins with `name`.
+    /// What was reported for one of `reasons` about the object called `name`.
     pub fn about(name: &str, reasons: &[&str], cluster: &'a Cluster) -> Option<Self> {
+        Self::of(|about| about == name, reasons, cluster)
+    }
+
+    /// The same about objects whose name begins with `prefix`: what a workload has made.
+    pub fn among(prefix: &str, reasons: &[&str], cluster: &'a Cluster) -> Option<Self> {
+        Self::of(|about| about.starts_with(prefix), reasons, cluster)
+    }
+
+    fn of(is_meant: impl Fn(&str) -> bool, reasons: &[&str], cluster: &'a Cluster) -> Option<Self> {
         let is_it = |event: &&Event| {
             let about = event.involved_object.name.as_deref().unwrap_or_default();
-            about.starts_with(name) && reasons.contains(&event.reason.as_deref().unwrap_or_default())
+            is_meant(about) && reasons.contains(&event.reason.as_deref().unwrap_or_default())
         };
         let all = || cluster.events.iter().filter(is_it);
         let first = all().filter_map(first).min()?;
@@ -117,7 +126,7 @@ mod tests {
     }
 
     fn goes_on(first: i64, last: i64, count: i32) -> bool {
-        Trouble::about("web-", &["FailedMount"], &cluster(first, last, count)).unwrap().goes_on()
+        Trouble::among("web-", &["FailedMount"], &cluster(first, last, count)).unwrap().goes_on()
     }
 
     #[test]

@@ -3,11 +3,16 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use k8s_openapi::api::core::v1::Node;
+use kube::api::ListParams;
+
 use super::error::Error;
-use super::machine::{PROBE, sockets_on};
-use crate::cluster::connect::Readyz;
+use super::machine::{PROBE, local_addresses, sockets_on};
+use crate::cluster::connect::{self, READY, Readyz};
 use crate::cluster::kubeconfig::Access;
-use crate::cluster::probe;
+use crate::cluster::node::is_node_at;
+use crate::cluster::objects::Objects;
+use crate::cluster::{self, probe};
 use crate::host::sockets;
 use crate::patience::Patience;
 
@@ -32,6 +37,17 @@ pub async fn ask_api(
             changed = changed(port, &before) => changed?,
         }
     }
+}
+
+/// Whether the Node of this machine is registered. An API that has gone since it was asked says
+/// nothing against that.
+pub async fn has_node(access: &Access, port: u16) -> Result<bool, Error> {
+    let Ok(endpoint) = ask_api(access, port, READY, |_| true).await? else { return Ok(true) };
+    let client = connect::connect(access, Some(endpoint))?;
+    let nodes = Objects::<Node>::all(&client).list(&ListParams::default()).await;
+    let nodes = nodes.map_err(|error| cluster::Error::refused("list", "nodes", &error))?;
+    let local = local_addresses()?;
+    Ok(nodes.iter().any(|node| is_node_at(&local, node)))
 }
 
 fn served(answer: Option<(SocketAddr, Readyz)>, port: u16) -> Result<SocketAddr, String> {

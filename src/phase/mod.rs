@@ -14,7 +14,7 @@ mod table;
 mod timeouts;
 
 pub use act::{Act, Verb};
-pub use api::ask_api;
+pub use api::{ask_api, has_node};
 pub use error::Error;
 pub(crate) use error::from_phase;
 pub use machine::{PROBE, check_root, local_addresses, on_port, sockets_on};

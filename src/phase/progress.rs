@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::act::Act;
 use super::table::Phase;
+use crate::cluster::Client;
 use crate::cluster::apply::{Item, Outcome};
-use crate::diagnose::{Blocker, Brought, Refusal, Restart, Underway, Verdict};
+use crate::diagnose::{self, Blocker, Brought, Refusal, Restart, Underway, Verdict};
+use crate::patience::ANSWER;
 use crate::ui::{Basis, Event, PodLife, Sink};
 
 /// What outlasts a phase.
@@ -170,6 +172,18 @@ impl<'a> Progress<'a> {
     /// What keeps the phase waiting, by the last look.
     pub fn blocker(&self) -> Option<Blocker> {
         lock(&self.obstacles).blocker.clone()
+    }
+
+    /// Reports pods of what was applied that are not well. Nothing waits for them.
+    pub async fn tell_unwell(&self, client: &Client) {
+        match diagnose::unwell(client, ANSWER).await {
+            Ok(found) => {
+                diagnose::sentences(&found).into_iter().for_each(|sentence| self.warn(sentence));
+                let starting = diagnose::starting(&found);
+                starting.into_iter().for_each(|pods| self.info(format!("still starting: {pods}")));
+            }
+            Err(why) => self.info(format!("the pods of manifests/ were not looked at: {why}")),
+        }
     }
 
     /// A watch has just reported the `change` that the phase waited for.

@@ -85,12 +85,22 @@ enum When {
 pub struct Situation {
     /// Whether a self-hosted apiserver serves this machine: then no bootstrap pod is placed.
     pub is_past_pivot: bool,
+    /// Whether it does so although the Node of this machine is not registered.
+    pub lacks_node: bool,
     /// Whether the journal has bootstrap pods that the assets do not have.
     pub has_orphans: bool,
     /// Whether the assets have static pods that stay.
     pub has_static_etcd: bool,
     /// Whether the assets have webhooks, admission policies or APIServices.
     pub has_admission: bool,
+}
+
+impl Situation {
+    /// Whether `start` restarts kubelet where it may: one that waits for the API, and one that runs
+    /// without its Node, which it registers only when it starts.
+    pub fn restarts_kubelet(self) -> bool {
+        !self.is_past_pivot || self.lacks_node
+    }
 }
 
 struct Row {

@@ -18,6 +18,10 @@ const VERIFIED_BY: [(&str, &str); 2] = [
     ("proxy-client-cert-file", "requestheader-client-ca-file"),
 ];
 const RENDER: &str = "run bootkube render again: it renews what has expired and keeps every CA";
+/// `render` renews neither a CA nor what it cannot sign.
+const RENEW_CA: &str = "nothing renews a CA: make its certificate anew with the same subject and key and a later end, render with it, and start";
+const SUPPLY: &str =
+    "tls/ has no key of its CA: let that CA sign a newer one, supply it, and run bootkube render again";
 
 /// The certificates of a file: a chain, or a bundle of authorities.
 struct Named {
@@ -31,7 +35,7 @@ pub fn validity(subject: &Subject<'_>, facts: &Facts) -> Outcome {
         return Outcome::Unknown("this machine's clock is behind, see clock".into());
     }
     let (files, mut problems) = all(subject);
-    problems.extend(files.iter().filter_map(|file| invalid(file, now)));
+    problems.extend(files.iter().filter_map(|file| invalid(subject, file, now)));
     let first = files.iter().flat_map(|file| &file.chain).map(Examined::not_after).min();
     let detail = first.map(|first| format!("the first expires at {}", rfc3339(first)));
     if problems.is_empty() {
@@ -94,7 +98,7 @@ fn ends_soon(file: &str, is_supplied: bool, end: OffsetDateTime) -> Problem {
 }
 
 /// One valid authority of a bundle is enough: a bundle keeps expired ones beside their successors.
-fn invalid(Named { file, chain }: &Named, now: OffsetDateTime) -> Option<Problem> {
+fn invalid(subject: &Subject<'_>, Named { file, chain }: &Named, now: OffsetDateTime) -> Option<Problem> {
     let holds = |certificate: &Examined| (certificate.not_before()..=certificate.not_after()).contains(&now);
     if chain.iter().all(Examined::is_authority) && chain.iter().any(holds) {
         return None;
@@ -104,13 +108,32 @@ fn invalid(Named { file, chain }: &Named, now: OffsetDateTime) -> Option<Problem
     let clock = format!("this machine's clock says {}", rfc3339(now));
     if now > until {
         let why = format!("it expired at {}, and {clock}", rfc3339(until));
-        return Some(Problem::new(format!("the certificate in {file} has expired"), why, RENDER));
+        let cure = match chain.iter().all(Examined::is_authority) {
+            true => RENEW_CA,
+            false if is_renewed(subject, file) => RENDER,
+            false => SUPPLY,
+        };
+        return Some(Problem::new(format!("the certificate in {file} has expired"), why, cure));
     }
     Some(Problem::new(
         format!("the certificate in {file} is not valid yet"),
         format!("it is valid from {}, and {clock}", rfc3339(from)),
         "set this machine's clock, or that of the machine that rendered, and render again",
     ))
+}
+
+/// Whether `render` can sign a successor: it does so with the keys of CAs in `tls/`.
+fn is_renewed(subject: &Subject<'_>, file: &str) -> bool {
+    let tls = &subject.layout.tls;
+    let pem = match (file.strip_prefix("tls/"), &subject.access.identity) {
+        (Some(path), _) => tls.get(path).map(Vec::as_slice),
+        (None, Identity::Certificate { certificate, .. }) => Some(certificate.as_slice()),
+        (None, Identity::Token(_)) => None,
+    };
+    let has_key =
+        |path: &str| path.strip_suffix(".crt").is_some_and(|stem| tls.contains_key(&format!("{stem}.key")));
+    let mut authorities = tls.iter().filter(|(path, _)| has_key(path));
+    pem.is_some_and(|pem| authorities.any(|(_, ca)| is_signed_by(pem, ca) == Some(true)))
 }
 
 pub fn keys(subject: &Subject<'_>, _: &Facts) -> Outcome {

@@ -6,66 +6,23 @@ use url::Url;
 use super::facts::{Distrust, Etcd, Facts, Member};
 use super::outcome::{Outcome, Problem};
 use super::subject::Subject;
-use crate::cluster::connect::Readyz;
 use crate::cluster::kubeconfig::{Access, Identity};
-use crate::cluster::probe;
-use crate::error::chain;
+use crate::etcd::health;
 use crate::finding::without_passwords;
-use crate::host::plain;
-use crate::patience::{ACCEPT, Pace};
-
-/// The pace of etcd, which may be on another machine.
-static PACE: Pace = Pace::new(ACCEPT, ACCEPT);
-const PATH: &str = "/health";
-/// Alarms, by the words with which etcd gives them as the reason of its answer.
-const NO_SPACE: &str = "ALARM NOSPACE";
-const CORRUPT: &str = "ALARM CORRUPT";
-/// In the answer of a healthy etcd: `{"health":"true",…}`.
-const WELL: &str = "\"health\":\"true\"";
-/// What the TLS library says of a server's certificate.
-const DISTRUST: [(&str, Distrust); 6] = [
-    ("UnknownIssuer", Distrust::Authority),
-    ("BadSignature", Distrust::Authority),
-    ("not valid for name", Distrust::Name),
-    ("NotValidForName", Distrust::Name),
-    ("expired", Distrust::Expired),
-    ("not valid yet", Distrust::NotYetValid),
-];
 
 /// Probes all members at once.
 pub async fn probe_members(subject: &Subject<'_>) -> Vec<Member> {
-    let asked = subject.etcd_servers().into_iter().map(async |server| {
-        let answer = match &server {
-            Ok(url) => health(subject, url).await,
-            Err(_) => Etcd::Unaskable("this is not a URL".into()),
-        };
-        let url = server.map_or_else(|text| text, |url| url.as_str().trim_end_matches('/').to_owned());
-        Member { url: without_passwords(&url), answer }
+    let asked = subject.etcd_servers().into_iter().map(async |server| match server {
+        Ok(url) => Member {
+            answer: health(&url, || access(subject, &url)).await,
+            url: without_passwords(url.as_str().trim_end_matches('/')),
+        },
+        Err(text) => Member {
+            answer: Etcd::Unaskable("this is not a URL".into()),
+            url: without_passwords(&text),
+        },
     });
     join_all(asked).await
-}
-
-async fn health(subject: &Subject<'_>, url: &Url) -> Etcd {
-    if url.scheme() == "http" {
-        let address =
-            format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(2379));
-        return match plain::get(&address, PATH).await {
-            Ok((200, body)) if body.contains(WELL) => Etcd::Healthy,
-            Ok((_, body)) => Etcd::Sick(body.trim().to_owned()),
-            Err(error) => Etcd::Unreachable(error.to_string()),
-        };
-    }
-    let access = match access(subject, url) {
-        Ok(access) => access,
-        Err(missing) => return Etcd::Unaskable(missing),
-    };
-    match probe::ask_at_pace(&PACE, &access, None, PATH).await {
-        Ok(Readyz::Ready) => Etcd::Healthy,
-        Ok(Readyz::NotReady { status, lines }) => Etcd::Sick(format!("{status} {}", lines.join("; "))),
-        Ok(Readyz::Silent(late)) => Etcd::Unreachable(late.to_string()),
-        Ok(Readyz::Unreachable(why)) => classify(&why),
-        Err(error) => Etcd::Unaskable(chain(&error)),
-    }
 }
 
 /// The apiserver's credentials for etcd, from the files that its flags name.
@@ -79,16 +36,6 @@ fn access(subject: &Subject<'_>, url: &Url) -> Result<Access, String> {
     let mut server = url.clone();
     server.set_path("/");
     Ok(Access { server, ca: file("etcd-cafile")?, tls_server_name: None, identity })
-}
-
-fn classify(why: &str) -> Etcd {
-    let ours = why.contains("invalid peer certificate");
-    match DISTRUST.iter().find(|(words, _)| why.contains(words)) {
-        Some((_, distrust)) if ours => Etcd::Untrusted(*distrust),
-        None if ours => Etcd::Untrusted(Distrust::Other),
-        _ if why.contains("fatal alert") => Etcd::RefusesUs(why.to_owned()),
-        _ => Etcd::Unreachable(why.to_owned()),
-    }
 }
 
 pub fn etcd(subject: &Subject<'_>, facts: &Facts) -> Outcome {
@@ -124,6 +71,10 @@ fn is_unaskable(member: &Member) -> bool {
 /// healthy, nor is one that `start` is still to place.
 fn problem(member: &Member, subject: &Subject<'_>, healthy: bool, is_to_come: bool) -> Option<Problem> {
     let url = &member.url;
+    if let Some(alarm) = member.answer.alarm() {
+        let [what, why, cure] = alarm.sentences(url);
+        return Some(Problem { what, why, cure });
+    }
     match &member.answer {
         Etcd::Healthy | Etcd::Unaskable(_) => None,
         Etcd::Untrusted(distrust) => Some(untrusted(url, *distrust, subject)),
@@ -132,8 +83,6 @@ fn problem(member: &Member, subject: &Subject<'_>, healthy: bool, is_to_come: bo
             why,
             "render with the etcd CA, certificate and key that this etcd trusts (etcd.caFile, certificateFile, privateKeyFile)",
         )),
-        Etcd::Sick(why) if why.contains(NO_SPACE) => Some(no_space(url)),
-        Etcd::Sick(why) if why.contains(CORRUPT) => Some(corrupt(url)),
         Etcd::Sick(_) | Etcd::Unreachable(_) if healthy || is_to_come => None,
         Etcd::Sick(why) => Some(Problem::new(
             format!("etcd at {url} is not healthy"),
@@ -146,25 +95,6 @@ fn problem(member: &Member, subject: &Subject<'_>, healthy: bool, is_to_come: bo
             "start it, or correct etcd.servers and render again",
         )),
     }
-}
-
-/// etcd raises it for all members, and keeps it after there is room again.
-fn no_space(url: &str) -> Problem {
-    Problem::new(
-        format!("etcd at {url} takes no writes: it has raised the alarm NOSPACE"),
-        "its database has reached its quota (--quota-backend-bytes, 2 GiB by default)",
-        "with etcdctl: compact the history, run defrag on every member, then alarm disarm; if the data itself is that large, \
-         raise the quota first",
-    )
-}
-
-fn corrupt(url: &str) -> Problem {
-    Problem::new(
-        format!("etcd at {url} has raised the alarm CORRUPT"),
-        "the data of a member differs from that of the others, or its file is damaged",
-        "let etcdctl alarm list name the member, replace it by one with empty data (etcdctl member remove, member add), \
-         then run etcdctl alarm disarm",
-    )
 }
 
 fn untrusted(url: &str, distrust: Distrust, subject: &Subject<'_>) -> Problem {
@@ -204,21 +134,5 @@ fn words(answer: &Etcd) -> &str {
     match answer {
         Etcd::Sick(why) | Etcd::Unreachable(why) | Etcd::RefusesUs(why) | Etcd::Unaskable(why) => why,
         Etcd::Healthy | Etcd::Untrusted(_) => "",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_words_of_the_tls_library_are_told_apart() {
-        let peer = |words: &str| classify(&format!("invalid peer certificate: {words}"));
-        assert_eq!(peer("UnknownIssuer"), Etcd::Untrusted(Distrust::Authority));
-        assert_eq!(peer("certificate not valid for name \"a\""), Etcd::Untrusted(Distrust::Name));
-        assert_eq!(peer("certificate expired: verification time"), Etcd::Untrusted(Distrust::Expired));
-        assert_eq!(peer("something new"), Etcd::Untrusted(Distrust::Other));
-        assert!(matches!(classify("received fatal alert: BadCertificate"), Etcd::RefusesUs(_)));
-        assert!(matches!(classify("tcp connect error: Connection refused"), Etcd::Unreachable(_)));
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::cluster::connect::Readyz;
+pub use crate::etcd::{Distrust, Etcd};
 use crate::host::kernel::AtBoot;
 use crate::host::programs::Program;
 use crate::host::routes::Route;
@@ -89,37 +90,6 @@ pub struct Taken {
 pub struct Member {
     pub url: String,
     pub answer: Etcd,
-}
-
-/// Its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Etcd {
-    Healthy,
-    Sick(String),
-    Unreachable(String),
-    /// Its certificate does not verify.
-    Untrusted(Distrust),
-    /// It refuses our client certificate.
-    RefusesUs(String),
-    /// It cannot be asked, and why.
-    Unaskable(String),
-}
-
-impl Etcd {
-    /// Whether this stays so however long one waits.
-    pub fn is_for_good(&self) -> bool {
-        matches!(self, Self::Untrusted(_) | Self::RefusesUs(_) | Self::Unaskable(_))
-    }
-}
-
-/// Why a server's certificate does not verify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Distrust {
-    Authority,
-    Name,
-    Expired,
-    NotYetValid,
-    Other,
 }
 
 /// Room in a folder, or in its nearest ancestor that exists.

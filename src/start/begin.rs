@@ -123,8 +123,10 @@ async fn examine(plan: &Plan, before: &State, sink: &dyn Sink) -> Result<Situati
 
 /// What decides which phases run.
 pub async fn situation(plan: &Plan, before: &State) -> Result<Situation, Error> {
+    let is_past_pivot = is_past(plan, before).await?;
     Ok(Situation {
-        is_past_pivot: is_past(plan, before).await?,
+        is_past_pivot,
+        lacks_node: is_past_pivot && !phase::has_node(&plan.access, plan.api_port()).await?,
         has_orphans: !place::orphans(plan, before).is_empty(),
         has_static_etcd: !plan.staying.is_empty(),
         has_admission: !plan.admission.is_empty(),

@@ -42,7 +42,7 @@ pub async fn pivot(begun: &Begun<'_>, runner: &mut Runner<'_>) -> Result<Applied
         .phase(Phase::WaitForApi, async |progress| connect(plan, machine::USABLE, progress).await)
         .await?;
     place_what_needs_the_api(begun, &api, runner).await?;
-    let restart = options.apply.restart_kubelet.as_deref().filter(|_| !situation.is_past_pivot);
+    let restart = options.apply.restart_kubelet.as_deref().filter(|_| situation.restarts_kubelet());
     let apply = async |progress: &Progress| {
         let deadline = options.timeouts.of_objects();
         objects::apply(plan, &options.apply, deadline, restart, &api.client, progress).await

@@ -178,7 +178,7 @@ impl Seen {
     }
 
     fn apply_objects(&self, options: &Options) -> Vec<Act> {
-        let restart = options.apply.restart_kubelet.as_deref().filter(|_| !self.situation.is_past_pivot);
+        let restart = options.apply.restart_kubelet.as_deref().filter(|_| self.situation.restarts_kubelet());
         self.objects.iter().cloned().chain(restart.map(kubelet::act)).collect()
     }
 

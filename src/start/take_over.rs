@@ -194,7 +194,10 @@ pub async fn verify(placer: &Placer<'_>, folder: &Path, last: &Leaders) -> Resul
     loop {
         let now = leaders(&api.client).await?;
         let leads = |(now, last): (&Option<Leader>, &Option<Leader>)| now.is_some() && now != last;
-        let Some(silent) = now.iter().zip(last).position(|pair| !leads(pair)) else { return Ok(api) };
+        let Some(silent) = now.iter().zip(last).position(|pair| !leads(pair)) else {
+            progress.tell_unwell(&api.client).await;
+            return Ok(api);
+        };
         progress.waiting(format!("no {} leads yet", LEADERS[silent]));
         tokio::time::sleep(PROBE).await;
     }

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use time::{Duration, OffsetDateTime};
 
+use super::here::Here;
 use super::inventory::Inventory;
 use crate::assets::command::runs;
 use crate::checkpoint::parent::is_copy;
@@ -142,7 +143,21 @@ fn is_of(container: &k8s_openapi::api::core::v1::Container, program: &str) -> bo
     }
 }
 
-fn image(pod: &Pod, program: &str) -> String {
+/// The program of the control plane that a pod runs.
+pub(super) fn program(pod: &Pod) -> Option<&'static str> {
+    let is_its = |name: &&str| containers(pod).any(|container| is_of(container, name));
+    PROGRAMS.map(|(name, _)| name).into_iter().find(is_its)
+}
+
+/// Whether the instance of a program on `node` leads, by the lease alone; `None` for those that have no leader.
+pub(super) fn holds(inventory: &Inventory, program: &str, node: &str) -> Option<bool> {
+    PROGRAMS.iter().find(|(name, elects)| *name == program && *elects)?;
+    let holder = holder(&inventory.leases, program).unwrap_or_default();
+    Some(holder.split('_').next() == Some(node))
+}
+
+/// The image of a program's container.
+pub(super) fn image(pod: &Pod, program: &str) -> String {
     let container = containers(pod).find(|container| is_of(container, program));
     container.and_then(|container| container.image.clone()).unwrap_or_default()
 }
@@ -190,12 +205,22 @@ fn holder(leases: &[Lease], name: &str) -> Option<String> {
     spec.holder_identity.clone().filter(|holder| !holder.is_empty())
 }
 
-/// What is wrong with what runs, the worst first.
-pub(super) fn problems(inventory: &Inventory, now: OffsetDateTime) -> Vec<String> {
-    let components = components(inventory);
+/// What is wrong with what runs, the worst first. The API does not show the copies `hidden`, which
+/// run on this machine; `here` says whether that has a Node.
+pub(super) fn problems(
+    inventory: &Inventory,
+    hidden: &[Component],
+    here: Option<&Here>,
+    now: OffsetDateTime,
+) -> Vec<String> {
     let leaders = PROGRAMS.iter().filter(|(_, elects)| *elects);
     let leaderless = leaders
         .filter_map(|(name, _)| Some(format!("no {name} leads: {}", leaderless(inventory, name, now)?)));
+    // Without a Node no pod can run, so nothing else is said of pods.
+    if inventory.nodes.as_ref().is_some_and(Vec::is_empty) {
+        return leaderless.collect();
+    }
+    let components = components(inventory);
     let unready = components.iter().filter_map(|component| {
         let why = component.ready.as_ref().err()?;
         Some(format!("{} on {}: pod {} {why}", component.name, component.node, component.pod))
@@ -204,26 +229,38 @@ pub(super) fn problems(inventory: &Inventory, now: OffsetDateTime) -> Vec<String
     let bootstrap = bootstrap.map(|Component { pod, .. }| {
         format!("the bootstrap pod {pod} is still there: run bootkube start again, which hands over")
     });
+    let has_node = here.is_none_or(|here| here.node.is_some());
     // The copy of the agent's own pod always runs.
     let stands_in = |component: &&Component| component.hosting == Hosting::Copy && component.name != AGENT;
-    let copies = components.iter().filter(stands_in);
+    let copies = components.iter().chain(hidden.iter().filter(|_| has_node)).filter(stands_in);
     let copies = copies.map(|Component { name, pod, node, .. }| {
         format!("{name} on {node}: the copy {pod} runs until the pod itself is healthy")
     });
-    // Without a Node, kubelet reports none of the static pods that serve.
-    let without_node = (inventory.nodes == Some(0)).then(|| {
-        "no node has registered, so the pods that serve are copies, which the API does not show: kubelet registers its \
-         Node only when it starts, so run systemctl restart kubelet on a controller"
-            .to_owned()
-    });
-    without_node
-        .into_iter()
-        .chain(leaderless)
-        .chain(unready)
-        .chain(behind(inventory))
-        .chain(bootstrap)
-        .chain(copies)
-        .collect()
+    leaderless.chain(unready).chain(behind(inventory)).chain(bootstrap).chain(copies).collect()
+}
+
+/// That Nodes are missing which run pods: the deepest cause of what is wrong with pods.
+pub(super) fn nodeless(inventory: &Inventory, hidden: &[Component], here: Option<&Here>) -> Option<String> {
+    if inventory.nodes.as_ref().is_some_and(Vec::is_empty) {
+        let shown = if hidden.is_empty() { String::new() } else { format!(" (here: {})", names(hidden)) };
+        return Some(format!(
+            "no node has registered, so the pods that serve are copies, which the API does not show{shown}: kubelet registers \
+             its Node only when it starts, so run systemctl restart kubelet on a controller, and bootkube start there, which \
+             labels it again"
+        ));
+    }
+    let is_missing = here.is_some_and(|here| here.node.is_none()) && !hidden.is_empty();
+    is_missing.then(|| {
+        format!(
+            "the Node of this machine is not registered, so the API does not show the copies that serve here ({}): kubelet \
+             registers it only when it starts, so run systemctl restart kubelet, and bootkube start, which labels it again",
+            names(hidden)
+        )
+    })
+}
+
+fn names(components: &[Component]) -> String {
+    components.iter().map(|it| it.name).collect::<Vec<_>>().join(", ")
 }
 
 /// Why there is no leader. Unknown if the leases could not be listed.

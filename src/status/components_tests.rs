@@ -1,4 +1,5 @@
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, json};
 use time::macros::datetime;
 
@@ -52,6 +53,10 @@ fn healthy() -> Inventory {
     }
 }
 
+fn problems_of(inventory: &Inventory) -> Vec<String> {
+    nodeless(inventory, &[], None).into_iter().chain(problems(inventory, &[], None, NOW)).collect()
+}
+
 const NOW: OffsetDateTime = datetime!(2026-01-01 0:00:05 UTC);
 
 #[test]
@@ -72,23 +77,64 @@ fn the_control_plane_is_told_from_other_pods_with_who_hosts_and_who_leads() {
     ];
     assert_eq!(described, expected);
     assert_eq!(found[1].hosting, Hosting::SelfHosted("Deployment/kube-controller-manager".into()));
-    assert_eq!(problems(&healthy(), NOW), [] as [String; 0]);
+    assert_eq!(problems_of(&healthy()), [] as [String; 0]);
 }
 
 #[test]
 fn a_cluster_without_a_node_needs_a_kubelet_that_is_restarted() {
-    let inventory = Inventory { nodes: Some(0), ..healthy() };
-    let found = problems(&inventory, NOW);
+    let inventory = Inventory { nodes: Some(Vec::new()), ..healthy() };
+    let found = problems_of(&inventory);
     assert!(found[0].starts_with("no node has registered"), "{found:?}");
     assert!(found[0].contains("systemctl restart kubelet"), "{found:?}");
-    assert_eq!(problems(&Inventory { nodes: Some(1), ..healthy() }, NOW), [] as [String; 0]);
+    assert_eq!(
+        problems_of(&Inventory { nodes: Some(vec![Node::default()]), ..healthy() }),
+        [] as [String; 0]
+    );
+}
+
+#[test]
+fn copies_that_the_api_does_not_show_are_problems_by_what_hides_them() {
+    let copy = Component {
+        name: "kube-apiserver",
+        hosting: Hosting::Copy,
+        pod: "kube-apiserver-copy".into(),
+        node: "n1".into(),
+        image: String::new(),
+        ready: Ok(()),
+        leads: None,
+    };
+    let with = |nodes: usize, node: Option<&str>| {
+        let inventory = Inventory { nodes: Some(vec![Node::default(); nodes]), ..healthy() };
+        let here = Here { node: node.map(str::to_owned), has_apiserver: true };
+        let hidden = std::slice::from_ref(&copy);
+        let nodeless = nodeless(&inventory, hidden, Some(&here));
+        nodeless.into_iter().chain(problems(&inventory, hidden, Some(&here), NOW)).collect::<Vec<_>>()
+    };
+    assert!(with(0, None)[0].contains("no node has registered"));
+    assert!(with(0, None)[0].contains("(here: kube-apiserver)"));
+    let gone = with(1, None);
+    assert!(gone[0].contains("the Node of this machine is not registered") && gone.len() == 1, "{gone:?}");
+    let away = with(1, Some("n1"));
+    assert!(away[0].contains("the copy kube-apiserver-copy runs until") && away.len() == 1, "{away:?}");
+}
+
+#[test]
+fn without_a_node_nothing_is_said_of_pods() {
+    let mut inventory = Inventory { nodes: Some(Vec::new()), ..healthy() };
+    inventory.pods.push(pod(
+        "kube-apiserver-z",
+        "",
+        "kube-apiserver",
+        &json!({"status": {"phase": "Pending", "conditions": []}}),
+    ));
+    assert_eq!(problems_of(&inventory).len(), 1);
 }
 
 #[test]
 fn a_bootstrap_pod_that_is_left_is_a_problem() {
     let mut inventory = healthy();
     inventory.pods.push(pod("bootstrap-kube-scheduler-n2", "n2", "kube-scheduler", &mirror()));
-    let found = problems(&inventory, NOW);
+    let found = problems_of(&inventory);
     assert!(matches!(found.as_slice(), [only] if only.contains("bootstrap-kube-scheduler-n2")), "{found:?}");
     let on_n2 = components(&inventory).into_iter().filter(|component| component.node == "n2");
     let schedulers: Vec<Option<bool>> = on_n2
@@ -107,7 +153,7 @@ fn a_pod_that_ended_for_good_is_no_problem_unless_nothing_replaces_it() {
         json_patch::merge(&mut changes, &owner);
         let mut inventory = healthy();
         inventory.pods.push(pod("kube-scheduler-1-z", "n1", "kube-scheduler", &changes));
-        problems(&inventory, NOW).len()
+        problems_of(&inventory).len()
     };
     assert_eq!(problems_with(owned("ReplicaSet", "kube-scheduler-1")), 0);
     assert_eq!(problems_with(json!({})), 1);
@@ -121,7 +167,7 @@ fn a_copy_that_stands_in_for_its_pod_is_a_problem() {
         "kubernetes.io/config.mirror": "x", "checkpointer.alpha.coreos.com/checkpoint-of": "kube-apiserver-x",
     }}});
     inventory.pods.push(pod("kube-apiserver-x-n1", "n1", "kube-apiserver", &annotations));
-    let found = problems(&inventory, NOW);
+    let found = problems_of(&inventory);
     let expected = "kube-apiserver on n1: the copy kube-apiserver-x-n1 runs until the pod itself is healthy";
     assert_eq!(found, [expected]);
 }
@@ -141,7 +187,7 @@ fn the_copy_of_the_agent_is_always_there_and_no_problem() {
         .find(|component| component.pod == "pod-checkpointer-x-n1")
         .unwrap();
     assert_eq!((copy.name, copy.hosting), (AGENT, Hosting::Copy));
-    assert_eq!(problems(&inventory, NOW), [] as [&str; 0]);
+    assert_eq!(problems_of(&inventory), [] as [&str; 0]);
 }
 
 #[test]
@@ -149,11 +195,11 @@ fn a_leader_that_is_dead_or_missing_is_a_problem_unless_leases_were_not_seen() {
     let mut inventory = healthy();
     inventory.leases.remove(0);
     let late = datetime!(2026-01-01 0:10 UTC);
-    let found = problems(&inventory, late);
+    let found = problems(&inventory, &[], None, late);
     assert!(found[0].contains("kube-controller-manager leads: n2_1 has not renewed"), "{found:?}");
     assert!(found[1].contains("no kube-scheduler leads: its lease has no holder"), "{found:?}");
     inventory.unseen.push("leases of kube-system: forbidden".into());
-    assert_eq!(problems(&inventory, late), [] as [String; 0]);
+    assert_eq!(problems(&inventory, &[], None, late), [] as [String; 0]);
 }
 
 #[test]
@@ -171,7 +217,7 @@ fn a_pod_that_is_not_ready_and_a_workload_that_is_behind_are_problems() {
         },
     });
     inventory.daemon_sets.push(serde_json::from_value(set).unwrap());
-    let found = problems(&inventory, NOW);
+    let found = problems_of(&inventory);
     assert_eq!(
         found,
         [

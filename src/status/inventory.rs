@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod, Secret};
-use kube::api::ListParams;
+use kube::api::{ListParams, VersionMatch};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
 
@@ -18,8 +18,8 @@ use crate::cluster::retry::within;
 pub(super) struct Inventory {
     pub has_answered: bool,
     pub pods: Vec<Pod>,
-    /// How many nodes have registered, if that could be listed.
-    pub nodes: Option<usize>,
+    /// Those that have registered, if they could be listed.
+    pub nodes: Option<Vec<Node>>,
     pub leases: Vec<Lease>,
     pub daemon_sets: Vec<DaemonSet>,
     pub deployments: Vec<Deployment>,
@@ -39,7 +39,7 @@ impl Inventory {
 pub(super) async fn take(client: &Client, patience: Duration) -> Inventory {
     let mut unseen = Vec::new();
     let (nodes, pods, leases, daemon_sets, deployments, secrets) = futures::join!(
-        count_nodes(client, patience),
+        nodes(client, patience),
         list(client, patience),
         list(client, patience),
         list(client, patience),
@@ -68,9 +68,10 @@ where
     within(patience, objects.list(&params)).await
 }
 
-async fn count_nodes(client: &Client, patience: Duration) -> Result<usize, String> {
-    let nodes = Objects::<Node>::all(client);
-    Ok(within(patience, nodes.list(&ListParams::default())).await?.len())
+/// From the apiserver's memory: which machine this is must be known while etcd answers nothing, too.
+async fn nodes(client: &Client, patience: Duration) -> Result<Vec<Node>, String> {
+    let in_memory = ListParams::default().at("0").matching(VersionMatch::NotOlderThan);
+    within(patience, Objects::<Node>::all(client).list(&in_memory)).await
 }
 
 fn keep<K>(what: &str, listed: Result<Vec<K>, String>, unseen: &mut Vec<String>) -> Vec<K> {

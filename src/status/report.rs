@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::certificates::whole;
-use super::{Certificate, Component, Hosting, Status};
+use super::{Asked, Certificate, Component, Hosting, Outcome, Status};
+use crate::diagnose::{Blocker, Unwell, starting};
 use crate::pki::rfc3339;
 
 /// Version of the JSON form. Fields may be added without a new one.
@@ -14,18 +15,24 @@ const NONE: &str = "-";
 
 /// Problems first, then tables.
 pub fn to_text(status: &Status, now: OffsetDateTime) -> String {
-    let Status { server, problems, components, certificates, unseen } = status;
+    let Status { server, problems, components, asked, unwell, certificates, unseen } = status;
     let mut lines = match problems.len() {
-        0 => vec![format!("the control plane at {server} is healthy")],
-        1 => vec![format!("the control plane at {server} has a problem:")],
-        many => vec![format!("the control plane at {server} has {many} problems:")],
+        0 => vec![format!("the cluster at {server} is healthy")],
+        1 => vec![format!("the cluster at {server} has a problem:")],
+        many => vec![format!("the cluster at {server} has {many} problems:")],
     };
     lines.extend(problems.iter().map(|problem| format!("  {problem}")));
+    lines.extend(starting(unwell).map(|pods| format!("still starting: {pods}")));
     lines.extend(unseen.iter().map(|unseen| format!("not seen: {unseen}")));
     if !components.is_empty() {
         lines.push(String::new());
         let heads = ["COMPONENT", "HOSTING", "NODE", "READY", "LEADER", "IMAGE"];
         lines.extend(table(heads, components.iter().map(component_cells)));
+    }
+    let answered = || asked.iter().filter(|it| !matches!(it.outcome, Outcome::Skip(_)));
+    if answered().next().is_some() {
+        lines.push(String::new());
+        lines.extend(table(["ASKED FROM HERE", "ADDRESS", "ANSWER"], answered().map(asked_cells)));
     }
     if !certificates.is_empty() {
         lines.push(String::new());
@@ -51,6 +58,14 @@ fn component_cells(component: &Component) -> [String; 6] {
     ]
 }
 
+fn asked_cells(Asked { name, at, outcome }: &Asked) -> [String; 3] {
+    let answer = match outcome {
+        Outcome::Pass(detail) | Outcome::Skip(detail) => detail.clone(),
+        Outcome::Fail(Blocker { why, .. }) => format!("FAIL: {why}"),
+    };
+    [(*name).to_owned(), at.clone(), answer]
+}
+
 fn certificate_cells(certificate: &Certificate, now: OffsetDateTime) -> [String; 4] {
     let Certificate { name, place, not_after, is_renewed, .. } = certificate;
     let left = if now > *not_after { "expired".to_owned() } else { whole(*not_after - now) };
@@ -72,7 +87,7 @@ fn table<const N: usize>(heads: [&str; N], rows: impl Iterator<Item = [String; N
 
 /// The same for a program; docs/status.md describes it.
 pub fn to_json(status: &Status) -> Value {
-    let Status { server, problems, components, certificates, unseen } = status;
+    let Status { server, problems, components, asked, unwell, certificates, unseen } = status;
     json!({
         "format": FORMAT,
         "server": server,
@@ -80,6 +95,8 @@ pub fn to_json(status: &Status) -> Value {
         "problems": problems,
         "unseen": unseen,
         "components": components.iter().map(component_value).collect::<Vec<_>>(),
+        "asked": asked.iter().map(asked_value).collect::<Vec<_>>(),
+        "pods": unwell.iter().map(unwell_value).collect::<Vec<_>>(),
         "certificates": certificates.iter().map(certificate_value).collect::<Vec<_>>(),
     })
 }
@@ -103,6 +120,28 @@ fn component_value(component: &Component) -> Value {
         "ready": ready.is_ok(),
         "reason": ready.as_ref().err().map_or("", String::as_str),
         "leader": leads,
+    })
+}
+
+fn asked_value(Asked { name, at, outcome }: &Asked) -> Value {
+    let (word, detail, cure) = match outcome {
+        Outcome::Pass(detail) => ("pass", detail, ""),
+        Outcome::Fail(Blocker { what: _, why, cure }) => ("fail", why, cure.as_str()),
+        Outcome::Skip(why) => ("skip", why, ""),
+    };
+    json!({"name": name, "address": at, "outcome": word, "detail": detail, "do": cure})
+}
+
+fn unwell_value(Unwell { workload, pod, node, cause }: &Unwell) -> Value {
+    let of = |text: fn(&Blocker) -> &String| cause.as_ref().map_or("", |cause| text(cause));
+    json!({
+        "workload": workload,
+        "pod": pod,
+        "node": node,
+        "starting": cause.is_none(),
+        "what": of(|cause| &cause.what),
+        "why": of(|cause| &cause.why),
+        "do": of(|cause| &cause.cure),
     })
 }
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::checks::Checks;
 use crate::preflight::{RESTART_KUBELET, expired};
+use crate::quota;
 use crate::world::World;
 
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
@@ -27,13 +28,14 @@ const PROMPT: f64 = 15.0;
 const NOWHERE: &str = "api.nowhere.test";
 
 /// Words in the message of each cause, in order. No message of another cause has them all.
-const CAUSES: [(&str, &[&str]); 20] = [
+const CAUSES: [(&str, &[&str]); 23] = [
     ("image missing", &["image ", " is not on this machine"]),
     ("etcd down", &["etcd at https://", ":2399 does not answer"]),
     (
         "wrong etcd CA",
         &["the certificate of etcd at https://", " is not signed by the CA in tls/etcd-client-ca.crt"],
     ),
+    ("etcd without space", &["etcd at https://", " takes no writes: it has raised the alarm NOSPACE"]),
     ("kubelet not running", &["kubelet is not running"]),
     ("kubelet watches another folder", &["kubelet watches another folder than "]),
     ("another DNS server", &["kubelet gives pods another DNS server", " is 10.96.0.10, and "]),
@@ -45,6 +47,14 @@ const CAUSES: [(&str, &[&str]); 20] = [
     ("request not approved", &["the certificate request of kubelet of n1 is not approved"]),
     ("wrong node label", &["no node has the labels that pod kube-scheduler-", " asks for"]),
     ("admission refuses", &["Pod guarded/intruder", "violates PodSecurity", "admission refuses it"]),
+    (
+        "webhook without backend",
+        &[
+            "a webhook that does not answer blocks LimitRange default/limits",
+            "ValidatingWebhookConfiguration policy",
+        ],
+    ),
+    ("Node deleted", &["no node has registered, and without one no pod can run"]),
     ("definition never served", &["CustomResourceDefinition ", "is not served", "its names are refused"]),
     (
         "crash loop",
@@ -227,6 +237,10 @@ fn seen_before(world: &World, checks: &mut Checks, told: &mut Told) {
         world.shell(&format!("sed -i.kept s/10.3.0.10/10.96.0.10/ {KUBELET}"));
         told.add("another DNS server", refused(world, ASSETS, 4));
         world.shell(&format!("mv {KUBELET}.kept {KUBELET}"));
+    });
+    checks.that("an etcd that has raised the alarm NOSPACE is named, and the cure ends it", || {
+        quota::exceeded(world, || told.add("etcd without space", refused(world, ASSETS, 4)));
+        world.shell(&format!("bootkube preflight --asset-dir {ASSETS} | grep -q '^pass  *etcd '"));
     });
     checks.that("an image that is missing is named", || {
         flawed(world, NO_IMAGE);

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::checks::{Checks, eventually};
 use crate::kube::condition;
 use crate::power::{is_well, no_copy};
+use crate::status;
 use crate::traffic::{Answered, Traffic};
 use crate::world::{World, record};
 
@@ -49,6 +50,7 @@ fn a_living_cluster_bears_what_people_do_to_its_machines() {
     checks.that("a smoke test passes on two nodes, and says what of a cluster is broken", || {
         smoke_test(&world)
     });
+    status::check(&world, &mut checks);
     checks.that("containerd and kubelet are restarted, and no request fails", || {
         let traffic = Traffic::of_admin(&world, "restarts");
         for service in ["containerd", "kubelet", "containerd"] {

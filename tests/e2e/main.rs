@@ -17,6 +17,7 @@ mod checks;
 #[path = "../support/client.rs"]
 mod client;
 mod copies_on_workers;
+mod cures;
 mod documents;
 mod dry_run;
 mod etcd;
@@ -32,6 +33,7 @@ mod old_layouts;
 mod page;
 mod power;
 mod preflight;
+mod quota;
 mod recover;
 #[path = "../support/render_at.rs"]
 mod render_at;
@@ -42,6 +44,7 @@ mod slow;
 mod snapshot;
 mod soak;
 mod start_report;
+mod status;
 mod traffic;
 mod unpivot;
 mod without_others;

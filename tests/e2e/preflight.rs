@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
 use crate::checks::{Checks, eventually};
+use crate::cures;
 use crate::render_at::render_at;
+use crate::status;
 use crate::world::World;
 
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
-const KUBELET: &str = "/var/lib/kubelet/config.yaml";
+pub const KUBELET: &str = "/var/lib/kubelet/config.yaml";
 /// Every file that `start` could have touched, with its number and time.
 const PLACED: &str = "find /etc/kubernetes -mindepth 1 -printf '%p %i %T@\\n' | sort";
 
@@ -83,12 +85,13 @@ fn what_keeps_a_machine_from_being_ready_is_named() {
         });
     });
     checks.that("the machine is as good as before", || ready(&world));
+    cures::check(&world, &mut checks);
     status(&world, &mut checks);
     checks.finish();
 }
 
 /// The report of `bootkube preflight`, whose exit code must say the same.
-fn preflight(world: &World, assets: &str) -> Value {
+pub fn preflight(world: &World, assets: &str) -> Value {
     let output = world.n1().exec(&["bootkube", "preflight", "--asset-dir", assets, "-o", "json"]).unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(if report["ready"] == true { 0 } else { 4 }), "{report:#}");
@@ -117,7 +120,7 @@ fn only(world: &World, name: &str, what: &str) -> Result<(), String> {
     holds.then_some(()).ok_or_else(|| format!("{report:#}"))
 }
 
-fn ready(world: &World) {
+pub fn ready(world: &World) {
     eventually(20, || {
         let report = preflight(world, ASSETS);
         let passed = with_result(&report, "pass").len();
@@ -271,6 +274,7 @@ fn status(world: &World, checks: &mut Checks) {
             assert!(certificates.iter().any(|certificate| certificate["name"] == name), "{name}: {report:#}");
         }
     });
+    checks.that("an alarm of etcd is named, and the cure ends it", || status::alarm(world));
     checks.that("a component that is gone is a problem", || {
         world.kubectl(&["-n", "kube-system", "scale", "deployment/kube-scheduler", "--replicas=0"]);
         eventually(30, || {

@@ -1,7 +1,7 @@
 //! Causes that exist only while the API does.
 
 use k8s_openapi::jiff::Timestamp;
-use lab::cluster::MAY_RESTART_KUBELET;
+use lab::cluster::{ASSETS, MAY_RESTART_KUBELET};
 use serde_json::Value;
 
 use super::{EVENTS, FLAWED, Told, blocked_late, flawed, time_of};
@@ -42,6 +42,12 @@ pub(super) fn seen_late(world: &World, checks: &mut Checks, told: &mut Told) {
         told.add("definition never served", String::from_utf8(started.output.stderr).unwrap());
         world.kubectl(&["delete", "crd", "--all"]);
     });
+    checks.that(
+        "a webhook without a backend is named with its configuration, and the cure ends that",
+        || {
+            told.add("webhook without backend", webhook(world));
+        },
+    );
     let phase = "wait for the self-hosted control plane";
     checks.that("a program that ends again and again is named with its last lines", || {
         flawed(world, NONSENSE);
@@ -64,6 +70,18 @@ pub(super) fn seen_late(world: &World, checks: &mut Checks, told: &mut Told) {
             world.start().must_succeed();
         },
     );
+    checks.that("a Node that was deleted is named, and kubelet brings it back when it is restarted", || {
+        world.kubectl(&["delete", "node", "n1"]);
+        let deleted = Timestamp::now();
+        let said = blocked_late(world, &["--asset-dir", ASSETS], "apply objects", || deleted);
+        assert!(
+            said.contains("do: run systemctl restart kubelet")
+                || said.contains("do:  run systemctl restart kubelet"),
+            "{said}"
+        );
+        told.add("Node deleted", said);
+        world.start().must_succeed(); // may restart kubelet, and does
+    });
 }
 
 const NONSENSE: &str = "sed -i 's,- kube-controller-manager$,- kube-controller-manager\\n        - --nonsense,' \
@@ -94,6 +112,48 @@ fn unscheduled(world: &World) -> Timestamp {
     let found = conditions.clone().find(is_it).unwrap_or_else(|| panic!("every one has a node: {pods:#?}"));
     time_of(&found["lastTransitionTime"])
 }
+
+/// The message of a `start` that a webhook keeps from applying an object. The command in it ends that.
+fn webhook(world: &World) -> String {
+    world.apply(WEBHOOK);
+    flawed(world, "true");
+    world.n1().write(&format!("{FLAWED}/manifests/limits.yaml"), LIMITS.as_bytes(), 0o600).unwrap();
+    let words =
+        ["bootkube", "start", "--strict", "--asset-dir", FLAWED, "--phase-timeout", "apply-objects=24s"];
+    let started = world.start_by(&[&words[..], &["--events", EVENTS]].concat());
+    assert_eq!(started.output.status.code(), Some(1), "{:?}", started.output);
+    let events = String::from_utf8(world.n1().read(EVENTS).unwrap()).unwrap();
+    let blocked = events.lines().find(|line| line.contains("\"event\":\"blocked\""));
+    let blocked = blocked.unwrap_or_else(|| panic!("nothing was in the way: {events}")).to_owned();
+    let (_, command) = blocked.split_once("if its backend is gone: kubectl ").unwrap();
+    let command: Vec<&str> = command.split(')').next().unwrap().split_whitespace().collect();
+    world.kubectl(&command);
+    world.kubectl(&["apply", "-f", &format!("{FLAWED}/manifests/limits.yaml")]);
+    world.kubectl(&["delete", "limitrange", "limits"]);
+    blocked
+}
+
+/// A webhook for a kind of which a cluster has no other object. Its Service does not exist.
+const WEBHOOK: &str = "
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: policy}
+webhooks:
+- name: limits.policy.test
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  failurePolicy: Fail
+  clientConfig: {service: {name: gone, namespace: default, path: /}}
+  rules:
+  - {apiGroups: [''], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [limitranges]}
+";
+
+const LIMITS: &str = "
+apiVersion: v1
+kind: LimitRange
+metadata: {name: limits, namespace: default}
+spec: {limits: [{type: Container, default: {memory: 64Mi}}]}
+";
 
 /// A Pod that admission refuses in its namespace.
 const INTRUDER: &str = "

@@ -81,9 +81,14 @@ fn shell() -> Layer {
     APPLETS.iter().fold(programs, |layer, name| layer.link(&format!("/bin/{name}"), "/bin/busybox"))
 }
 
+/// Names of protocols, as the released image of kube-proxy has them. Without, nft lists `6` for `tcp`,
+/// and kube-proxy deletes the rules of every Service that it does not recognize.
+const PROTOCOLS: &str = "/etc/protocols";
+
 /// nft and conntrack with the libraries that they link, each where the program looks for it.
 fn packet_filter_tools() -> Result<Layer> {
-    ["nft", "conntrack"].iter().try_fold(Layer::default(), |layer, name| {
+    let names = Layer::default().file(PROTOCOLS, PROTOCOLS);
+    ["nft", "conntrack"].iter().try_fold(names, |layer, name| {
         let program = on_path(name)?;
         let libraries = run(Command::new("ldd").arg(&program))?;
         let layer = layer.file(&format!("/usr/sbin/{name}"), program);
