@@ -2,8 +2,8 @@
 //! is the only reader of them.
 //!
 //! Flags are read as the components read them (pflag; etcd: Go's own): of a flag that stands twice
-//! the last one counts, `--name value` is as good as `--name=value`, and a switch may stand alone
-//! but never takes the next word.
+//! the last one counts, `--name value` is as good as `--name=value`, a switch may stand alone but
+//! never takes the next word, and Kubernetes reads `_` in a name as `-`.
 
 use serde_json::Value;
 
@@ -51,9 +51,15 @@ pub fn split(word: &str) -> Option<(&str, Option<&str>)> {
     Some(flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value))))
 }
 
+/// Whether `flag`, as a command line has it, is the flag `name`.
+pub fn is_named(flag: &str, name: &str) -> bool {
+    let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    flag.bytes().map(dashed).eq(name.bytes())
+}
+
 /// Whether a switch is on; `None` if the command line does not say.
 pub fn switch<'a>(words: impl IntoIterator<Item = &'a str>, name: &str) -> Option<bool> {
-    let values = words.into_iter().filter_map(split).filter(|(flag, _)| *flag == name);
+    let values = words.into_iter().filter_map(split).filter(|(flag, _)| is_named(flag, name));
     let (_, value) = values.last()?;
     Some(value.is_none_or(|value| matches!(value, "true" | "True" | "TRUE" | "t" | "T" | "1")))
 }
@@ -69,8 +75,8 @@ pub fn flag<'a>(words: impl IntoIterator<Item = &'a str>, name: &str) -> Option<
     let mut last = None;
     while let Some(word) = words.next() {
         match split(word) {
-            Some((flag, Some(value))) if flag == name => last = Some(value),
-            Some((flag, None)) if flag == name => last = words.next(),
+            Some((flag, Some(value))) if is_named(flag, name) => last = Some(value),
+            Some((flag, None)) if is_named(flag, name) => last = words.next(),
             _ => {}
         }
     }
@@ -79,8 +85,9 @@ pub fn flag<'a>(words: impl IntoIterator<Item = &'a str>, name: &str) -> Option<
 
 /// Removes a flag that has a value wherever it stands in `words`.
 pub fn remove_flag(words: &mut Vec<String>, name: &str) {
-    let is_it =
-        |word: &String| split(word).filter(|(flag, _)| *flag == name).map(|(_, value)| value.is_some());
+    let is_it = |word: &String| {
+        split(word).filter(|(flag, _)| is_named(flag, name)).map(|(_, value)| value.is_some())
+    };
     while let Some((at, has_value)) = words.iter().enumerate().find_map(|(at, word)| Some((at, is_it(word)?)))
     {
         let end = words.len().min(at + if has_value { 1 } else { 2 });
@@ -118,6 +125,17 @@ mod tests {
     fn a_value_may_begin_with_a_dash_and_a_flag_without_one_has_none() {
         assert_eq!(flag(["--a", "-1", "--b"], "a").as_deref(), Some("-1"));
         assert_eq!(flag(["--a"], "a"), None);
+    }
+
+    #[test]
+    fn underscores_in_a_name_are_dashes_and_in_a_value_they_stay() {
+        assert_eq!(flag(["--cluster_dns=10.3.0.10"], "cluster-dns").as_deref(), Some("10.3.0.10"));
+        assert_eq!(flag(["--pod_manifest-path", "/a_b"], "pod-manifest-path").as_deref(), Some("/a_b"));
+        assert_eq!(switch(["--rotate_certificates=false"], "rotate-certificates"), Some(false));
+        assert_eq!(flag(["--cluster_dns_=x", "--clusterdns=y"], "cluster-dns"), None);
+        let mut words = ["--a_b", "1", "--c=2"].map(str::to_owned).to_vec();
+        remove_flag(&mut words, "a-b");
+        assert_eq!(words, ["--c=2"]);
     }
 
     #[test]

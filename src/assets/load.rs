@@ -291,11 +291,20 @@ impl Loader<'_> {
     }
 
     fn unreadable(&mut self, path: &str, error: &tree::Error) {
-        let problem = match error.source.kind() {
-            io::ErrorKind::NotFound => "it is missing".to_owned(),
+        // A file that another render would not bring back is the user's own.
+        let cure = match error.source.kind() {
+            io::ErrorKind::PermissionDenied => readable(&error.source),
+            _ if path.starts_with("manifests/") => "correct it, or remove it",
+            _ => readable(&error.source),
+        };
+        let problem = match (error.source.kind(), fs::read_link(self.dir.join(path))) {
+            (io::ErrorKind::NotFound, Ok(to)) => {
+                format!("it is a link to {}, which is missing", to.display())
+            }
+            (io::ErrorKind::NotFound, Err(_)) => "it is missing".to_owned(),
             _ => format!("it cannot be read: {}", error.source),
         };
-        self.find(path, "", &problem, readable(&error.source));
+        self.find(path, "", &problem, cure);
     }
 
     fn find_about_directory(&mut self, problem: &str, cure: &str) {

@@ -60,13 +60,13 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Where kubectl looks. Of several files in $KUBECONFIG, the first. Reading one that this user may
-/// not look at says so.
+/// Where kubectl looks. Of several files in $KUBECONFIG, the first that is there. Reading one that is
+/// not there, or that this user may not look at, says so.
 fn usual() -> Option<PathBuf> {
-    let named = env::var_os("KUBECONFIG").and_then(|files| env::split_paths(&files).next());
-    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".kube/config"));
-    named
-        .filter(|file| !file.as_os_str().is_empty())
-        .or_else(home)
-        .filter(|file| file.try_exists().unwrap_or(true))
+    let is_there = |file: &PathBuf| file.try_exists().unwrap_or(true);
+    let named = env::var_os("KUBECONFIG").unwrap_or_default();
+    let named: Vec<PathBuf> = env::split_paths(&named).filter(|file| !file.as_os_str().is_empty()).collect();
+    let first = named.iter().find(|file| is_there(file)).or(named.first()).cloned();
+    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".kube/config")).filter(is_there);
+    first.or_else(home)
 }

@@ -131,7 +131,8 @@ fn render(job: Job) -> Result<(), Failure> {
 fn not_written(error: write::Error) -> Failure {
     match error {
         write::Error::Refused(findings) => output::refused(&findings),
-        error => Failure::new(ExitClass::General, &error),
+        error => Failure::new(ExitClass::General, &error)
+            .hint("--asset-dir needs a parent folder that this user can write, and room on its disk"),
     }
 }
 
@@ -201,10 +202,19 @@ fn previous(mut files: BTreeMap<String, Vec<u8>>) -> Result<Previous, Failure> {
 fn summary(dir: &Path, written: &Written, notes: &[Note]) -> String {
     let mut lines = reused(notes);
     lines.extend(written.removed.iter().map(|path| format!("{path}: removed: no longer rendered")));
-    let dir = dir.display();
-    lines.push(format!("assets are in {dir}"));
-    lines.push(format!("next, on the first controller: bootkube start --asset-dir {dir}"));
+    lines.push(format!("assets are in {}", dir.display()));
+    let word = quoted(&dir.display().to_string());
+    lines.push(format!("next, on the first controller: bootkube start --asset-dir {word}"));
     lines.join("\n") + "\n"
+}
+
+/// `word` as a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
 }
 
 /// What happened to each key and certificate. Empty for a new cluster.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::assets::command::{flag, split};
+use crate::assets::command::{flag, is_named, split};
 use crate::host::programs::Program;
 use crate::host::rooted;
 use crate::yaml;
@@ -100,7 +100,7 @@ pub fn list<'a>(process: &'a Program, name: &str) -> Vec<&'a str> {
     let mut found = Vec::new();
     while let Some(word) = words.next() {
         match split(word) {
-            Some((flag, value)) if flag == name => found.extend(value.or_else(|| words.next())),
+            Some((flag, value)) if is_named(flag, name) => found.extend(value.or_else(|| words.next())),
             _ => {}
         }
     }

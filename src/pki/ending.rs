@@ -1,5 +1,5 @@
-//! Warnings of certificates that can be used: what ends soon although nothing renews it, and a
-//! client of etcd that only etcd can verify.
+//! Warnings of certificates that can be used: what ends soon although nothing renews it, and what
+//! only some programs can verify.
 
 use std::time::Duration;
 
@@ -37,8 +37,35 @@ pub fn warnings(config: &ClusterConfig, bundle: &Bundle, now: OffsetDateTime) ->
     };
     endings(config, client, bundle, now)
         .into_iter()
+        .chain(short_validity(config, now))
         .chain(client.and_then(|client| foreign_client(client, bundle)))
+        .chain(config.ca.as_ref().and_then(|CaFiles { certificate, .. }| intermediate(certificate, bundle)))
         .collect()
+}
+
+/// What is issued ends before a replacement by hand can be expected.
+fn short_validity(config: &ClusterConfig, now: OffsetDateTime) -> Option<String> {
+    let end = now + config.certificates.validity;
+    (end - now < NOTICE).then(|| {
+        let end = ending(end, now);
+        format!(
+            "certificates.validity: what is issued now ends at {end}; before that, render and run `start` again, or \
+             write a longer one, such as 365d"
+        )
+    })
+}
+
+/// Go takes a CA that another one signed as the end of a chain. OpenSSL does so only on request.
+fn intermediate(file: &UserFile, bundle: &Bundle) -> Option<String> {
+    let mut authorities = read(bundle, "ca.crt");
+    let is_signed_by_another = authorities.all(|ca| ca.issuer != ca.subject);
+    is_signed_by_another.then(|| {
+        format!(
+            "{}: another CA signed it: Kubernetes' components trust it as it is, but OpenSSL does not, nor programs \
+             that use it (curl, Python); in such pods they need the root as well, or X509_V_FLAG_PARTIAL_CHAIN",
+            place("", Some(file))
+        )
+    })
 }
 
 /// The apiserver shows etcd a certificate that none of its authorities for etcd's servers signed.
@@ -104,6 +131,7 @@ fn place(path: &str, file: Option<&UserFile>) -> String {
 fn ending(end: OffsetDateTime, now: OffsetDateTime) -> String {
     let left = end - now;
     let left = match left.whole_days() {
+        0 if left.whole_hours() == 0 => format!("{} min", left.whole_minutes()),
         0 | 1 => format!("{} h", left.whole_hours()),
         days => format!("{days} d"),
     };

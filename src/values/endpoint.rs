@@ -63,7 +63,11 @@ fn base(text: &str, schemes: &[&str], example: &str) -> Checked<Url> {
     if spelling::is_several(text) {
         return fault(spelling::SEVERAL, "write each as an item of its own");
     }
+    if text.contains('$') {
+        return fault("has `$`", "variables are not replaced here: write the URL itself");
+    }
     let Some((scheme, rest)) = text.split_once("://") else { return fault("has no scheme", cure()) };
+    let scheme = &*scheme.to_ascii_lowercase();
     if !schemes.contains(&scheme) {
         return fault("has an unsupported scheme", cure());
     }
@@ -134,9 +138,11 @@ fn host(url: &Url, authority: &str) -> Checked<()> {
     match url.host() {
         Some(Host::Ipv4(Ipv4Addr::UNSPECIFIED)) => unreachable(),
         Some(Host::Ipv6(Ipv6Addr::UNSPECIFIED)) => unreachable(),
-        Some(Host::Ipv4(ip)) if !authority.starts_with(&ip.to_string()) => {
-            fault(format!("would be read as {ip}"), format!("write {ip} if that is meant"))
-        }
+        Some(Host::Ipv4(ip)) if !authority.starts_with(&ip.to_string()) => misread(url, authority, ip),
+        Some(Host::Domain(name)) if name.starts_with("*.") => fault(
+            "is a wildcard, which only a certificate can have",
+            "write the name by which machines reach the API, and the wildcard into apiServerAltNames",
+        ),
         Some(Host::Domain(name)) if !is_dns_name(name) => {
             let rest = url.port().map_or(String::new(), |port| format!(":{port}"));
             Err(spelling::host_fault(
@@ -151,6 +157,19 @@ fn host(url: &Url, authority: &str) -> Checked<()> {
     }
 }
 
+/// An address that programs read differently: `url` reads 010 as 8.
+fn misread(url: &Url, authority: &str, ip: Ipv4Addr) -> Checked<()> {
+    let written = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let decimal = spelling::corrected(written).and_then(|host| host.parse::<Ipv4Addr>().ok());
+    match decimal {
+        Some(decimal) => fault(
+            format!("has a number with a leading zero, so that some programs read it as {ip}"),
+            format!("write {}://{decimal}:{}", url.scheme(), port(url)),
+        ),
+        None => fault(format!("would be read as {ip}"), format!("write {ip} if that is meant")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +181,7 @@ mod tests {
             ("https://127.0.0.1:6443/", "https://127.0.0.1:6443"),
             ("https://Api.example.com", "https://api.example.com:443"),
             ("https://[fd00::1]:6443", "https://[fd00::1]:6443"),
+            ("HTTPS://api.example.com", "https://api.example.com:443"),
         ] {
             assert_eq!(api_server(text).map(|url| endpoint(&url)).as_deref(), Ok(written));
         }
@@ -186,7 +206,10 @@ mod tests {
             ("https://a\\b", "backslash"),
             ("https://0.0.0.0:6443", "listen on"),
             ("https://[::]:6443", "listen on"),
-            ("https://010.0.0.1", "read as 8.0.0.1"),
+            ("https://010.0.0.1", "read it as 8.0.0.1"),
+            ("https://10.1", "would be read as 10.0.0.1"),
+            ("https://*.example.com", "a wildcard"),
+            ("https://$API:6443", "has `$`"),
             ("https://a_b", "not a DNS name"),
             ("https://a:6443,https://b:6443", "several"),
             ("https://a https://b", "several"),

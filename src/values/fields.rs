@@ -10,6 +10,16 @@ use super::mistakes::{Given, List, Mistakes};
 /// Names closer than this (0 to 1) are offered as the one that was meant.
 const CLOSE_ENOUGH: f64 = 0.75;
 
+/// Keys of kubeadm's ClusterConfiguration, and ours of the same meaning.
+const KUBEADM: [(&str, &str); 6] = [
+    ("certSANs", "apiServerAltNames"),
+    ("controlPlaneEndpoint", "apiServers"),
+    ("dnsDomain", "clusterDomain"),
+    ("podSubnet", "podCIDRs"),
+    ("serviceSubnet", "serviceCIDRs"),
+    ("imageRepository", "images"),
+];
+
 /// A mapping that is being read.
 pub struct Fields<'a> {
     path: String,
@@ -43,11 +53,20 @@ impl<'a> Fields<'a> {
     }
 
     /// A text. Numbers and booleans are refused: YAML has already interpreted them and may have
-    /// changed them.
+    /// changed them. Their text is read all the same, so that what quotes alone do not cure is
+    /// reported at once.
     pub fn string(&mut self, name: &'static str) -> Option<Given<String>> {
         let (at, value) = self.take(name)?;
+        self.text(at, value)
+    }
+
+    fn text(&mut self, at: String, value: &Value) -> Option<Given<String>> {
         match value {
             Value::String(text) => Some(Given::new(at, text.clone())),
+            Value::Bool(_) | Value::Number(_) => {
+                self.wrong_type::<()>(&at, value, "a text");
+                Some(Given::new(at, value.to_string()))
+            }
             other => self.wrong_type(&at, other, "a text"),
         }
     }
@@ -76,11 +95,7 @@ impl<'a> Fields<'a> {
         let Value::Array(items) = value else { return self.wrong_type(&at, value, "a list of texts") };
         let mut texts = Vec::new();
         for (index, item) in items.iter().enumerate() {
-            let at = format!("{at}[{index}]");
-            match item {
-                Value::String(text) => texts.push(Given::new(at, text.clone())),
-                other => self.wrong_type(&at, other, "a text").unwrap_or_default(),
-            }
+            texts.extend(self.text(format!("{at}[{index}]"), item));
         }
         Some(Given::new(at, texts))
     }
@@ -154,7 +169,8 @@ impl<'a> Fields<'a> {
 
     fn report_unknown(&mut self) {
         for name in self.entries.keys().filter(|name| !self.known.contains(&name.as_str())) {
-            let cure = match nearest(name, &self.known) {
+            let renamed = KUBEADM.iter().find(|(theirs, ours)| theirs == name && self.known.contains(ours));
+            let cure = match renamed.map(|(_, ours)| *ours).or_else(|| nearest(name, &self.known)) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("remove it or use one of {}", self.known.join(", ")),
             };
@@ -200,8 +216,8 @@ mod tests {
         let mut mistakes = Mistakes::default();
         let entries = value.as_object().unwrap();
         Fields::read(String::new(), entries, &mut mistakes, |fields| {
-            assert!(fields.string("name").is_none());
-            assert_eq!(fields.strings("list").unwrap().value.len(), 1);
+            assert_eq!(fields.string("name").unwrap().value, "1");
+            assert_eq!(fields.strings("list").unwrap().value.len(), 2);
             fields.section("inner", |inner| assert!(inner.boolean("flag").is_none()));
         });
         let found: Vec<String> = mistakes.findings.iter().map(ToString::to_string).collect();
@@ -215,6 +231,18 @@ mod tests {
                 "zzz: is not a known key; remove it or use one of name, list, inner",
             ]
         );
+    }
+
+    #[test]
+    fn keys_of_kubeadm_lead_to_ours() {
+        let value = json!({"certSANs": [], "controlPlaneEndpoint": "a"});
+        let mut mistakes = Mistakes::default();
+        Fields::read(String::new(), value.as_object().unwrap(), &mut mistakes, |fields| {
+            ["certificates", "controlPlane", "apiServers", "apiServerAltNames"]
+                .map(|name| fields.value(name));
+        });
+        let cures: Vec<&str> = mistakes.findings.iter().map(|finding| &*finding.cure).collect();
+        assert_eq!(cures, ["did you mean `apiServerAltNames`?", "did you mean `apiServers`?"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! `resolve` checks how values fit together.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -120,7 +120,13 @@ pub fn alt_name(text: &str) -> Checked<AltName> {
 
 /// A CIDR, host bits and all.
 pub fn cidr(text: &str) -> Checked<IpNet> {
+    let address = text.split('/').next().unwrap_or_default();
     match text.parse() {
+        Ok(_) if address.parse::<IpAddr>().is_err() => {
+            let plain = spelling::corrected(address).unwrap_or_default();
+            let cure = format!("write {}", text.replacen(address, &plain, 1));
+            fault("has a number with a leading zero, which some programs read as octal", cure)
+        }
         Ok(cidr) => Ok(cidr),
         Err(_) if text.parse::<IpAddr>().is_ok() => {
             fault("has no prefix length", format!("write {text}/16, or what fits"))
@@ -199,16 +205,18 @@ pub fn image(text: &str) -> Checked<String> {
         Some((rest, digest)) => (rest, Some(digest)),
         None => (text, None),
     };
+    if let Some((scheme, bare)) = text.split_once("://") {
+        return fault(format!("has a scheme ({scheme}://)"), format!("write {bare}"));
+    }
     let Some((host, path)) = rest.split_once('/') else { return fault("names no registry", cure) };
     let (path, tag) = match path.split_once(':') {
         Some((path, tag)) => (path, Some(tag)),
         None => (path, None),
     };
-    if !is_registry(host) {
-        return fault("names no registry", format!("write docker.io/{text} if that is what is meant"));
-    }
-    if !path.split('/').all(is_path_part) || host.len() + 1 + path.len() > LONGEST_NAME {
-        return fault("is not an image reference", cure);
+    registry(host, text)?;
+    path.split('/').try_for_each(|part| path_part(part, text, cure))?;
+    if host.len() + 1 + path.len() > LONGEST_NAME {
+        return fault(format!("has a name of more than {LONGEST_NAME} characters"), cure);
     }
     match (tag, digest) {
         (None, None) => {
@@ -222,14 +230,48 @@ pub fn image(text: &str) -> Checked<String> {
     }
 }
 
-fn is_registry(host: &str) -> bool {
+/// A host with or without a port: what stands before the first `/` of `image`.
+fn registry(host: &str, image: &str) -> Checked<()> {
     let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) => (name, Some(port)),
-        None => (host, None),
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (host, None),
     };
-    (name.contains('.') || port.is_some() || name == "localhost")
-        && is_dns_name(&name.to_ascii_lowercase())
-        && port.is_none_or(|port| port.parse::<u16>().is_ok())
+    if let Some(port) = port
+        && port.parse::<u16>().is_err()
+    {
+        return fault(format!("has a registry whose port `{port}` is no number"), "write host:port/path:tag");
+    }
+    let bracketed = name.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
+    if bracketed.is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok()) {
+        return Ok(());
+    }
+    let is_host = name.contains('.') || port.is_some() || name == "localhost";
+    match is_host && is_dns_name(&name.to_ascii_lowercase()) {
+        true => Ok(()),
+        false => fault("names no registry", format!("write docker.io/{image} if that is what is meant")),
+    }
+}
+
+/// A part of the path between two `/`.
+fn path_part(part: &str, image: &str, rule: &str) -> Checked<()> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
+    let wrong = part.chars().find(|c| !inner(*c));
+    match wrong {
+        Some(c) if c.is_ascii_uppercase() => {
+            let lower = image.replacen(part, &part.to_ascii_lowercase(), 1);
+            fault(
+                format!("has the capital letter `{c}`, which paths of images cannot have"),
+                format!("write {lower}"),
+            )
+        }
+        Some(c) => fault(format!("has `{}` in its path", c.escape_debug()), rule),
+        None if part.is_empty() => fault("has an empty part in its path", rule),
+        None if !is_path_part(part) => fault(
+            format!("has the part `{part}`, which is no words of letters and digits joined by `.`, `_` or `-`"),
+            rule,
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Words of lower-case letters and digits. Between two stands one dot, one or two `_`, or dashes.
@@ -314,6 +356,8 @@ mod tests {
             "localhost:5000/x:1",
             "localhost/a/b_c:x",
             "quay.io/a--b__c/d.e:1",
+            "[2001:db8::1]:5000/x:1",
+            "[2001:db8::1]/x:1",
             &digest,
             &both,
         ] {
@@ -339,6 +383,33 @@ mod tests {
         ] {
             assert!(image(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_image_is_named() {
+        for (text, problem, cure) in [
+            (
+                "registry.example.com:5000/Team/a:v1",
+                "capital letter `T`",
+                "registry.example.com:5000/team/a:v1",
+            ),
+            ("https://quay.io/a:1", "a scheme (https://)", "write quay.io/a:1"),
+            ("quay.io:port/a:1", "port `port` is no number", "host:port"),
+            ("quay.io/a//b:1", "an empty part", "write registry/path:tag"),
+            ("quay.io/-a:1", "the part `-a`", "write registry/path:tag"),
+            ("quay.io/a b:1", "has ` `", "write registry/path:tag"),
+        ] {
+            let fault = image(text).expect_err(text);
+            assert!(fault.problem.contains(problem), "{text}: {}", fault.problem);
+            assert!(fault.cure.contains(cure), "{text}: {}", fault.cure);
+        }
+    }
+
+    #[test]
+    fn addresses_of_ranges_have_no_leading_zeros() {
+        let fault = cidr("010.244.0.0/16").unwrap_err();
+        assert_eq!(fault.cure, "write 10.244.0.0/16");
+        assert!(cidr("10.244.0.0/16").is_ok() && cidr("fd00:0010::/56").is_ok());
     }
 
     #[test]

@@ -6,6 +6,8 @@ use url::Host;
 
 use super::mistakes::Fault;
 
+/// Characters of a label (RFC 1035, section 2.3.4).
+const LONGEST: usize = 63;
 /// A text is corrected in at most so many steps.
 const STEPS: usize = 8;
 
@@ -14,6 +16,16 @@ const STEPS: usize = 8;
 pub fn host_fault(text: &str, problem: &str, rule: &str, wrap: impl Fn(&str) -> String) -> Fault {
     if is_several(text) {
         return Fault { problem: SEVERAL.into(), cure: "write each as an item of its own".into() };
+    }
+    if text.contains('$') {
+        let cure = "variables are not replaced here: write the value itself";
+        return Fault { problem: format!("{problem}: it has `$`"), cure: cure.into() };
+    }
+    if let Some(label) =
+        text.split('.').find(|label| label.len() > LONGEST && is_dns_label(&label[..LONGEST]))
+    {
+        let problem = format!("{problem}: one of its labels has {} characters", label.len());
+        return Fault { problem, cure: format!("write at most {LONGEST} between two dots") };
     }
     let Some((why, _)) = first_wrong(text) else {
         return Fault { problem: problem.into(), cure: rule.into() };
@@ -51,7 +63,7 @@ fn is_good(text: &str) -> bool {
 /// A DNS-1123 label.
 pub fn is_dns_label(text: &str) -> bool {
     let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-    (1..=63).contains(&text.len())
+    (1..=LONGEST).contains(&text.len())
         && text.bytes().all(inner)
         && !text.starts_with('-')
         && !text.ends_with('-')
@@ -222,6 +234,19 @@ mod tests {
         }
         for text in ["a", "a,", ",a", " a ", "https://a :6443", "a,*"] {
             assert!(!is_several(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn variables_and_long_labels_have_cures_of_their_own() {
+        let long = format!("{}.example", "a".repeat(64));
+        for (text, why, cure) in [
+            ("$CLUSTER_DOMAIN", "has `$`", "write the value itself"),
+            ("${API}.example", "has `$`", "write the value itself"),
+            (&*long, "has 64 characters", "at most 63"),
+        ] {
+            let fault = host_fault(text, "p", "r", str::to_owned);
+            assert!(fault.problem.contains(why) && fault.cure.contains(cure), "{text}: {fault:?}");
         }
     }
 

@@ -338,7 +338,7 @@ fn files_that_are_not_text_and_special_files_are_refused_with_their_place() {
     for expected in [
         "manifests/latin.yaml:2: it is not UTF-8",
         "manifests/pipe: ",
-        "manifests/broken: it is missing",
+        "manifests/broken: it is a link to nowhere, which is missing; correct it, or remove it",
         "tls: ",
     ] {
         assert!(found.contains(expected), "{expected}\n{found}");

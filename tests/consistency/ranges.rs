@@ -159,6 +159,18 @@ fn addresses_of_machines_are_in_no_range_of_the_cluster() {
                 "set podCIDRs",
             ),
             (
+                "apiServers: ['https://kubernetes.default.svc:6443']",
+                "apiServers[0]",
+                "is the API's Service",
+                "by which machines reach the API",
+            ),
+            (
+                "apiServers: ['https://kubernetes:6443']",
+                "apiServers[0]",
+                "is the API's Service",
+                "by which machines reach the API",
+            ),
+            (
                 "clusterDomain: example.com\napiServers: ['https://api.example.com:6443']",
                 "apiServers[0]",
                 "is in the domain of Services (example.com)",

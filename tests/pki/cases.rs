@@ -352,12 +352,24 @@ fn what_ends_soon_is_told_and_rendered() {
     }
     // A CA of an earlier render ends as well, and has no file of the user's.
     let short = "etcd: {mode: staticPod}\ncertificates: {validity: 2d, caValidity: 2d}";
-    both(here, short, &[]);
+    let [(_, said), _] = both(here, short, &[]);
+    assert!(said.contains("warning: certificates.validity: what is issued now ends at "), "{said}");
     let [(code, said), _] = both(here, "etcd: {mode: staticPod}", &[]);
     assert_eq!(code, Some(0), "{said}");
     for file in ["tls/ca.crt", "tls/front-proxy-ca.crt", "tls/etcd-ca.crt"] {
         assert!(said.contains(&format!("warning: {file}: the CA ends at ")), "{file} in\n{said}");
     }
+}
+
+#[test]
+fn a_ca_that_another_one_signed_is_taken_with_a_warning() {
+    let folder = folder();
+    let here = folder.path();
+    certificate(here, "client", AUTHORITY, None, "-days 3000");
+    certificate(here, "ca", AUTHORITY, Some("client"), "-days 3000");
+    let [(code, said), _] = both(here, CA, &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("ca.certificateFile: ca.crt: another CA signed it"), "{said}");
 }
 
 #[test]

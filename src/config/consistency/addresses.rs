@@ -204,6 +204,9 @@ fn other(candidates: &[&str], wrong: &Given<IpNet>, input: &Input<'_>, addresses
     free.map_or(String::new(), |range| format!(", such as {range}"))
 }
 
+/// The API's Service in the forms that a pod's search list completes.
+const SERVICE: [&str; 3] = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"];
+
 /// Cluster DNS answers every name of its domain itself, and none of them is a machine.
 fn names(input: &Input<'_>, mistakes: &mut Mistakes) {
     let domain = &input.config.cluster_domain;
@@ -213,6 +216,11 @@ fn names(input: &Input<'_>, mistakes: &mut Mistakes) {
     for (given, url) in servers.chain(etcd) {
         let Ok(url) = url else { continue };
         let Some(Host::Domain(name)) = url.host() else { continue };
+        if SERVICE.contains(&name) {
+            let problem = "is the API's Service, whose name only pods can resolve, once the cluster runs";
+            let cure = "write the name or address by which machines reach the API";
+            mistakes.refuse(&given.at, &given.value, problem, cure);
+        }
         if name == domain || name.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.')) {
             let problem =
                 format!("is in the domain of Services ({domain}), where cluster DNS finds Services only");

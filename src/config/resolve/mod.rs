@@ -136,6 +136,10 @@ fn kubernetes_version(text: &str) -> Checked<String> {
     let plain = |part: &&str| digits(part) && (part.len() == 1 || !part.starts_with('0'));
     let parts: Vec<&str> = core.split('.').collect();
     let tagged = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-');
+    if parts.len() == 2 && parts.iter().all(plain) {
+        let cure = format!("write all three numbers, such as {}", defaults::KUBERNETES_VERSION);
+        return fault("has no patch version", cure);
+    }
     if parts.len() != 3
         || !parts.iter().all(plain)
         || pre_release.is_empty()

@@ -72,7 +72,10 @@ fn every_mistake_in_a_file_is_refused_with_its_path() {
             "etcd.mode: staticPod: gives one controller an etcd of its own",
         ),
         ("kubernetesVersion: v1.33.2", "kubernetesVersion: v1.33.2: is not a version that this bootkube"),
-        ("kubernetesVersion: v1.36", "kubernetesVersion: v1.36: is not a version of Kubernetes"),
+        (
+            "kubernetesVersion: v1.36",
+            "kubernetesVersion: v1.36: has no patch version; write all three numbers",
+        ),
         ("kubernetesVersion: 1.36", "kubernetesVersion: 1.36: is a number, not a text; put it in quotes"),
         ("networking: calico", "networking: calico: is not rendered"),
         ("networking: cilium", "networking: cilium: is not known; use one of flannel, none"),
