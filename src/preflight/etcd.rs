@@ -17,10 +17,9 @@ pub async fn probe_members(subject: &Subject<'_>) -> Vec<Member> {
             answer: health(&url, || access(subject, &url)).await,
             url: without_passwords(url.as_str().trim_end_matches('/')),
         },
-        Err(text) => Member {
-            answer: Etcd::Unaskable("this is not a URL".into()),
-            url: without_passwords(&text),
-        },
+        Err(text) => {
+            Member { answer: Etcd::Unaskable("this is not a URL".into()), url: without_passwords(&text) }
+        }
     });
     join_all(asked).await
 }

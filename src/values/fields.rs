@@ -238,8 +238,9 @@ mod tests {
         let value = json!({"certSANs": [], "controlPlaneEndpoint": "a"});
         let mut mistakes = Mistakes::default();
         Fields::read(String::new(), value.as_object().unwrap(), &mut mistakes, |fields| {
-            ["certificates", "controlPlane", "apiServers", "apiServerAltNames"]
-                .map(|name| fields.value(name));
+            for name in ["certificates", "controlPlane", "apiServers", "apiServerAltNames"] {
+                fields.value(name);
+            }
         });
         let cures: Vec<&str> = mistakes.findings.iter().map(|finding| &*finding.cure).collect();
         assert_eq!(cures, ["did you mean `apiServerAltNames`?", "did you mean `apiServers`?"]);

@@ -267,7 +267,9 @@ fn path_part(part: &str, image: &str, rule: &str) -> Checked<()> {
         Some(c) => fault(format!("has `{}` in its path", c.escape_debug()), rule),
         None if part.is_empty() => fault("has an empty part in its path", rule),
         None if !is_path_part(part) => fault(
-            format!("has the part `{part}`, which is no words of letters and digits joined by `.`, `_` or `-`"),
+            format!(
+                "has the part `{part}`, which is no words of letters and digits joined by `.`, `_` or `-`"
+            ),
             rule,
         ),
         None => Ok(()),
