@@ -47,6 +47,7 @@ impl Machine {
             ignored: Ignored::default(),
             placed: Default::default(),
             now,
+            asks_cluster: true,
             patience: std::time::Duration::ZERO,
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();

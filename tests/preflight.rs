@@ -60,6 +60,7 @@ impl Machine {
             placed: BTreeSet::new(),
             etcd_authority: None,
             now,
+            asks_cluster: true,
             patience: std::time::Duration::ZERO,
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -74,6 +74,7 @@ pub(super) fn run(args: PreflightArgs) -> Result<(), Failure> {
         placed: journal::intact(&earlier),
         etcd_authority: earlier.etcd_authority,
         now,
+        asks_cluster: true,
         patience: PATIENCE,
     };
     let runtime = output::runtime()?;

@@ -36,8 +36,9 @@ const NAME: &str = "api-address";
 
 /// The check that kubelet can show the API who it is.
 const CREDENTIALS: &str = "kubelet-credentials";
-/// How long a kubelet that reaches the API takes to register, and one that is restarted.
-const REGISTERING: Duration = Duration::from_secs(10);
+/// How long a kubelet that reaches the API takes to register, and one that is restarted. Looks begin
+/// after 5 s, and a cause is to be named within 15 s.
+const REGISTERING: Duration = Duration::from_secs(8);
 const RESTARTING: Duration = Duration::from_secs(30);
 
 /// Services that another program may be restarting at this moment.

@@ -97,7 +97,7 @@ impl Service<'_> {
             let token = part.trim_end_matches(|c: char| !is_of_name(c));
             let (before, after) = (&word[..at], &word[at + token.len()..]);
             at += part.len();
-            let is_alone = is_host && before.chars().all(|c| c == ',') || is_host && before.ends_with(',');
+            let is_alone = is_host && (before.is_empty() || before.ends_with(','));
             let has_place = before.ends_with("//") || before.ends_with('@') || is_port(after);
             if let Some(peer) = self.named(token, (is_alone && !after.starts_with('/')) || has_place) {
                 found.push((peer, token.to_owned()));
@@ -166,9 +166,8 @@ fn is_own(name: &str) -> bool {
 
 fn is_for_hosts(name: &str) -> bool {
     let name = name.to_lowercase();
-    let has = |part: &&str| name.split(['-', '_', '.']).any(|word| word.contains(*part));
     let is_any_word = name.split(['-', '_', '.']).any(|word| WORDS.contains(&word)) && !name.contains("dns");
-    HOSTS.iter().any(|part| has(&part)) && !is_any_word
+    HOSTS.iter().any(|part| name.contains(part)) && !is_any_word
 }
 
 #[cfg(test)]

@@ -62,6 +62,8 @@ pub struct Wanted<'a> {
     pub certificate: Option<&'a [u8]>,
     /// A token of kubelet's that the assets do not have.
     pub token: Option<String>,
+    /// Whether the cluster is asked what it keeps.
+    pub asks_cluster: bool,
 }
 
 /// What was found.
@@ -77,9 +79,10 @@ pub struct Found {
 /// Looks at the apiservers of this machine.
 pub async fn look(wanted: Wanted<'_>, processes: &[Program]) -> Found {
     let found = |api, living| Found { api, admission: None, living };
-    let Wanted { access, port, certificate, token } = wanted;
+    let Wanted { access, port, certificate, token, asks_cluster } = wanted;
     let (endpoint, why) = match probe_local_api(access, port).await {
-        None => return found(ApiListener::Nothing, elsewhere(access, port, processes).await),
+        None if asks_cluster => return found(ApiListener::Nothing, elsewhere(access, port, processes).await),
+        None => return found(ApiListener::Nothing, Living::Nothing),
         Some((endpoint, Readyz::Ready)) => (endpoint, None),
         Some((_, Readyz::NotReady { .. })) => {
             return found(ApiListener::Ours, Living::Unasked("it is not ready".to_owned()));
@@ -96,7 +99,13 @@ pub async fn look(wanted: Wanted<'_>, processes: &[Program]) -> Found {
         let access = Access { identity: Identity::Token(token?), ..access.clone() };
         probe_api_at(&access, endpoint).await
     };
-    let (admission, living) = futures::join!(admission, known(access, endpoint, processes));
+    let living = async {
+        match asks_cluster {
+            true => known(access, endpoint, processes).await,
+            false => Living::Unasked("it was asked before".to_owned()),
+        }
+    };
+    let (admission, living) = futures::join!(admission, living);
     Found { api: ApiListener::Ours, admission, living }
 }
 

@@ -81,6 +81,7 @@ pub(super) fn options() -> CheckOptions {
         placed: BTreeSet::new(),
         etcd_authority: None,
         now: NOW,
+        asks_cluster: true,
         patience: Duration::ZERO,
     }
 }

@@ -127,6 +127,7 @@ async fn look_at_api(
         port: subject.api_port(),
         certificate: certificate.map(|(_, pem)| pem),
         token: kubelet.and_then(|kubelet| foreign_token(subject, kubelet)),
+        asks_cluster: subject.options.asks_cluster,
     };
     living::look(wanted, processes).await
 }

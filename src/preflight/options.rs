@@ -25,6 +25,9 @@ pub struct CheckOptions {
     pub etcd_authority: Option<String>,
     /// The present moment.
     pub now: OffsetDateTime,
+    /// Whether the cluster that runs here is asked what it keeps. A wait looks often, and its assets were compared
+    /// before.
+    pub asks_cluster: bool,
     /// How long to wait for services that may still be starting.
     pub patience: Duration,
 }

@@ -72,6 +72,7 @@ impl Lookup {
             placed: journal::intact(before),
             etcd_authority: before.etcd_authority.clone(),
             now: time::OffsetDateTime::now_utc(),
+            asks_cluster: true,
             patience,
         }
     }

@@ -1,7 +1,7 @@
 //! What preflight says to do ends the problem. Each sentence makes a cause on a good machine, does
 //! what the message says and nothing else, and every check passes again.
 
-use lab::cluster::{ASSETS, CONFIG};
+use lab::cluster::ASSETS;
 use serde_json::{Value, json};
 
 use crate::checks::{Checks, eventually};
@@ -11,7 +11,7 @@ use crate::world::World;
 /// A render of another cluster.
 const OTHER: &str = "/opt/bootkube/other";
 /// Programs that a cure names. What stands before their name is prose.
-const PROGRAMS: [&str; 9] = ["systemctl", "install", "mv", "rm", "sed", "echo", "swapoff", "bootkube", "ip"];
+const PROGRAMS: [&str; 4] = ["systemctl", "install", "mv", "echo"];
 
 /// The cures of a machine whose kubelet has joined, and whose etcd runs.
 pub fn check(world: &World, checks: &mut Checks) {
@@ -60,12 +60,6 @@ pub fn check(world: &World, checks: &mut Checks) {
             world.shell(&pod);
         });
         world.shell("grep -q mine /root/web.yaml");
-    });
-    checks.that("the cure of an expired certificate renews it", || {
-        cured(world, "certificate-validity", "tls/apiserver.crt has expired", || {
-            let expired = crate::preflight::expired(world);
-            world.n1().write(&format!("{ASSETS}/tls/apiserver.crt"), expired.as_bytes(), 0o600).unwrap();
-        });
     });
     by_hand(world, checks);
 }
@@ -213,11 +207,7 @@ fn command(step: &str) -> Option<String> {
     let after_prose = step.split_once(": ").map(|(_, rest)| rest);
     let is_command = |text: &&str| PROGRAMS.contains(&text.split_whitespace().next().unwrap_or_default());
     let found = [Some(step), in_parentheses, after_prose].into_iter().flatten().find(is_command)?;
-    let found = found.split(": it ").next().unwrap();
-    Some(match found.starts_with("bootkube render again") {
-        true => format!("bootkube render --config {CONFIG} --asset-dir {ASSETS}"),
-        false => found.to_owned(),
-    })
+    Some(found.split(": it ").next().unwrap().to_owned())
 }
 
 /// Whether kubelet is restarted.

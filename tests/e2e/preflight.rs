@@ -30,6 +30,9 @@ fn what_keeps_a_machine_from_being_ready_is_named() {
         of_another_time(&world);
     });
     world.cluster.render().unwrap();
+    checks.that("certificates that have expired are good when rendered again, as the message says", || {
+        assert!(with_result(&preflight(&world, ASSETS), "pass").contains(&"certificate-validity"));
+    });
     checks.that("etcd that does not run and kubelet that does not are both named", || {
         let report = preflight(&world, ASSETS);
         assert_eq!(failed(&report), ["kubelet", "etcd"], "{report:#}");
@@ -162,6 +165,7 @@ fn of_another_time(world: &World) {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(4), "{said}");
         let named = format!("the certificate in tls/apiserver.crt {problem}");
+        assert_eq!(days > 0, !said.contains("run bootkube render again: it renews"), "{said}");
         assert!(said.contains("certificate-validity") && said.contains(&named), "{said}");
         assert!(said.contains("nothing was touched"), "{said}");
     }
