@@ -18,6 +18,8 @@ LAB_PACKAGES := bash busybox-static ca-certificates conntrack containerd coreuti
 	runc systemd systemd-container util-linux
 # What tests look at pages with.
 BROWSER_PACKAGES := chromium fonts-dejavu-core
+# What cloud-init's modules import, by which a test checks user data. cloud-init itself would change this machine.
+CLOUD_INIT_PACKAGES := python3-configobj python3-jinja2 python3-jsonpatch python3-jsonschema python3-requests python3-yaml
 # Installs the packages given, if any is missing.
 define install
 	@missing=$$(for p in $(1); do \
@@ -40,6 +42,10 @@ tools: ## Install the Debian packages that the lab needs, if any is missing (roo
 browser: ## Install the browser that the tests of the report need, if it is missing (root)
 	$(call install,$(BROWSER_PACKAGES))
 
+.PHONY: cloud-init
+cloud-init: ## Install what the check of user data for cloud-init needs, if it is missing (root)
+	$(call install,$(CLOUD_INIT_PACKAGES))
+
 # The selection of cargo decides which features the dependencies have. `--workspace` with the dependencies of tests, which
 # `--examples` brings (there are none), is the selection of `cargo test --workspace`: nothing is compiled a second time.
 # Without make's flags, by which cargo would take the two jobs of make for all that it may use.
@@ -59,7 +65,7 @@ go:
 
 .PHONY: go-tests
 go-tests:
-	tests/lab/programs.sh $(GO_FOLDER) hyperkube coredns pause keepalive etcdctl etcdutl crictl habsup operator helm
+	tests/lab/programs.sh $(GO_FOLDER) hyperkube coredns pause keepalive etcdctl etcdutl crictl habsup operator helm ignition
 
 # cargo and Go side by side. If one fails, make says so at once, and again when the other one has ended.
 .PHONY: programs
@@ -83,7 +89,7 @@ demo: programs ## Render and start a one-machine cluster in the lab
 	$(LAB) demo --bootkube $(BOOTKUBE)
 
 .PHONY: test
-test: tools browser ## Run every test, the end-to-end ones on lab machines included; says how long each part took
+test: tools browser cloud-init ## Run every test, the end-to-end ones on lab machines included; says how long each part took
 	tests/run.sh
 
 .PHONY: bench

@@ -20,6 +20,7 @@
 #[doc(hidden)]
 pub mod agent;
 pub mod assets;
+mod bundle;
 #[doc(hidden)]
 pub mod checkpoint;
 pub mod cli;
@@ -44,6 +45,7 @@ mod kubelet;
 pub mod limits;
 mod lint;
 mod living;
+mod nodes;
 #[doc(hidden)]
 pub mod patience;
 mod phase;

@@ -23,7 +23,11 @@ fn bundle(config: &ClusterConfig) -> Bundle {
         files.insert(path.to_owned(), format!("content of {path}\n").into_bytes());
     }
     let token = BootstrapToken { id: "abcdef".into(), secret: "0123456789abcdef".into(), expires: None };
-    Bundle { files, bootstrap_token: token }
+    let node_tokens = config.nodes.iter().zip(1..).map(|(node, number)| {
+        let token = BootstrapToken { id: format!("node0{number}"), ..token.clone() };
+        (node.name.clone(), token)
+    });
+    Bundle { files, node_tokens: node_tokens.collect(), bootstrap_token: token }
 }
 
 fn resolve(text: &str) -> ClusterConfig {
@@ -118,6 +122,26 @@ components:
   coredns:
     patches:
       - {kind: Service, type: merge, patch: {metadata: {annotations: {example.com/a: b}}}}
+",
+    );
+}
+
+#[test]
+fn three_machines_of_a_list_are_pinned() {
+    check(
+        "nodes",
+        "
+etcd: {mode: staticPod}
+networking: none
+nodes:
+- {name: n1, role: controller, addresses: [192.0.2.10], podCIDRs: [10.2.0.0/24]}
+- name: n2.example.com
+  role: worker
+  addresses: [192.0.2.11, 'fd00::11']
+  podCIDRs: [10.2.1.0/24]
+  labels: [example.com/disk=ssd, topology.kubernetes.io/zone=a]
+  taints: ['dedicated=db:NoSchedule', 'example.com/flaky:PreferNoSchedule']
+- {name: n3, role: worker, podCIDRs: [10.2.2.0/24]}
 ",
     );
 }

@@ -99,7 +99,7 @@ fn write(folder: &Path, bundle: &Bundle) {
 fn only_the_expired_certificate_is_renewed_for_its_key_and_the_reason_is_reported() {
     let config = resolved();
     let old = issued(&config, &Previous::default(), 400 * DAY);
-    let previous = Previous { files: old.files.clone(), token: None };
+    let previous = Previous { files: old.files.clone(), ..Previous::default() };
     let mut bundle = issued(&config, &previous, Duration::ZERO);
     bundle.files.insert("scheduler.crt".to_owned(), old.files["scheduler.crt"].clone());
     let folder = folder();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::output::refused;
-use crate::config::{self, ClusterConfig, Flags};
+use crate::config::{self, ClusterConfig, Flags, NodesFile};
 use crate::error::Failure;
 use crate::finding::{Finding, Findings};
 
@@ -15,6 +15,10 @@ pub(super) struct ClusterArgs {
     /// Configuration file (YAML); `bootkube config defaults` prints one. Flags override it
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     config: Option<PathBuf>,
+    /// List of the machines, in place of `nodes` of the configuration file. A line is a machine, such as
+    /// `n2 worker 192.0.2.11 label=disk=ssd`; or YAML, as in the configuration file
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
+    nodes: Option<PathBuf>,
     /// Name of the cluster in kubeconfigs [default: kubernetes]
     #[arg(long, value_name = "NAME", help_heading = "Configuration")]
     cluster_name: Option<String>,
@@ -68,10 +72,10 @@ impl ClusterArgs {
     /// The configuration that results from the flags over the file, or over `given`, the text of a
     /// file from stdin; with its warnings.
     pub fn resolve(self, given: Option<String>) -> Result<(ClusterConfig, Vec<String>), Failure> {
-        let (path, flags) = self.split();
+        let (path, flags) = self.split()?;
         let file = match (path, given) {
             (Some(path), Some(_)) => return Err(refused(&given_twice(&path))),
-            (Some(path), None) => Some((path.display().to_string(), read(&path).map_err(|e| refused(&e))?)),
+            (Some(path), None) => Some((path.display().to_string(), read("--config", &path)?)),
             (None, Some(text)) => Some(("config".to_owned(), text)),
             (None, None) => None,
         };
@@ -84,9 +88,11 @@ impl ClusterArgs {
         self.config.as_ref().map_or_else(|| "config".to_owned(), |path| path.display().to_string())
     }
 
-    fn split(self) -> (Option<PathBuf>, Flags) {
+    /// The path of the configuration file, and the flags, with the list of machines read.
+    fn split(self) -> Result<(Option<PathBuf>, Flags), Failure> {
         let Self {
             config,
+            nodes,
             cluster_name,
             api_servers,
             api_server_alt_names,
@@ -101,7 +107,12 @@ impl ClusterArgs {
             network_provider,
             cloud_provider,
         } = self;
+        let list = |path: PathBuf| {
+            let name = path.display().to_string();
+            read("--nodes", &path).map(|text| NodesFile { name, text })
+        };
         let flags = Flags {
+            nodes: nodes.map(list).transpose()?,
             cluster_name,
             ca_certificate_path,
             ca_private_key_path,
@@ -116,22 +127,23 @@ impl ClusterArgs {
             cloud_provider,
             network_provider,
         };
-        (config, flags)
+        Ok((config, flags))
     }
 }
 
-fn read(path: &Path) -> Result<String, Findings> {
+/// The text of a file that `flag` names.
+fn read(flag: &str, path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| {
         let problem = format!("cannot be read: {error}");
         let cure = "name a file that is there, that you may read, and that is UTF-8 text";
-        mistake(path, &problem, cure)
+        refused(&mistake(flag, path, &problem, cure))
     })
 }
 
 fn given_twice(path: &Path) -> Findings {
-    mistake(path, "is a second configuration beside the one on stdin", "give one of them")
+    mistake("--config", path, "is a second configuration beside the one on stdin", "give one of them")
 }
 
-fn mistake(path: &Path, problem: &str, cure: &str) -> Findings {
-    Findings(vec![Finding::new("--config", &path.display().to_string(), problem, cure)])
+fn mistake(flag: &str, path: &Path, problem: &str, cure: &str) -> Findings {
+    Findings(vec![Finding::new(flag, &path.display().to_string(), problem, cure)])
 }

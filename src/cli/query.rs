@@ -12,7 +12,8 @@ use serde_json::Value;
 use crate::finding::{Finding, Findings};
 
 /// The top-level folders of rendered paths.
-const FOLDERS: [&str; 5] = ["auth", "bootstrap-manifests", "controller-manifests", "manifests", "tls"];
+const FOLDERS: [&str; 6] =
+    ["auth", "bootstrap-manifests", "controller-manifests", "manifests", "nodes", "tls"];
 
 /// A query.
 #[derive(Default, PartialEq, Eq)]

@@ -192,10 +192,11 @@ fn nothing_to_reuse(dir: &Path) -> Failure {
 
 /// The secrets of an earlier render, for `pki`.
 fn previous(mut files: BTreeMap<String, Vec<u8>>) -> Result<Previous, Failure> {
-    let token = render::earlier_token(&files).map_err(|finding| output::refused(&Findings(vec![finding])))?;
+    let tokens =
+        render::earlier_tokens(&files).map_err(|finding| output::refused(&Findings(vec![finding])))?;
     files.retain(|path, _| path.starts_with("tls/"));
     let files = files.into_iter().map(|(path, content)| (path["tls/".len()..].to_owned(), content)).collect();
-    Ok(Previous { files, token })
+    Ok(Previous { files, token: tokens.shared, node_tokens: tokens.of_nodes })
 }
 
 /// What was written, and what happened to the earlier keys and certificates.

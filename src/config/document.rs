@@ -12,6 +12,7 @@ use super::{
     Images, Patch, resolve,
 };
 use crate::finding::Findings;
+use crate::nodes;
 use crate::values::endpoint::endpoint;
 use crate::values::scalar::format_duration;
 
@@ -31,6 +32,7 @@ pub fn to_value(config: &ClusterConfig) -> Value {
         images,
         components,
         control_plane,
+        nodes,
         cloud_provider,
         trusted_certs_dir,
         certificates,
@@ -62,6 +64,7 @@ pub fn to_value(config: &ClusterConfig) -> Value {
         "images": images_value(images),
         "components": components_value(components),
         "controlPlane": control_plane_value(control_plane),
+        "nodes": nodes::to_value(nodes),
         "cloudProvider": cloud_provider,
         "trustedCertsDir": trusted_certs_dir,
         "certificates": certificates_value(certificates),
@@ -156,14 +159,14 @@ const COMMENTS: &[(&str, bool, &str)] = &[
     ("clusterName", false, "Name in kubeconfigs. Flag: --cluster-name."),
     ("clusterDomain", false, "DNS domain of Services; kubelets' clusterDomain must say the same."),
     ("kubernetesVersion", false, "v1.34 to v1.36. The default is what this release is tested with."),
-    ("apiServers", false, "URLs of the API, https only; the first is written into kubeconfigs and its port is the one that \
+    ("apiServers", true, "URLs of the API, https only; the first is written into kubeconfigs and its port is the one that \
         apiservers listen on (443 if none is given). Every host is in the certificate. Flag: --api-servers."),
     ("apiServerAltNames", false, "Further addresses and host names for the apiserver's certificate. \
         Flag: --api-server-alt-names."),
     ("etcd", false, "Cluster state."),
     ("etcd.mode", false, "external: it runs outside of bootkube. staticPod: bootkube runs it on the one controller, with its data \
         on that machine; then leave out the fields below."),
-    ("etcd.servers", false, "Client URLs; https turns TLS on. Flag: --etcd-servers."),
+    ("etcd.servers", true, "Client URLs; https turns TLS on. Flag: --etcd-servers."),
     ("etcd.caFile", false, "Existing client identity, all three or none; none: new authorities are made, with certificates for \
         etcd itself in tls/etcd. Relative paths start at this file's folder. Flags: --etcd-ca-path, \
         --etcd-certificate-path, --etcd-private-key-path."),
@@ -191,12 +194,18 @@ const COMMENTS: &[(&str, bool, &str)] = &[
         \x20 extraVolumes: [{name: audit, hostPath: /var/log, mountPath: /var/log, readOnly: false, pathType: Directory}]\n\
         \x20 patches: [{kind: DaemonSet, type: strategic, patch: {metadata: {labels: {team: a}}}}]  # or merge, json"),
     ("controlPlane", false, "Machines that carry the control plane."),
-    ("controlPlane.controllers", false, "How many there will be: replicas of controller manager and scheduler."),
-    ("controlPlane.workers", false, "Whether other machines run workloads."),
+    ("controlPlane.controllers", true, "How many there will be: replicas of controller manager and scheduler. \
+        Default: those of the list nodes, else 1."),
+    ("controlPlane.workers", true, "Whether other machines run workloads. Default: whether the list nodes has a worker."),
     ("controlPlane.label", false, "Label that control-plane pods select and `start` puts on its node. The default is the role \
         that kubectl shows."),
     ("controlPlane.taint", true, "Key of a NoSchedule taint for controllers. Default: the label's key if there are workers, \
         else \"\", which is none."),
+    ("nodes", false, "The machines, if they are to be listed; docs/nodes.md. The list then decides controlPlane.controllers and \
+        workers, and what follows from its controllers: the defaults of apiServers and etcd.servers, and the names in the \
+        API's certificate. `render` writes what each machine needs into nodes/NAME. Flag: --nodes. For example:\n\
+        \x20 - {name: n1, role: controller, addresses: [192.0.2.10]}\n\
+        \x20 - {name: n2, role: worker, addresses: [192.0.2.11], labels: [disk=ssd], taints: ['dedicated=db:NoSchedule']}"),
     ("cloudProvider", false, "external if a cloud controller manager of your own runs, else empty. Flag: --cloud-provider."),
     ("trustedCertsDir", false, "Directory of CA certificates on the machines, mounted into apiserver and controller manager."),
     ("certificates", false, "How certificates are made."),

@@ -11,6 +11,7 @@ use super::settings::{
     VolumeSettings,
 };
 use super::{Component, Images};
+use crate::nodes::{List, NodesFile, lines};
 use crate::values::fields::Fields;
 use crate::values::mistakes::{Given, Mistakes};
 use crate::yaml;
@@ -28,8 +29,32 @@ pub(super) fn read(name: &str, text: &str, mistakes: &mut Mistakes) -> Settings 
     settings
 }
 
-/// The one document of the file; an empty file is an empty mapping.
+/// Reads the list of machines in a file of its own: lines, or YAML.
+pub(super) fn read_nodes(NodesFile { name, text }: &NodesFile, mistakes: &mut Mistakes) -> List {
+    let before = mistakes.findings.len();
+    let machines = match lines::are_lines(text) {
+        true => lines::read(text, mistakes),
+        false => document_of(name, text, mistakes)
+            .map(|document| List::of_document(name, document, mistakes))
+            .unwrap_or_default(),
+    };
+    List::of_file(name, machines, before, mistakes)
+}
+
+/// The mapping that a configuration is.
 fn mapping(name: &str, text: &str, mistakes: &mut Mistakes) -> Option<Map<String, Value>> {
+    match document_of(name, text, mistakes)? {
+        Value::Object(entries) => Some(entries),
+        _ => {
+            let cure = "see `bootkube config defaults` for its shape";
+            mistakes.refuse(name, "", "holds no mapping of fields to values", cure);
+            None
+        }
+    }
+}
+
+/// The one document of a file; an empty file is an empty mapping.
+fn document_of(name: &str, text: &str, mistakes: &mut Mistakes) -> Option<Value> {
     let mut documents = match yaml::parse(text, name) {
         Ok(documents) => documents,
         Err(yaml::Error { file, line, column, problem }) => {
@@ -39,13 +64,8 @@ fn mapping(name: &str, text: &str, mistakes: &mut Mistakes) -> Option<Map<String
         }
     };
     match (documents.pop(), documents.len()) {
-        (None, _) => Some(Map::new()),
-        (Some(Value::Object(entries)), 0) => Some(entries),
-        (Some(_), 0) => {
-            let cure = "see `bootkube config defaults` for its shape";
-            mistakes.refuse(name, "", "holds no mapping of fields to values", cure);
-            None
-        }
+        (None, _) => Some(Value::Object(Map::new())),
+        (only, 0) => only,
         (Some(_), others) => {
             let problem = format!("holds {} documents", others + 1);
             mistakes.refuse(name, "", problem, "keep one; a cluster has one configuration");
@@ -76,6 +96,7 @@ fn document(fields: &mut Fields<'_>) -> Settings {
         images: fields.section("images", images).unwrap_or_default(),
         components: fields.section("components", components).unwrap_or_default(),
         control_plane: fields.section("controlPlane", control_plane).unwrap_or_default(),
+        nodes: List::read(fields),
         cloud_provider: fields.string("cloudProvider").filter(|provider| !provider.value.is_empty()),
         trusted_certs_dir: fields.string("trustedCertsDir"),
         certificates: fields.section("certificates", certificates).unwrap_or_default(),

@@ -1,10 +1,13 @@
 //! The flags of v0.14's `render` that describe a cluster: same names, defaults and meanings. They
 //! overlay the file.
 //!
-//! Only flags that wrappers of v0.14 pass are here (and `--cluster-name` of its last commits).
-//! Everything newer is a field of the file and gets no flag.
+//! Only flags that wrappers of v0.14 pass are here (and `--cluster-name` of its last commits), and
+//! the list of machines, which another program may write. Everything else that is newer is a field
+//! of the file and gets no flag.
 
+use super::file;
 use super::settings::Settings;
+use crate::nodes::NodesFile;
 use crate::values::mistakes::{Given, List, Mistakes};
 
 /// Flags as they were typed. An empty value counts as not given, because most of v0.14's defaults
@@ -37,6 +40,8 @@ pub struct Flags {
     pub cloud_provider: Option<String>,
     /// `--network-provider`.
     pub network_provider: Option<String>,
+    /// `--nodes`: the file with the list of machines.
+    pub nodes: Option<NodesFile>,
 }
 
 impl Flags {
@@ -56,7 +61,11 @@ impl Flags {
             service_cidr,
             cloud_provider,
             network_provider,
+            nodes,
         } = self;
+        if let Some(list) = nodes {
+            settings.nodes = file::read_nodes(&list, mistakes);
+        }
         put(&mut settings.cluster_name, text("--cluster-name", cluster_name));
         put(&mut settings.ca_certificate, text("--ca-certificate-path", ca_certificate_path));
         put(&mut settings.ca_private_key, text("--ca-private-key-path", ca_private_key_path));

@@ -24,6 +24,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 use url::Url;
 
+pub use crate::nodes::{Effect, Node, NodesFile, Role, Taint};
 pub use crate::values::endpoint::endpoint;
 pub use crate::values::scalar::Named;
 pub use document::{defaults_text, to_value};
@@ -63,6 +64,8 @@ pub struct ClusterConfig {
     pub components: BTreeMap<Component, ComponentConfig>,
     /// Controllers and how they are marked.
     pub control_plane: ControlPlane,
+    /// The machines, if they are listed. Controllers are in `api_alt_names`, too.
+    pub nodes: Vec<Node>,
     /// `--cloud-provider` of the controller manager. Empty: none.
     pub cloud_provider: String,
     /// Host directory of CA certificates, mounted at /etc/ssl/certs into apiserver and controller
@@ -219,9 +222,11 @@ pub enum PatchType {
 /// Controllers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControlPlane {
-    /// How many controllers there will be: replicas of controller manager and scheduler. Default 1.
+    /// How many controllers there will be: replicas of controller manager and scheduler. Default:
+    /// those of the list, else 1.
     pub controllers: u16,
-    /// Whether other machines run workloads. Default false: then controllers carry no taint.
+    /// Whether other machines run workloads. Default: whether the list has a worker. Without workers
+    /// controllers carry no taint.
     pub workers: bool,
     /// Label key and value that the control plane selects. Default
     /// `node-role.kubernetes.io/control-plane` and ``.
@@ -285,6 +290,12 @@ impl ClusterConfig {
     /// Whether the primary family is IPv6.
     pub fn is_ipv6(&self) -> bool {
         self.service_cidrs.first().is_some_and(|cidr| cidr.addr().is_ipv6())
+    }
+
+    /// Whether the list says which addresses the pods of each machine have. Then no component
+    /// assigns them.
+    pub fn has_listed_pod_ranges(&self) -> bool {
+        self.nodes.iter().any(|node| !node.pod_cidrs.is_empty())
     }
 
     /// Whether etcd is reached over TLS.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Component;
+use crate::nodes;
 use crate::values::mistakes::{Given, List};
 
 /// Everything that can be configured; the fields are those of the file (see `config defaults`).
@@ -28,6 +29,7 @@ pub(super) struct Settings {
     pub images: BTreeMap<&'static str, Given<String>>,
     pub components: BTreeMap<Component, ComponentSettings>,
     pub control_plane: ControlPlaneSettings,
+    pub nodes: nodes::List,
     pub cloud_provider: Option<Given<String>>,
     pub trusted_certs_dir: Option<Given<String>>,
     pub certificates: CertificateSettings,

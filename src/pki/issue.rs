@@ -2,6 +2,7 @@
 //! leaves.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
@@ -21,7 +22,7 @@ use super::signer::{Authority, Source};
 use super::supplied::Supplied;
 use super::supplied_etcd::EtcdClient;
 use super::{BootstrapToken, Bundle};
-use crate::config::ClusterConfig;
+use crate::config::{ClusterConfig, Node, defaults};
 
 /// Makes the secrets of the cluster. Secrets in `previous` that are still valid are kept.
 ///
@@ -51,8 +52,9 @@ pub fn issue(
     work.refused.check().map_err(Error::Findings)?;
     work.service_account(service_account)?;
     work.etcd_client(etcd_client);
-    let bootstrap_token = work.token()?;
-    Ok((Bundle { files: work.files, bootstrap_token }, work.notes))
+    let bootstrap_token = work.shared_token()?;
+    let node_tokens = work.node_tokens()?;
+    Ok((Bundle { files: work.files, bootstrap_token, node_tokens }, work.notes))
 }
 
 /// The issuing that is under way.
@@ -185,20 +187,43 @@ impl Issuance<'_> {
         }
     }
 
-    fn token(&mut self) -> Result<BootstrapToken, Error> {
+    fn shared_token(&mut self) -> Result<BootstrapToken, Error> {
         let old = self.previous.token.as_ref();
+        self.token(TOKEN.to_owned(), old, self.config.bootstrap_token_expiry)
+    }
+
+    /// A token for each machine of the list. None lasts for ever: that is for machines of which no
+    /// list knows when they join.
+    fn node_tokens(&mut self) -> Result<BTreeMap<String, BootstrapToken>, Error> {
+        let (previous, config) = (self.previous, self.config);
+        let expiry = config.bootstrap_token_expiry.unwrap_or(defaults::BOOTSTRAP_TOKEN_EXPIRY);
+        let token = |node: &Node| {
+            let old = previous.node_tokens.get(&node.name);
+            let token = self.token(format!("{TOKEN} of {}", node.name), old, Some(expiry))?;
+            Ok((node.name.clone(), token))
+        };
+        config.nodes.iter().map(token).collect()
+    }
+
+    /// `old`, or a new one if that has ended.
+    fn token(
+        &mut self,
+        path: String,
+        old: Option<&BootstrapToken>,
+        expiry: Option<Duration>,
+    ) -> Result<BootstrapToken, Error> {
         if let Some(token) = old.filter(|token| token.is_good(self.now)) {
             let until = |moment| format!("valid until {}", rfc3339(moment));
             let reason = token.expires.map_or_else(|| "it does not expire".to_owned(), until);
-            self.note(TOKEN, Action::Kept, reason);
+            self.note(path, Action::Kept, reason);
             return Ok(token.clone());
         }
         let (action, reason) = match old {
             Some(_) => (Action::Renewed, "it had expired"),
             None => (Action::Created, ""),
         };
-        self.note(TOKEN, action, reason);
-        let expires = self.config.bootstrap_token_expiry.map(|expiry| sign::later(self.now, expiry));
+        self.note(path, action, reason);
+        let expires = expiry.map(|expiry| sign::later(self.now, expiry));
         // Kubernetes keeps whole seconds.
         BootstrapToken::generate(expires.map(|expires| expires.truncate_to_second()))
     }
@@ -210,5 +235,5 @@ impl Issuance<'_> {
     }
 }
 
-/// [`Note::path`] of the token.
+/// [`Note::path`] of the token that kubelets share, and the beginning of that of another.
 const TOKEN: &str = "bootstrap token";

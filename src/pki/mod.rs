@@ -56,8 +56,10 @@ pub struct Bundle {
     /// Path under `tls/` (such as `apiserver.crt` or `etcd/server.key`) to PEM. See
     /// [`Bundle::get`].
     pub files: BTreeMap<String, Vec<u8>>,
-    /// The credential of a kubelet that joins.
+    /// The credential of any kubelet that joins.
     pub bootstrap_token: BootstrapToken,
+    /// Those of single machines of the list, by name.
+    pub node_tokens: BTreeMap<String, BootstrapToken>,
 }
 
 /// A bootstrap token: `id.secret`.
@@ -80,9 +82,13 @@ impl Bundle {
 
 impl fmt::Debug for Bundle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { files, bootstrap_token } = self;
+        let Self { files, bootstrap_token, node_tokens } = self;
         let paths: Vec<&String> = files.keys().collect();
-        f.debug_struct("Bundle").field("files", &paths).field("bootstrap_token", bootstrap_token).finish()
+        f.debug_struct("Bundle")
+            .field("files", &paths)
+            .field("bootstrap_token", bootstrap_token)
+            .field("node_tokens", node_tokens)
+            .finish()
     }
 }
 

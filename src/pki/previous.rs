@@ -16,6 +16,8 @@ pub struct Previous {
     pub files: BTreeMap<String, Vec<u8>>,
     /// The token in the kubelet's kubeconfig.
     pub token: Option<BootstrapToken>,
+    /// Those of single machines, by name.
+    pub node_tokens: BTreeMap<String, BootstrapToken>,
 }
 
 impl Previous {

@@ -197,6 +197,50 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::{Flags, resolve};
+    use crate::kubelet::Kubeconfig;
+    use crate::kubelet::config::Config;
+    use crate::pki::{Previous, Supplied, issue};
+    use crate::preflight::causes_tests::{NOW, good, joining, options};
+    use crate::preflight::credentials::credentials;
+    use crate::preflight::options::CheckOptions;
+    use crate::{assets, render, yaml};
+
+    /// The bundle of a machine, and the checks of what kubelet must have in common with the cluster.
+    #[test]
+    fn a_kubelet_with_the_files_of_its_bundle_agrees_with_the_cluster() {
+        let text = "apiVersion: bootkube.dev/v1alpha1\nkind: ClusterConfig\netcd: {mode: staticPod}\n\
+            clusterDomain: example.internal\npodCIDRs: [10.8.0.0/16, 'fd00:8::/48']\n\
+            serviceCIDRs: [10.9.0.0/24, 'fd00:9::/112']\n\
+            nodes: [{name: n1, role: controller, addresses: [192.0.2.10]}]\n";
+        let (config, _) = resolve(Flags::default(), Some(("cluster.yaml", text))).unwrap();
+        let (bundle, _) = issue(&config, Supplied::default(), &Previous::default(), NOW).unwrap();
+        let rendered = render::render(&config, &bundle).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let asset_dir = folder.path().join("assets");
+        assets::write::write(&asset_dir, &rendered).unwrap();
+        let layout = assets::load::load(&asset_dir).unwrap();
+        let options = CheckOptions { asset_dir, ..options() };
+        let subject = Subject::new(&layout, &options).unwrap();
+        let file = |path: &str| rendered.files[&format!("nodes/n1/files/{path}")].clone();
+        let parsed = |path: &str| yaml::parse(str::from_utf8(&file(path)).unwrap(), path).unwrap().remove(0);
+        let authority = file("etc/kubernetes/ca.crt");
+        let kubeconfig = parsed("etc/kubernetes/kubeconfig");
+        let mut facts = good();
+        let kubelet = facts.kubelet.as_mut().unwrap();
+        kubelet.config =
+            Ok(Config::of("/var/lib/kubelet/config.yaml", parsed("var/lib/kubelet/config.yaml")));
+        kubelet.authority = Some(Ok(authority.clone()));
+        kubelet.bootstrap = Some(Ok(Kubeconfig {
+            server: kubeconfig["clusters"][0]["cluster"]["server"].as_str().unwrap().into(),
+            token: kubeconfig["users"][0]["user"]["token"].as_str().map(str::to_owned),
+            authority: Some(authority),
+            ..joining()
+        }));
+        for outcome in [settings(&subject, &facts), credentials(&subject, &facts)] {
+            assert!(matches!(outcome, Outcome::Pass(_)), "{outcome:?}");
+        }
+    }
 
     #[test]
     fn the_addresses_of_a_service_are_taken_once_and_none_is_none() {

@@ -14,7 +14,7 @@ fn self_hosted() -> [PodSpec; 3] {
     let text = format!("{header}apiServers: ['https://192.0.2.1:6443']\netcd: {{mode: staticPod}}\n");
     let (config, _) = config::resolve(Flags::default(), Some(("test.yaml", &text))).unwrap();
     let token = BootstrapToken { id: "abcdef".into(), secret: "0123456789abcdef".into(), expires: None };
-    let bundle = Bundle { files: BTreeMap::new(), bootstrap_token: token };
+    let bundle = Bundle { files: BTreeMap::new(), bootstrap_token: token, node_tokens: BTreeMap::new() };
     let assets = crate::render::render(&config, &bundle).unwrap();
     let text =
         |name: &str| String::from_utf8(assets.files[&format!("manifests/{name}.yaml")].clone()).unwrap();

@@ -116,6 +116,9 @@ pub fn controller_manager(
         args.set("cluster-cidr", join(&config.pod_cidrs))
             .set("cluster-name", &config.cluster_name)
             .set("service-cluster-ip-range", join(&config.service_cidrs));
+        if config.has_listed_pod_ranges() {
+            args.set("allocate-node-cidrs", "false");
+        }
         if !config.cloud_provider.is_empty() {
             args.set("cloud-provider", &config.cloud_provider);
         }

@@ -17,15 +17,17 @@ mod error;
 mod kubeconfig;
 mod manifests;
 mod objects;
+mod tokens;
 
 use crate::assets::Assets;
+use crate::bundle;
 use crate::config::{ClusterConfig, Etcd, Networking};
 use crate::pki::Bundle;
 pub(crate) use bootstrap::{file as bootstrap_file, recovered_pod};
 pub use error::Error;
 use manifests::Manifests;
 pub(crate) use objects::FACTS;
-pub use objects::earlier_token;
+pub use tokens::{Tokens, earlier as earlier_tokens};
 
 /// Every file of the asset directory.
 ///
@@ -34,7 +36,9 @@ pub use objects::earlier_token;
 pub fn render(config: &ClusterConfig, bundle: &Bundle) -> Result<Assets, Error> {
     let mut manifests = Manifests::new(config);
     credentials(config, bundle, &mut manifests);
-    objects::kubelet_bootstrap(bundle, &mut manifests)?;
+    bundles(config, bundle, &mut manifests);
+    tokens::add(bundle, &mut manifests)?;
+    objects::kubelet_bootstrap(&mut manifests)?;
     control_plane::apiserver(config, bundle, &mut manifests)?;
     control_plane::controller_manager(config, bundle, &mut manifests)?;
     control_plane::scheduler(config, bundle, &mut manifests)?;
@@ -59,4 +63,15 @@ fn credentials(config: &ClusterConfig, bundle: &Bundle, manifests: &mut Manifest
     manifests.file(format!("tls/{}", objects::AUTHENTICATION_FILE), objects::AUTHENTICATION);
     manifests.file("auth/kubeconfig", kubeconfig::admin(config, bundle));
     manifests.file("auth/kubeconfig-kubelet", kubeconfig::kubelet(config, bundle));
+}
+
+/// What each machine of the list gets.
+fn bundles(config: &ClusterConfig, bundle: &Bundle, manifests: &mut Manifests) {
+    for node in &config.nodes {
+        let Some(token) = bundle.node_tokens.get(&node.name) else { continue };
+        let kubeconfig = kubeconfig::of_node(config, token);
+        for (path, content) in bundle::render(config, node, kubeconfig, bundle.get("ca.crt")) {
+            manifests.file(format!("nodes/{}/{path}", node.name), content);
+        }
+    }
 }

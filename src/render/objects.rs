@@ -8,14 +8,10 @@ use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec}
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::manifests::Manifests;
 use super::{Error, base};
 use crate::config::{self, ClusterConfig, Component};
-use crate::finding::Finding;
-use crate::pki::{BootstrapToken, Bundle};
 use crate::yaml;
 use crate::{NAMESPACE, VERSION};
 
@@ -23,8 +19,6 @@ use crate::{NAMESPACE, VERSION};
 pub const AUTHENTICATION: &str = include_str!("../../assets/apiserver-authentication.yaml");
 /// Its name among the secrets.
 pub const AUTHENTICATION_FILE: &str = "apiserver-authentication.yaml";
-/// Where the bootstrap token is rendered.
-const TOKEN_FILE: &str = "manifests/kubelet-bootstrap-token.yaml";
 /// ConfigMap that records the configuration of the cluster.
 pub const FACTS: &str = "bootkube-config";
 
@@ -83,55 +77,13 @@ pub fn disruption_budget(
     manifests.add(&format!("manifests/{name}-disruption.yaml"), component, budget)
 }
 
-/// What a kubelet needs to join: a token, and the right to a certificate and to renew it.
-pub fn kubelet_bootstrap(bundle: &Bundle, manifests: &mut Manifests) -> Result<(), Error> {
+/// What a kubelet needs to join besides a token: the right to a certificate and to renew it.
+pub fn kubelet_bootstrap(manifests: &mut Manifests) -> Result<(), Error> {
     let component = Component::Apiserver;
-    manifests.add(TOKEN_FILE, component, bootstrap_token(bundle))?;
     for base in [base::CSR_BOOTSTRAP, base::CSR_APPROVER, base::CSR_RENEWAL, base::KUBELET_CLIENT] {
         manifests.add_base::<ClusterRoleBinding>(component, &base)?;
     }
     Ok(())
-}
-
-fn bootstrap_token(bundle: &Bundle) -> Secret {
-    let token = &bundle.bootstrap_token;
-    let text = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    let mut data = BTreeMap::from([
-        text("description", "Joins kubelets; rendered by bootkube."),
-        text("token-id", &token.id),
-        text("token-secret", &token.secret),
-        text("usage-bootstrap-authentication", "true"),
-    ]);
-    if let Some(expires) = token.expires {
-        let stamp = expires.format(&Rfc3339).expect("invariant: a year of four digits, no sub-minute offset");
-        data.insert("expiration".to_owned(), stamp);
-    }
-    Secret {
-        metadata: metadata(&format!("bootstrap-token-{}", token.id)),
-        type_: Some("bootstrap.kubernetes.io/token".to_owned()),
-        string_data: Some(data),
-        ..Secret::default()
-    }
-}
-
-/// Reads the bootstrap token of an earlier render from its manifest, if there is one.
-pub fn earlier_token(files: &BTreeMap<String, Vec<u8>>) -> Result<Option<BootstrapToken>, Finding> {
-    let Some(text) = files.get(TOKEN_FILE) else { return Ok(None) };
-    let broken = |problem: String| Finding {
-        field: TOKEN_FILE.to_owned(),
-        value: String::new(),
-        problem,
-        cure: "put the rendered file back, or delete it to have a new token made".to_owned(),
-    };
-    let documents = yaml::parse(&String::from_utf8_lossy(text), TOKEN_FILE);
-    let secret = documents.map_err(|error| broken(error.to_string()))?.into_iter().next().unwrap_or_default();
-    let field = |key: &str| secret["stringData"][key].as_str().map(str::to_owned);
-    let (Some(id), Some(token)) = (field("token-id"), field("token-secret")) else {
-        return Err(broken("stringData holds no token-id and token-secret".to_owned()));
-    };
-    let expires = field("expiration").map(|stamp| OffsetDateTime::parse(&stamp, &Rfc3339)).transpose();
-    let expires = expires.map_err(|error| broken(format!("stringData.expiration: {error}")))?;
-    Ok(Some(BootstrapToken { id, secret: token, expires }))
 }
 
 /// Records the configuration of the cluster, for people and for later versions of bootkube. It

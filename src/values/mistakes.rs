@@ -41,6 +41,11 @@ pub fn fault<T>(problem: impl Into<String>, cure: impl Into<String>) -> Checked<
     Err(Fault { problem: problem.into(), cure: cure.into() })
 }
 
+/// Whether `place` names the file `name`.
+pub fn is_in(place: &str, name: &str) -> bool {
+    place.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+}
+
 /// Everything that was found so far.
 #[derive(Debug, Default)]
 pub struct Mistakes {
@@ -59,9 +64,10 @@ impl Mistakes {
         self.warnings.push(format!("{at}: {}", text.as_ref()));
     }
 
-    /// Names the configuration file `name` in every finding and warning about one of its fields.
-    pub fn name_file(&mut self, name: &str) {
-        let is_field = |place: &str| !place.starts_with("--") && !place.starts_with(name);
+    /// Names the file `name` in every finding and warning about one of its places. Those that are
+    /// flags, or name a file already, stay as they are.
+    pub fn name_file(&mut self, name: &str, is_of_file: impl Fn(&str) -> bool) {
+        let is_field = |place: &str| !place.starts_with("--") && !is_in(place, name) && is_of_file(place);
         for finding in self.findings.iter_mut().filter(|finding| is_field(&finding.field)) {
             finding.field = format!("{name}: {}", finding.field);
         }

@@ -29,6 +29,7 @@ mod interrupted;
 mod kept;
 mod kube;
 mod living;
+mod nodes;
 mod old_layouts;
 mod page;
 mod power;

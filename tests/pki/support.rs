@@ -56,6 +56,7 @@ pub fn config() -> ClusterConfig {
             label: ("node-role.kubernetes.io/control-plane".into(), String::new()),
             taint: None,
         },
+        nodes: Vec::new(),
         cloud_provider: String::new(),
         trusted_certs_dir: "/usr/share/ca-certificates".into(),
         certificates: Certificates {
@@ -79,7 +80,8 @@ pub fn fresh(config: &ClusterConfig) -> Bundle {
 
 /// What the next render finds of `bundle`.
 pub fn previous(bundle: &Bundle) -> Previous {
-    Previous { files: bundle.files.clone(), token: Some(bundle.bootstrap_token.clone()) }
+    let Bundle { files, bootstrap_token, node_tokens } = bundle.clone();
+    Previous { files, token: Some(bootstrap_token), node_tokens }
 }
 
 /// What was done with each path.

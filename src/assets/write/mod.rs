@@ -103,7 +103,7 @@ pub fn check_target(dir: &Path) -> Result<(), Findings> {
 }
 
 /// The secrets of an earlier render, by path: `tls/**`, the kubelets' kubeconfig and the bootstrap
-/// token. Empty if there are none. After an interrupted render these are the secrets that it would
+/// tokens. Empty if there are none. After an interrupted render these are the secrets that it would
 /// have left.
 pub fn previous(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>, tree::Error> {
     let mut found = BTreeMap::new();
@@ -120,6 +120,7 @@ pub fn previous(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>, tree::Error> {
 
 fn collect_secrets(dir: &Path, found: &mut BTreeMap<String, Vec<u8>>) -> Result<(), tree::Error> {
     let mut paths = tree::files(dir, "tls", Hidden::Skip)?;
+    paths.extend(tree::files(dir, "manifests/node-tokens", Hidden::Skip)?);
     paths.extend(["auth/kubeconfig-kubelet", "manifests/kubelet-bootstrap-token.yaml"].map(str::to_owned));
     collect(dir, paths, found)
 }

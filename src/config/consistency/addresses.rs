@@ -17,6 +17,7 @@ use crate::values::scalar::{self, AltName};
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     Server,
+    Machine,
     AltName,
     Upstream,
 }
@@ -72,6 +73,10 @@ fn addresses(input: &Input<'_>) -> Vec<Address> {
     }
     for server in items(settings.etcd.servers.as_ref()) {
         add(server, etcd_server(&server.value).ok().and_then(|url| ip(url.host())), Role::Server);
+    }
+    for address in input.listed.iter().flat_map(|node| &node.addresses) {
+        let written = Given::new(&address.at, address.value.to_string());
+        add(&written, Some(address.value), Role::Machine);
     }
     for name in items(settings.api_alt_names.as_ref()) {
         let ip = match scalar::alt_name(&name.value) {

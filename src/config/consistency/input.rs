@@ -5,11 +5,13 @@ use ipnet::IpNet;
 use super::super::resolve::{Argument, Ranges};
 use super::super::settings::Settings;
 use super::super::{ClusterConfig, Component};
+use crate::nodes::Listed;
 use crate::values::mistakes::Given;
 
 /// A configuration with the places of its values.
 pub struct Input<'i> {
     pub settings: &'i Settings,
+    pub listed: &'i [Listed],
     pub ranges: &'i Ranges,
     pub arguments: &'i [Argument],
     pub config: &'i ClusterConfig,

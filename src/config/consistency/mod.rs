@@ -12,6 +12,7 @@ mod input;
 mod known_flags;
 mod leases;
 mod node_ranges;
+mod nodes;
 mod ports;
 mod ranges;
 mod volumes;
@@ -24,6 +25,7 @@ use crate::values::mistakes::Mistakes;
 pub(super) fn check(input: &Input<'_>, mistakes: &mut Mistakes) {
     ranges::check(input, mistakes);
     node_ranges::check(input, mistakes);
+    nodes::check(input, mistakes);
     addresses::check(input, mistakes);
     ports::check(input, mistakes);
     flags::check(input, mistakes);

@@ -30,21 +30,34 @@ pub(super) fn check(input: &Input<'_>, mistakes: &mut Mistakes) {
         }
         return;
     }
-    let is_set = |argument: &&Argument| !matches!(only(argument), None | Some("0"));
-    let sizes = [BOTH, IPV4, IPV6].map(|name| manager(name).filter(is_set));
     let before = mistakes.findings.len();
-    refuse_unfit(input, sizes, mistakes);
+    refuse_unfit(input, sizes(input), mistakes);
     if mistakes.findings.len() > before || !input.ranges.whole {
         return;
     }
     for range in &input.ranges.pods {
-        let [both, ipv4, ipv6] = sizes;
-        let argument = both.or(if range.value.addr().is_ipv4() { ipv4 } else { ipv6 });
-        match argument.and_then(|argument| Some((argument, only(argument)?))) {
+        match size_for(input, range).and_then(|argument| Some((argument, only(argument)?))) {
             Some((argument, text)) => set_size(input, range, argument, text, mistakes),
             None => usual_size(input, range, mistakes),
         }
     }
+}
+
+/// The flags that set a size, those that do not left out.
+fn sizes<'i>(input: &'i Input<'_>) -> [Option<&'i Argument>; 3] {
+    let is_set = |argument: &&Argument| !matches!(only(argument), None | Some("0"));
+    [BOTH, IPV4, IPV6].map(|name| input.argument(Component::ControllerManager, name).filter(is_set))
+}
+
+/// The flag that sets the size of a node's part of `range`.
+pub(super) fn size_for<'i>(input: &'i Input<'_>, range: &Given<IpNet>) -> Option<&'i Argument> {
+    let [both, ipv4, ipv6] = sizes(input);
+    both.or(if range.value.addr().is_ipv4() { ipv4 } else { ipv6 })
+}
+
+/// The prefix length of a node's part of `range` without such a flag.
+pub(super) fn usual(range: &Given<IpNet>) -> u8 {
+    if range.value.addr().is_ipv4() { table::NODE_IPV4 } else { table::NODE_IPV6 }.number
 }
 
 /// The controller manager ends if it is given the flag of another number of families.
@@ -123,8 +136,7 @@ fn set_size(
 
 /// The size that nodes get otherwise.
 fn usual_size(input: &Input<'_>, range: &Given<IpNet>, mistakes: &mut Mistakes) {
-    let is_ipv4 = range.value.addr().is_ipv4();
-    let node = if is_ipv4 { table::NODE_IPV4 } else { table::NODE_IPV6 }.number;
+    let node = usual(range);
     let controllers = u32::from(input.config.control_plane.controllers);
     let length = range.value.prefix_len();
     let nodes = node.checked_sub(length).map_or(0, |bits| 1_u128 << bits);

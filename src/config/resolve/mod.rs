@@ -8,6 +8,7 @@
 mod arguments;
 mod components;
 mod network;
+mod nodes;
 mod servers;
 #[cfg(test)]
 mod tests;
@@ -21,11 +22,12 @@ use super::consistency::{self, Input};
 use super::settings::{CertificateSettings, ControlPlaneSettings, Settings};
 use super::{
     CaFiles, Certificates, ClusterConfig, ControlPlane, CoreDns, Etcd, Flags, Images, KeyAlgorithm,
-    Networking, defaults, file,
+    Networking, Node, defaults, file,
 };
 use crate::finding::Findings;
 use crate::limits::table::UPSTREAMS;
-use crate::values::mistakes::{Checked, Given, Mistakes, fault};
+use crate::nodes::Listed;
+use crate::values::mistakes::{Checked, Given, Mistakes, fault, is_in};
 use crate::values::{endpoint, scalar};
 
 /// Merges `flags` over the file (its name and text) over defaults.
@@ -35,10 +37,14 @@ use crate::values::{endpoint, scalar};
 pub fn resolve(flags: Flags, file: Option<(&str, &str)>) -> Result<(ClusterConfig, Vec<String>), Findings> {
     let mut mistakes = Mistakes::default();
     let mut settings = file.map(|(name, text)| file::read(name, text, &mut mistakes)).unwrap_or_default();
+    let list = flags.nodes.as_ref().map(|list| list.name.clone());
     flags.overlay(&mut settings, &mut mistakes);
     let mut config = build(settings, &mut mistakes);
+    if let Some(list) = &list {
+        mistakes.name_file(list, |place| place.starts_with("nodes[") || place.starts_with("line "));
+    }
     if let Some((name, _)) = file {
-        mistakes.name_file(name);
+        mistakes.name_file(name, |place| list.as_ref().is_none_or(|list| !is_in(place, list)));
         config.user_files_mut().for_each(|user_file| user_file.name_file(name));
     }
     match mistakes.findings.is_empty() {
@@ -58,12 +64,18 @@ fn build(settings: Settings, mistakes: &mut Mistakes) -> ClusterConfig {
     let given_version = settings.kubernetes_version.as_ref();
     let kubernetes_version =
         mistakes.check_or(given_version, defaults::KUBERNETES_VERSION.into(), kubernetes_version);
-    let api_servers = servers::api(settings.api_servers.as_ref(), mistakes);
-    let etcd = servers::etcd(&settings.etcd, mistakes);
+    let listed = settings.nodes.machines(mistakes);
+    let api_servers = servers::api(settings.api_servers.as_ref(), &nodes::api_servers(&listed), mistakes);
+    let etcd = servers::etcd(&settings.etcd, &nodes::etcd_servers(&listed), mistakes);
     let networking = mistakes.check_or(settings.networking.as_ref(), Networking::Flannel, networking);
-    let control_plane = control_plane(&settings.control_plane, mistakes);
-    if etcd == Etcd::StaticPod && control_plane.controllers > 1 {
+    let control_plane = control_plane(&settings.control_plane, &listed, mistakes);
+    if etcd == Etcd::StaticPod && control_plane.controllers > 1 && listed.is_empty() {
         refuse_lonely_etcd(&settings, mistakes);
+    }
+    if control_plane.controllers > 1 && settings.api_servers.is_none() && !listed.is_empty() {
+        let text = "is not given: kubeconfigs name the first controller, without which kubelets lose the API; \
+                    name an address that leads to all of them";
+        mistakes.warn("apiServers", text);
     }
     let has_other_machines = control_plane.workers || control_plane.controllers > 1;
     if has_other_machines && super::is_loopback(&api_servers[0]) {
@@ -75,15 +87,19 @@ fn build(settings: Settings, mistakes: &mut Mistakes) -> ClusterConfig {
     let is_rendered = |part| components::without_effect(part, &etcd, networking).is_none();
     let arguments = arguments::read(&settings.components, is_rendered, mistakes);
     let trusted_certs_dir = settings.trusted_certs_dir.as_ref();
+    let machines: Vec<Node> = listed.iter().map(Listed::node).collect();
+    let mut api_alt_names = servers::alt_names(settings.api_alt_names.as_ref(), mistakes);
+    nodes::add_alt_names(&mut api_alt_names, &machines);
     let config = ClusterConfig {
         secure_port: endpoint::port(&api_servers[0]),
         api_servers,
-        api_alt_names: servers::alt_names(settings.api_alt_names.as_ref(), mistakes),
+        api_alt_names,
         pod_cidrs: values(&ranges.pods),
         service_cidrs: values(&ranges.services),
         images: images(&settings, &kubernetes_version, mistakes),
         components: components::read(&settings.components, &arguments, &etcd, networking, mistakes),
         control_plane,
+        nodes: machines,
         cloud_provider: mistakes.check_or(settings.cloud_provider.as_ref(), String::new(), cloud_provider),
         trusted_certs_dir: mistakes.check_or(
             trusted_certs_dir,
@@ -107,7 +123,13 @@ fn build(settings: Settings, mistakes: &mut Mistakes) -> ClusterConfig {
         etcd,
         networking,
     };
-    let input = Input { settings: &settings, ranges: &ranges, arguments: &arguments, config: &config };
+    let input = Input {
+        settings: &settings,
+        listed: &listed,
+        ranges: &ranges,
+        arguments: &arguments,
+        config: &config,
+    };
     consistency::check(&input, mistakes);
     config
 }
@@ -194,13 +216,19 @@ fn issuer(text: &str) -> Checked<String> {
     }
 }
 
-fn control_plane(settings: &ControlPlaneSettings, mistakes: &mut Mistakes) -> ControlPlane {
+fn control_plane(
+    settings: &ControlPlaneSettings,
+    listed: &[Listed],
+    mistakes: &mut Mistakes,
+) -> ControlPlane {
     let ControlPlaneSettings { controllers, workers, label, taint } = settings;
-    let count = controllers.as_ref().map_or(defaults::CONTROLLERS, |given| given.value);
+    let of_list = || crate::nodes::controllers(listed).unwrap_or(defaults::CONTROLLERS);
+    let count = controllers.as_ref().map_or_else(of_list, |given| given.value);
     if let Some(given) = controllers.as_ref().filter(|given| given.value == 0) {
         mistakes.refuse(&given.at, "0", "leaves no controller to run the control plane", "write 1 or more");
     }
-    let workers = workers.as_ref().is_some_and(|given| given.value);
+    let has_worker = || listed.iter().any(|node| !node.is_controller());
+    let workers = workers.as_ref().map_or_else(has_worker, |given| given.value);
     let label = mistakes.check_or(
         label.as_ref(),
         (defaults::CONTROL_PLANE_LABEL.into(), String::new()),

@@ -3,15 +3,15 @@
 use url::Url;
 
 use super::super::settings::EtcdSettings;
-use super::super::{AltNames, Etcd, EtcdClientFiles, defaults};
+use super::super::{AltNames, Etcd, EtcdClientFiles};
 use crate::values::endpoint::{api_server, etcd_server, refuse_duplicates};
 use crate::values::mistakes::{Checked, Given, List, Mistakes};
 use crate::values::scalar::Named;
 use crate::values::scalar::{self, AltName};
 
 /// URLs of the API; never empty.
-pub(super) fn api(given: Option<&List>, mistakes: &mut Mistakes) -> Vec<Url> {
-    urls(given, defaults::API_SERVER, api_server, mistakes)
+pub(super) fn api(given: Option<&List>, default: &[Url], mistakes: &mut Mistakes) -> Vec<Url> {
+    urls(given, default, api_server, mistakes)
 }
 
 /// Names of the API beyond the hosts of its URLs, each once.
@@ -39,9 +39,9 @@ impl Named for Mode {
 }
 
 /// Whether bootkube runs etcd, and how clients reach it.
-pub(super) fn etcd(settings: &EtcdSettings, mistakes: &mut Mistakes) -> Etcd {
+pub(super) fn etcd(settings: &EtcdSettings, default: &[Url], mistakes: &mut Mistakes) -> Etcd {
     match mistakes.check_or(settings.mode.as_ref(), Mode::External, scalar::word) {
-        Mode::External => external(settings, mistakes),
+        Mode::External => external(settings, default, mistakes),
         Mode::StaticPod => {
             refuse_with_static_pod(settings, mistakes);
             Etcd::StaticPod
@@ -49,8 +49,8 @@ pub(super) fn etcd(settings: &EtcdSettings, mistakes: &mut Mistakes) -> Etcd {
     }
 }
 
-fn external(settings: &EtcdSettings, mistakes: &mut Mistakes) -> Etcd {
-    let servers = urls(settings.servers.as_ref(), defaults::ETCD_SERVER, etcd_server, mistakes);
+fn external(settings: &EtcdSettings, default: &[Url], mistakes: &mut Mistakes) -> Etcd {
+    let servers = urls(settings.servers.as_ref(), default, etcd_server, mistakes);
     let client = client(settings, mistakes);
     if let (Some(files), false) = (&settings.ca, servers.iter().any(|url| url.scheme() == "https")) {
         mistakes.warn(&files.at, "is not used, because every etcd server is plain http");
@@ -101,7 +101,7 @@ fn refuse_with_static_pod(settings: &EtcdSettings, mistakes: &mut Mistakes) {
 /// URLs without duplicates; `default` if none is given or none is valid.
 fn urls(
     given: Option<&List>,
-    default: &str,
+    default: &[Url],
     parse: impl Fn(&str) -> Checked<Url>,
     mistakes: &mut Mistakes,
 ) -> Vec<Url> {
@@ -115,7 +115,7 @@ fn urls(
         urls.extend(read.into_iter().map(|url| url.value));
     }
     if urls.is_empty() {
-        urls.extend(parse(default));
+        urls.extend_from_slice(default);
     }
     urls
 }

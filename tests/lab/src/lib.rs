@@ -33,6 +33,7 @@ mod programs;
 pub mod quirks;
 mod state;
 mod store;
+mod user_data;
 
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,7 @@ pub use lab::{Guard, Lab};
 pub use machine::{EtcdTls, Machine};
 pub use programs::{Programs, go, tool};
 pub use store::Parts;
+pub use user_data::cloud_init;
 
 /// The sources of the lab.
 fn sources() -> &'static Path {

@@ -53,7 +53,7 @@ impl Machine {
 
     /// What this host needs of kubelet, beside the reader's configuration: the flags of a machine are
     /// in a file of kubelet's package.
-    fn write_kubelet_quirks(&self) -> Result<()> {
+    pub fn write_kubelet_quirks(&self) -> Result<()> {
         let mut config = quirks::kubelet_config();
         config["apiVersion"] = json!("kubelet.config.k8s.io/v1beta1");
         config["kind"] = json!("KubeletConfiguration");
