@@ -17,7 +17,11 @@ fn rendered(text: &str, earlier: &Previous) -> (Assets, Previous) {
     let (config, _) = config::resolve(Flags::default(), Some(("cluster.yaml", &text))).unwrap();
     let now = OffsetDateTime::now_utc();
     let (bundle, _) = pki::issue(&config, Supplied::default(), earlier, now).unwrap();
-    let previous = Previous { files: bundle.files.clone(), token: Some(bundle.bootstrap_token.clone()) };
+    let previous = Previous {
+        files: bundle.files.clone(),
+        token: Some(bundle.bootstrap_token.clone()),
+        ..Previous::default()
+    };
     (render::render(&config, &bundle).unwrap(), previous)
 }
 
