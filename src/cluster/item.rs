@@ -84,6 +84,8 @@ impl Identity {
 /// The object as server-side apply needs it:
 ///
 /// - without the fields that only the API sets, which an exported object still has;
+/// - without fields of its metadata that are null, as Helm renders `annotations:` without a value: a
+///   null takes away what controllers have written there;
 /// - with a namespace if and only if its kind is namespaced, since the API refuses a stray one;
 /// - with `""` for null in a Secret or ConfigMap. v0.14 wrote `data: {ca.key: null}`, which the API
 ///   stores as an empty text, so that each further apply of the null would look like a change.
@@ -95,6 +97,7 @@ pub(super) fn normalised(value: &Value, target: &Target, namespace: Option<&str>
         {
             metadata.shift_remove(field);
         }
+        metadata.retain(|_, value| !value.is_null());
         match namespace {
             Some(namespace) => metadata.insert("namespace".into(), namespace.into()),
             None => metadata.shift_remove("namespace"),

@@ -40,6 +40,14 @@ fn only_objects_of_namespaced_kinds_have_a_namespace() {
 }
 
 #[test]
+fn a_null_in_the_metadata_takes_nothing_away_that_a_controller_wrote() {
+    let rendered =
+        json!({"metadata": {"name": "d", "annotations": null, "labels": null}, "spec": {"replicas": null}});
+    let kept = json!({"metadata": {"name": "d", "namespace": "n"}, "spec": {"replicas": null}});
+    assert_eq!(normalised(&rendered, &target("apps", "Deployment", true), Some("n")), kept);
+}
+
+#[test]
 fn fields_that_only_the_api_sets_are_left_out() {
     let exported = json!({"metadata": {"name": "r", "uid": "u", "resourceVersion": "7", "generation": 2,
         "creationTimestamp": null, "managedFields": [], "selfLink": "/x", "labels": {"a": "b"}}});
