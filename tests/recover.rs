@@ -57,8 +57,11 @@ impl World {
         let folder = support::folder(&format!("{name}-files"));
         let file = folder.join("encryption.json");
         std::fs::write(&file, encryption().to_string()).unwrap();
-        let arguments = json!({"encryption-provider-config": file});
-        let fields = format!("components: {{kube-apiserver: {{extraArgs: {arguments}}}}}\n");
+        let changes = json!({
+            "extraArgs": {"encryption-provider-config": file},
+            "extraVolumes": [{"name": "encryption", "hostPath": file, "mountPath": file}],
+        });
+        let fields = format!("components: {{kube-apiserver: {changes}}}\n");
         let world = Self { api: Api::start(name, &fields), folder };
         let manifests = world.api.assets.join("manifests").display().to_string();
         let begun = Instant::now();

@@ -37,7 +37,7 @@ pub(super) fn run(command: ConfigCommand) -> Result<(), Failure> {
             let checked = pki::validate(&config, OffsetDateTime::now_utc());
             let (bundle, warnings) = checked.map_err(output::refused_pki)?;
             output::warn(&warnings);
-            render::render(&config, &bundle).map_err(|error| output::refused_patch(&file, &error))?;
+            render::render(&config, &bundle).map_err(|error| output::refused_render(&file, error))?;
             output::print("the configuration is valid\n")
         }
     }

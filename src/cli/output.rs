@@ -54,11 +54,22 @@ pub(super) fn refused_pki(error: pki::Error) -> Failure {
     }
 }
 
-/// A patch is data of the configuration file, so its error names that file.
-pub(super) fn refused_patch(config_file: &str, error: &render::Error) -> Failure {
-    let failure = Failure::new(ExitClass::Configuration, error);
-    let message = format!("{config_file}: {}", failure.message);
-    Failure { message, ..failure }.hint("`bootkube config defaults` shows how a patch is written")
+/// Objects that cannot be rendered. What makes them so is data of the configuration file, which the
+/// failure names.
+pub(super) fn refused_render(config_file: &str, error: render::Error) -> Failure {
+    match error {
+        render::Error::Unfit(Findings(mut findings)) => {
+            for finding in &mut findings {
+                finding.field = format!("{config_file}: {}", finding.field);
+            }
+            refused(&Findings(findings))
+        }
+        error => {
+            let failure = Failure::new(ExitClass::Configuration, &error);
+            let message = format!("{config_file}: {}", failure.message);
+            Failure { message, ..failure }.hint("`bootkube config defaults` shows how a patch is written")
+        }
+    }
 }
 
 /// A runtime for asynchronous work.

@@ -109,7 +109,7 @@ fn render(job: Job) -> Result<(), Failure> {
     let (bundle, notes) = pki::issue(&config, supplied, &previous, now).map_err(output::refused_pki)?;
     output::warn(&pki::warnings(&config, &bundle, now));
     let assets =
-        render::render(&config, &bundle).map_err(|error| output::refused_patch(&config_file, &error))?;
+        render::render(&config, &bundle).map_err(|error| output::refused_render(&config_file, error))?;
     let before = earlier_manifests(target.as_ref(), reuse_from.as_deref(), reuse, &assets)?;
     output::warn(&settled(&before, &assets));
     match (asset_dir, target) {

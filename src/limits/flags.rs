@@ -71,6 +71,14 @@ const DATA: Owner = Owner::Bootkube(
     "on a running cluster stop etcd and move its data to /var/lib/etcd first; then remove it; to keep the data \
      elsewhere, mount that disk at /var/lib/etcd on the machine",
 );
+const HALF: Owner = Owner::Bootkube(
+    "is set by bootkube, which also writes what fits it: the other half of a pair, or the certificates that it verifies",
+    "remove it",
+);
+const KUBECONFIG: Owner = Owner::Bootkube(
+    "is set by bootkube: the bootstrap and the self-hosted pod reach the API by kubeconfigs of their own",
+    "remove it",
+);
 const DNS_PORT: Owner =
     Owner::Bootkube("is set by bootkube: the Service of cluster DNS sends questions to port 53", "remove it");
 const INSECURE: Owner = Owner::Gone("remove it; the apiserver serves https only (apiServers)");
@@ -86,6 +94,10 @@ const OWNED: &[(&str, &str, Owner)] = &[
     (API, "etcd-cafile", Owner::Field("etcd.caFile")),
     (API, "etcd-certfile", Owner::Field("etcd.certificateFile")),
     (API, "etcd-keyfile", Owner::Field("etcd.privateKeyFile")),
+    (API, "client-ca-file", Owner::Field("ca.certificateFile")),
+    (API, "kubelet-client-certificate", HALF),
+    (API, "kubelet-client-key", HALF),
+    (API, "service-account-signing-key-file", HALF),
     (API, "insecure-bind-address", INSECURE),
     (API, "insecure-port", INSECURE),
     (API, "address", INSECURE),
@@ -98,6 +110,12 @@ const OWNED: &[(&str, &str, Owner)] = &[
     (MANAGER, "leader-elect-resource-name", LEASE),
     (MANAGER, "leader-elect-resource-namespace", LEASE),
     (MANAGER, "master", MASTER),
+    (MANAGER, "authentication-kubeconfig", KUBECONFIG),
+    (MANAGER, "authorization-kubeconfig", KUBECONFIG),
+    (MANAGER, "kubeconfig", KUBECONFIG),
+    (MANAGER, "client-ca-file", Owner::Field("ca.certificateFile")),
+    (MANAGER, "root-ca-file", Owner::Field("ca.certificateFile")),
+    (MANAGER, "service-account-private-key-file", HALF),
     (MANAGER, "cluster-cidr", Owner::Field("podCIDRs")),
     (MANAGER, "service-cluster-ip-range", Owner::Field("serviceCIDRs")),
     (MANAGER, "cluster-name", Owner::Field("clusterName")),
@@ -117,6 +135,9 @@ const OWNED: &[(&str, &str, Owner)] = &[
     (SCHEDULER, "leader-elect-resource-name", LEASE),
     (SCHEDULER, "leader-elect-resource-namespace", LEASE),
     (SCHEDULER, "master", MASTER),
+    (SCHEDULER, "authentication-kubeconfig", KUBECONFIG),
+    (SCHEDULER, "authorization-kubeconfig", KUBECONFIG),
+    (SCHEDULER, "kubeconfig", KUBECONFIG),
     (SCHEDULER, "address", Owner::Gone("remove it; bind-address is its successor")),
     (SCHEDULER, "port", Owner::Gone("remove it")),
     (
@@ -127,6 +148,15 @@ const OWNED: &[(&str, &str, Owner)] = &[
     (PROXY, "cluster-cidr", Owner::Field("podCIDRs")),
     (PROXY, "hostname-override", EVERY_MACHINE),
     (PROXY, "master", MASTER),
+    (PROXY, "kubeconfig", HALF),
+    (ETCD, "cert-file", HALF),
+    (ETCD, "key-file", HALF),
+    (ETCD, "trusted-ca-file", HALF),
+    (ETCD, "client-cert-auth", HALF),
+    (ETCD, "peer-cert-file", HALF),
+    (ETCD, "peer-key-file", HALF),
+    (ETCD, "peer-trusted-ca-file", HALF),
+    (ETCD, "peer-client-cert-auth", HALF),
     (ETCD, "data-dir", DATA),
     (ETCD, "wal-dir", DATA),
     (ETCD, "advertise-client-urls", LOCAL_ETCD),
@@ -138,6 +168,9 @@ const OWNED: &[(&str, &str, Owner)] = &[
     (ETCD, "name", LOCAL_ETCD),
     (ETCD, "enable-v2", Owner::Gone("remove it; etcd 3.6 has no API v2")),
     ("coredns", "dns.port", DNS_PORT),
+    ("coredns", "p", DNS_PORT),
+    ("pod-checkpointer", "kubeconfig", HALF),
+    ("pod-checkpointer", "node-name", EVERY_MACHINE),
 ];
 
 /// To whom a flag in normal form belongs, if it is not for `extraArgs`.

@@ -4,9 +4,11 @@
 //! A component that is given more than it takes ends, or runs and never does its work. `config`
 //! holds a configuration against these tables before anything is written.
 
+pub mod files;
 pub mod flags;
 pub mod known_flags;
 pub mod networks;
 pub mod ports;
 pub mod table;
+pub mod takes;
 pub mod volumes;

@@ -1,7 +1,9 @@
 //! Why rendering fails.
 
-/// Why rendering failed. The configuration has been validated by now, so only patches that do not
-/// fit are left.
+use crate::finding::Findings;
+
+/// Why rendering failed. Each value of the configuration is good by itself by now. What is left
+/// shows only in the finished objects.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A patch cannot be applied, or sets a field that the object does not have.
@@ -14,4 +16,7 @@ pub enum Error {
         /// What is wrong, and the cure.
         problem: String,
     },
+    /// Finished objects that their API would refuse, or whose pods could not do their work.
+    #[error(transparent)]
+    Unfit(Findings),
 }

@@ -1,7 +1,7 @@
 //! Collects the rendered files. Every object passes here: it is labelled, patched, checksummed and
 //! written as YAML.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec, Secret, Volume};
 use sha2::{Digest, Sha256};
@@ -9,9 +9,11 @@ use sha2::{Digest, Sha256};
 use super::Error;
 use super::base::Base;
 use super::customize::{self, Object};
+use super::finished::{self, Contents, History, Subject};
 use crate::FIELD_MANAGER;
 use crate::assets::Assets;
 use crate::config::{ClusterConfig, Component};
+use crate::finding::{Finding, Findings};
 
 /// Annotation of a pod template: digest of the Secrets and ConfigMaps that it mounts. A change of
 /// it starts a rollout.
@@ -22,6 +24,9 @@ pub struct Manifests<'a> {
     config: &'a ClusterConfig,
     assets: Assets,
     digests: BTreeMap<(&'static str, String), Vec<u8>>,
+    contents: Contents,
+    /// What is wrong with finished objects.
+    findings: Vec<Finding>,
     /// Patches of the configuration that were applied to an object.
     applied: Vec<(Component, usize)>,
 }
@@ -29,7 +34,14 @@ pub struct Manifests<'a> {
 impl<'a> Manifests<'a> {
     /// No files yet.
     pub fn new(config: &'a ClusterConfig) -> Self {
-        Self { config, assets: Assets::default(), digests: BTreeMap::new(), applied: Vec::new() }
+        Self {
+            config,
+            assets: Assets::default(),
+            digests: BTreeMap::new(),
+            contents: Contents::new(),
+            findings: Vec::new(),
+            applied: Vec::new(),
+        }
     }
 
     /// Adds a file that is not an object.
@@ -44,11 +56,12 @@ impl<'a> Manifests<'a> {
         Ok(())
     }
 
-    /// Labels the object and applies the user's patches.
+    /// Labels the object, applies the user's patches, and looks at the result.
     fn finish_object<T: Object>(&mut self, component: Component, mut object: T) -> Result<T, Error> {
         let labels = object.metadata_mut().labels.get_or_insert_default();
         labels.insert("app.kubernetes.io/managed-by".to_owned(), FIELD_MANAGER.to_owned());
         let changes = self.config.component(component);
+        let mut history = History::new(customize::to_value(&object));
         for (index, patch) in changes.patches.iter().enumerate().filter(|(_, patch)| patch.kind == T::KIND) {
             object = customize::patch(object, patch).map_err(|problem| Error::Patch {
                 component: component.name(),
@@ -56,7 +69,10 @@ impl<'a> Manifests<'a> {
                 problem,
             })?;
             self.applied.push((component, index));
+            history.add(index, customize::to_value(&object));
         }
+        let subject = Subject { component, changes: &changes, contents: &self.contents };
+        self.findings.extend(finished::findings(&subject, &history));
         Ok(object)
     }
 
@@ -104,7 +120,8 @@ impl<'a> Manifests<'a> {
     /// All files.
     ///
     /// # Errors
-    /// If a patch names a kind of which this component has no object.
+    /// If a patch names a kind of which this component has no object, or a finished object cannot do
+    /// its work.
     pub fn finish(self) -> Result<Assets, Error> {
         let rendered =
             self.config.components.iter().filter(|(component, _)| self.config.renders(**component));
@@ -117,7 +134,10 @@ impl<'a> Manifests<'a> {
                 }
             }
         }
-        Ok(self.assets)
+        match finished::once(self.findings) {
+            findings if findings.is_empty() => Ok(self.assets),
+            findings => Err(Error::Unfit(Findings(findings))),
+        }
     }
 
     fn remember<'d>(
@@ -127,13 +147,17 @@ impl<'a> Manifests<'a> {
         entries: impl Iterator<Item = (&'d str, &'d [u8])>,
     ) {
         let mut digest = Sha256::new();
+        let mut names = BTreeSet::new();
         for (key, value) in entries {
+            names.insert(key.to_owned());
             digest.update((key.len() as u64).to_be_bytes());
             digest.update(key);
             digest.update((value.len() as u64).to_be_bytes());
             digest.update(value);
         }
-        self.digests.insert((kind, name.unwrap_or_default().to_owned()), digest.finalize().to_vec());
+        let key = (kind, name.unwrap_or_default().to_owned());
+        self.contents.insert(key.clone(), names);
+        self.digests.insert(key, digest.finalize().to_vec());
     }
 }
 

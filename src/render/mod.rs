@@ -14,6 +14,7 @@ mod bootstrap;
 mod control_plane;
 mod customize;
 mod error;
+mod finished;
 mod kubeconfig;
 mod manifests;
 mod objects;
@@ -32,7 +33,8 @@ pub use tokens::{Tokens, earlier as earlier_tokens};
 /// Every file of the asset directory.
 ///
 /// # Errors
-/// If a patch of the configuration does not fit the object that it names.
+/// If a patch of the configuration does not fit the object that it names, or if a finished object
+/// cannot do its work.
 pub fn render(config: &ClusterConfig, bundle: &Bundle) -> Result<Assets, Error> {
     let mut manifests = Manifests::new(config);
     credentials(config, bundle, &mut manifests);

@@ -170,6 +170,26 @@ fn misread(url: &Url, authority: &str, ip: Ipv4Addr) -> Checked<()> {
     }
 }
 
+/// The issuer of service accounts' tokens: a URL at which workloads can look its keys up.
+pub fn issuer(text: &str) -> Checked<String> {
+    let good = Url::parse(text).is_ok_and(|url| {
+        url.scheme() == "https"
+            && url.host().is_some()
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    });
+    let tidy = text.starts_with("https://") && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    match good && tidy {
+        true => Ok(text.into()),
+        false => fault(
+            "is not an https URL without query",
+            "write one such as https://kubernetes.default.svc.cluster.local",
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,5 +7,6 @@ pub mod endpoint;
 pub mod fields;
 pub mod go_duration;
 pub mod mistakes;
+pub mod quantity;
 pub mod scalar;
 pub mod spelling;

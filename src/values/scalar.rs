@@ -325,6 +325,18 @@ pub fn upstream(text: &str) -> Checked<String> {
     }
 }
 
+/// Types of HostPathVolumeSource. The empty type means no check.
+const PATH_TYPES: [&str; 8] =
+    ["", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
+
+/// A type of HostPathVolumeSource.
+pub fn host_path_type(text: &str) -> Checked<String> {
+    match PATH_TYPES.contains(&text) {
+        true => Ok(text.into()),
+        false => fault("is not a type of host path", format!("use one of {}", PATH_TYPES[1..].join(", "))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

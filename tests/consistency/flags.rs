@@ -337,7 +337,7 @@ fn values_of_flags_are_within_what_the_component_takes() {
 
 #[test]
 fn a_list_is_a_repeated_flag() {
-    let issuers = "components: {kube-apiserver: {extraArgs: {service-account-issuer: ['https://new.example', 'https://kubernetes.default.svc'], tls-sni-cert-key: 'a.crt,a.key'}}}";
+    let issuers = "components: {kube-apiserver: {extraArgs: {service-account-issuer: ['https://new.example', 'https://kubernetes.default.svc'], tls-sni-cert-key: '/a/a.crt,/a/a.key'}, extraVolumes: [{name: sni, hostPath: /a, mountPath: /a}]}}";
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("cluster.yaml"), format!("{HEADER}{HERE}{issuers}\n")).unwrap();
     let output = bootkube(folder.path(), RENDER, "");
@@ -347,7 +347,7 @@ fn a_list_is_a_repeated_flag() {
         let flags: Vec<&str> =
             text.lines().filter_map(|line| line.trim().strip_prefix("- --service-account-issuer=")).collect();
         assert_eq!(flags, ["https://new.example", "https://kubernetes.default.svc"], "{file}");
-        assert!(text.contains("--tls-sni-cert-key=a.crt,a.key"), "{file}");
+        assert!(text.contains("--tls-sni-cert-key=/a/a.crt,/a/a.key"), "{file}");
     }
     let at = "components.kube-apiserver.extraArgs";
     for (flags, field, problem, cure) in [

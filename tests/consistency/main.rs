@@ -9,10 +9,12 @@ mod characters;
 #[path = "../support/command.rs"]
 mod command;
 mod components;
+mod files;
 mod flags;
 mod ports;
 mod ranges;
 mod rows;
+mod workloads;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -4,12 +4,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::input::{Input, has_text, is_off, only};
-use super::{known_flags, ports};
+use super::known_flags;
 use crate::config::Component;
 use crate::config::resolve::Argument;
 use crate::limits::ports::PROXY_HEALTH;
-use crate::limits::table::{FLAGS, Takes};
-use crate::values::go_duration;
+use crate::limits::table::FLAGS;
 use crate::values::mistakes::{Checked, Mistakes, fault};
 
 pub(super) fn check(input: &Input<'_>, mistakes: &mut Mistakes) {
@@ -33,55 +32,13 @@ fn limits(input: &Input<'_>, argument: &Argument) -> Checked<()> {
             && limit.minors.contains(&input.minor())
     });
     let Some(limit) = limit else { return Ok(()) };
-    let taken = argument.values.iter().all(|value| takes(limit.takes, value));
+    let taken = argument.values.iter().all(|value| limit.takes.takes(value));
     match taken {
         true => Ok(()),
         false => fault(
             format!("is not what {} takes for this flag: it would end", argument.part.name()),
-            format!("write {}", described(limit.takes)),
+            format!("write {}", limit.takes.described()),
         ),
-    }
-}
-
-fn takes(takes: Takes, text: &str) -> bool {
-    match takes {
-        Takes::Whole(least, most) => text.parse().is_ok_and(|number: i64| (least..=most).contains(&number)),
-        Takes::Number(least, most) => text.parse().is_ok_and(|number: f64| (least..=most).contains(&number)),
-        Takes::Word(words) => words.contains(&text),
-        Takes::Words(words) => {
-            let given: Vec<&str> = text.split(',').collect();
-            given.iter().enumerate().all(|(at, word)| words.contains(word) && !given[..at].contains(word))
-        }
-        Takes::Seconds(least, most) => {
-            go_duration::seconds(text).is_some_and(|seconds| (least..=most).contains(&seconds))
-        }
-        Takes::SecondsOrNone(least, most) => go_duration::seconds(text)
-            .is_some_and(|seconds| [0.0..=0.0, least..=most].iter().any(|range| range.contains(&seconds))),
-        Takes::Socket => {
-            let socket = text.parse::<SocketAddr>().is_ok_and(|socket| socket.port() > 0);
-            text.is_empty() || socket || text.parse::<IpAddr>().is_ok()
-        }
-        Takes::Address => text.starts_with("$(") || text.parse::<IpAddr>().is_ok(),
-        Takes::Ports => ports::range(text).is_some(),
-    }
-}
-
-fn described(takes: Takes) -> String {
-    match takes {
-        Takes::Whole(least, most) if most == i64::from(i32::MAX) => {
-            format!("a whole number in quotes, {least} or more")
-        }
-        Takes::Whole(least, most) => format!("a whole number in quotes, from {least} to {most}"),
-        Takes::Number(least, most) => format!("a number in quotes, from {least} to {most}"),
-        Takes::Word(words) => format!("one of {}", words.join(", ")),
-        Takes::Words(words) => format!("some of {}, with commas between", words.join(", ")),
-        Takes::Seconds(..) => "a duration such as 1h30m or 30s, in hours, minutes and seconds".into(),
-        Takes::SecondsOrNone(least, _) => {
-            format!("a duration of at least {}h, or 0 for none", least / 3600.0)
-        }
-        Takes::Socket => "an address, with or without port, such as 127.0.0.1:10249".into(),
-        Takes::Address => "an IP address".into(),
-        Takes::Ports => "two ports, such as 30000-32767".into(),
     }
 }
 
@@ -124,6 +81,13 @@ fn needed(input: &Input<'_>, argument: &Argument) -> Checked<()> {
                 ),
             }
         }
+        (
+            Component::Apiserver,
+            "proxy-client-cert-file" | "proxy-client-key-file" | "requestheader-client-ca-file",
+        ) if input.config.aggregation => fault(
+            "is set by bootkube for the aggregation layer, with the other half of the pair",
+            "remove it, or set `aggregation: false` and all flags of the layer",
+        ),
         (Component::Apiserver, "service-account-key-file") if !holds_own_key(argument) => fault(
             "leaves out the key by which this cluster's tokens are verified",
             format!("write a list that holds {OWN_KEY}, too"),

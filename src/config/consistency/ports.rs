@@ -8,6 +8,7 @@ use url::Host;
 use super::input::{Input, only};
 use crate::config::{Component, Etcd, is_loopback};
 use crate::limits::ports::{self, Port};
+use crate::limits::takes;
 use crate::values::endpoint::{api_server, etcd_server, port};
 use crate::values::mistakes::{Given, Mistakes};
 
@@ -143,7 +144,7 @@ fn listeners(input: &Input<'_>, flag: &str, part: &str) -> Vec<Claim> {
 /// and a port is lost only once a Service has it.
 fn node_ports(input: &Input<'_>, claims: &[Claim], mistakes: &mut Mistakes) {
     let argument = input.argument(Component::Apiserver, "service-node-port-range");
-    let given = argument.and_then(|argument| Some((argument.at.as_str(), range(only(argument)?)?)));
+    let given = argument.and_then(|argument| Some((argument.at.as_str(), takes::range(only(argument)?)?)));
     let (low, high) = given.map_or(ports::NODE_PORTS, |(_, range)| range);
     let held: Vec<&Claim> = claims.iter().filter(|claim| (low..=high).contains(&claim.port)).collect();
     let written = || held.iter().find_map(|claim| Some(claim.written.as_ref()?.at.as_str()));
@@ -155,19 +156,6 @@ fn node_ports(input: &Input<'_>, claims: &[Claim], mistakes: &mut Mistakes) {
         shown.join(", ")
     );
     mistakes.warn(at, text);
-}
-
-/// `30000-32767`, `30000+2767`, `30000`.
-pub(super) fn range(text: &str) -> Option<(u16, u16)> {
-    if let Some((low, high)) = text.split_once('-') {
-        return Some((low.parse().ok()?, high.parse().ok()?)).filter(|(low, high)| low <= high);
-    }
-    if let Some((low, more)) = text.split_once('+') {
-        let (low, more): (u16, u16) = (low.parse().ok()?, more.parse().ok()?);
-        return Some((low, low.checked_add(more)?));
-    }
-    let port = text.parse().ok()?;
-    Some((port, port))
 }
 
 /// A port that is free on the machine.

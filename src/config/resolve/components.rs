@@ -12,10 +12,6 @@ use super::arguments::{self, Argument};
 use crate::values::mistakes::{Checked, Given, Mistakes, fault};
 use crate::values::scalar;
 
-/// Types of HostPathVolumeSource. The empty type means no check.
-const PATH_TYPES: [&str; 8] =
-    ["", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
-
 /// Every component that the user changes.
 pub(super) fn read(
     settings: &BTreeMap<Component, ComponentSettings>,
@@ -57,7 +53,7 @@ fn volume(given: &VolumeSettings, mistakes: &mut Mistakes) -> Option<ExtraVolume
         .and_then(|path| mistakes.check(path, scalar::absolute_path));
     let mount_path = required(at, "mountPath", mount_path, mistakes)
         .and_then(|path| mistakes.check(path, scalar::absolute_path));
-    let path_type = mistakes.check_or(path_type.as_ref(), String::new(), known_path_type);
+    let path_type = mistakes.check_or(path_type.as_ref(), String::new(), scalar::host_path_type);
     Some(ExtraVolume {
         name: name?,
         host_path: host_path?,
@@ -65,13 +61,6 @@ fn volume(given: &VolumeSettings, mistakes: &mut Mistakes) -> Option<ExtraVolume
         read_only: read_only.as_ref().is_none_or(|given| given.value),
         path_type,
     })
-}
-
-fn known_path_type(text: &str) -> Checked<String> {
-    match PATH_TYPES.contains(&text) {
-        true => Ok(text.into()),
-        false => fault("is not a type of host path", format!("use one of {}", PATH_TYPES[1..].join(", "))),
-    }
 }
 
 fn patch(given: &PatchSettings, mistakes: &mut Mistakes) -> Option<Patch> {

@@ -112,7 +112,7 @@ fn build(settings: Settings, mistakes: &mut Mistakes) -> ClusterConfig {
         service_account_issuer: mistakes.check_or(
             settings.service_account_issuer.as_ref(),
             defaults::service_account_issuer(&cluster_domain),
-            issuer,
+            endpoint::issuer,
         ),
         aggregation: settings.aggregation.as_ref().is_none_or(|given| given.value),
         checkpoint_workers: settings.checkpoint_workers.as_ref().is_some_and(|given| given.value),
@@ -193,25 +193,6 @@ fn cloud_provider(text: &str) -> Checked<String> {
         _ => fault(
             "is no longer built into Kubernetes",
             "use external and put the provider's own controller manager into manifests/",
-        ),
-    }
-}
-
-fn issuer(text: &str) -> Checked<String> {
-    let good = url::Url::parse(text).is_ok_and(|url| {
-        url.scheme() == "https"
-            && url.host().is_some()
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none()
-    });
-    let tidy = text.starts_with("https://") && !text.contains(|c: char| c.is_whitespace() || c.is_control());
-    match good && tidy {
-        true => Ok(text.into()),
-        false => fault(
-            "is not an https URL without query",
-            "write one such as https://kubernetes.default.svc.cluster.local",
         ),
     }
 }
