@@ -9,6 +9,8 @@ pub mod flags;
 pub mod known_flags;
 pub mod networks;
 pub mod ports;
+pub mod programs;
 pub mod table;
 pub mod takes;
+pub mod vital;
 pub mod volumes;

@@ -170,9 +170,12 @@ const API: &[&str] = &["kube-apiserver"];
 const LEADERS: &[&str] = &["kube-controller-manager", "kube-scheduler"];
 const SERVERS: &[&str] = &["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 const PROXIES: &[&str] = &["kube-proxy"];
+const PROGRAMS: &[&str] = &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
 const ETCDS: &[&str] = &["etcd"];
 const MOST: i64 = i32::MAX as i64;
 const AGE: f64 = 1e9;
+const AUDIT_MODES: Takes = Takes::Word(&["batch", "blocking", "blocking-strict"]);
+const ETCD_TLS: Takes = Takes::Word(&["TLS1.2", "TLS1.3"]);
 const NOT_NEGATIVE: Takes = Takes::Whole(0, MOST);
 
 /// Limits of flags.
@@ -183,6 +186,26 @@ pub const FLAGS: &[FlagLimit] = &[
         "authorization-mode",
         Takes::Words(&["ABAC", "AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook"]),
         at(KUBERNETES, AUTHORIZATION, 131, "is not a valid mode"),
+    ),
+    flag(
+        API,
+        "audit-log-format",
+        Takes::Word(&["json", "legacy"]),
+        at(API_SERVER, AUDIT, 478, "invalid audit log format"),
+    ),
+    flag(API, "audit-log-mode", AUDIT_MODES, at(API_SERVER, AUDIT, 201, "invalid audit %s mode")),
+    flag(API, "audit-webhook-mode", AUDIT_MODES, at(API_SERVER, AUDIT, 201, "invalid audit %s mode")),
+    flag(
+        API,
+        "endpoint-reconciler-type",
+        Takes::Word(&["lease", "master-count", "none"]),
+        at(KUBERNETES, "pkg/controlplane/reconcilers/reconcilers.go", 58, "none"),
+    ),
+    flag(
+        API,
+        "storage-backend",
+        Takes::Word(&["etcd3"]),
+        at(API_SERVER, "pkg/server/options/etcd.go", 108, "--storage-backend invalid"),
     ),
     flag(API, "audit-log-maxage", NOT_NEGATIVE, at(API_SERVER, AUDIT, 483, "can't be a negative number")),
     flag(API, "audit-log-maxbackup", NOT_NEGATIVE, at(API_SERVER, AUDIT, 486, "can't be a negative number")),
@@ -284,6 +307,26 @@ pub const FLAGS: &[FlagLimit] = &[
         Takes::Socket,
         at(KUBERNETES, IP_PORT, 99, "Both IP and IP:port are valid"),
     ),
+    flag(
+        PROXIES,
+        "detect-local-mode",
+        Takes::Word(&["BridgeInterface", "ClusterCIDR", "InterfaceNamePrefix", "NodeCIDR"]),
+        at(KUBERNETES, PROXY, 199, "validateDetectLocalMode"),
+    ),
+    flag(
+        PROGRAMS,
+        "logging-format",
+        Takes::Word(&["json", "text"]),
+        at(COMPONENT_BASE, "logs/api/v1/options.go", 365, "Permitted formats"),
+    ),
+    flag(
+        ETCDS,
+        "log-level",
+        Takes::Word(&["debug", "info", "warn", "error", "panic", "fatal"]),
+        at(ETCD, EMBED, 876, "Only supports debug, info, warn, error, panic, or fatal"),
+    ),
+    flag(ETCDS, "tls-min-version", ETCD_TLS, at(ETCD, EMBED, 863, "Possible values: TLS1.2, TLS1.3")),
+    flag(ETCDS, "tls-max-version", ETCD_TLS, at(ETCD, EMBED, 864, "Possible values: TLS1.2, TLS1.3")),
     flag(ETCDS, "heartbeat-interval", Takes::Whole(1, 50_000), at(ETCD, EMBED, 1265, "must be >0")),
     flag(ETCDS, "election-timeout", Takes::Whole(1, 50_000), at(ETCD, EMBED, 1274, "is too long")),
     flag(

@@ -6,6 +6,7 @@
 pub mod endpoint;
 pub mod fields;
 pub mod go_duration;
+pub mod go_flag;
 pub mod mistakes;
 pub mod quantity;
 pub mod scalar;

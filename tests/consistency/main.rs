@@ -12,6 +12,7 @@ mod components;
 mod files;
 mod flags;
 mod ports;
+mod programs;
 mod ranges;
 mod rows;
 mod workloads;

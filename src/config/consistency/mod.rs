@@ -14,7 +14,9 @@ mod leases;
 mod node_ranges;
 mod nodes;
 mod ports;
+mod programs;
 mod ranges;
+mod vital;
 mod volumes;
 
 pub(super) use input::Input;
