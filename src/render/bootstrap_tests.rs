@@ -2,7 +2,6 @@ use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 
 use super::*;
 use crate::config::{self, Flags};
-use crate::pki::{BootstrapToken, Bundle};
 use crate::{BOOTSTRAP_SECRETS, LOCAL_KUBECONFIG, yaml};
 
 const COMPONENTS: [Component; 3] = [Component::Apiserver, Component::ControllerManager, Component::Scheduler];
@@ -13,8 +12,7 @@ fn self_hosted() -> [PodSpec; 3] {
     let header = "apiVersion: bootkube.dev/v1alpha1\nkind: ClusterConfig\n";
     let text = format!("{header}apiServers: ['https://192.0.2.1:6443']\netcd: {{mode: staticPod}}\n");
     let (config, _) = config::resolve(Flags::default(), Some(("test.yaml", &text))).unwrap();
-    let token = BootstrapToken { id: "abcdef".into(), secret: "0123456789abcdef".into(), expires: None };
-    let bundle = Bundle { files: BTreeMap::new(), bootstrap_token: token, node_tokens: BTreeMap::new() };
+    let (bundle, _) = crate::pki::validate(&config, time::OffsetDateTime::now_utc()).unwrap();
     let assets = crate::render::render(&config, &bundle).unwrap();
     let text =
         |name: &str| String::from_utf8(assets.files[&format!("manifests/{name}.yaml")].clone()).unwrap();

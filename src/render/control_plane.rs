@@ -39,8 +39,7 @@ pub fn apiserver(config: &ClusterConfig, bundle: &Bundle, manifests: &mut Manife
     manifests.add("manifests/kube-apiserver.yaml", component, daemon_set)
 }
 
-/// Keys and certificates that are in the apiserver's Secret.
-pub const APISERVER_FILES: [&str; 13] = [
+const APISERVER_FILES: [&str; 13] = [
     "apiserver.crt",
     "apiserver.key",
     "apiserver-kubelet-client.crt",

@@ -7,6 +7,7 @@
 use super::input::{Input, is_off};
 use crate::config::resolve::Argument;
 use crate::config::{Component, defaults};
+use crate::limits::known_flags;
 use crate::limits::programs::{self, Gate, List};
 use crate::values::fields::nearest;
 use crate::values::go_flag;
@@ -23,6 +24,9 @@ pub(super) fn check(input: &Input<'_>, argument: &Argument, mistakes: &mut Mista
         return Ok(()); // a program without table
     }
     let Some(kind) = programs::flag_type(component, &argument.name) else {
+        if known_flags::list(component).is_some_and(|list| list.is_whole) {
+            return Ok(()); // `known_flags` says so
+        }
         let problem = format!("is no flag of {component}");
         return unknown(input, argument, problem, &argument.name, &known, mistakes);
     };
@@ -33,7 +37,8 @@ pub(super) fn check(input: &Input<'_>, argument: &Argument, mistakes: &mut Mista
     {
         return fault(format!("has {component} do this one thing and end"), "remove it");
     }
-    for value in &argument.values {
+    // kubelet replaces a variable by its value.
+    for value in argument.values.iter().filter(|value| !value.contains("$(")) {
         if let Some(taken) = go_flag::refused(kind, value) {
             let problem = format!("is not what {component} takes for this flag: it would end");
             return fault(problem, format!("write {taken}"));

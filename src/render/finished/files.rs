@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
-use super::mounts::{below, holding};
+use super::mounts::{Mounted, below, holding};
 use super::problem::{Part, Problem, Subject};
 use crate::assets::command;
 use crate::limits::files::{self, Names};
@@ -60,19 +60,26 @@ fn flags<'c>(container: &'c Container) -> Vec<(&'c str, &'c str)> {
 impl Path<'_> {
     /// What is wrong with the path, and the cure.
     fn fault(&self) -> Option<(String, String)> {
-        let Self { pod, spec, container, names, path, .. } = self;
-        if !path.starts_with('/') {
-            return Some((
-                "is not a path from the root on, and the component looks for it in the folder it is started in".into(),
-                format!("write the whole path, and {}", self.mount(true)),
-            ));
+        let problem =
+            "is not a path from the root on, and the component looks for it in the folder it is started in";
+        if !self.path.starts_with('/') {
+            return Some((problem.into(), format!("write the whole path, and {}", self.mount(true))));
         }
-        let Some(holder) = holding(path, container, spec) else {
-            let anywhere = EVERYWHERE.iter().any(|place| below(path, place).is_some());
-            return (!anywhere && !self.is_writable()).then(|| {
-                (format!("is below no mount of {pod}: the component would not find it"), self.mount(true))
-            });
-        };
+        match holding(self.path, self.container, self.spec) {
+            Some(holder) => self.fault_below(&holder),
+            None => self.fault_without_mount(),
+        }
+    }
+
+    fn fault_without_mount(&self) -> Option<(String, String)> {
+        let anywhere = EVERYWHERE.iter().any(|place| below(self.path, place).is_some());
+        let act = if self.names.is_written() { "write" } else { "find" };
+        let problem = format!("is below no mount of {}: the component could not {act} it", self.pod);
+        (!anywhere && !self.is_writable()).then(|| (problem, self.mount(true)))
+    }
+
+    fn fault_below(&self, holder: &Mounted<'_>) -> Option<(String, String)> {
+        let Self { pod, names, path, .. } = self;
         let at = &holder.path;
         if names.is_written() && holder.is_read_only() {
             return Some((
@@ -85,10 +92,10 @@ impl Path<'_> {
             Some(true) if file.is_empty() && *names != Names::Folder => {
                 Some((format!("is a folder of {pod}"), "name a file in it".into()))
             }
-            Some(false) if !file.is_empty() => Some((
-                format!("is below {at}, which is a file in {pod}"),
-                format!("write {at}, or {}", self.mount(true)),
-            )),
+            Some(false) if !file.is_empty() => {
+                let cure = format!("write {at}, or {}", self.mount(true));
+                Some((format!("is below {at}, which is a file in {pod}"), cure))
+            }
             _ if names.is_written() => None,
             _ => holder.lacks(file, self.subject.contents).map(|missing| {
                 (format!("is no file of the {missing}, which is mounted at {at}"), self.mount(true))
@@ -112,9 +119,9 @@ impl Path<'_> {
         };
         match folder {
             _ if !self.path.starts_with('/') => format!("mount the file with {volumes}"),
-            "" => format!(
-                "write a path below a folder of its own, and mount that folder with {volumes}{written}"
-            ),
+            "" => {
+                format!("write to a folder of its own, and mount that with {volumes} and `readOnly: false`")
+            }
             _ if is_new => format!(
                 "mount it: {volumes}: [{{name: NAME, hostPath: {folder}, mountPath: {folder}{written}}}]"
             ),

@@ -89,39 +89,40 @@ pub(super) fn check(spec: &PodSpec, contents: &Contents) -> Vec<Problem> {
 
 fn places(container: &Container, spec: &PodSpec, volumes: &[&str], contents: &Contents) -> Vec<Problem> {
     let mounts: Vec<&VolumeMount> = container.volume_mounts.iter().flatten().collect();
-    let paths: Vec<String> = mounts.iter().map(|mount| tidy(&mount.mount_path)).collect();
     let mut found = Vec::new();
-    for (at, (mount, path)) in mounts.iter().zip(&paths).enumerate() {
-        let mut refuse = |problem: String, cure: &str| {
-            found.push(Problem::new(Part::MountPath(path.clone()), path, problem, cure));
+    for (at, mount) in mounts.iter().enumerate() {
+        let path = tidy(&mount.mount_path);
+        let fault = if volumes.contains(&mount.name.as_str()) {
+            taken(&path, &mounts[..at]).or_else(|| {
+                let missing = inside(&path, mount, container, spec, contents)?;
+                Some((format!("is inside of the {missing}, which has no place for a mount"), ELSEWHERE))
+            })
+        } else {
+            let problem = format!("is where {} is mounted, but the pod has no such volume", mount.name);
+            Some((problem, "add the volume"))
         };
-        if !volumes.contains(&mount.name.as_str()) {
-            refuse(
-                format!("is where {} is mounted, but the pod has no such volume", mount.name),
-                "add the volume",
-            );
-        } else if path == "/" {
-            refuse(
-                "would hide the component's own program".into(),
-                "mount the volume at a folder of its own",
-            );
-        } else if paths[..at].contains(path) {
-            let first = &mounts[paths.iter().position(|earlier| earlier == path).unwrap_or(at)].name;
-            refuse(
-                format!("is taken: the volume {first} is mounted there"),
-                "mount the volume in a place of its own",
-            );
-        } else if let Some(missing) = inside(path, mount, container, spec, contents) {
-            refuse(
-                format!("is inside of the {missing}, which has no place for a mount"),
-                "mount the volume in a place of its own",
-            );
+        if let Some((problem, cure)) = fault {
+            found.push(Problem::new(Part::MountPath(path.clone()), &path, problem, cure));
         }
     }
     found
 }
 
-/// The Secret or ConfigMap inside of whose volume a path is. Nobody can create a folder there.
+const ELSEWHERE: &str = "mount the volume in a place of its own";
+
+/// Whether a path is free beside earlier mounts.
+fn taken(path: &str, earlier: &[&VolumeMount]) -> Option<(String, &'static str)> {
+    if path == "/" {
+        return Some((
+            "would hide the component's own program".into(),
+            "mount the volume at a folder of its own",
+        ));
+    }
+    let first = earlier.iter().find(|mount| tidy(&mount.mount_path) == path)?;
+    Some((format!("is taken: the volume {} is mounted there", first.name), ELSEWHERE))
+}
+
+/// The Secret or ConfigMap inside of whose volume a path is. The runtime cannot make a folder there.
 fn inside(
     path: &str,
     mount: &VolumeMount,
