@@ -59,7 +59,7 @@ fn a_flag_is_one_of_its_program_and_has_a_value_that_the_program_reads() {
         HERE,
     );
     for good in [
-        "kube-apiserver: {extraArgs: {v: '0x2', profiling: T, feature-gates: 'AllAlpha=false, AllBeta=True'}}",
+        "kube-apiserver: {extraArgs: {v: '2', profiling: T, feature-gates: 'AllAlpha=false, AllBeta=True'}}",
         "kube-controller-manager: {extraArgs: {kube-api-qps: '1e2', node-monitor-grace-period: 1m30s}}",
         "kube-scheduler: {extraArgs: {zzz: null}}",
     ] {
@@ -153,7 +153,7 @@ fn a_patch_that_does_not_fit_is_refused_before_anything_is_rendered() {
         "",
     );
     let good = "components: {kube-scheduler: {patches: [{kind: Secret, type: json, patch: [{op: test, path: /metadata/name, \
-                value: kube-scheduler}, {op: remove, path: /data/kubeconfig}]}]}}";
+                value: kube-scheduler}, {op: add, path: /data/extra, value: YQ==}]}]}}";
     let output = run(good, VALIDATE);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

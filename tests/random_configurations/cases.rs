@@ -66,7 +66,7 @@ impl Case {
             Ok(assets) => Ok(Some((config, assets))),
             Err(error) => {
                 let said = error.to_string();
-                let named = said.contains("components.") && said.contains(".patches[");
+                let named = said.contains("components.");
                 if named { Ok(None) } else { Err(format!("refused without its field: {said}")) }
             }
         }

@@ -62,7 +62,7 @@ pub const OWNED: [&str; 4] = ["secure-port", "cluster-cidr", "data-dir", "servic
 pub const FLAGS: &[Flag] = &[
     flag(API, "v", LEVELS, NO_LEVELS),
     flag(API, "profiling", SWITCH, NO_SWITCH),
-    flag(API, "audit-log-path", &["-", "/var/log/audit/audit.log"], &["-"]),
+    flag(API, "audit-log-path", &["-", "/dev/stdout"], &["/var/log/audit/audit.log"]),
     flag(API, "audit-log-maxage", NUMBERS, &["-1", "x"]),
     flag(API, "max-requests-inflight", NUMBERS, &["-1", "many"]),
     flag(API, "max-mutating-requests-inflight", NUMBERS, NO_NUMBERS),

@@ -70,7 +70,7 @@ fn unknown(
     mistakes: &mut Mistakes,
 ) -> Checked<()> {
     let cure = match nearest(name, known) {
-        Some(near) => format!("did you mean {near}? Write that, or remove it"),
+        Some(near) => format!("did you mean `{near}`? Write that, or remove it"),
         None => "remove it".to_owned(),
     };
     if is_of_the_table(input, argument.part) && !argument.values.is_empty() {
