@@ -197,7 +197,10 @@ fn a_directory_has_one_of_each_and_only_what_an_api_or_kubelet_takes() {
         (
             "manifests/x.yaml",
             "{apiVersion: extensions/v1beta1, kind: Ingress, metadata: {name: s}}",
-            ["no kind Ingress in extensions", "networking.k8s.io/v1"],
+            [
+                "apiVersion: Ingress of extensions/v1beta1 was removed in Kubernetes 1.22",
+                "networking.k8s.io/v1,",
+            ],
         ),
         (
             "manifests/kustomization.yaml",
