@@ -38,7 +38,7 @@ const NAME: &str = "api-address";
 const CREDENTIALS: &str = "kubelet-credentials";
 /// How long a kubelet that reaches the API takes to register, and one that is restarted. Looks begin
 /// after 5 s, and a cause is to be named within 15 s.
-const REGISTERING: Duration = Duration::from_secs(8);
+const REGISTERING: Duration = Duration::from_secs(5);
 const RESTARTING: Duration = Duration::from_secs(30);
 
 /// Services that another program may be restarting at this moment.

@@ -294,7 +294,7 @@ fn while_no_node_has_registered_nothing_is_said_of_pods_and_labels() {
     assert_eq!(found.what, "no node has registered, and without one no pod can run");
     assert!(found.why.ends_with("the last error in its journal: node \"n1\" not found"), "{found:?}");
     assert!(found.cure.starts_with("run systemctl restart kubelet"), "{found:?}");
-    assert_eq!(decide(&evidence).least().as_secs(), 8, "a kubelet that starts registers by itself");
+    assert_eq!(decide(&evidence).least().as_secs(), 5, "a kubelet that starts registers by itself");
     fail(&mut evidence, "kubelet-credentials");
     assert_eq!(blocker(&evidence).what, "the check kubelet-credentials fails", "it cannot register");
     evidence.cluster.as_mut().unwrap().nodes = 1;
