@@ -160,8 +160,7 @@ const REFUSED: [Refused; 18] = [
     ),
 ];
 const MOVED: &str = "components: {etcd: {patches: [{kind: Pod, patch: {spec: {volumes: [{name: data, hostPath: {path: /srv/etcd}}]}}}]}}";
-const ENCRYPTED: &str =
-    "components: {kube-apiserver: {extraArgs: {encryption-provider-config: /etc/enc.yaml}}}";
+const ENCRYPTED: &str = "components: {kube-apiserver: {extraArgs: {encryption-provider-config: /etc/enc.yaml}, extraVolumes: [{name: enc, hostPath: /etc/enc.yaml, mountPath: /etc/enc.yaml}]}}";
 const DNS: &str = "components: {coredns: {patches: [{kind: Service, patch: {spec: {clusterIP: 10.3.0.20, clusterIPs: [10.3.0.20]}}}]}}";
 const TWO: &str = "podCIDRs: [10.2.0.0/16, 'fd00:2::/56']\nserviceCIDRs: ['10.3.0.0/24', 'fd00:3::/112']";
 
@@ -233,7 +232,10 @@ const PASSES: [(&str, &str); 17] = [
         "serviceAccountIssuer: 'https://new.example'",
     ),
     ("", ENCRYPTED),
-    (ENCRYPTED, "components: {kube-apiserver: {extraArgs: {encryption-provider-config: /etc/other.yaml}}}"),
+    (
+        ENCRYPTED,
+        "components: {kube-apiserver: {extraArgs: {encryption-provider-config: /etc/other.yaml}, extraVolumes: [{name: enc, hostPath: /etc/other.yaml, mountPath: /etc/other.yaml}]}}",
+    ),
     ("", "networking: none"),
     (
         "etcd: {servers: ['http://a.example:2379']}",
