@@ -1,4 +1,5 @@
 use super::*;
+use crate::reference::COMMENTS;
 
 fn of_file(text: &str) -> ClusterConfig {
     resolve(Flags::default(), Some(("cluster.yaml", text))).unwrap().0
