@@ -54,7 +54,7 @@ pub mod pki;
 pub mod preflight;
 #[doc(hidden)]
 pub mod recover;
-mod reference;
+pub mod reference;
 pub mod render;
 #[doc(hidden)]
 pub mod report;

@@ -5,9 +5,8 @@ use time::OffsetDateTime;
 
 use super::cluster::ClusterArgs;
 use super::output;
-use crate::config;
 use crate::error::Failure;
-use crate::{pki, render};
+use crate::{pki, reference, render};
 
 #[derive(Subcommand)]
 pub(super) enum ConfigCommand {
@@ -27,7 +26,7 @@ pub(super) struct ValidateArgs {
 pub(super) fn run(command: ConfigCommand) -> Result<(), Failure> {
     match command {
         ConfigCommand::Defaults => {
-            let text = config::defaults_text().map_err(|findings| output::refused(&findings))?;
+            let text = reference::defaults_text().map_err(|findings| output::refused(&findings))?;
             output::print(&text)
         }
         ConfigCommand::Validate(args) => {

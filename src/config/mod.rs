@@ -2,13 +2,11 @@
 //!
 //! Values come from defaults, then a file (`--config`), then flags. [`resolve()`] merges the three
 //! and reports every mistake at once, each with the flag or field path that it was written in.
-//! [`to_value`] writes a configuration back as a file.
 //!
 //! Nothing here looks at the machine, the clock or other files: paths are passed on unread.
 
 mod consistency;
 pub mod defaults;
-mod document;
 mod file;
 mod flags;
 mod names;
@@ -27,7 +25,6 @@ use url::Url;
 pub use crate::nodes::{Effect, Node, NodesFile, Role, Taint};
 pub use crate::values::endpoint::endpoint;
 pub use crate::values::scalar::Named;
-pub use document::{defaults_text, to_value};
 pub use file::{API_VERSION, KIND};
 pub use flags::Flags;
 pub use resolve::resolve;

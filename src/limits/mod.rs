@@ -6,7 +6,6 @@
 
 pub mod files;
 pub mod flags;
-pub mod known_flags;
 pub mod networks;
 pub mod ports;
 pub mod programs;

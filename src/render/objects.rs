@@ -11,7 +11,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::manifests::Manifests;
 use super::{Error, base};
-use crate::config::{self, ClusterConfig, Component};
+use crate::config::{ClusterConfig, Component};
+use crate::reference;
 use crate::yaml;
 use crate::{NAMESPACE, VERSION};
 
@@ -92,7 +93,7 @@ pub fn cluster_facts(config: &ClusterConfig, manifests: &mut Manifests) -> Resul
     // Where the rendering machine keeps its CA says nothing about the cluster.
     let recorded = ClusterConfig { ca: None, ..config.clone() };
     let data = BTreeMap::from([
-        ("config.yaml".to_owned(), yaml::write(&config::to_value(&recorded))),
+        ("config.yaml".to_owned(), yaml::write(&reference::to_value(&recorded))),
         ("version".to_owned(), VERSION.to_owned()),
         // `start` puts this taint on its node, beside the label that the apiserver's manifest
         // selects.

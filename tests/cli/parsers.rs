@@ -3,6 +3,7 @@
 use bootkube::cli::query;
 use bootkube::config::{self, ClusterConfig, Flags};
 use bootkube::finding::{Finding, Findings};
+use bootkube::reference;
 use proptest::prelude::*;
 
 use super::HEADER;
@@ -18,7 +19,7 @@ fn seeds() -> Vec<String> {
          patch: [{{op: remove, path: /spec}}]\ncontrolPlane: {{controllers: 3, workers: true, label: a/b=c}}\n\
          bootstrapToken: {{expiry: 1day 12h}}\nimages: {{etcd: 'quay.io/e/e:1'}}\n"
     );
-    let seeds = vec![config::defaults_text().unwrap(), full];
+    let seeds = vec![reference::defaults_text().unwrap(), full];
     for seed in &seeds {
         config::resolve(Flags::default(), Some(("seed", seed))).unwrap();
     }
@@ -84,7 +85,7 @@ fn boundary(text: &str, at: usize) -> usize {
 fn is_sound(result: Result<(ClusterConfig, Vec<String>), Findings>) -> Result<(), TestCaseError> {
     match result {
         Ok((cluster, _)) => {
-            let written = config::to_value(&cluster).to_string();
+            let written = reference::to_value(&cluster).to_string();
             let again = config::resolve(Flags::default(), Some(("written", &written)));
             prop_assert_eq!(again.map(|(cluster, _)| cluster), Ok(cluster));
             Ok(())

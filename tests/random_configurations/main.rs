@@ -11,7 +11,6 @@ mod cases;
 mod component_flags;
 #[path = "../support/configurations.rs"]
 mod configurations;
-mod known_flags;
 mod programs;
 #[path = "../support/random.rs"]
 mod random;

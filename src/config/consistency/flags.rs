@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::input::{Input, has_text, is_off, only};
-use super::{known_flags, programs, vital};
+use super::{programs, vital};
 use crate::config::Component;
 use crate::config::resolve::Argument;
 use crate::limits::ports::PROXY_HEALTH;
@@ -14,7 +14,6 @@ use crate::values::mistakes::{Checked, Mistakes, fault};
 pub(super) fn check(input: &Input<'_>, mistakes: &mut Mistakes) {
     for argument in input.arguments {
         let checked = limits(input, argument)
-            .and_then(|()| known_flags::readable(argument))
             .and_then(|()| programs::check(input, argument, mistakes))
             .and_then(|()| needed(input, argument))
             .and_then(|()| vital::check(input, argument));

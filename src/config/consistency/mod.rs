@@ -9,7 +9,6 @@
 mod addresses;
 mod flags;
 mod input;
-mod known_flags;
 mod leases;
 mod node_ranges;
 mod nodes;
@@ -31,7 +30,6 @@ pub(super) fn check(input: &Input<'_>, mistakes: &mut Mistakes) {
     addresses::check(input, mistakes);
     ports::check(input, mistakes);
     flags::check(input, mistakes);
-    known_flags::check(input, mistakes);
     leases::check(input, mistakes);
     volumes::check(input, mistakes);
 }

@@ -7,7 +7,6 @@
 use super::input::{Input, is_off};
 use crate::config::resolve::Argument;
 use crate::config::{Component, defaults};
-use crate::limits::known_flags;
 use crate::limits::programs::{self, Gate, List};
 use crate::values::fields::nearest;
 use crate::values::go_flag;
@@ -24,9 +23,6 @@ pub(super) fn check(input: &Input<'_>, argument: &Argument, mistakes: &mut Mista
         return Ok(()); // a program without table
     }
     let Some(kind) = programs::flag_type(component, &argument.name) else {
-        if known_flags::list(component).is_some_and(|list| list.is_whole) {
-            return Ok(()); // `known_flags` says so
-        }
         let problem = format!("is no flag of {component}");
         return unknown(input, argument, problem, &argument.name, &known, mistakes);
     };
@@ -88,7 +84,7 @@ fn is_of_the_table(input: &Input<'_>, part: Component) -> bool {
         Component::Etcd => is_default("etcd", &images.etcd),
         Component::CoreDns => is_default("coredns", &images.coredns),
         Component::Agent => true,
-        _ => input.minor() == programs::MINOR,
+        _ => input.minor() == programs::MINOR && !input.settings.images.contains_key(part.name()),
     }
 }
 

@@ -6,14 +6,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::file::{API_VERSION, KIND};
-use super::{
-    AltNames, Certificates, ClusterConfig, Component, ComponentConfig, ControlPlane, CoreDns, Etcd, Flags,
-    Images, Patch, resolve,
+use super::fields::write_entries;
+use crate::config::{
+    API_VERSION, AltNames, Certificates, ClusterConfig, Component, ComponentConfig, ControlPlane, CoreDns,
+    Etcd, Flags, Images, KIND, Patch, resolve,
 };
 use crate::finding::Findings;
 use crate::nodes;
-use crate::reference::write_entries;
 use crate::values::endpoint::endpoint;
 use crate::values::scalar::format_duration;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::reference::COMMENTS;
+use crate::reference::fields::COMMENTS;
 
 fn of_file(text: &str) -> ClusterConfig {
     resolve(Flags::default(), Some(("cluster.yaml", text))).unwrap().0
