@@ -47,6 +47,12 @@ pub fn without_passwords(text: &str) -> String {
     without_userinfo(text, "…@")
 }
 
+/// The same in prose, where userinfo ends at a space or a quote: an `@` further on belongs to
+/// something else, such as a version of a module.
+pub fn without_passwords_in_prose(text: &str) -> String {
+    text.split_inclusive([' ', '"', '\'', '`']).map(without_passwords).collect()
+}
+
 /// `https://user:password@host/` becomes `https://…@host/` where `instead` is `…@`, in every URL of
 /// `text`. A password may hold a space, so a URL does not end at one. It may also hold a `/` that
 /// should have been escaped: then a colon stands in front of that.

@@ -157,7 +157,7 @@ fn pod_ranges_of_machines_fit_the_clusters() {
             none,
             "10.2.1.0/25",
             "is a /25, and the pods of a machine have a /24",
-            "write a /24, or set node-cidr-mask-size",
+            "write a /24, or set node-cidr-mask-size-ipv4",
         ),
         (none, "10.2.0.0/23", "is a /23", "write a /24"),
         (sized, "10.2.1.0/24", "is a /24, and the pods of a machine have a /25", "write a /25"),

@@ -72,7 +72,7 @@ fn set_once(status: &Status) -> Option<String> {
     let is_set_once = |message: &str| SET_ONCE.iter().any(|end| message.ends_with(end));
     let all = !causes.is_empty() && causes.iter().all(|cause| is_set_once(&cause.message));
     let fields: Vec<&str> = causes.iter().map(|cause| cause.field.as_str()).collect();
-    all.then(|| format!("{} cannot be changed in an object that exists (delete it first)", fields.join(", ")))
+    all.then(|| format!("{} cannot be changed in an object that exists", fields.join(", ")))
 }
 
 /// The message of a refusal, in one line.

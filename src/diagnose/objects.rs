@@ -88,7 +88,8 @@ pub fn cure(why: &str) -> &'static str {
             "leave the fields to the other manager, or take them over with --force-conflicts"
         }
         () if why.contains("cannot be changed in an object") => {
-            "take the change back, or delete the object; then run the same command again"
+            "take the change back, and run the same command again; or delete the object first, where nothing is lost with \
+             it: a definition takes its resources along, a workload its pods"
         }
         () => "correct the manifest, then run the same command again; what was placed stays",
     }

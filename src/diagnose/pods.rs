@@ -260,6 +260,12 @@ fn is_late(pod: &Pod, status: &ContainerStatus, failed: OffsetDateTime) -> bool 
     !status.ready && started.is_some_and(|started| failed - started > allowance(pod, &status.name))
 }
 
+/// How long the manifest lets the slowest of a pod's programs start.
+pub fn longest_allowance(pod: &Pod) -> Duration {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    containers.map(|container| allowance(pod, &container.name)).max().unwrap_or(Duration::ZERO)
+}
+
 /// How long the manifest lets the program of a container start.
 fn allowance(pod: &Pod, container: &str) -> Duration {
     let mut containers = pod.spec.iter().flat_map(|spec| &spec.containers);

@@ -17,7 +17,7 @@ use super::subject::Workload;
 use super::underway::Underway;
 use super::{observe_api, pods, trouble};
 use crate::cluster::objects::Objects;
-use crate::cluster::pods::{condition, is_ready_pod};
+use crate::cluster::pods::is_ready_pod;
 use crate::cluster::raw;
 use crate::cluster::retry::within;
 use crate::{FIELD_MANAGER, NAMESPACE};
@@ -214,13 +214,11 @@ fn owner(pod: &Pod) -> Option<(String, String)> {
     }
 }
 
-/// That a pod is not Ready for longer than pods need to start.
+/// That a pod is not Ready although it is older than pods need to start, by their manifest.
 fn late(pod: &Pod, now: OffsetDateTime) -> Option<Blocker> {
-    let since =
-        condition(pod, "Ready").and_then(|ready| trouble::moment(ready.last_transition_time.as_ref()?));
-    let since = since.or_else(|| trouble::moment(pod.creation_timestamp().as_ref()?))?;
+    let age = trouble::age(&pod.metadata, now)?;
     let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
-    (now - since > STARTING).then(|| {
+    (age > STARTING.max(pods::longest_allowance(pod))).then(|| {
         Blocker::new(
             format!("pod {name} is not Ready"),
             is_ready_pod(pod).err().unwrap_or_default(),
@@ -241,6 +239,12 @@ fn refusal(workload: &Applied, applied: &BTreeSet<Applied>, cluster: &Cluster) -
     let events = cluster.events.iter().filter(is_its).cloned().collect();
     let own = Cluster { events, ..Cluster::at(cluster.now) };
     let Applied { kind: _, namespace, name } = workload.clone();
+    // A pod that was made after the last refusal ends it.
+    let silence = trouble::Trouble::among(&name, &["FailedCreate"], &own)?.silence();
+    let made = cluster.pods.iter().filter(|pod| self::workload(pod, applied) == Some(workload));
+    if made.filter_map(|pod| trouble::age(&pod.metadata, cluster.now)).any(|age| age <= silence) {
+        return None;
+    }
     pods::refused(&Workload { namespace, name }, &own, &Underway::default())
 }
 

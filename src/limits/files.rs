@@ -76,6 +76,7 @@ const FILES: &[(&str, Names, &[&str])] = &[
             "cluster-signing-kubelet-serving-key-file",
             "cluster-signing-legacy-unknown-cert-file",
             "cluster-signing-legacy-unknown-key-file",
+            "leader-migration-config",
             "pv-recycler-pod-template-filepath-hostpath",
             "pv-recycler-pod-template-filepath-nfs",
             "root-ca-file",

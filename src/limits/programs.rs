@@ -11,6 +11,8 @@ const TABLE: &str = include_str!("programs.txt");
 const OTHERS: &str = "\
 coredns string: conf dns.port p pidfile
 coredns bool: plugins quiet version
+flannel bool: auto-detect-ipv6 ip-masq iptables-forward-rules kube-subnet-mgr
+flannel int: healthz-port iptables-resync v
 pod-checkpointer string: container-runtime-endpoint kubeconfig node-name pod-manifest-path
 ";
 

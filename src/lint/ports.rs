@@ -15,6 +15,7 @@ use crate::assets::listeners;
 use crate::assets::node_marks::NodeMarks;
 use crate::assets::object::Object;
 use crate::limits::ports::{NODE_PORTS, OF_ETCD, OF_EVERY_CONTROLLER};
+use crate::limits::takes;
 
 /// The apiserver's port where no file says another.
 const API: (u16, &str) = (6443, "kube-apiserver");
@@ -247,9 +248,5 @@ fn range(input: &Input) -> (u16, u16) {
     let mut apiservers =
         containers.filter(|container| command::runs(command::container_words(container), API.1));
     let flag = apiservers.find_map(|container| command::flag(command::container_words(container), RANGE));
-    let ends = flag.and_then(|flag| {
-        let (low, high) = flag.split_once('-')?;
-        Some((low.trim().parse().ok()?, high.trim().parse().ok()?))
-    });
-    ends.unwrap_or(NODE_PORTS)
+    flag.and_then(|flag| takes::range(flag.trim())).unwrap_or(NODE_PORTS)
 }

@@ -111,7 +111,9 @@ impl<'a> Reader<'a> {
     /// As `kubectl apply --recursive` reads a directory, but for what belongs to a chart.
     fn manifests(&mut self) {
         let files = self.files("");
-        let charts: Vec<&str> = files.iter().filter_map(|path| path.strip_suffix(CHART)).collect();
+        let folder = |path: &String| Some(path.strip_suffix(CHART)?.to_owned());
+        let is_folder = |path: &String| path.is_empty() || path.ends_with('/');
+        let charts: Vec<String> = files.iter().filter_map(folder).filter(is_folder).collect();
         for chart in &charts {
             let reason = "this is a chart: its templates are no objects, and were not looked at";
             let cure = "render it (`helm template NAME DIR > FILE`) and look at the output";
@@ -126,7 +128,7 @@ impl<'a> Reader<'a> {
         let is_of_chart = |path: &&String| {
             charts
                 .iter()
-                .filter_map(|chart| path.strip_prefix(chart))
+                .filter_map(|chart| path.strip_prefix(chart.as_str()))
                 .any(|below| !below.starts_with("crds/"))
         };
         let is_read = |path: &&String| EXTENSIONS.iter().any(|end| path.ends_with(end));

@@ -14,9 +14,10 @@ use super::settled::Settled;
 use crate::NAMESPACE;
 use crate::cluster::Client;
 use crate::cluster::objects::{Bare, Objects};
+use crate::patience::ANSWER;
 
 /// For all answers together. An API that takes longer is no reason to refuse anything.
-pub(super) const LIMIT: Duration = Duration::from_secs(5);
+pub(super) const LIMIT: Duration = ANSWER;
 /// Enough Nodes to see where their ranges come from.
 const NODES: u32 = 500;
 

@@ -6,6 +6,7 @@ use std::fmt;
 use super::field::Field;
 use super::fields::{FIELDS, Record, is_derived, shown};
 use super::settled::Settled;
+use crate::finding::without_passwords_in_prose;
 
 /// Where an etcd is that bootkube runs. One that a user runs may be there, too.
 const LOCAL_ETCD: &str = "https://127.0.0.1:2379";
@@ -92,6 +93,7 @@ fn kept(record: &Record, cluster: &Settled) -> String {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, old, old_from: _, new, new_from, suffers, cure } = self;
-        write!(f, "{name}: {old} before, {new} now ({new_from}): {suffers}; {cure}")
+        let line = format!("{name}: {old} before, {new} now ({new_from}): {suffers}; {cure}");
+        f.write_str(&without_passwords_in_prose(&line))
     }
 }

@@ -105,7 +105,8 @@ pub(super) const FIELDS: [Record; 15] = [
         name: "components.kube-apiserver.extraArgs.encryption-provider-config",
         flag: None,
         suffers: "the apiserver could not read what etcd holds encrypted",
-        otherwise: "decrypt everything first (provider identity in the first place, then write each Secret again)",
+        otherwise: "decrypt everything first (provider identity in the first place, then write each Secret again), and start \
+                    with --ignore-preflight=living-cluster",
         clashes: |cluster, assets| {
             let is_known = assets.get(Field::Port).is_some();
             is_known && cluster.get(Field::Encryption).is_some() && assets.get(Field::Encryption).is_none()

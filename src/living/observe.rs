@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::slice;
 
 use super::ask::{LIMIT, ask};
@@ -13,6 +14,7 @@ use crate::cluster::connect::{self, Readyz};
 use crate::cluster::kubeconfig::{Access, Identity};
 use crate::error::chain;
 use crate::host::programs::{self, Program};
+use crate::host::rooted;
 
 const APISERVER: &str = "kube-apiserver";
 /// Where an apiserver without `--secure-port` listens.
@@ -138,7 +140,8 @@ async fn elsewhere(access: &Access, port: u16, processes: &[Program]) -> Living 
     let Some(other) = ports.next() else { return Living::Nothing };
     match probe_local_api(access, other).await {
         Some((endpoint, Readyz::Ready)) => known(access, endpoint, processes).await,
-        _ => Living::Nothing,
+        Some((_, Readyz::Unreachable(_))) | None => Living::Nothing,
+        Some(_) => Living::Unasked(format!("the apiserver on port {other} is not ready")),
     }
 }
 
@@ -154,7 +157,7 @@ fn of_another_authority(processes: &[Program], port: u16, certificate: &[u8]) ->
     let holders = programs::listening(processes, port).unwrap_or_default();
     let holder = holders.into_iter().find(|process| is(process, APISERVER))?;
     let file = flag_of(&holder, "client-ca-file")?;
-    let authority = fs::read_to_string(holder.root().join(file.trim_start_matches('/'))).ok()?;
+    let authority = fs::read_to_string(rooted::path(&holder.root(), Path::new(&file))).ok()?;
     let is_other = pem::is_signed_by(&String::from_utf8_lossy(certificate), &authority) == Some(false);
     is_other.then(|| Other { pid: holder.pid, authority: pem::authority(&authority) })
 }

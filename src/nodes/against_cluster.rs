@@ -79,7 +79,7 @@ fn is_part(range: &Given<IpNet>, cluster: &Cluster<'_>, mistakes: &mut Mistakes)
         ),
         Some((_, size)) if range.value.prefix_len() != *size => (
             format!("is a /{}, and the pods of a machine have a /{size}", range.value.prefix_len()),
-            format!("write a /{size}, or set node-cidr-mask-size of kube-controller-manager"),
+            format!("write a /{size}, or set {} of kube-controller-manager", mask_flag(&range.value)),
         ),
         Some((pods, _)) if !pods.value.contains(&range.value) => (
             format!("is not within {} of {}", pods.value, pods.at),
@@ -99,6 +99,11 @@ fn has_all(node: &Listed, cluster: &Cluster<'_>, mistakes: &mut Mistakes) {
             mistakes.refuse(&node.at, node.shown(), problem, cure);
         }
     }
+}
+
+/// The flag that sets the size. It is the one of its family with one family, too.
+fn mask_flag(range: &IpNet) -> &'static str {
+    if range.addr().is_ipv4() { "node-cidr-mask-size-ipv4" } else { "node-cidr-mask-size-ipv6" }
 }
 
 fn is_same_family(a: &IpNet, b: &IpNet) -> bool {

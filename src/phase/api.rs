@@ -12,9 +12,10 @@ use crate::cluster::connect::{self, READY, Readyz};
 use crate::cluster::kubeconfig::Access;
 use crate::cluster::node::is_node_at;
 use crate::cluster::objects::Objects;
-use crate::cluster::{self, probe};
+use crate::cluster::probe;
+use crate::cluster::retry::within;
 use crate::host::sockets;
-use crate::patience::Patience;
+use crate::patience::{ANSWER, Patience};
 
 /// The address of an apiserver of this machine that answers for `path`, of those that are meant. The
 /// inner error says why there is none. Each apiserver gets one question. If a listener comes or goes
@@ -44,8 +45,8 @@ pub async fn ask_api(
 pub async fn has_node(access: &Access, port: u16) -> Result<bool, Error> {
     let Ok(endpoint) = ask_api(access, port, READY, |_| true).await? else { return Ok(true) };
     let client = connect::connect(access, Some(endpoint))?;
-    let nodes = Objects::<Node>::all(&client).list(&ListParams::default()).await;
-    let nodes = nodes.map_err(|error| cluster::Error::refused("list", "nodes", &error))?;
+    let all = ListParams::default();
+    let Ok(nodes) = within(ANSWER, Objects::<Node>::all(&client).list(&all)).await else { return Ok(true) };
     let local = local_addresses()?;
     Ok(nodes.iter().any(|node| is_node_at(&local, node)))
 }

@@ -10,7 +10,7 @@ use super::table::Phase;
 use crate::cluster::Client;
 use crate::cluster::apply::{Item, Outcome};
 use crate::diagnose::{self, Blocker, Brought, Refusal, Restart, Underway, Verdict};
-use crate::patience::ANSWER;
+use crate::patience::{ANSWER, within};
 use crate::ui::{Basis, Event, PodLife, Sink};
 
 /// What outlasts a phase.
@@ -176,7 +176,8 @@ impl<'a> Progress<'a> {
 
     /// Reports pods of what was applied that are not well. Nothing waits for them.
     pub async fn tell_unwell(&self, client: &Client) {
-        match diagnose::unwell(client, ANSWER).await {
+        let found = within(ANSWER, diagnose::unwell(client, ANSWER)).await;
+        match found.unwrap_or_else(|late| Err(late.to_string())) {
             Ok(found) => {
                 diagnose::sentences(&found).into_iter().for_each(|sentence| self.warn(sentence));
                 let starting = diagnose::starting(&found);

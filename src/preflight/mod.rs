@@ -59,6 +59,7 @@ use crate::assets::load::Layout;
 use crate::cluster::kubeconfig;
 use crate::host::systemd;
 use crate::kubelet::Runtime;
+use crate::living::{ApiListener, Living};
 
 /// Between two observations of a machine whose services are still starting.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
@@ -89,7 +90,7 @@ pub async fn run(
     loop {
         let mut facts = observe::observe(&subject).await;
         let checks = decide(&subject, &facts);
-        match checks.iter().find_map(|check| still_starting(check, &facts)) {
+        match checks.iter().find_map(|check| still_starting(check, &facts)).or(unasked(options, &facts)) {
             Some(what) if begun.elapsed() < options.patience => waiting(what),
             _ => {
                 facts.services = systemd::services(&SERVICES).await;
@@ -97,6 +98,14 @@ pub async fn run(
             }
         }
         tokio::time::sleep(RETRY_INTERVAL).await;
+    }
+}
+
+/// Why the cluster behind the API of this machine has not said yet what it keeps.
+fn unasked<'a>(options: &CheckOptions, facts: &'a Facts) -> Option<&'a str> {
+    match &facts.living {
+        Living::Unasked(why) if options.asks_cluster && facts.api == ApiListener::Ours => Some(why),
+        _ => None,
     }
 }
 

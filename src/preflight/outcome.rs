@@ -1,6 +1,6 @@
 //! What a check found. Plain data.
 
-use crate::finding::without_passwords;
+use crate::finding::without_passwords_in_prose;
 
 /// One thing that keeps the machine from being ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,8 @@ pub struct Problem {
 impl Problem {
     /// From three sentences without their full stops. Passwords in URLs are left out.
     pub fn new(what: impl Into<String>, why: impl Into<String>, cure: impl Into<String>) -> Self {
-        let [what, why, cure] = [what.into(), why.into(), cure.into()].map(|text| without_passwords(&text));
+        let [what, why, cure] =
+            [what.into(), why.into(), cure.into()].map(|text| without_passwords_in_prose(&text));
         Self { what, why, cure }
     }
 }

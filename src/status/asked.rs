@@ -28,6 +28,7 @@ use crate::cluster::probe;
 use crate::cluster::retry::within;
 use crate::diagnose::Blocker;
 use crate::etcd::{self, Etcd};
+use crate::finding::without_passwords;
 use crate::patience::{self, Patience};
 
 const SERVICE_ADDRESS: &str = "service-address";
@@ -91,6 +92,13 @@ pub(super) fn none(why: &str) -> Vec<Asked> {
     [ETCD, SERVICE_ADDRESS, DNS].map(|name| Asked::skip(name, why)).into()
 }
 
+/// What Linux says before kube-proxy's rules see a packet: the machine has no route of that family.
+const NO_ROUTE: [&str; 2] = ["Network is unreachable", "Address family not supported"];
+
+fn no_route(why: &str) -> String {
+    format!("this machine has no route of that family, and pods may have one: {why}")
+}
+
 impl Asker<'_> {
     /// The deepest first.
     pub async fn ask(&self) -> Vec<Asked> {
@@ -140,6 +148,9 @@ impl Asker<'_> {
                     "another server has this address (ip route get {address}): no network may overlap the Services' range"
                 ),
             ),
+            Ok(Readyz::Unreachable(why)) if NO_ROUTE.iter().any(|words| why.contains(words)) => {
+                Outcome::Skip(no_route(&why))
+            }
             Ok(Readyz::Unreachable(why)) => fail(&why, self.proxy_cure()),
             Ok(Readyz::Silent(late)) => fail(&late.to_string(), self.proxy_cure()),
             Err(error) => Outcome::Skip(error.to_string()),
@@ -198,6 +209,7 @@ impl Asker<'_> {
         let at = SocketAddr::new(server, 53).to_string();
         let outcome = match self.knows(server, name, api).await {
             Ok(()) => Outcome::Pass(format!("{name} is {api}")),
+            Err(why) if NO_ROUTE.iter().any(|words| why.contains(words)) => Outcome::Skip(no_route(&why)),
             Err(why) => Outcome::Fail(self.dead(&at, name, api, service, &why).await),
         };
         Asked::of(DNS, at, outcome)
@@ -205,8 +217,8 @@ impl Asker<'_> {
 
     async fn knows(&self, server: IpAddr, name: &str, api: IpAddr) -> Result<(), String> {
         let found = dns::ask(server, name, api, self.patience).await?;
-        let told = || format!("it says that {name} is {found:?} instead of {api}");
-        found.contains(&api).then_some(()).ok_or_else(told)
+        let other = || format!("it says that {name} is {found:?} instead of {api}");
+        found.contains(&api).then_some(()).ok_or_else(other)
     }
 
     /// Why cluster DNS does not work: its pods, or the way to them.
@@ -252,7 +264,7 @@ impl Asker<'_> {
         let asked = servers.split(',').filter_map(|server| Url::parse(server).ok()).map(async |url| {
             let answer = etcd::health(&url, || access(&words, &secret, &url));
             let answer = patience::within(self.patience, answer).await;
-            let at = url.as_str().trim_end_matches('/').to_owned();
+            let at = without_passwords(url.as_str().trim_end_matches('/'));
             let outcome =
                 answer.map_or_else(|late| Outcome::Skip(late.to_string()), |answer| judged(&at, &answer));
             Asked::of(ETCD, at, outcome)

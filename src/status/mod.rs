@@ -126,6 +126,9 @@ impl Seen<'_> {
         let Self { access, client, inventory, patience } = *self;
         match here {
             Some(here) => asked::Asker { access, client, inventory, here, patience }.ask().await,
+            None if inventory.nodes.is_none() && inventory.has_answered => {
+                asked::none("the nodes could not be listed, so it is not known which one is here")
+            }
             None if inventory.has_answered => asked::none("this machine is none of the cluster's"),
             None => asked::none("the API does not answer"),
         }

@@ -36,9 +36,16 @@ pub fn refused(kind: &str, text: &str) -> Option<&'static str> {
             pairs(text, |value| boolean(value).is_some()),
             "names with true or false, such as Name=true,Other=false",
         ),
-        "mapStringString" | "stringToString" => {
-            (pairs(text, |_| true), "pairs such as name=value, with commas between")
-        }
+        // `ConfigurationMap` of `--runtime-config`: a name alone is on.
+        "mapStringString" => (
+            text.split(',').all(|item| match item.split_once('=') {
+                Some((_, value)) => value.trim().is_empty() || boolean(value.trim()).is_some(),
+                None => true,
+            }),
+            "names, each with =true or =false, with commas between",
+        ),
+        // With one `=` the whole text is one pair, commas and all.
+        "stringToString" => (text.contains('='), "pairs such as name=value, with commas between"),
         "pattern=N,..." => {
             (pairs(text, |level| level.parse::<i32>().is_ok()), "pairs such as file=4, with commas between")
         }
@@ -130,7 +137,8 @@ mod tests {
         check("ip", &["192.0.2.1", "fd00::1", ""], &["192.0.2", "host"]);
         check("quantity", &["0", "512Ki"], &["512K B"]);
         check("mapStringBool", &["A=true,B=false", "", "A=t,"], &["A", "A=yes", "=true"]);
-        check("mapStringString", &["apps/v1=false"], &["apps/v1"]);
+        check("mapStringString", &["apps/v1=false", "apps/v1", "a/v1,b/v1=true"], &["apps/v1=maybe"]);
+        check("stringToString", &["metric1,label1=a,b", "a=b,c=d"], &["a"]);
         check("pattern=N,...", &["a=1,b=2"], &["a", "a=b"]);
         check("namedCertKey", &["/a,/b", "/a,/b:x.example"], &["/a", "/a,/b,/c", "/a,/b:", "/a,"]);
         check("string", &["", "anything"], &[]);

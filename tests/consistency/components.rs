@@ -10,8 +10,8 @@ fn a_flag_is_one_of_its_program_and_has_a_value_that_the_program_reads() {
         ("kube-apiserver", "v", "loud", "would end", "a whole number"),
         ("kube-apiserver", "event-ttl", "1d", "would end", "a duration such as 1h30m"),
         ("kube-apiserver", "default-not-ready-toleration-seconds", "1m", "would end", "a whole number"),
-        ("kube-apiserver", "feature-gates", "AllAlpha", "would end", "NAME=true"),
-        ("kube-apiserver", "feature-gates", "AllAlpha=maybe", "would end", "NAME=true"),
+        ("kube-apiserver", "feature-gates", "AllAlpha", "would end", "Name=true"),
+        ("kube-apiserver", "feature-gates", "AllAlpha=maybe", "would end", "Name=true"),
         ("kube-controller-manager", "profiling", "yes", "would end", "true"),
         ("kube-controller-manager", "kube-api-qps", "fast", "would end", "a number"),
         ("kube-scheduler", "kube-api-burst", "1.5", "would end", "a whole number"),
@@ -22,10 +22,10 @@ fn a_flag_is_one_of_its_program_and_has_a_value_that_the_program_reads() {
             "kube-apiserver",
             "max-request-inflight",
             "5",
-            "is no flag of kube-apiserver 1.36",
+            "is no flag of kube-apiserver",
             "`max-requests-inflight`",
         ),
-        ("kube-scheduler", "zzz", "5", "is no flag of kube-scheduler 1.36", "kube-scheduler --help"),
+        ("kube-scheduler", "zzz", "5", "is no flag of kube-scheduler", "remove it"),
     ]
     .map(|(part, flag, value, problem, cure)| {
         (
@@ -45,15 +45,11 @@ fn a_flag_is_one_of_its_program_and_has_a_value_that_the_program_reads() {
     let place = at("kube-scheduler", "zzz");
     warned(
         &[
-            (
-                &format!("kubernetesVersion: v1.34.0\n{unknown}"),
-                &place,
-                &["is no flag of kube-scheduler 1.36"],
-            ),
+            (&format!("kubernetesVersion: v1.34.0\n{unknown}"), &place, &["is no flag of kube-scheduler"]),
             (
                 &format!("images: {{kube-scheduler: 'quay.io/a/b:1'}}\n{unknown}"),
                 &place,
-                &["is no flag of kube-scheduler 1.36"],
+                &["is no flag of kube-scheduler"],
             ),
         ],
         HERE,

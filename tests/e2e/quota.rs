@@ -1,5 +1,7 @@
 //! An etcd that is a service and has reached its quota, and what its administrator does about that.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use lab::cluster::ASSETS;
 use serde_json::Value;
 
@@ -20,12 +22,20 @@ pub fn exceeded(world: &World, look: impl FnOnce()) {
         )
     };
     world.shell(&format!("sed -i.kept 's/^ExecStart=.*/& --quota-backend-bytes=1/' {UNIT} && {RESTART}"));
-    world.shell(&format!("! {}", etcdctl("put a b")));
-    look();
+    let refused = format!("{} 2>&1 | grep -q 'database space exceeded'", etcdctl("put a b"));
+    world.shell(&format!("timeout 60 sh -c \"until {refused}; do sleep 0.2; done\""));
+    let looked = catch_unwind(AssertUnwindSafe(look));
     world.shell(&format!("mv {UNIT}.kept {UNIT} && {RESTART}"));
+    world.shell(&format!(
+        "timeout 60 sh -c \"until {} > /dev/null 2>&1; do sleep 0.2; done\"",
+        etcdctl("get a")
+    ));
     let status: Value = serde_json::from_str(&world.shell(&etcdctl("endpoint status -w json"))).unwrap();
     world.shell(&etcdctl(&format!("compact {}", status[0]["Status"]["header"]["revision"])));
     world.shell(&etcdctl("defrag"));
     world.shell(&etcdctl("alarm disarm"));
     world.shell(&etcdctl("put a b"));
+    if let Err(panic) = looked {
+        resume_unwind(panic);
+    }
 }

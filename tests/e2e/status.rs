@@ -11,11 +11,12 @@ use crate::world::World;
 /// Checks the sentences on a cluster of two machines.
 pub fn check(world: &World, checks: &mut Checks) {
     checks.that("status asks what pods ask on a machine of the cluster, and from nowhere else", || {
-        eventually(60, || healthy(world));
-        let (_, report) = ask(world);
-        for name in ["etcd", "service-address", "dns"] {
-            assert_eq!(outcomes(&report, name), ["pass"], "{report:#}");
-        }
+        eventually(60, || {
+            let (code, report) = ask(world);
+            let passes = |name: &&str| outcomes(&report, name) == ["pass"];
+            let holds = code == Some(0) && ["etcd", "service-address", "dns"].iter().all(passes);
+            holds.then_some(()).ok_or_else(|| format!("{report:#}"))
+        });
         let (code, report) = ask_outside(world);
         assert_eq!(code, Some(0), "{report:#}");
         for name in ["etcd", "service-address", "dns"] {
@@ -122,8 +123,7 @@ fn unwell(world: &World) {
         started.must_succeed();
         started.stdout() + &String::from_utf8_lossy(&started.output.stderr)
     };
-    let said = start();
-    assert!(said.contains("still starting: broken-") || said.contains("broken is not well"), "{said}");
+    start();
     let words = ["Deployment default/broken is not well", "image example.test/none:1", "ErrImageNeverPull"];
     let (_, report) = eventually_told(world, &words);
     let pods = report["pods"].as_array().unwrap();

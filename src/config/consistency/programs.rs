@@ -23,8 +23,15 @@ pub(super) fn check(input: &Input<'_>, argument: &Argument, mistakes: &mut Mista
         return Ok(()); // a program without table
     }
     let Some(kind) = programs::flag_type(component, &argument.name) else {
+        if argument.part == Component::Flannel {
+            return Ok(()); // the table has a part of its flags
+        }
         let problem = format!("is no flag of {component}");
-        return unknown(input, argument, problem, &argument.name, &known, mistakes);
+        // The value of an unknown flag is not quoted: it may be a password.
+        if let Err(fault) = unknown(input, argument, problem, &argument.name, &known, mistakes) {
+            mistakes.refuse(&argument.at, "", fault.problem, fault.cure);
+        }
+        return Ok(());
     };
     let value = argument.values.first().map(String::as_str);
     if ONE_ACT.contains(&argument.name.as_str())
@@ -83,8 +90,12 @@ fn is_of_the_table(input: &Input<'_>, part: Component) -> bool {
     match part {
         Component::Etcd => is_default("etcd", &images.etcd),
         Component::CoreDns => is_default("coredns", &images.coredns),
-        Component::Agent => true,
-        _ => input.minor() == programs::MINOR && !input.settings.images.contains_key(part.name()),
+        Component::Agent => is_default("bootkube", &images.bootkube),
+        _ => {
+            let version = input.config.kubernetes_version.as_str();
+            let image = images.entries().into_iter().find(|(name, _)| *name == part.name());
+            input.minor() == programs::MINOR && image.is_some_and(|(_, image)| tag(image) == Some(version))
+        }
     }
 }
 

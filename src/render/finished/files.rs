@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
-use super::mounts::{Mounted, below, holding};
+use super::mounts::{Mounted, below, holding, tidy};
 use super::problem::{Part, Problem, Subject};
 use crate::assets::command;
 use crate::limits::files::{self, Names};
@@ -65,7 +65,7 @@ impl Path<'_> {
         if !self.path.starts_with('/') {
             return Some((problem.into(), format!("write the whole path, and {}", self.mount(true))));
         }
-        match holding(self.path, self.container, self.spec) {
+        match holding(&tidy(self.path), self.container, self.spec) {
             Some(holder) => self.fault_below(&holder),
             None => self.fault_without_mount(),
         }
@@ -87,7 +87,8 @@ impl Path<'_> {
                 self.mount(false),
             ));
         }
-        let file = below(path, at).unwrap_or_default();
+        let path = tidy(path);
+        let file = below(&path, at).unwrap_or_default();
         match holder.is_folder() {
             Some(true) if file.is_empty() && *names != Names::Folder => {
                 Some((format!("is a folder of {pod}"), "name a file in it".into()))

@@ -43,12 +43,10 @@ impl Mounted<'_> {
     }
 }
 
-/// The path without slashes at its end.
+/// The path from the root on, with one slash between two names and none at its end.
 pub(super) fn tidy(path: &str) -> String {
-    match path.trim_end_matches('/') {
-        "" => "/".to_owned(),
-        path => path.to_owned(),
-    }
+    let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+    format!("/{}", names.join("/"))
 }
 
 /// What stands below `folder` in `path`: empty for the folder itself.
@@ -59,8 +57,11 @@ pub(super) fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
 
 /// The volume that holds `path` in a container: of several the one that is mounted deepest.
 pub(super) fn holding<'s>(path: &str, container: &'s Container, spec: &'s PodSpec) -> Option<Mounted<'s>> {
-    let holders =
-        container.volume_mounts.iter().flatten().filter(|mount| below(path, &mount.mount_path).is_some());
+    let holders = container
+        .volume_mounts
+        .iter()
+        .flatten()
+        .filter(|mount| below(path, &tidy(&mount.mount_path)).is_some());
     let mount = holders.max_by_key(|mount| tidy(&mount.mount_path).len())?;
     let volume = spec.volumes.iter().flatten().find(|volume| volume.name == mount.name)?;
     Some(Mounted { path: tidy(&mount.mount_path), mount, volume })

@@ -46,6 +46,9 @@ fn identity(container: &Container, all: &[&Container]) -> Option<Problem> {
     Some(Problem::new(Part::Object, name, "is a container without image", cure))
 }
 
+/// Quantities are read as binary fractions: 700m and 0.7 differ in the last bit.
+const ROUNDING: f64 = 1e-9;
+
 fn resources(container: &Container) -> Vec<Problem> {
     let Some(resources) = &container.resources else { return Vec::new() };
     let none = BTreeMap::new();
@@ -57,7 +60,7 @@ fn resources(container: &Container) -> Vec<Problem> {
         let (wanted, most) =
             (quantity::parse(&request.0), limits.get(of).and_then(|most| quantity::parse(&most.0)));
         if let (Some(wanted), Some(most)) = (wanted, most)
-            && wanted > most
+            && wanted > most * (1.0 + ROUNDING)
         {
             let problem = format!("is more {of} than the container's limit allows it to have");
             found.push(Problem::new(
