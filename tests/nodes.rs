@@ -145,6 +145,13 @@ fn addresses_of_machines_are_neither_pods_nor_services_nor_special() {
 }
 
 #[test]
+fn a_controller_has_no_taint_that_its_control_plane_does_not_tolerate() {
+    let list = "n1 controller 192.0.2.10 taint=dedicated=cp:NoExecute\n";
+    let problem = "keeps the controller manager and the scheduler off";
+    refused(&[(ETCD, list, "nodes.txt: line 1: taint: ", problem, "write NoSchedule")]);
+}
+
+#[test]
 fn pod_ranges_of_machines_fit_the_clusters() {
     let none = "etcd: {mode: staticPod}\nnetworking: none\n";
     let sized = "etcd: {mode: staticPod}\nnetworking: none\n\

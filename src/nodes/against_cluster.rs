@@ -3,6 +3,7 @@
 
 use ipnet::IpNet;
 
+use super::Effect;
 use super::listed::Listed;
 use crate::values::mistakes::{Given, Mistakes};
 
@@ -41,7 +42,18 @@ pub fn check(listed: &[Listed], cluster: &Cluster<'_>, mistakes: &mut Mistakes) 
         let problem = format!("is not what the list says: {} is a worker", worker.shown());
         mistakes.refuse(&given.at, "false", problem, "leave it out");
     }
+    listed.iter().filter(|node| node.is_controller()).for_each(|node| keeps_control_plane(node, mistakes));
     check_ranges(listed, cluster, mistakes);
+}
+
+/// The controller manager and the scheduler tolerate every taint that only keeps pods from being
+/// scheduled.
+fn keeps_control_plane(controller: &Listed, mistakes: &mut Mistakes) {
+    for taint in controller.taints.iter().filter(|taint| taint.value.effect == Effect::NoExecute) {
+        let problem = "keeps the controller manager and the scheduler off this controller";
+        let text = format!("{}:NoExecute", taint.value.key);
+        mistakes.refuse(&taint.at, &text, problem, "write NoSchedule, or leave it out");
+    }
 }
 
 fn check_controllers(controllers: usize, cluster: &Cluster<'_>, mistakes: &mut Mistakes) {

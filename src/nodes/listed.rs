@@ -24,7 +24,7 @@ pub struct Listed {
     pub addresses: Vec<Given<IpAddr>>,
     pub pod_cidrs: Vec<Given<IpNet>>,
     labels: Vec<Given<(String, String)>>,
-    taints: Vec<Given<Taint>>,
+    pub taints: Vec<Given<Taint>>,
 }
 
 impl Listed {

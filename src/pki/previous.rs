@@ -14,7 +14,7 @@ use crate::finding::Finding;
 pub struct Previous {
     /// Path under `tls/` to content.
     pub files: BTreeMap<String, Vec<u8>>,
-    /// The token in the kubelet's kubeconfig.
+    /// The token with which kubelets of machines that are in no list join.
     pub token: Option<BootstrapToken>,
     /// Those of single machines, by name.
     pub node_tokens: BTreeMap<String, BootstrapToken>,

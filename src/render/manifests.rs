@@ -71,7 +71,8 @@ impl<'a> Manifests<'a> {
             self.applied.push((component, index));
             history.add(index, customize::to_value(&object));
         }
-        let subject = Subject { component, changes: &changes, contents: &self.contents };
+        let has_own_image = self.config.has_own_image(component);
+        let subject = Subject { component, changes: &changes, contents: &self.contents, has_own_image };
         self.findings.extend(finished::findings(&subject, &history));
         Ok(object)
     }

@@ -139,9 +139,16 @@ fn what_the_container_has_is_accepted() {
         "kube-apiserver: {extraArgs: {kubelet-certificate-authority: /etc/ssl/certs/kubelet.pem}}",
         "kube-scheduler: {extraArgs: {config: /c/c.yaml}, extraVolumes: [{name: c, hostPath: /c, mountPath: /c}]}",
         "kube-proxy: {extraArgs: {config: /c}, extraVolumes: [{name: c, hostPath: /c, mountPath: /c}]}",
+        "kube-apiserver: {extraArgs: {audit-policy-file: /etc/audit//p.yaml}, extraVolumes: [{name: a, hostPath: /a, mountPath: /etc//audit}]}",
+        "kube-scheduler: {patches: [{kind: Deployment, type: strategic, patch: {spec: {template: {spec: {containers: [{name: kube-scheduler, resources: {requests: {cpu: 700m}, limits: {cpu: '0.7'}}}]}}}}}]}",
         "pod-checkpointer: {extraArgs: {container-runtime-endpoint: 'unix:///run/crio/crio.sock'}, extraVolumes: [{name: crio, hostPath: /run/crio, mountPath: /run/crio}]}",
     ] {
         let output = run(&format!("{HERE}components: {{{component}}}"), VALIDATE);
         assert!(output.status.success(), "{component}\n{}", String::from_utf8_lossy(&output.stderr));
     }
+    // What is in an image of one's own only its maker knows.
+    let own = "images: {kube-scheduler: 'quay.io/a/scheduler:1'}\n\
+               components: {kube-scheduler: {extraArgs: {config: /etc/own.yaml}}}";
+    let output = run(&format!("{HERE}{own}"), VALIDATE);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

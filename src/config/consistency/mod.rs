@@ -3,8 +3,8 @@
 //!
 //! Each value is valid by itself when it comes here. What it must agree with is asked here, and
 //! nowhere else: addresses with ranges, ranges with each other, ports with ports, flags with fields
-//! and limits, volumes with those that pods have already. A finding names the value that the user wrote, not the default that it disagrees
-//! with.
+//! and limits, volumes with those that pods have already. A finding names the value that the user
+//! wrote, not the default that it disagrees with.
 
 mod addresses;
 mod flags;

@@ -30,6 +30,10 @@ pub(super) fn check(input: &Input<'_>, mistakes: &mut Mistakes) {
         }
         return;
     }
+    if let Some(argument) = manager("allocate-node-cidrs").filter(|_| input.config.has_listed_pod_ranges()) {
+        let problem = "would assign other ranges than those that the list of machines has";
+        mistakes.refuse(&argument.at, only(argument).unwrap_or_default(), problem, "remove it");
+    }
     let before = mistakes.findings.len();
     refuse_unfit(input, sizes(input), mistakes);
     if mistakes.findings.len() > before || !input.ranges.whole {

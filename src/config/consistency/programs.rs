@@ -5,8 +5,8 @@
 //! the component would end, and is a warning for any other.
 
 use super::input::{Input, is_off};
+use crate::config::Component;
 use crate::config::resolve::Argument;
-use crate::config::{Component, defaults};
 use crate::limits::programs::{self, Gate, List};
 use crate::values::fields::nearest;
 use crate::values::go_flag;
@@ -83,24 +83,11 @@ fn unknown(
     Ok(())
 }
 
-/// Whether the table is of the version of the component. A mirror keeps the tag of an image.
+/// Whether the table is of the version of the component.
 fn is_of_the_table(input: &Input<'_>, part: Component) -> bool {
-    let images = &input.config.images;
-    let is_default = |name, image: &str| tag(image) == tag(&defaults::image(name, ""));
-    match part {
-        Component::Etcd => is_default("etcd", &images.etcd),
-        Component::CoreDns => is_default("coredns", &images.coredns),
-        Component::Agent => is_default("bootkube", &images.bootkube),
-        _ => {
-            let version = input.config.kubernetes_version.as_str();
-            let image = images.entries().into_iter().find(|(name, _)| *name == part.name());
-            input.minor() == programs::MINOR && image.is_some_and(|(_, image)| tag(image) == Some(version))
-        }
-    }
-}
-
-fn tag(image: &str) -> Option<&str> {
-    image.rsplit('/').next()?.split('@').next()?.split_once(':').map(|(_, tag)| tag)
+    let is_of_kubernetes = !matches!(part, Component::Etcd | Component::CoreDns | Component::Agent);
+    let is_that_minor = !is_of_kubernetes || input.minor() == programs::MINOR;
+    is_that_minor && !input.config.has_own_image(part)
 }
 
 /// Feature gates that Kubernetes has, and that are not locked to the other value.

@@ -1,6 +1,7 @@
 //! Changes to single components: volumes and patches, and the flags that `arguments` has read.
 //!
-//! Only what cannot be rendered is refused here. What else a patch does is up to the user.
+//! Only what cannot be rendered is refused here. What a patch makes of an object is looked at when
+//! the object is finished (`render/finished`).
 
 use std::collections::BTreeMap;
 

@@ -2,8 +2,8 @@
 //! defaults, and every mistake is reported at once.
 //!
 //! Each part interprets its values. How they fit together is checked at the end, in `consistency`,
-//! which skips values that were already refused, so that one typing error makes one finding. Nothing here reads a file, the
-//! machine or the clock.
+//! which skips values that were already refused, so that one typing error makes one finding. Nothing
+//! here reads a file, the machine or the clock.
 
 mod arguments;
 mod components;

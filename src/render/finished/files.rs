@@ -75,7 +75,8 @@ impl Path<'_> {
         let anywhere = EVERYWHERE.iter().any(|place| below(self.path, place).is_some());
         let act = if self.names.is_written() { "write" } else { "find" };
         let problem = format!("is below no mount of {}: the component could not {act} it", self.pod);
-        (!anywhere && !self.is_writable()).then(|| (problem, self.mount(true)))
+        let may_be_in_image = self.subject.has_own_image && !self.names.is_written();
+        (!anywhere && !may_be_in_image && !self.is_writable()).then(|| (problem, self.mount(true)))
     }
 
     fn fault_below(&self, holder: &Mounted<'_>) -> Option<(String, String)> {

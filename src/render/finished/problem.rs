@@ -37,4 +37,6 @@ pub struct Subject<'s> {
     pub component: Component,
     pub changes: &'s ComponentConfig,
     pub contents: &'s Contents,
+    /// Whether the image is of the user's making, whose files are not known here.
+    pub has_own_image: bool,
 }
