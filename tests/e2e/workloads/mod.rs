@@ -25,6 +25,7 @@ fn supervisors_an_operator_and_a_chart_run_after_one_start() {
     operator::bring(&world);
     let mut checks = Checks::default();
     checks.need("docs/workloads.md: Helm renders a chart into the assets", || chart::bring(&world));
+    supervisors::foresee(&world, &mut checks);
     checks.need("one start applies everything", || world.start().must_succeed());
     supervisors::check(&world, &mut checks);
     operator::check(&world, &mut checks);

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use lab::cluster::ASSETS;
+
 use super::{add, know_each_other};
 use crate::checks::{Checks, eventually};
 use crate::page::replaced;
@@ -38,6 +40,25 @@ fn deaf() -> String {
             ("-peer=habsup.", "-peer=deaf."),
         ],
     )
+}
+
+/// What will happen is known from the files.
+pub fn foresee(world: &World, checks: &mut Checks) {
+    checks.that("lint and the dry run say which supervisors will wait for themselves, and how not", || {
+        let found = world.shell(&format!("bootkube lint --strict {ASSETS}; test $? = 3"));
+        let of =
+            |file: &str| found.lines().filter(|line| line.starts_with(&format!("manifests/{file}:"))).count();
+        let is_deadlock = |line: &str| {
+            line.starts_with("manifests/deaf.yaml:")
+                && line.contains("readiness-deadlock")
+                && line.contains("publishNotReadyAddresses: true")
+        };
+        assert!(found.lines().any(is_deadlock), "{found}");
+        assert!(found.lines().any(|line| line.contains("ignored-annotation")), "{found}");
+        assert_eq!(of("supervisors.yaml"), 0, "{found}");
+        let foreseen = world.shell(&format!("bootkube start --dry-run --asset-dir {ASSETS} 2>&1"));
+        assert!(foreseen.contains("publishNotReadyAddresses: true"), "{foreseen}");
+    });
 }
 
 pub fn check(world: &World, checks: &mut Checks) {
