@@ -34,11 +34,12 @@ pub(super) fn check(subject: &Subject<'_>, pod: &str, spec: &PodSpec, main: &str
     let mut found = Vec::new();
     for container in spec.containers.iter().filter(|container| container.name == main) {
         for (flag, value) in flags(container) {
-            let Some(names) = files::names(component, flag) else { continue };
+            let flag = flag.replace('_', "-"); // as Kubernetes reads it
+            let Some(names) = files::names(component, &flag) else { continue };
             for path in names.paths(value) {
                 let path = Path { subject, pod, spec, container, names, path };
                 if let Some((problem, cure)) = path.fault() {
-                    found.push(Problem::new(Part::Flag(flag.to_owned()), path.path, problem, cure));
+                    found.push(Problem::new(Part::Flag(flag.clone()), path.path, problem, cure));
                 }
             }
         }
