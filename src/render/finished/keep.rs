@@ -62,7 +62,7 @@ fn no_replica(now: &Value) -> Option<Problem> {
 /// The API refuses a workload whose selector does not select its own pods.
 fn other_labels(now: &Value) -> Option<Problem> {
     let wanted = now.pointer("/spec/selector/matchLabels")?.as_object()?;
-    let labels = now.pointer("/spec/template/metadata/labels").unwrap_or(&Value::Null);
+    let labels = now.pointer("/spec/template")?.pointer("/metadata/labels").unwrap_or(&Value::Null);
     let (key, value) = wanted.iter().find(|(key, value)| labels.get(key.as_str()) != Some(*value))?;
     let problem =
         format!("takes the label {key}={} from the pods, by which the workload selects them", text(value));
