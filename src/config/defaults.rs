@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Certificates, KeyAlgorithm};
+use super::{Certificates, ClusterConfig, Component, KeyAlgorithm};
 
 /// kubeadm's default.
 pub const CLUSTER_NAME: &str = "kubernetes";
@@ -60,4 +60,18 @@ pub fn image(name: &str, kubernetes_version: &str) -> String {
         "bootkube" => format!("quay.io/bootkube/bootkube:v{}", crate::VERSION),
         kubernetes => format!("registry.k8s.io/{kubernetes}:{kubernetes_version}"),
     }
+}
+
+impl ClusterConfig {
+    /// Whether `component` has an image of the user's making. A mirror keeps the tag of an image.
+    pub fn has_own_image(&self, component: Component) -> bool {
+        let name = if component == Component::Agent { "bootkube" } else { component.name() };
+        let own = self.images.entries().into_iter().find(|(of, _)| *of == name);
+        let default = image(name, &self.kubernetes_version);
+        own.is_some_and(|(_, own)| tag(own) != tag(&default))
+    }
+}
+
+fn tag(image: &str) -> Option<&str> {
+    image.rsplit('/').next()?.split('@').next()?.split_once(':').map(|(_, tag)| tag)
 }

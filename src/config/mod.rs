@@ -279,14 +279,6 @@ impl ClusterConfig {
         self.components.get(&component).cloned().unwrap_or_default()
     }
 
-    /// Whether `component` has an image of the user's making. A mirror keeps the tag of an image.
-    pub fn has_own_image(&self, component: Component) -> bool {
-        let name = if component == Component::Agent { "bootkube" } else { component.name() };
-        let image = self.images.entries().into_iter().find(|(own, _)| *own == name);
-        let default = defaults::image(name, &self.kubernetes_version);
-        image.is_some_and(|(_, image)| tag(image) != tag(&default))
-    }
-
     /// Whether `component` is among what is rendered.
     pub fn renders(&self, component: Component) -> bool {
         component.is_rendered(&self.etcd, self.networking)
@@ -320,10 +312,6 @@ impl Component {
             _ => true,
         }
     }
-}
-
-fn tag(image: &str) -> Option<&str> {
-    image.rsplit('/').next()?.split('@').next()?.split_once(':').map(|(_, tag)| tag)
 }
 
 /// Whether `url` is a loopback address.

@@ -110,6 +110,6 @@ mod tests {
         assert!(names(List::CipherSuites).contains(&"TLS_AES_128_GCM_SHA256"));
         assert_eq!(controller("csrapproving"), "certificatesigningrequest-approving-controller");
         assert_eq!(controller("deployment-controller"), "deployment-controller");
-        assert_eq!(flags("flannel"), Vec::<&str>::new());
+        assert_eq!(flags("nothing"), Vec::<&str>::new());
     }
 }
