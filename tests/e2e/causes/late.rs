@@ -33,7 +33,7 @@ pub(super) fn seen_late(world: &World, checks: &mut Checks, told: &mut Told) {
         flawed(world, "true");
         world.n1().write(&format!("{FLAWED}/manifests/toys.yaml"), TOYS.as_bytes(), 0o600).unwrap();
         let words = ["bootkube", "start", "--strict", "--asset-dir", FLAWED, "--phase-timeout"];
-        let started = world.start_by(&[&words[..], &["apply-objects=60s", "--events", EVENTS]].concat());
+        let started = world.start_by(&[&words[..], &["apply-objects=240s", "--events", EVENTS]].concat());
         assert_eq!(started.output.status.code(), Some(1), "{:?}", started.output);
         let events = String::from_utf8(world.n1().read(EVENTS).unwrap()).unwrap();
         let blocked = events.lines().find(|line| line.contains("\"event\":\"blocked\""));

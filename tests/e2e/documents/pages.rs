@@ -68,7 +68,7 @@ fn in_assets(command: &str) -> String {
 }
 
 fn status(world: &World) {
-    let command = command("docs/status.md", "The control plane of a running cluster", "bootkube status");
+    let command = command("docs/status.md", "The state of a running cluster", "bootkube status");
     let command = format!("cd {FOLDER} && {command}");
     until_well(world, 60, &command);
     let printed = until_well(world, 60, &format!("{command} --output json"));
