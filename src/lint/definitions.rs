@@ -16,7 +16,7 @@ pub fn find(objects: &[Object]) -> Vec<Finding> {
     undefined.chain(objects.iter().filter_map(soon_removed)).chain(selectors(objects)).collect()
 }
 
-/// Each kind is told of once, where it is first.
+/// A kind is named once, where it is first.
 fn undefined(object: &Object, objects: &[Object]) -> Option<Finding> {
     let key = |object: &Object| (object.api_version().to_owned(), object.kind().to_owned());
     let first = objects.iter().find(|other| key(other) == key(object))?;

@@ -130,7 +130,7 @@ impl Asker<'_> {
         within(self.patience, Objects::<K>::namespaced(self.client, namespace).get_opt(name)).await
     }
 
-    /// The API as pods find it. That it is not ready is told of the API itself.
+    /// The API as pods find it. An API that is not ready is a problem of its own.
     async fn service_address(&self, address: IpAddr) -> Asked {
         let at = SocketAddr::new(address, 443);
         let answer = probe::ask(self.access, Some(at), READY, Patience::of(self.patience)).await;

@@ -6,6 +6,7 @@ use super::super::resolve::{Argument, Ranges};
 use super::super::settings::Settings;
 use super::super::{ClusterConfig, Component};
 use crate::nodes::Listed;
+use crate::values::go_flag;
 use crate::values::mistakes::Given;
 
 /// A configuration with the places of its values.
@@ -37,7 +38,7 @@ pub fn by_default(range: &Given<IpNet>) -> bool {
 
 /// Whether Go reads the value of a switch as false.
 pub fn is_off(value: Option<&str>) -> bool {
-    value.is_some_and(|value| matches!(value, "false" | "False" | "FALSE" | "f" | "F" | "0"))
+    value.and_then(go_flag::boolean) == Some(false)
 }
 
 /// Whether a flag names something: neither `null`, which removes it, nor an empty text.
